@@ -1,0 +1,3 @@
+export * from './random';
+export * from './report';
+export { startEngine, tf } from './start';

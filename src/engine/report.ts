@@ -1,0 +1,35 @@
+/** What an engine says of itself, and the error of one that cannot start. */
+
+export type EngineName = 'tensorflow' | 'webgpu' | 'wasm';
+
+/** `bf16`: matrix products may round their inputs to bfloat16 (training). `float32`: they may not (parity tests). */
+export type Precision = 'bf16' | 'float32';
+
+export interface EngineOptions {
+  /** Forces one engine; default: the first of tensorflow, webgpu, wasm that starts. `UNILAB_ENGINE` does the same. */
+  engine?: EngineName;
+  /** Default `bf16`, or what `UNILAB_PRECISION` says. */
+  precision?: Precision;
+  /** No line on stderr when an engine takes over for a better one. Default false. */
+  quiet?: boolean;
+}
+
+export interface EngineReport {
+  readonly engine: EngineName;
+  readonly device: string;
+  readonly precision: Precision;
+  /** Version of the library behind the engine, e.g. TensorFlow's. */
+  readonly library: string;
+  readonly tfjs: string;
+}
+
+/** An engine could not start: what was wrong, and what to do. */
+export class EngineError extends Error {
+  override readonly name = 'EngineError';
+  constructor(
+    what: string,
+    readonly mend: string,
+  ) {
+    super(`${what} (${mend})`);
+  }
+}

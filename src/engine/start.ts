@@ -1,0 +1,46 @@
+/**
+ * Starting tf.js's engine. Everything numeric in UniLab goes through `tf.*`; this is the one place that decides
+ * what stands behind it, and that sets what must be set before a native library loads.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { EngineError, type EngineName, type EngineOptions, type EngineReport } from './report';
+import { startTensorflow } from './start-tensorflow';
+import { startWasm } from './start-wasm';
+import { startWebgpu } from './start-webgpu';
+
+let running: EngineReport | undefined;
+
+/**
+ * Starts the best engine that this machine has (`tensorflow`, then `webgpu` with a real GPU, then `wasm`), or the
+ * one that `options.engine` or `UNILAB_ENGINE` names. Later calls return the first one's report.
+ * @throws EngineError when a forced engine cannot start, with the reason and the mend
+ */
+export async function startEngine(options: EngineOptions = {}): Promise<EngineReport> {
+  if (running) return running;
+  const forced = options.engine ?? forcedByEnvironment();
+  const precision = options.precision ?? (process.env.UNILAB_PRECISION === 'float32' ? 'float32' : 'bf16');
+  const order: readonly EngineName[] = forced ? [forced] : ['tensorflow', 'webgpu', 'wasm'];
+  const reasons: string[] = [];
+  for (const name of order) {
+    try {
+      running = await starters[name](precision, forced !== undefined);
+      if (reasons.length > 0 && !options.quiet) console.error(`unilab: ${reasons.join('; ')}; the ${name} engine takes over.`);
+      return running;
+    } catch (error) {
+      if (forced) throw error;
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  throw new EngineError(`no engine could be started: ${reasons.join('; ')}`, 'run `bin/unilab doctor` to see what is missing');
+}
+
+const starters = { tensorflow: startTensorflow, webgpu: startWebgpu, wasm: startWasm };
+
+function forcedByEnvironment(): EngineName | undefined {
+  const name = process.env.UNILAB_ENGINE;
+  if (!name) return undefined;
+  if (name === 'tensorflow' || name === 'webgpu' || name === 'wasm') return name;
+  throw new EngineError(`UNILAB_ENGINE is '${name}'`, 'set it to tensorflow, webgpu or wasm, or unset it');
+}
+
+export { tf };
