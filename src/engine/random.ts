@@ -37,7 +37,7 @@ export class Stream {
   constructor(seed: number, state?: readonly number[]) {
     if (!Number.isFinite(seed)) throw new RangeError(`a stream's seed must be a finite number, got ${seed}`);
     this.seed = seed | 0;
-    this.generator = state ? xoroshiro128plusFromState(state) : xoroshiro128plus(this.seed);
+    this.generator = state ? xoroshiro128plusFromState(state) : xoroshiro128plus(mix(this.seed, 'unilab')); // small seeds are mixed: xoroshiro starts poorly from few set bits
   }
 
   /** A child stream that depends only on this stream's seed and the name, not on how much was drawn so far. */
