@@ -1,2 +1,5 @@
+export { CheckpointError, CheckpointStore, type CheckpointContent, type LoadedCheckpoint } from './checkpoints';
+export { JsonLines } from './json-lines';
+export { type Picture, encodePng, readPicture, resizePicture, savePng } from './pictures';
 export * from './safetensors';
-export { fromTensor, toTensor } from './tensors';
+export { fromTensor, picturesToTensor, tensorToPictures, toTensor } from './tensors';

@@ -2,6 +2,7 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type DType, type TensorData, bytesOf, isDType, toBfloat16Bits, toFloat16Bits, viewAs } from './dtypes';
+import { syncFolder } from '../sync-folder';
 import { SafetensorsError } from './errors';
 
 /** A tensor to write. Its numbers may be a function, called when their turn comes, so that not all need be in memory. */
@@ -126,13 +127,6 @@ async function writeAside(jobs: readonly Job[]): Promise<void> {
   }
   for (const [i, job] of jobs.entries()) await rename(aside[i], job.file);
   await syncFolder(path.dirname(jobs[0].file));
-}
-
-/** Makes renames in a folder last over a power cut; a system that cannot (Windows) is left alone. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r').catch(() => undefined);
-  await handle?.sync().catch(() => undefined);
-  await handle?.close();
 }
 
 /** An older checkpoint of the same name in another form (whole or sharded) would be read in place of the new one. */
