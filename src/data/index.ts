@@ -1,0 +1,11 @@
+/** The mini world: scenes, captions, questions, facts, concepts, and the files they are kept in. */
+export * from './world';
+export * from './people';
+export * from './scene';
+export { captionOf, describeItem, plural, shortName, withArticle } from './captions';
+export { questionsOf, QUESTION_TYPES, type Question, type QuestionType } from './questions';
+export { factExample, factProblem, factSolution, factText, factsText, type Fact, type FactExample } from './facts';
+export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
+export { renderScene } from './render';
+export { sceneExample, type SceneExample } from './examples';
+export { vocabulary, tokenizerJson, SPECIAL_TOKENS } from './vocabulary';

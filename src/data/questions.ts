@@ -1,0 +1,97 @@
+/** Questions about scenes with answers of one to five words, all read from the scene's truth. */
+import type { Stream } from '../engine/random';
+import { plural, shortName, withArticle } from './captions';
+import { hasHeldOut, placementOf, relationOf, type Scene, type SceneItem } from './scene';
+import { COLOURS, GROUND_PHRASES, NUMBER_WORDS, OBJECTS, isHeldOut, type Colour } from './world';
+
+export const QUESTION_TYPES = ['what', 'how_many', 'what_colour', 'where', 'side', 'relation', 'yes_no', 'who', 'hair'] as const; // prettier-ignore
+export type QuestionType = (typeof QUESTION_TYPES)[number];
+
+/** A question, its answer, and what it asks for. */
+export interface Question {
+  readonly problem: string;
+  readonly solution: string;
+  readonly type: QuestionType;
+}
+
+/** A name that is not in the scene: another colour of the same object, or another object in the same colour. */
+function absent(scene: Scene, item: SceneItem, stream: Stream): string {
+  const present = new Set(scene.items.map(shortName));
+  const candidates = [
+    ...COLOURS.map((colour) => ({ object: item.object as string, colour })),
+    ...OBJECTS.map((object) => ({ object: object as string, colour: item.colour as Colour })),
+  ].filter(
+    // A scene without held-out combinations may be one of split `train`, where not even a question may name one.
+    (c) => !present.has(`${c.colour} ${c.object}`) && (hasHeldOut(scene) || !isHeldOut(c.object, c.colour)),
+  );
+  const { colour, object } = stream.pick(candidates);
+  return `${colour} ${object}`;
+}
+
+/**
+ * True questions of every type that fits the scene, in random order. Yes and no are equally likely.
+ * @returns at least 3
+ */
+export function questionsOf(scene: Scene, stream: Stream): Question[] {
+  const [a, b] = scene.items;
+  const where = GROUND_PHRASES[scene.ground];
+  const out: Question[] = [];
+  const ask = (type: QuestionType, problem: string, solution: string) => out.push({ type, problem, solution });
+  const yesNo = (item: SceneItem) => {
+    const yes = stream.uniform() < 0.5;
+    ask('yes_no', `is there a ${yes ? shortName(item) : absent(scene, item, stream)} ?`, yes ? 'yes' : 'no');
+  };
+  const hair = (item: SceneItem) => {
+    const person = item.attributes;
+    if (!person) return;
+    if (person.hairStyle !== 'bald') ask('hair', 'what colour is the hair ?', person.hairColour);
+    ask('yes_no', 'does the person wear glasses ?', person.glasses ? 'yes' : 'no');
+    ask('yes_no', 'does the person have a beard ?', person.beard ? 'yes' : 'no');
+  };
+  switch (scene.kind) {
+    case 'single':
+      ask('what', 'what is in the picture ?', withArticle(shortName(a)));
+      ask('what_colour', `what colour is the ${a.object} ?`, String(a.colour));
+      ask('where', `where is the ${shortName(a)} ?`, where);
+      ask('side', `on which side is the ${a.object} ?`, placementOf(a));
+      ask('how_many', `how many ${plural(a.object)} are there ?`, 'one');
+      yesNo(a);
+      break;
+    case 'count':
+      ask('how_many', `how many ${plural(a.object)} are there ?`, NUMBER_WORDS[scene.items.length]);
+      ask('how_many', `how many ${a.colour} ${plural(a.object)} are there ?`, NUMBER_WORDS[scene.items.length]);
+      ask('what', 'what is in the picture ?', `${NUMBER_WORDS[scene.items.length]} ${a.colour} ${plural(a.object)}`);
+      ask('what_colour', `what colour are the ${plural(a.object)} ?`, String(a.colour));
+      ask('where', `where are the ${plural(a.object)} ?`, where);
+      yesNo(a);
+      break;
+    case 'pair':
+      for (const [one, other] of [
+        [a, b],
+        [b, a],
+      ]) {
+        ask('what_colour', `what colour is the ${one.object} ?`, String(one.colour));
+        ask('relation', `what is ${relationOf(one, other)} the ${shortName(other)} ?`, withArticle(shortName(one)));
+      }
+      ask('where', `where is the ${shortName(stream.pick([a, b]))} ?`, where);
+      yesNo(stream.pick([a, b]));
+      break;
+    case 'creature':
+      ask('who', 'who is in the picture ?', withArticle(a.object));
+      ask('where', `where is the ${a.object} ?`, where);
+      ask('how_many', 'how many are there ?', 'one');
+      hair(a);
+      break;
+    case 'creature+object':
+      ask('who', `who is beside the ${shortName(b)} ?`, withArticle(a.object));
+      ask('who', 'who is in the picture ?', withArticle(a.object));
+      ask('relation', `what is beside the ${a.object} ?`, withArticle(shortName(b)));
+      ask('relation', `what is ${relationOf(b, a)} the ${a.object} ?`, withArticle(shortName(b)));
+      ask('what_colour', `what colour is the ${b.object} ?`, String(b.colour));
+      ask('where', `where is the ${a.object} ?`, where);
+      yesNo(b);
+      hair(a);
+      break;
+  }
+  return stream.shuffle(out);
+}

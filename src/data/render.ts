@@ -1,0 +1,39 @@
+/** Scenes to pixels: alpha compositing of sprites over a ground. */
+import type { Scene } from './scene';
+import { groundKey, spriteKey, type Sprite, type SpriteSheet } from './sprites';
+import { PICTURE_SIZE } from './world';
+
+/** Draws `sprite` over `pixels` with its upper left corner at (x, y); parts outside the picture are cut off. */
+export function composite(pixels: Uint8Array, sprite: Sprite, x: number, y: number): void {
+  const { size, rgba } = sprite;
+  const rows = Math.min(size, PICTURE_SIZE - y);
+  const columns = Math.min(size, PICTURE_SIZE - x);
+  for (let row = Math.max(0, -y); row < rows; row++) {
+    for (let column = Math.max(0, -x); column < columns; column++) {
+      const from = (row * size + column) * 4;
+      const alpha = rgba[from + 3];
+      if (alpha === 0) continue;
+      const to = ((y + row) * PICTURE_SIZE + x + column) * 3;
+      for (let c = 0; c < 3; c++) {
+        pixels[to + c] = ((rgba[from + c] * alpha + pixels[to + c] * (255 - alpha) + 127) / 255) | 0;
+      }
+    }
+  }
+}
+
+/**
+ * Renders a scene.
+ * @returns RGB bytes `[64, 64, 3]`
+ * @throws Error when the sheet lacks a sprite (a concept's sprites are added when the concept is loaded)
+ */
+export function renderScene(scene: Scene, sprites: SpriteSheet): Uint8Array {
+  const pixels = new Uint8Array(PICTURE_SIZE * PICTURE_SIZE * 3);
+  const { rgba } = sprites.get(groundKey(scene.ground));
+  for (let i = 0; i < PICTURE_SIZE * PICTURE_SIZE; i++) {
+    pixels[i * 3] = rgba[i * 4];
+    pixels[i * 3 + 1] = rgba[i * 4 + 1];
+    pixels[i * 3 + 2] = rgba[i * 4 + 2];
+  }
+  for (const item of scene.items) composite(pixels, sprites.get(spriteKey(item)), item.x, item.y);
+  return pixels;
+}

@@ -1,0 +1,208 @@
+/** Scenes: the whole truth of a picture as data, sampled from a seeded stream. */
+import type { Stream } from '../engine/random';
+import { genericPerson, PEOPLE_POOL, type PersonAttributes } from './people';
+import {
+  ANIMALS,
+  ART_STYLES,
+  COLOURS,
+  GROUNDS,
+  HELD_OUT_COMBINATIONS,
+  PICTURE_SIZE,
+  THINGS,
+  TRAIN_COMBINATIONS,
+  isHeldOut,
+  type Colour,
+  type Combination,
+  type CreatureName,
+  type Ground,
+  type ObjectName,
+  type Split,
+} from './world';
+
+export const SCENE_KINDS = ['single', 'count', 'pair', 'creature', 'creature+object'] as const;
+export type SceneKind = (typeof SCENE_KINDS)[number];
+
+/** One figure of a scene. */
+export interface SceneItem {
+  readonly object: ObjectName | CreatureName;
+  /** null for creatures, which have natural colours */
+  readonly colour: Colour | null;
+  readonly category: 'object' | 'creature';
+  /** left edge in pixels, a multiple of 4 */
+  readonly x: number;
+  /** upper edge in pixels, a multiple of 4 */
+  readonly y: number;
+  /** side in pixels, a multiple of 4 */
+  readonly size: number;
+  /** creatures: the art style, or `person-<number>` of the pool, or a concept's own drawing */
+  readonly style?: string;
+  /** people only */
+  readonly attributes?: PersonAttributes;
+}
+
+/** Everything that is true of a picture. */
+export interface Scene {
+  readonly kind: SceneKind;
+  readonly ground: Ground;
+  /** `pair`: left or upper one first; `creature+object`: the creature first */
+  readonly items: readonly SceneItem[];
+}
+
+/** Where the one figure of a `single` or `creature` scene stands. */
+export type Placement = 'centre' | 'left' | 'right' | 'top' | 'bottom';
+export const PLACEMENTS: readonly Placement[] = ['centre', 'left', 'right', 'top', 'bottom'];
+
+const KIND_WEIGHTS: Readonly<Record<SceneKind, number>> = {
+  single: 0.3,
+  count: 0.15,
+  pair: 0.25,
+  creature: 0.1,
+  'creature+object': 0.2,
+};
+
+/** Sides in pixels by role. */
+export const SIZES = {
+  single: [36, 40],
+  count: 24,
+  pair: 28,
+  creature: 40,
+  besideCreature: 36,
+  companion: 24,
+} as const;
+
+function sampleKind(stream: Stream, split: Split): SceneKind {
+  const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'creature');
+  let u = stream.uniform() * kinds.reduce((sum, kind) => sum + KIND_WEIGHTS[kind], 0);
+  for (const kind of kinds) {
+    u -= KIND_WEIGHTS[kind];
+    if (u < 0) return kind;
+  }
+  return 'single';
+}
+
+const combination = (stream: Stream, split: Split): Combination =>
+  stream.pick(split === 'train' ? TRAIN_COMBINATIONS : HELD_OUT_COMBINATIONS);
+
+/** Draws one of the 60 combinations of `train` or of the 12 of `heldout`. */
+export const sampleCombination = combination;
+
+/** Left edge or upper edge for a figure of `size` pixels. */
+function placed(placement: Placement, size: number): { x: number; y: number } {
+  const middle = Math.floor((PICTURE_SIZE - size) / 8) * 4;
+  const end = PICTURE_SIZE - size;
+  return {
+    x: placement === 'left' ? 0 : placement === 'right' ? end : middle,
+    y: placement === 'top' ? 0 : placement === 'bottom' ? end : middle,
+  };
+}
+
+/** Where a lone figure stands, read from its place. */
+export function placementOf(item: SceneItem): Placement {
+  const found = PLACEMENTS.find((p) => {
+    const at = placed(p, item.size);
+    return at.x === item.x && at.y === item.y;
+  });
+  if (!found) throw new RangeError(`a figure of ${item.size} pixels at ${item.x},${item.y} stands at no named place`);
+  return found;
+}
+
+/** A generic creature: 45% people, 35% animals, 20% things. */
+export function sampleCreature(stream: Stream, x: number, y: number, size: number): SceneItem {
+  const u = stream.uniform();
+  if (u < 0.45) {
+    const index = stream.int(PEOPLE_POOL);
+    const attributes = genericPerson(index);
+    return { object: 'person', colour: null, category: 'creature', x, y, size, style: `person-${index}`, attributes };
+  }
+  const object = u < 0.8 ? stream.pick(ANIMALS) : stream.pick(THINGS);
+  return { object, colour: null, category: 'creature', x, y, size, style: stream.pick(ART_STYLES) };
+}
+
+/** A creature (36 px) with room for a companion (24 px) on its left or right; both stand on one line. */
+export function besideLayout(stream: Stream): {
+  creature: { x: number; y: number };
+  companion: { x: number; y: number };
+} {
+  const y = 12 + 4 * stream.int(3);
+  const companionLeft = stream.uniform() < 0.5;
+  const inset = 4 * stream.int(2);
+  return {
+    creature: { x: companionLeft ? 28 : 0, y },
+    companion: { x: companionLeft ? inset : 40 - inset, y: y + 12 },
+  };
+}
+
+/**
+ * Draws a scene.
+ * @param kind default: at random, a single object most often
+ * @throws RangeError for kind `creature` in split `heldout`: such a scene holds no combination
+ */
+export function sampleScene(stream: Stream, split: Split, kind: SceneKind = sampleKind(stream, split)): Scene {
+  if (split === 'heldout' && kind === 'creature') {
+    throw new RangeError("split 'heldout' is about unseen (object, colour) combinations; a 'creature' scene has none");
+  }
+  const ground = stream.pick(GROUNDS);
+  const object = (c: Combination, x: number, y: number, size: number): SceneItem => ({
+    ...c,
+    category: 'object',
+    x,
+    y,
+    size,
+  });
+  switch (kind) {
+    case 'single': {
+      const size = stream.pick(SIZES.single);
+      const { x, y } = placed(stream.pick(PLACEMENTS), size);
+      return { kind, ground, items: [object(combination(stream, split), x, y, size)] };
+    }
+    case 'count': {
+      const c = combination(stream, split);
+      const slots = stream.shuffle([0, 1, 2, 3]).slice(0, 2 + stream.int(3)).sort((a, b) => a - b); // prettier-ignore
+      return { kind, ground, items: slots.map((s) => object(c, 4 + 32 * (s % 2), 4 + 32 * (s >> 1), SIZES.count)) };
+    }
+    case 'pair': {
+      const first = combination(stream, split);
+      // In `heldout` the second one may come from either list, so that it says nothing about the split.
+      let second = first;
+      while (second.object === first.object) {
+        second = combination(stream, split === 'heldout' && stream.uniform() < 0.3 ? 'heldout' : 'train');
+      }
+      const [a, b] = stream.shuffle([first, second]);
+      const across = 8 + 4 * stream.int(5);
+      const spread = 4 * stream.int(2);
+      const sideBySide = stream.uniform() < 0.5;
+      const near = spread;
+      const far = PICTURE_SIZE - SIZES.pair - spread;
+      const items = sideBySide
+        ? [object(a, near, across, SIZES.pair), object(b, far, across, SIZES.pair)]
+        : [object(a, across, near, SIZES.pair), object(b, across, far, SIZES.pair)];
+      return { kind, ground, items };
+    }
+    case 'creature': {
+      const { x, y } = placed(stream.pick(['centre', 'left', 'right'] as const), SIZES.creature);
+      return { kind, ground, items: [sampleCreature(stream, x, stream.pick([y, y + 4, y + 8]), SIZES.creature)] };
+    }
+    case 'creature+object': {
+      const at = besideLayout(stream);
+      const creature = sampleCreature(stream, at.creature.x, at.creature.y, SIZES.besideCreature);
+      const companion = object(combination(stream, split), at.companion.x, at.companion.y, SIZES.companion);
+      return { kind, ground, items: [creature, companion] };
+    }
+  }
+}
+
+/** Whether any figure of the scene is a held-out combination. */
+export function hasHeldOut(scene: Scene): boolean {
+  return scene.items.some((item) => isHeldOut(item.object, item.colour));
+}
+
+/** Relation of the first of two figures to the second. */
+export function relationOf(a: SceneItem, b: SceneItem): 'left of' | 'right of' | 'above' | 'below' {
+  const dx = a.x + a.size / 2 - (b.x + b.size / 2);
+  const dy = a.y + a.size / 2 - (b.y + b.size / 2);
+  if (Math.abs(dx) >= Math.abs(dy)) return dx < 0 ? 'left of' : 'right of';
+  return dy < 0 ? 'above' : 'below';
+}
+
+/** A colour other than the given one. */
+export const otherColour = (stream: Stream, colour: Colour): Colour => stream.pick(COLOURS.filter((c) => c !== colour));

@@ -1,0 +1,1 @@
+export { loadTokenizer, MINI_WORLD_TOKENIZER, type TextTokenizer, type TokenizerOptions } from './tokenizer';

@@ -1,0 +1,89 @@
+/** A word tokenizer read from a Hugging Face `tokenizer.json`. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+
+/** `tokenizer.json` of the mini world. */
+export const MINI_WORLD_TOKENIZER = path.join(packageRoot(), 'data', 'mini-world', 'tokenizer.json');
+
+/** The package's folder, from the sources as from the compiled files. */
+function packageRoot(): string {
+  let folder = __dirname;
+  while (!existsSync(path.join(folder, 'package.json')) && path.dirname(folder) !== folder)
+    folder = path.dirname(folder);
+  return folder;
+}
+
+export interface TokenizerOptions {
+  /** What to do with a word that the vocabulary lacks: throw (default), or use `[UNK]`. */
+  readonly unknown?: 'error' | 'unk';
+}
+
+/** Text to token numbers and back. */
+export interface TextTokenizer {
+  /** @returns token numbers, no special tokens added @throws Error naming the unknown words, unless `unknown: 'unk'` */
+  encode(text: string): number[];
+  /** @returns words between single spaces; `[PAD]`, `[BOS]`, `[EOS]`, `[SEP]` are left out @throws RangeError for a number outside the vocabulary */
+  decode(ids: readonly number[]): string;
+  /** Number of a token, or undefined. */
+  idOf(token: string): number | undefined;
+  /** Token of a number, or undefined. */
+  tokenOf(id: number): string | undefined;
+  /** Number of tokens, special ones included. */
+  readonly vocabularySize: number;
+  readonly unknownId: number | undefined;
+  readonly padId: number | undefined;
+}
+
+/**
+ * Loads a tokenizer.
+ * @param file a `tokenizer.json`; default: the mini world's
+ * @throws Error when the file is missing or no tokenizer
+ */
+export function loadTokenizer(file: string = MINI_WORLD_TOKENIZER, options: TokenizerOptions = {}): TextTokenizer {
+  let json: object;
+  try {
+    json = JSON.parse(readFileSync(file, 'utf8')) as object;
+  } catch (error) {
+    throw new Error(
+      `the tokenizer ${file} could not be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  if (typeof json !== 'object' || json === null || !('model' in json)) {
+    throw new Error(`${file} is no tokenizer.json: the field 'model' is missing`);
+  }
+  const tokenizer = new Tokenizer(json, {
+    unk_token: '[UNK]',
+    pad_token: '[PAD]',
+    clean_up_tokenization_spaces: false,
+  });
+  const vocabularySize = tokenizer.get_vocab(true).size;
+  const unknownId = tokenizer.token_to_id('[UNK]');
+  const unknown = options.unknown ?? 'error';
+  return {
+    vocabularySize,
+    unknownId,
+    padId: tokenizer.token_to_id('[PAD]'),
+    idOf: (token) => tokenizer.token_to_id(token),
+    tokenOf: (id) => tokenizer.id_to_token(id),
+    encode(text) {
+      const { ids } = tokenizer.encode(text, { add_special_tokens: false });
+      if (unknown === 'error' && unknownId !== undefined && ids.includes(unknownId) && !text.includes('[UNK]')) {
+        const words = text.split(/\s+/).filter(Boolean);
+        const strange = words.filter((w) => tokenizer.encode(w, { add_special_tokens: false }).ids.includes(unknownId));
+        throw new Error(
+          `the vocabulary of ${vocabularySize} words has no ${[...new Set(strange)].map((w) => `'${w}'`).join(', ')} (in '${text.slice(0, 80)}'); words are lower case with spaces between, punctuation too`,
+        );
+      }
+      return ids;
+    },
+    decode(ids) {
+      for (const id of ids) {
+        if (tokenizer.id_to_token(id) === undefined) {
+          throw new RangeError(`token ${id} is outside the vocabulary of ${vocabularySize}`);
+        }
+      }
+      return tokenizer.decode([...ids], { skip_special_tokens: true });
+    },
+  };
+}
