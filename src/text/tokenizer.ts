@@ -1,7 +1,20 @@
 /** A word tokenizer read from a Hugging Face `tokenizer.json`. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Tokenizer } from '@huggingface/tokenizers';
+
+/** What is used of the library's class. */
+interface HuggingFaceTokenizer {
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
+  token_to_id(token: string): number | undefined;
+  id_to_token(id: number): string | undefined;
+  get_vocab(withAddedTokens: boolean): Map<string, number>;
+}
+
+// The package has a CommonJS build, but its types describe the ES module only.
+const { Tokenizer } = require('@huggingface/tokenizers') as {
+  Tokenizer: new (json: object, config: object) => HuggingFaceTokenizer;
+};
 
 /** `tokenizer.json` of the mini world. */
 export const MINI_WORLD_TOKENIZER = path.join(packageRoot(), 'data', 'mini-world', 'tokenizer.json');
