@@ -1,3 +1,4 @@
+export * from './ops';
 export * from './random';
 export * from './report';
 export { startEngine, tf } from './start';

@@ -4,7 +4,7 @@ import util from 'node:util';
 import { EngineError, type EngineReport, type Precision } from './report';
 
 /** @throws EngineError when the binding is not linked */
-export async function startTensorflow(precision: Precision): Promise<EngineReport> {
+export async function startTensorflow(precision: Precision, _forced = false): Promise<EngineReport> {
   // oneDNN reads this once, when the library loads.
   process.env.ONEDNN_DEFAULT_FPMATH_MODE = precision === 'bf16' ? 'BF16' : 'STRICT';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';

@@ -1,0 +1,74 @@
+/**
+ * The way to TensorFlow kernels that tf.js has no name for. Every operation that uses one has a plain tf.js twin
+ * for the other engines.
+ */
+import * as tf from '@tensorflow/tfjs';
+
+/** One attribute of a TensorFlow operation. */
+export interface KernelAttribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: number | boolean | string | readonly number[];
+}
+
+interface TensorflowBackend {
+  readonly binding: Readonly<Record<string, number>>;
+  executeSingleOutput(name: string, attributes: readonly KernelAttribute[], inputs: readonly tf.Tensor[]): tf.Tensor;
+  executeMultipleOutputs(
+    name: string,
+    attributes: readonly KernelAttribute[],
+    inputs: readonly tf.Tensor[],
+    outputs: number,
+  ): tf.Tensor[];
+}
+
+/** True when tf.js runs on TensorFlow, whose kernels {@link kernel} reaches. */
+export function onTensorflow(): boolean {
+  return tf.getBackend() === 'tensorflow';
+}
+
+function backend(): TensorflowBackend {
+  return tf.backend() as unknown as TensorflowBackend;
+}
+
+/** A type attribute, e.g. `type('T', 'float32')`. */
+export function type(name: string, dtype: 'float32' | 'int32' = 'float32'): KernelAttribute {
+  const { TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = backend().binding;
+  return { name, type: TF_ATTR_TYPE, value: dtype === 'float32' ? TF_FLOAT : TF_INT32 };
+}
+
+/** A float attribute. */
+export function float(name: string, value: number): KernelAttribute {
+  return { name, type: backend().binding.TF_ATTR_FLOAT, value };
+}
+
+/** A boolean attribute. */
+export function bool(name: string, value: boolean): KernelAttribute {
+  return { name, type: backend().binding.TF_ATTR_BOOL, value };
+}
+
+/** A string attribute. */
+export function text(name: string, value: string): KernelAttribute {
+  return { name, type: backend().binding.TF_ATTR_STRING, value };
+}
+
+/** Runs one TensorFlow operation with one output. Not recorded for gradients: use it inside `tf.customGrad`. */
+export function kernel(name: string, attributes: readonly KernelAttribute[], inputs: readonly tf.Tensor[]): tf.Tensor {
+  return backend().executeSingleOutput(name, attributes, inputs);
+}
+
+/** Runs one TensorFlow operation with several outputs. Not recorded for gradients. */
+export function kernels(
+  name: string,
+  attributes: readonly KernelAttribute[],
+  inputs: readonly tf.Tensor[],
+  outputs: number,
+): tf.Tensor[] {
+  return backend().executeMultipleOutputs(name, attributes, inputs, outputs);
+}
+
+/** The sum over all rows of `[rows, columns]`: the gradient of a bias. @returns `[columns]` */
+export function sumRows(x: tf.Tensor): tf.Tensor {
+  const flat = tf.reshape(x, [-1, x.shape[x.rank - 1]]);
+  return onTensorflow() ? kernel('BiasAddGrad', [type('T'), text('data_format', 'NHWC')], [flat]) : tf.sum(flat, 0);
+}
