@@ -30,8 +30,12 @@ const PLACEMENT_PHRASES: Readonly<Record<Placement, string>> = {
 /** Openings that a caption may carry; the empty one most often. */
 const OPENINGS = ['', '', '', 'a photo of ', 'a picture of '] as const;
 
+/** A figure in one of several true ways: people now and then without their looks. */
+const mention = (item: SceneItem, stream: Stream) =>
+  item.attributes && stream.uniform() < 0.25 ? withArticle(item.object) : describeItem(item);
+
 /** What the scene shows, without opening and ground; several true ways of saying it. */
-function statements(scene: Scene): string[] {
+function statements(scene: Scene, stream: Stream): string[] {
   const [a, b] = scene.items;
   switch (scene.kind) {
     case 'single': {
@@ -41,7 +45,7 @@ function statements(scene: Scene): string[] {
     case 'count':
       return [`${NUMBER_WORDS[scene.items.length]} ${a.colour} ${plural(a.object)}`];
     case 'creature':
-      return [describeItem(a)];
+      return [mention(a, stream)];
     case 'pair': {
       const [first, second] = [describeItem(a), describeItem(b)];
       const exact = [`${first} ${relationOf(a, b)} ${second}`, `${second} ${relationOf(b, a)} ${first}`];
@@ -49,13 +53,31 @@ function statements(scene: Scene): string[] {
       return [...exact, ...exact, `${first} and ${second}`, ...beside];
     }
     case 'creature+object': {
-      const [who, what] = [describeItem(a), describeItem(b)];
-      return [`${who} beside ${what}`, `${who} beside ${what}`, `${who} ${relationOf(a, b)} ${what}`, `${what} ${relationOf(b, a)} ${who}`]; // prettier-ignore
+      const [who, what] = [mention(a, stream), describeItem(b)];
+      return [
+        `${who} beside ${what}`,
+        `${who} beside ${what}`,
+        `${who} ${relationOf(a, b)} ${what}`,
+        `${what} ${relationOf(b, a)} ${who}`,
+      ];
     }
   }
 }
 
-/** A true caption of the scene: opening, figures, ground. At most 24 words. */
+/** "a photo of a fox in the rain . the fox is beside a red umbrella": a prompt and what reasoning adds to it. */
+function compound(scene: Scene, stream: Stream): string {
+  const [a, b] = scene.items;
+  const where = GROUND_PHRASES[scene.ground];
+  const who = `${stream.pick(OPENINGS)}${mention(a, stream)}`;
+  if (!b) return `${who} . the ${a.object} is ${where}`;
+  const beside = `beside ${describeItem(b)}`;
+  return stream.uniform() < 0.7
+    ? `${who} ${where} . the ${a.object} is ${beside}`
+    : `${who} ${beside} . the ${a.object} is ${where}`;
+}
+
+/** A true caption of the scene: opening, figures, ground; a third of the creatures' captions are compound. At most 26 words. */
 export function captionOf(scene: Scene, stream: Stream): string {
-  return `${stream.pick(OPENINGS)}${stream.pick(statements(scene))} ${GROUND_PHRASES[scene.ground]}`;
+  if (scene.items[0].category === 'creature' && stream.uniform() < 1 / 3) return compound(scene, stream);
+  return `${stream.pick(OPENINGS)}${stream.pick(statements(scene, stream))} ${GROUND_PHRASES[scene.ground]}`;
 }
