@@ -1,0 +1,36 @@
+/**
+ * Displays. Pure part: `pictureGrid`, `traceView`, `rewardPlot`, `vegaPlot`, `tableView`, `tensorView`, `progressView`
+ * make a {@link Display} from a value. Showing part: `display`, `updateDisplay`, `livePlot`, `progress`, `LiveDisplay`.
+ */
+export { Display, type Displayable, isDisplayable, jupyterDisplay, markdownView, type MimeBundle } from './bundle';
+export { escapeHtml, html, SafeHtml } from './html';
+export { type CaptionedPicture, type GridOptions, pictureGrid, scoreText } from './grid';
+export { type PictureInput, type PictureLike, picturesOf, pngOf, type TensorLike } from './pictures';
+export {
+  isVegaLite,
+  type MetricRow,
+  rewardPlot,
+  type RewardPlotOptions,
+  rewardSpec,
+  sparkline,
+  svgOf,
+  type VegaLiteSpec,
+  vegaPlot,
+} from './plot';
+export { duration, progress, ProgressBar, type ProgressState, progressView } from './progress';
+export { renderBundle } from './render';
+export {
+  clearOutput,
+  display,
+  type DisplayOptions,
+  LiveDisplay,
+  type LiveOptions,
+  LivePlot,
+  livePlot,
+  updateDisplay,
+} from './show';
+export { type FrameLike, isFrame, type TableOptions, tableView } from './table';
+export { tensorView } from './tensor';
+export { displayFolder, TerminalTransport } from './terminal';
+export { type Trace, type TraceFact, type TraceOptions, traceView } from './trace';
+export { type DisplayTransport, displayTransport, liveDisplays, setDisplayTransport } from './transport';

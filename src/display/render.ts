@@ -1,0 +1,62 @@
+/** From any value to its MIME bundle. */
+import { type Displayable, isDisplayable, jupyterDisplay, type MimeBundle, plainBundle } from './bundle';
+import { pictureGrid } from './grid';
+import { isImageTensor, isPicture, isTensor, type PictureInput } from './pictures';
+import { isVegaLite, vegaPlot } from './plot';
+import { isFrame, tableView } from './table';
+import { tensorView } from './tensor';
+
+/**
+ * The view of a value that is shown richly with no call at all: its own (`Symbol.for('Jupyter.display')`), a picture or
+ * a list of them, an image tensor, any other tensor, a vega-lite specification, a danfo.js DataFrame. Tensors are read
+ * here, at once. @returns undefined for everything else
+ */
+export function viewOf(value: unknown): Displayable | undefined {
+  if (typeof value !== 'object' && typeof value !== 'function') return undefined;
+  if (value === null) return undefined;
+  if (isFrame(value)) return tableView(value);
+  if (isDisplayable(value)) return value;
+  if (isPicture(value)) return pictureGrid(value);
+  if (isTensor(value)) return isImageTensor(value) ? pictureGrid(value) : tensorView(value);
+  if (isVegaLite(value)) return vegaPlot(value);
+  if (Array.isArray(value) && value.length > 0) {
+    const list = value as unknown[];
+    const all = list.every((one) => isPicture(one) || (isTensor(one) && one.shape.length >= 3 && isImageTensor(one)));
+    if (all) return pictureGrid(list as PictureInput[]);
+  }
+  return undefined;
+}
+
+/**
+ * Starts rendering a value: what must be read now (tensors) is read before this returns.
+ * @returns the bundle, always with a `text/plain` twin; rejected where a value's own display method fails
+ */
+export function renderBundle(value: unknown): Promise<MimeBundle> {
+  let view: Displayable | undefined;
+  try {
+    view = viewOf(value);
+  } catch (error) {
+    return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+  }
+  if (!view) return Promise.resolve(plainBundle(value));
+  return completed(view);
+}
+
+async function completed(view: Displayable): Promise<MimeBundle> {
+  const bundle: unknown = await view[jupyterDisplay]();
+  if (typeof bundle !== 'object' || bundle === null || Array.isArray(bundle)) {
+    throw new TypeError(
+      `[Symbol.for('Jupyter.display')]() must return an object from MIME type to content, it returned ${typeof bundle}`,
+    );
+  }
+  if ('text/plain' in bundle) return bundle as MimeBundle;
+  return { ...bundle, 'text/plain': twin(view, Object.keys(bundle)) };
+}
+
+/** A text for bundles that bring none: the object's own words where it has some. */
+function twin(view: Displayable, types: readonly string[]): string {
+  const own = (view as { toString?: () => string }).toString;
+  if (typeof own === 'function' && own !== Object.prototype.toString && own !== Function.prototype.toString)
+    return String(view);
+  return `[${view.constructor?.name ?? 'display'}: ${types.join(', ')}]`;
+}

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  display,
+  type DisplayTransport,
+  LiveDisplay,
+  livePlot,
+  type MimeBundle,
+  pictureGrid,
+  progress,
+  setDisplayTransport,
+  TerminalTransport,
+  updateDisplay,
+} from '../../src/display';
+
+interface Sent {
+  readonly kind: 'show' | 'update';
+  readonly id?: string;
+  readonly at: number;
+  bundle?: MimeBundle;
+}
+
+/** Keeps what is sent, in order, as a kernel's queue does. */
+class Recorder implements DisplayTransport {
+  readonly sent: Sent[] = [];
+  async show(bundle: Promise<MimeBundle>, id?: string): Promise<void> {
+    const entry: Sent = { kind: 'show', id, at: Date.now() };
+    this.sent.push(entry);
+    entry.bundle = await bundle;
+  }
+  async update(id: string, bundle: Promise<MimeBundle>): Promise<void> {
+    const entry: Sent = { kind: 'update', id, at: Date.now() };
+    this.sent.push(entry);
+    entry.bundle = await bundle;
+  }
+  clear(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+afterEach(() => setDisplayTransport(undefined));
+
+test('a live display sends at most ten times a second and always its last value', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  const live = new LiveDisplay('0');
+  const started = Date.now();
+  let n = 0;
+  while (Date.now() - started < 450) {
+    live.update(String(++n));
+    await sleep(1);
+  }
+  await live.done();
+  assert.ok(n > 50);
+  assert.ok(recorder.sent.length >= 3 && recorder.sent.length <= 7, `${recorder.sent.length} sent`);
+  assert.equal(recorder.sent[0].kind, 'show');
+  assert.ok(recorder.sent.slice(1).every((one) => one.kind === 'update' && one.id === live.id));
+  assert.equal(recorder.sent.at(-1)?.bundle?.['text/plain'], String(n));
+});
+
+test('the last value arrives without done, too', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  const live = new LiveDisplay('first');
+  for (let i = 0; i < 100; i++) live.update(`value ${i}`);
+  await sleep(150);
+  assert.equal(recorder.sent.at(-1)?.bundle?.['text/plain'], 'value 99');
+});
+
+test('updateDisplay sends every call; an update that fails to render is reported', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  await display('a', { id: 'x' });
+  for (let i = 0; i < 50; i++) void updateDisplay('x', i);
+  assert.equal(recorder.sent.length, 51);
+  const live = new LiveDisplay('fine');
+  live.update({
+    [Symbol.for('Jupyter.display')]: () => {
+      throw new Error('no picture today');
+    },
+  });
+  await assert.rejects(live.done(), /no picture today/);
+});
+
+test('a live plot and a bar end in their final state', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  const plot = livePlot({ title: 'run' });
+  const bar = progress(20, 'steps');
+  for (let step = 1; step <= 20; step++) {
+    plot.push({ step, 'reward/mean': step / 20 });
+    bar.tick({ reward: step / 20 });
+  }
+  await Promise.all([plot.done(), bar.done()]);
+  const last = recorder.sent.filter((one) => one.bundle?.['image/svg+xml']).at(-1)?.bundle;
+  const spec = last?.['application/vnd.vegalite.v5+json'] as { data: { values: unknown[] } };
+  assert.equal(spec.data.values.length, 20);
+  assert.match(
+    String(
+      recorder.sent.filter((one) => String(one.bundle?.['text/plain']).startsWith('steps')).at(-1)?.bundle?.[
+        'text/plain'
+      ],
+    ),
+    /20\/20 .*done after/,
+  );
+});
+
+test('in a terminal pictures become files, live lines are overwritten, order is kept', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'unilab-display-'));
+  const before = process.env.UNILAB_DISPLAY_DIR;
+  process.env.UNILAB_DISPLAY_DIR = folder;
+  try {
+    let text = '';
+    const out = { isTTY: true, columns: 80, write: (part: string) => ((text += part), true) };
+    setDisplayTransport(new TerminalTransport(out as unknown as NodeJS.WriteStream));
+    void display(pictureGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
+    const bar = progress(2, 'work');
+    bar.tick();
+    bar.tick();
+    await bar.done();
+    await display('end');
+    assert.equal(readdirSync(folder).filter((name) => name.endsWith('.png')).length, 1);
+    assert.match(text, /^1 picture \(8 x 8\)\n {2}-> .*\.png\n\r\u001b\[2Kwork/);
+    assert.match(text, /2\/2 .*\nend\n$/);
+  } finally {
+    if (before === undefined) delete process.env.UNILAB_DISPLAY_DIR;
+    else process.env.UNILAB_DISPLAY_DIR = before;
+    rmSync(folder, { recursive: true });
+  }
+});
