@@ -1,0 +1,46 @@
+/** `unilab train STAGE`: trains a mini checkpoint; progress on stderr, checkpoints as it goes, resumes where it stopped. */
+import { parseArgs } from 'node:util';
+import { type Command, UsageError } from './command';
+import { runTraining, STAGES } from './train/stages';
+
+export const command: Command = {
+  summary: 'train a mini checkpoint (tokenizer, showo, judges), with resume',
+  usage: `unilab train STAGE [--steps N] [--seed N] [--out FOLDER] [--checkpoints FOLDER] [--fallback]
+
+STAGE is one of: ${Object.keys(STAGES).join(', ')}.
+  --steps N             optimiser steps (default: the recipe's)
+  --seed N              default: the recipe's
+  --out FOLDER          where the finished weights go (default: data/checkpoints/...)
+  --checkpoints FOLDER  where the resumable state is kept (default: out/train/STAGE)
+  --fallback            go on from the newest whole checkpoint when the newest one is broken
+Ctrl-C saves the state and stops; the same command goes on from there.`,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        steps: { type: 'string' },
+        seed: { type: 'string' },
+        out: { type: 'string' },
+        checkpoints: { type: 'string' },
+        fallback: { type: 'boolean', default: false },
+      },
+    });
+    const [stage, ...rest] = positionals;
+    if (!stage || rest.length > 0 || !(stage in STAGES)) throw new UsageError(`say which stage: ${Object.keys(STAGES).join(', ')}`);
+    const integer = (name: 'steps' | 'seed'): number | undefined => {
+      const given = values[name];
+      if (given === undefined) return undefined;
+      const value = Number(given);
+      if (!Number.isInteger(value) || (name === 'steps' && value < 1)) throw new UsageError(`--${name} needs a whole number, got '${given}'`);
+      return value;
+    };
+    return runTraining(stage as keyof typeof STAGES, {
+      steps: integer('steps'),
+      seed: integer('seed'),
+      out: values.out,
+      checkpoints: values.checkpoints,
+      fallback: values.fallback,
+    });
+  },
+};

@@ -1,0 +1,118 @@
+/** The stages of `unilab train`: what each needs, trains and leaves behind. */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { startEngine, tf } from '../../engine';
+import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
+import { MagvitTokenizer } from '../../models/showo/magvit';
+import { MAGVIT_MINI } from '../../models/showo/mini';
+import type { Parameters } from '../../nn/parameters';
+import { SHOWO_RECIPE, showoTraining, TOKENIZER_RECIPE, tokenizerTraining } from '../../recipes/mini-world';
+import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../../sft/loop';
+import { dataFolder } from '../../io/package-root';
+
+export interface TrainOptions {
+  readonly steps?: number;
+  readonly seed?: number;
+  readonly out?: string;
+  readonly checkpoints?: string;
+  readonly fallback: boolean;
+}
+
+type Recipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
+
+interface Prepared {
+  readonly task: SupervisedTask<unknown>;
+  /** Saves the finished weights into the folder. */
+  readonly save: (folder: string) => Promise<void>;
+}
+
+interface Stage {
+  readonly recipe: Recipe;
+  readonly out: string;
+  prepare(seed: number): Promise<Prepared>;
+}
+
+export const SHOWO_FOLDER = 'showo-mini';
+
+export const STAGES: Readonly<Record<string, Stage>> = {
+  tokenizer: {
+    recipe: TOKENIZER_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare(seed) {
+      const { tokenizer, task } = await tokenizerTraining(seed);
+      return {
+        task: task as SupervisedTask<unknown>,
+        save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
+      };
+    },
+  },
+  showo: {
+    recipe: SHOWO_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare(seed) {
+      const file = dataFolder('checkpoints', SHOWO_FOLDER, 'tokenizer.safetensors');
+      const images = MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
+      const { model, task } = await showoTraining(images, seed);
+      return { task: task as SupervisedTask<unknown>, save: (folder) => model.save(folder, 'BF16') };
+    },
+  },
+};
+
+/** Saves weights alone, bf16. */
+export async function saveParameters(file: string, parameters: Parameters): Promise<void> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  const values = await parameters.values();
+  await writeSafetensors(file, Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { ...value, dtype: 'BF16' as const }])));
+}
+
+/** Runs a stage to its end, or until Ctrl-C. @returns exit status: 0 done, 130 stopped by Ctrl-C with the state saved */
+export async function runTraining(name: keyof typeof STAGES, options: TrainOptions): Promise<number> {
+  const stage = STAGES[name];
+  const report = await startEngine();
+  console.error(`unilab train ${name}: ${report.engine} engine (${report.library}), ${report.precision}`);
+  const seed = options.seed ?? stage.recipe.seed;
+  const { task, save } = await stage.prepare(seed);
+  const folder = options.checkpoints ?? path.join('out', 'train', name);
+  mkdirSync(folder, { recursive: true });
+  const curve = await JsonLines.open<StepReport & { tensors: number }>(path.join(folder, 'curve.jsonl'));
+  let stop = false;
+  const onInterrupt = () => {
+    if (stop) process.exit(130);
+    stop = true;
+    console.error('\nstopping after this step; the state will be saved (Ctrl-C again to stop at once)');
+  };
+  process.on('SIGINT', onInterrupt);
+  process.on('SIGTERM', onInterrupt);
+  const started = performance.now();
+  let first = -1;
+  try {
+    for await (const step of trainSupervised(task, { ...stage.recipe, steps: options.steps ?? stage.recipe.steps, seed, folder, fallback: options.fallback })) {
+      if (first < 0) first = step.step - 1;
+      await curve.append({ ...step, tensors: tf.memory().numTensors });
+      printProgress(step, (performance.now() - started) / 1000 / (step.step - first));
+      if (stop) break;
+    }
+  } finally {
+    process.off('SIGINT', onInterrupt);
+    process.off('SIGTERM', onInterrupt);
+    await curve.close();
+  }
+  if (stop) {
+    console.error(`stopped; the same command goes on from ${folder}`);
+    return 130;
+  }
+  const out = options.out ?? dataFolder('checkpoints', stage.out);
+  await save(out);
+  console.log(`trained ${name}: ${out}`);
+  return 0;
+}
+
+function printProgress(step: StepReport, secondsEach: number): void {
+  if (step.step % 10 && step.step !== step.steps) return;
+  const left = Math.round((step.steps - step.step) * secondsEach);
+  const metrics = Object.entries(step.metrics).map(([key, value]) => `${key} ${value.toFixed(4)}`).join('  '); // prettier-ignore
+  console.error(
+    `${String(step.step).padStart(5)}/${step.steps}  loss ${step.loss.toFixed(4)}  ${metrics}  norm ${step.gradNorm.toFixed(2)}  ` +
+      `${secondsEach.toFixed(2)} s/step  ${Math.floor(left / 60)}m${String(left % 60).padStart(2, '0')}s left`,
+  );
+}

@@ -1,0 +1,117 @@
+/**
+ * Show-o's language model: Phi-1.5's block (attention and MLP side by side under one LayerNorm), with a LayerNorm on
+ * every head's queries and keys, over one vocabulary of text, special tokens and image codes.
+ */
+import { attention, embedding, geluTanh, layerNorm, linear, tf } from '../../engine';
+import type { ParameterSpec, Parameters } from '../../nn/parameters';
+import { rotary, type RotaryTables, rotaryTables } from '../../nn/rotary';
+import { type ShowoConfig, showoVocabulary } from './config';
+
+/** Rows appended after the vocabulary: learned concept tokens. Ids go on from the vocabulary's size. */
+export interface ExtraTokens {
+  /** Input rows `[count, hidden]`. */
+  readonly embed: tf.Tensor2D;
+  /** Output rows `[count, hidden]` and biases `[count]`. */
+  readonly head: tf.Tensor2D;
+  readonly bias: tf.Tensor1D;
+}
+
+/** Every parameter under its upstream name. */
+export function showoSpecs(config: ShowoConfig): Record<string, ParameterSpec> {
+  const { hidden_size: d, intermediate_size: ff } = config;
+  const vocab = showoVocabulary(config).size;
+  const std = 0.02;
+  const residual = std / Math.sqrt(2 * config.num_hidden_layers); // GPT-2's scaling keeps the stream's variance flat
+  const specs: Record<string, ParameterSpec> = {};
+  const layer = (name: string, out: number, inp: number, scale: number) => {
+    specs[`${name}.weight`] = { shape: [out, inp], init: { normal: scale } };
+    specs[`${name}.bias`] = { shape: [out], init: { constant: 0 } };
+  };
+  const norm = (name: string, size: number) => {
+    specs[`${name}.weight`] = { shape: [size], init: { constant: 1 } };
+    specs[`${name}.bias`] = { shape: [size], init: { constant: 0 } };
+  };
+  specs['showo.model.embed_tokens.weight'] = { shape: [vocab, d], init: { normal: std } };
+  for (let i = 0; i < config.num_hidden_layers; i++) {
+    const at = `showo.model.layers.${i}`;
+    norm(`${at}.input_layernorm`, d);
+    for (const part of ['q_proj', 'k_proj', 'v_proj']) layer(`${at}.self_attn.${part}`, d, d, std);
+    for (const part of ['q_layernorm', 'k_layernorm']) norm(`${at}.self_attn.${part}`, d / config.num_attention_heads);
+    layer(`${at}.self_attn.dense`, d, d, residual);
+    layer(`${at}.mlp.fc1`, ff, d, std);
+    layer(`${at}.mlp.fc2`, d, ff, residual);
+  }
+  norm('showo.model.final_layernorm', d);
+  layer('showo.lm_head', vocab, d, std);
+  return specs;
+}
+
+/**
+ * Hidden states after the last LayerNorm, `[batch, tokens, hidden]`.
+ * @param ids int32 `[batch, tokens]`; ids from the vocabulary's size on are `extra` rows
+ * @param mask added to attention scores, `[batch, 1, tokens, tokens]`
+ */
+export function showoHidden(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, mask: tf.Tensor4D, extra?: ExtraTokens): tf.Tensor3D {
+  const [batch, tokens] = ids.shape;
+  if (mask.shape.join() !== [batch, 1, tokens, tokens].join()) {
+    throw new RangeError(`show-o: mask is [${mask.shape}], expected [${batch}, 1, ${tokens}, ${tokens}] for ids [${ids.shape}]`);
+  }
+  return tf.tidy(() => {
+    const heads = config.num_attention_heads;
+    const headDim = config.hidden_size / heads;
+    const tables = rotaryTables(tokens, headDim, Math.floor(headDim * config.partial_rotary_factor), config.rope_theta);
+    let x = embedTokens(p, config, ids, extra);
+    for (let i = 0; i < config.num_hidden_layers; i++) x = block(p, config, `showo.model.layers.${i}`, x, mask, tables);
+    return normed(p, 'showo.model.final_layernorm', x, config.layer_norm_eps) as tf.Tensor3D;
+  });
+}
+
+function embedTokens(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, extra?: ExtraTokens): tf.Tensor3D {
+  const table = p.get('showo.model.embed_tokens.weight') as tf.Tensor2D;
+  if (!extra) return embedding(table, ids) as tf.Tensor3D;
+  const size = showoVocabulary(config).size;
+  // Two small look-ups instead of one in a concatenated table: the table of a real checkpoint is half a gigabyte.
+  const isExtra = tf.greaterEqual(ids, size);
+  const base = embedding(table, tf.where(isExtra, tf.zerosLike(ids), ids) as tf.Tensor2D);
+  const own = embedding(extra.embed, tf.where(isExtra, tf.sub(ids, size), tf.zerosLike(ids)) as tf.Tensor2D);
+  const pick = tf.expandDims(tf.cast(isExtra, 'float32'), -1);
+  return tf.add(tf.mul(base, tf.sub(1, pick)), tf.mul(own, pick)) as tf.Tensor3D;
+}
+
+function normed(p: Parameters, name: string, x: tf.Tensor, eps: number): tf.Tensor {
+  return layerNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, eps);
+}
+
+function dense(p: Parameters, name: string, x: tf.Tensor): tf.Tensor {
+  return linear(x, p.get(`${name}.weight`) as tf.Tensor2D, p.get(`${name}.bias`) as tf.Tensor1D);
+}
+
+function block(p: Parameters, config: ShowoConfig, at: string, x: tf.Tensor3D, mask: tf.Tensor4D, tables: RotaryTables): tf.Tensor3D {
+  const [batch, tokens, hidden] = x.shape;
+  const heads = config.num_attention_heads;
+  const h = normed(p, `${at}.input_layernorm`, x, config.layer_norm_eps);
+  const split = (name: string) => tf.reshape(dense(p, `${at}.self_attn.${name}`, h), [batch, tokens, heads, hidden / heads]);
+  const turned = (name: string, norm: string) =>
+    rotary(tf.transpose(normed(p, `${at}.self_attn.${norm}`, split(name), config.layer_norm_eps), [0, 2, 1, 3]) as tf.Tensor4D, tables);
+  const mixed = attention(turned('q_proj', 'q_layernorm'), turned('k_proj', 'k_layernorm'), tf.transpose(split('v_proj'), [0, 2, 1, 3]) as tf.Tensor4D, mask);
+  const attended = dense(p, `${at}.self_attn.dense`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, hidden]));
+  const mlp = dense(p, `${at}.mlp.fc2`, geluTanh(dense(p, `${at}.mlp.fc1`, h)));
+  return tf.addN([x, attended, mlp]) as tf.Tensor3D;
+}
+
+/** Logits over the whole vocabulary (and the extra rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
+export function showoLogits(p: Parameters, hidden: tf.Tensor2D, extra?: ExtraTokens): tf.Tensor2D {
+  return tf.tidy(() => {
+    const base = dense(p, 'showo.lm_head', hidden);
+    return (extra ? tf.concat([base, linear(hidden, extra.head, extra.bias)], 1) : base) as tf.Tensor2D;
+  });
+}
+
+/** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: a picture needs its codes only. */
+export function showoLogitsRange(p: Parameters, hidden: tf.Tensor2D, from: number, count: number): tf.Tensor2D {
+  return tf.tidy(() => {
+    const weight = tf.slice(p.get('showo.lm_head.weight') as tf.Tensor2D, [from, 0], [count, -1]);
+    const bias = tf.slice(p.get('showo.lm_head.bias') as tf.Tensor1D, [from], [count]);
+    return linear(hidden, weight, bias) as tf.Tensor2D;
+  });
+}

@@ -1,0 +1,48 @@
+/** Rotary positions (Su et al. 2021), halves convention, on the first `rotated` dimensions of each head. */
+import { tf } from '../engine';
+
+export interface RotaryTables {
+  /** `[tokens, headDim]`; 1 on dimensions that are not turned. */
+  readonly cos: tf.Tensor2D;
+  /** `[tokens, headDim]`; 0 on dimensions that are not turned. */
+  readonly sin: tf.Tensor2D;
+  /** `[headDim, headDim]`: x times this is x with its rotated halves swapped and the first one negated. */
+  readonly swap: tf.Tensor2D;
+}
+
+/**
+ * Tables for positions 0..tokens-1 (or the given ones).
+ * @param rotated even number of dimensions that are turned, at most `headDim`
+ * @throws RangeError for an odd or too large `rotated`
+ */
+export function rotaryTables(tokens: number, headDim: number, rotated: number, theta: number, positions?: ArrayLike<number>): RotaryTables {
+  if (rotated % 2 || rotated > headDim || rotated < 2) throw new RangeError(`rotary: ${rotated} of ${headDim} dimensions cannot be turned`);
+  const half = rotated / 2;
+  const cos = new Float32Array(tokens * headDim).fill(1);
+  const sin = new Float32Array(tokens * headDim);
+  for (let t = 0; t < tokens; t++) {
+    for (let i = 0; i < half; i++) {
+      const angle = (positions ? positions[t] : t) * theta ** ((-2 * i) / rotated);
+      for (const at of [i, i + half]) {
+        cos[t * headDim + at] = Math.cos(angle);
+        sin[t * headDim + at] = Math.sin(angle);
+      }
+    }
+  }
+  const swap = new Float32Array(headDim * headDim);
+  for (let i = 0; i < half; i++) {
+    swap[(i + half) * headDim + i] = -1;
+    swap[i * headDim + i + half] = 1;
+  }
+  return { cos: tf.tensor2d(cos, [tokens, headDim]), sin: tf.tensor2d(sin, [tokens, headDim]), swap: tf.tensor2d(swap, [headDim, headDim]) };
+}
+
+/**
+ * Turns queries or keys `[batch, heads, tokens, headDim]`. The swap is a matrix product: slicing and concatenating
+ * halves costs more passes over memory and needs gradients that some engines lack.
+ */
+export function rotary(x: tf.Tensor4D, tables: RotaryTables): tf.Tensor4D {
+  const { shape } = x;
+  const swapped = tf.reshape(tf.matMul(tf.reshape(x, [-1, shape[3]]) as tf.Tensor2D, tables.swap), shape);
+  return tf.add(tf.mul(x, tables.cos), tf.mul(swapped, tables.sin));
+}

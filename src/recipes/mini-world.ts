@@ -1,0 +1,85 @@
+/**
+ * How the mini checkpoints that ship are trained: first the image tokenizer, then Show-o on scenes. Hyper-parameters
+ * stand here; `unilab train` runs it.
+ */
+import { factExample, loadSprites, sampleScene, type Split, type SpriteSheet, captionOf, questionsOf, renderScene } from '../data';
+import { Stream } from '../engine';
+import { MagvitTokenizer } from '../models/showo/magvit';
+import { MAGVIT_MINI, showoMini } from '../models/showo/mini';
+import { ShowoModel } from '../models/showo/model';
+import type { LoopOptions } from '../sft/loop';
+import { magvitTask } from '../sft/train-magvit';
+import { type ShowoSource, showoTask } from '../sft/train-showo';
+import { loadTokenizer, type TextTokenizer } from '../text';
+
+/** Height and width of the mini world's pictures. */
+export const PICTURE_SIZE = 64;
+
+/** Training of the image tokenizer. */
+export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & { batch: number } = {
+  steps: 1600,
+  batch: 32,
+  learningRate: 2e-3,
+  weightDecay: 0,
+  seed: 1,
+};
+
+/** Training of Show-o. Text alone weighs as much as pictures here: it carries the reasoning. */
+export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & Omit<Parameters<typeof showoTask>[2], 'size'> = {
+  steps: 3000,
+  learningRate: 1e-3,
+  weightDecay: 0.01,
+  seed: 1,
+  pictures: 24,
+  questions: 12,
+  texts: 8,
+  weights: { t2i: 1, mmu: 0.5, lm: 0.5 },
+  conditionDrop: 0.1,
+};
+
+/** The text vocabulary of the mini world and its begin and end tokens. */
+export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
+  const text = loadTokenizer();
+  const [bos, eos] = ['[BOS]', '[EOS]'].map((token) => text.idOf(token));
+  if (bos === undefined || eos === undefined) throw new Error('the mini world tokenizer has no [BOS] or no [EOS]');
+  return { text, bos, eos };
+}
+
+/** Pictures of scenes of a split. */
+export function scenePictures(sprites: SpriteSheet, split: Split): (stream: Stream) => Uint8Array {
+  return (stream) => renderScene(sampleScene(stream, split), sprites);
+}
+
+/** Captioned, questioned scenes and facts of a split, as ids. */
+export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Split): ShowoSource {
+  return {
+    picture(stream) {
+      const scene = sampleScene(stream, split);
+      const questions = questionsOf(scene, stream);
+      return {
+        pixels: renderScene(scene, sprites),
+        caption: text.encode(captionOf(scene, stream)),
+        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+      };
+    },
+    text(stream) {
+      const fact = factExample(stream, split);
+      return { question: text.encode(fact.problem), answer: text.encode(fact.solution) };
+    },
+  };
+}
+
+/** The tokenizer's task with fresh weights. */
+export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
+  const sprites = await loadSprites();
+  const tokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Stream(seed).fork('magvit'));
+  return { tokenizer, task: magvitTask(tokenizer, scenePictures(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE) };
+}
+
+/** Show-o's task with fresh weights around a trained image tokenizer. */
+export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE.seed) {
+  const sprites = await loadSprites();
+  const { text, bos, eos } = miniText();
+  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), images, new Stream(seed).fork('showo'));
+  return { model, task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }) };
+}

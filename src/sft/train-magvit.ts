@@ -1,0 +1,45 @@
+/** Training the image tokenizer: reconstruction of pictures under look-up-free quantisation. */
+import { type Stream, tf } from '../engine';
+import type { MagvitTokenizer } from '../models/showo/magvit';
+import type { SupervisedTask } from './loop';
+
+export interface PictureBatchInput {
+  /** `[batch, height, width, 3]` in [-1, 1]. */
+  readonly pixels: tf.Tensor4D;
+}
+
+/** Makes a batch of pictures as RGB bytes. */
+export type PictureSource = (stream: Stream) => Uint8Array;
+
+/** RGB bytes of pictures of one size -> `[batch, height, width, 3]` in [-1, 1]. */
+export function pixelsTensor(pictures: readonly Uint8Array[], height: number, width: number): tf.Tensor4D {
+  const size = height * width * 3;
+  const out = new Float32Array(pictures.length * size);
+  pictures.forEach((picture, b) => {
+    if (picture.length !== size) throw new RangeError(`picture ${b} has ${picture.length} bytes, expected ${height} x ${width} x 3`);
+    for (let i = 0; i < size; i++) out[b * size + i] = picture[i] / 127.5 - 1;
+  });
+  return tf.tensor4d(out, [pictures.length, height, width, 3]);
+}
+
+/**
+ * Loss: mean |x - y| + 2 mean (x - y)^2 + commitment + entropy. Neither a perceptual nor an adversarial term:
+ * pictograms have flat colours and hard edges, and nothing to be imagined.
+ */
+export function magvitTask(tokenizer: MagvitTokenizer, source: PictureSource, batchSize: number, size: number): SupervisedTask<PictureBatchInput> {
+  return {
+    name: 'magvit',
+    variables: tokenizer.parameters.variables,
+    batch: (_step, stream) => ({
+      pixels: pixelsTensor(Array.from({ length: batchSize }, (_, i) => source(stream.fork(i))), size, size), // prettier-ignore
+    }),
+    loss: ({ pixels }) => {
+      const out = tokenizer.reconstruct(pixels);
+      const difference = tf.sub(out.pixels, pixels);
+      const l1 = tf.mean(tf.abs(difference)) as tf.Scalar;
+      const l2 = tf.mean(tf.square(difference)) as tf.Scalar;
+      const loss = tf.addN([l1, tf.mul(l2, 2), out.commitment, out.entropy]) as tf.Scalar;
+      return { loss, metrics: { l1, l2, commitment: out.commitment, entropy: out.entropy } };
+    },
+  };
+}

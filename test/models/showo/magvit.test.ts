@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { startEngine, Stream, tf } from '../../../src/engine';
+import { readSafetensors, toFloat32, type RawTensor } from '../../../src/io';
+import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/magvit';
+import { codebookEntries, codesOf, lfqLosses } from '../../../src/models/showo/lfq';
+import { CheckpointMismatchError } from '../../../src/nn/parameters';
+import { maxDifference, PARITY, readJson, rowsOf } from './fixture';
+
+let tokenizer: MagvitTokenizer;
+let inputs: Record<string, RawTensor>;
+let expected: Record<string, RawTensor>;
+
+const nhwc = (raw: RawTensor) => tf.tidy(() => tf.transpose(tf.tensor(toFloat32(raw), [...raw.shape]), [0, 2, 3, 1])) as tf.Tensor4D;
+const nchw = (x: tf.Tensor) => tf.tidy(() => tf.transpose(x, [0, 3, 1, 2]).dataSync<'float32'>());
+
+before(async () => {
+  await startEngine({ precision: 'float32' });
+  const file = path.join(PARITY, 'magvitv2', 'model.safetensors');
+  tokenizer = MagvitTokenizer.fromTensors(readJson<MagvitConfig>('magvitv2', 'config.json'), await readSafetensors(file), file);
+  inputs = await readSafetensors(path.join(PARITY, 'magvitv2', 'inputs.safetensors'));
+  expected = await readSafetensors(path.join(PARITY, 'magvitv2', 'expected.safetensors'));
+});
+
+test('encoder output, codes and losses equal upstream', () => {
+  const pixels = nhwc(inputs.pixel_values);
+  const z = tokenizer.encodeContinuous(pixels);
+  assert.ok(maxDifference(nchw(z), toFloat32(expected.encoder_output)) < 1e-4);
+  assert.deepEqual(Array.from(tokenizer.encode(pixels).dataSync()), Array.from(toFloat32(expected.encode_indices)));
+  const losses = lfqLosses(tf.reshape(z, [-1, tokenizer.config.codebook_dim]) as tf.Tensor2D);
+  assert.ok(Math.abs(losses.commitment.dataSync()[0] - toFloat32(expected.quantizer_loss)[0]) < 1e-5);
+  assert.ok(Math.abs(losses.entropy.dataSync()[0] - toFloat32(expected.entropy_loss)[0]) < 1e-5);
+});
+
+test('decoded pixels equal upstream, rectangles too', () => {
+  assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(inputs.codes))), toFloat32(expected.decode_pixels)) < 1e-3);
+  assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(inputs.codes_rect), [2, 6])), toFloat32(expected.decode_pixels_shape)) < 1e-3);
+  assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(expected.encode_indices))), toFloat32(expected.reconstruction)) < 1e-3);
+});
+
+test('codes and entries are inverse', () => {
+  const bits = 7;
+  const codes = Array.from({ length: 128 }, (_, i) => i);
+  assert.deepEqual(Array.from(codesOf(codebookEntries(codes, bits)).dataSync()), codes);
+  assert.throws(() => codebookEntries([3, 128], bits), /image code 128 at position 1 is outside 0\.\.127/);
+});
+
+test('what does not fit is listed at once', async () => {
+  const file = path.join(PARITY, 'magvitv2', 'model.safetensors');
+  const tensors = { ...(await readSafetensors(file)) };
+  tensors.stranger = tensors['encoder.conv_in.bias'];
+  delete tensors['encoder.conv_in.bias'];
+  assert.throws(
+    () => MagvitTokenizer.fromTensors(tokenizer.config, tensors, 'a file'),
+    (error: Error) => error instanceof CheckpointMismatchError && /missing: encoder\.conv_in\.bias/.test(error.message) && /unknown: stranger/.test(error.message),
+  );
+  assert.throws(() => tokenizer.encode(tf.zeros([1, 15, 16, 3])), /divisible by 4, got \[1,15,16,3\]/);
+});
+
+test('a training pass gives every parameter a gradient and leaks nothing', () => {
+  const pixels = tf.tensor(new Stream(2).fill('uniform', 2 * 8 * 8 * 3), [2, 8, 8, 3]) as tf.Tensor4D;
+  const pass = () => {
+    const { value, grads } = tf.variableGrads(() => {
+      const out = tokenizer.reconstruct(pixels);
+      return tf.addN([tf.mean(tf.square(tf.sub(out.pixels, pixels))), out.commitment, out.entropy]) as tf.Scalar;
+    }, Object.values(tokenizer.parameters.variables));
+    const silent = Object.entries(tokenizer.parameters.variables).filter(([, v]) => !grads[v.name] || Math.max(...tf.abs(grads[v.name]).dataSync()) === 0).map(([name]) => name); // prettier-ignore
+    tf.dispose([value, grads]);
+    return silent;
+  };
+  // A key's bias shifts all scores of a row alike: softmax does not see it.
+  assert.deepEqual(pass().filter((name) => !name.endsWith('attn_1.k.bias')), []);
+  const before = tf.memory().numTensors;
+  tf.tidy(() => pass());
+  assert.equal(tf.memory().numTensors, before);
+});
