@@ -1,0 +1,25 @@
+/** The folders that can be checked, by the kind that their case file names. Loaded only when one turns up. */
+import type { ParityHandler } from './check';
+
+interface Module {
+  readonly parity: ParityHandler;
+}
+
+const handlers: Record<string, () => Module> = {
+  bleu: () => require('./bleu') as Module,
+  dsog: () => require('./dsog') as Module,
+  grpo: () => require('./grpo') as Module,
+  magvitv2: () => require('./magvitv2') as Module,
+  merge: () => require('./merge') as Module,
+  safetensors: () => require('./safetensors') as Module,
+  showo: () => require('./showo') as Module,
+  showo_maskgit: () => require('./showo-maskgit') as Module,
+};
+
+/** @returns undefined for a kind that nothing checks */
+export function handlerOf(kind: string): ParityHandler | undefined {
+  return Object.hasOwn(handlers, kind) ? handlers[kind]().parity : undefined;
+}
+
+/** All kinds. */
+export const kinds: readonly string[] = Object.keys(handlers);

@@ -1,0 +1,11 @@
+export * from './advantages';
+export * from './aggregations';
+export * from './corl-loss';
+export * from './dsog';
+export * from './kl';
+export * from './policy-loss';
+export * from './policy-metrics';
+export * from './ratios';
+export { Registry } from './registry';
+export * from './reward-metrics';
+export * from './surrogates';

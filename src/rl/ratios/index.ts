@@ -1,0 +1,5 @@
+import './token';
+import './sequence';
+import './sequence-sum';
+
+export { type LogRatio, ratios } from './registry';

@@ -1,0 +1,5 @@
+import './clip';
+import './cispo';
+import './none';
+
+export { type Surrogate, type SurrogateOptions, surrogates } from './registry';
