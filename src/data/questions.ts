@@ -2,7 +2,7 @@
 import type { Stream } from '../engine/random';
 import { plural, shortName, withArticle } from './captions';
 import { hasHeldOut, placementOf, relationOf, type Scene, type SceneItem } from './scene';
-import { COLOURS, GROUND_PHRASES, NUMBER_WORDS, OBJECTS, isHeldOut, type Colour } from './world';
+import { COLOURS, GROUND_PHRASES, NUMBER_WORDS, OBJECTS, THINGS, isHeldOut, type Colour } from './world';
 
 export const QUESTION_TYPES = ['what', 'how_many', 'what_colour', 'where', 'side', 'relation', 'yes_no', 'who', 'hair'] as const; // prettier-ignore
 export type QuestionType = (typeof QUESTION_TYPES)[number];
@@ -35,6 +35,7 @@ function absent(scene: Scene, item: SceneItem, stream: Stream): string {
 export function questionsOf(scene: Scene, stream: Stream): Question[] {
   const [a, b] = scene.items;
   const where = GROUND_PHRASES[scene.ground];
+  const who = (THINGS as readonly string[]).includes(a.object) ? 'what' : 'who';
   const out: Question[] = [];
   const ask = (type: QuestionType, problem: string, solution: string) => out.push({ type, problem, solution });
   const yesNo = (item: SceneItem) => {
@@ -77,14 +78,14 @@ export function questionsOf(scene: Scene, stream: Stream): Question[] {
       yesNo(stream.pick([a, b]));
       break;
     case 'creature':
-      ask('who', 'who is in the picture ?', withArticle(a.object));
+      ask('who', `${who} is in the picture ?`, withArticle(a.object));
       ask('where', `where is the ${a.object} ?`, where);
       ask('how_many', 'how many are there ?', 'one');
       hair(a);
       break;
     case 'creature+object':
-      ask('who', `who is beside the ${shortName(b)} ?`, withArticle(a.object));
-      ask('who', 'who is in the picture ?', withArticle(a.object));
+      ask('who', `${who} is beside the ${shortName(b)} ?`, withArticle(a.object));
+      ask('who', `${who} is in the picture ?`, withArticle(a.object));
       ask('relation', `what is beside the ${a.object} ?`, withArticle(shortName(b)));
       ask('relation', `what is ${relationOf(b, a)} the ${a.object} ?`, withArticle(shortName(b)));
       ask('what_colour', `what colour is the ${b.object} ?`, String(b.colour));

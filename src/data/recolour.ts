@@ -77,13 +77,15 @@ export function recolour(body: string, colour: Colour): string {
 /**
  * Turns the coat of a pictogram: paints with a colour of their own move to `hue`; greys, black and white stay, so
  * that eyes and outlines keep their look. For particular animals and things.
- * @param body SVG markup @param hue degrees @param greys also colour greys between these lightnesses (for panda-like icons)
+ * @param body SVG markup @param hue degrees
+ * @param also which paints without a colour turn too, for icons that have none: `greys` (lightness 0.2 to 0.95) or `white` as well; default none
  */
-export function tint(body: string, hue: number, greys = false): string {
+export function tint(body: string, hue: number, also: 'none' | 'greys' | 'white' = 'none'): string {
   return body.replace(PAINT, (all, key: string, glue: string, value: string) => {
     const [, s, l] = toHsl(parseColour(value));
     const coloured = s > 0.15 && l > 0.06 && l < 0.97;
-    if (!coloured && !(greys && l > 0.25 && l < 0.93)) return all;
+    const grey = also !== 'none' && l > 0.2 && (l < 0.95 || also === 'white');
+    if (!coloured && !grey) return all;
     return `${key}${glue}${fromHsl(hue, Math.max(0.6, Math.min(0.9, s)), Math.min(0.8, Math.max(0.22, l)))}`;
   });
 }

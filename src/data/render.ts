@@ -24,7 +24,7 @@ export function composite(pixels: Uint8Array, sprite: Sprite, x: number, y: numb
 /**
  * Renders a scene.
  * @returns RGB bytes `[64, 64, 3]`
- * @throws Error when the sheet lacks a sprite (a concept's sprites are added when the concept is loaded)
+ * @throws Error when the sheet lacks a sprite
  */
 export function renderScene(scene: Scene, sprites: SpriteSheet): Uint8Array {
   const pixels = new Uint8Array(PICTURE_SIZE * PICTURE_SIZE * 3);

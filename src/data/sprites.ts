@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import writeFileAtomic from 'write-file-atomic';
+import { conceptDrawings } from './concepts';
 import { groundSvg } from './grounds';
 import { loadIcon, OBJECT_ICONS, SUBJECT_ICONS, svgDocument } from './icons';
 import { genericPerson, loadPersonArtist, PEOPLE_POOL } from './people';
@@ -88,7 +89,7 @@ async function renderAll(drawings: readonly (readonly [string, string, number])[
   return out;
 }
 
-/** Name, SVG and size of everything a generic scene can show. */
+/** Name, SVG and size of everything that scenes and concepts can show. */
 async function drawings(): Promise<[string, string, number][]> {
   const out: [string, string, number][] = [];
   for (const ground of GROUNDS) out.push([groundKey(ground), groundSvg(ground), PICTURE_SIZE]);
@@ -119,6 +120,9 @@ async function drawings(): Promise<[string, string, number][]> {
     for (const size of CREATURE_SIZES) {
       out.push([spriteKey({ object: 'person', colour: null, category: 'creature', style: `person-${i}`, size }), svg, size]); // prettier-ignore
     }
+  }
+  for (const [style, object, svg, size] of conceptDrawings(draw)) {
+    out.push([spriteKey({ object, colour: null, category: 'creature', style, size }), svg, size]);
   }
   return out;
 }
@@ -165,7 +169,7 @@ async function writeCache(file: string, digest: string, keys: readonly string[],
 let loaded: Promise<SpriteSheet> | undefined;
 
 /**
- * The sprite sheet of the mini world. The first call on a machine renders some 1,200 drawings (seconds) and keeps
+ * The sprite sheet of the mini world. The first call on a machine renders some 1,600 drawings (seconds) and keeps
  * them in {@link cacheFolder}; later processes read that file, later calls return the same sheet.
  * A cache that cannot be written costs only time.
  * @throws Error naming the package to install when an icon package, DiceBear or sharp is missing

@@ -1,0 +1,92 @@
+/** `unilab data`: the mini world as pictures and files. */
+import path from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import writeFileAtomic from 'write-file-atomic';
+import { CONCEPTS, contactSheet, findConcept, loadSprites, writeConcepts, writeScenes } from '../data';
+import { type Command, UsageError } from './command';
+
+const usage = `unilab data preview [--out FILE.png] [--seed N] | concepts --out DIR [--concept NAME ...] | scenes --count N --out DIR [--split train|heldout] [--seed N]
+
+preview    a contact sheet of forty pictures with captions, questions and answers (default out/preview.png, seed 1)
+concepts   the twenty concepts in the folder layout of UnifyBench++
+scenes     scene examples with CoRL's fields: DIR/data.jsonl and DIR/images/`;
+
+function wholeNumber(name: string, text: string | undefined, fallback?: number): number {
+  const value = text === undefined ? fallback : Number(text);
+  if (value === undefined || text === '' || !Number.isInteger(value) || value < 0) {
+    throw new UsageError(`--${name} needs a whole number, got ${text === undefined ? 'nothing' : `'${text}'`}`);
+  }
+  return value;
+}
+
+function needed(name: string, text: string | undefined): string {
+  if (!text) throw new UsageError(`--${name} is needed`);
+  return text;
+}
+
+/** A line on standard error that is written over, at most ten times a second. */
+function progress(what: string): (done: number, total: number) => void {
+  let last = 0;
+  return (done, total) => {
+    const now = Date.now();
+    if (now - last < 100 && done < total) return;
+    last = now;
+    process.stderr.write(process.stderr.isTTY ? `\r${what} ${done}/${total}${done === total ? '\n' : ''}` : '');
+    if (!process.stderr.isTTY && done === total) process.stderr.write(`${what} ${done}/${total}\n`);
+  };
+}
+
+async function preview(args: string[]): Promise<number> {
+  const { values } = parseArgs({ args, options: { out: { type: 'string' }, seed: { type: 'string' } } });
+  const out = values.out ?? path.join('out', 'preview.png');
+  const sheet = await contactSheet(wholeNumber('seed', values.seed, 1), await loadSprites());
+  await mkdir(path.dirname(out), { recursive: true });
+  await writeFileAtomic(out, sheet.png);
+  if (!sheet.withText) {
+    console.error(
+      'unilab data: no font was found, so the sheet has pictures only and the texts follow; a font such as DejaVu mends it (apt-get install fonts-dejavu-core)',
+    );
+    for (const [i, lines] of sheet.captions.entries()) console.log(`${i + 1}. ${lines.join(' | ')}`);
+  }
+  console.log(out);
+  return 0;
+}
+
+async function concepts(args: string[]): Promise<number> {
+  const options = { out: { type: 'string' }, concept: { type: 'string', multiple: true } } as const;
+  const { values } = parseArgs({ args, options });
+  const out = needed('out', values.out);
+  const chosen = values.concept?.map(findConcept) ?? CONCEPTS;
+  await writeConcepts(out, await loadSprites(), chosen, progress('concepts'));
+  console.log(out);
+  return 0;
+}
+
+async function scenes(args: string[]): Promise<number> {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ args, options: { out: text, count: text, seed: text, split: text } });
+  const out = needed('out', values.out);
+  const split = values.split ?? 'train';
+  if (split !== 'train' && split !== 'heldout') throw new UsageError(`--split is train or heldout, not '${split}'`);
+  const count = wholeNumber('count', values.count);
+  if (count < 1) throw new UsageError('--count should be at least 1');
+  const options = { count, split, seed: wholeNumber('seed', values.seed, 1) } as const;
+  console.log(await writeScenes(out, await loadSprites(), options, progress('scenes')));
+  return 0;
+}
+
+const actions: Readonly<Record<string, (args: string[]) => Promise<number>>> = { preview, concepts, scenes };
+
+export const command: Command = {
+  summary: 'preview, concepts, scenes: the mini world as pictures and files',
+  usage,
+  async run([name, ...args]) {
+    const action = Object.hasOwn(actions, name ?? '') ? actions[name] : undefined;
+    if (!action)
+      throw new UsageError(
+        `${name ? `there is no 'data ${name}'` : 'what to do is missing'}: preview, concepts or scenes`,
+      );
+    return action(args);
+  },
+};
