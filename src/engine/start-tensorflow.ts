@@ -1,7 +1,15 @@
 /** The `tensorflow` engine: @tensorflow/tfjs-node-gpu linked with a current TensorFlow (`make engine`). */
 import * as tf from '@tensorflow/tfjs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 import util from 'node:util';
 import { EngineError, type EngineReport, type Precision } from './report';
+
+/** What is used of the binding's backend. */
+interface NodeBackend {
+  readonly isUsingGpuDevice: boolean;
+  readonly binding: { readonly TF_Version: string };
+}
 
 /** @throws EngineError when the binding is not linked */
 export async function startTensorflow(precision: Precision, _forced = false): Promise<EngineReport> {
@@ -11,14 +19,37 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   // tfjs-node 4.22 calls a function that Node 23 removed.
   const legacy = util as unknown as { isNullOrUndefined?: (value: unknown) => boolean };
   legacy.isNullOrUndefined ??= (value) => value === null || value === undefined;
-  let node: { version: { 'tensorflow'?: string } };
   try {
-    node = require('@tensorflow/tfjs-node-gpu') as typeof node;
+    quietly(() => require('@tensorflow/tfjs-node-gpu') as unknown);
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n')[0] : String(error);
     throw new EngineError(`the tensorflow engine is not linked: ${why}`, 'run `make engine`');
   }
-  tf.setBackend('tensorflow');
+  await tf.setBackend('tensorflow');
   await tf.ready();
-  return { engine: 'tensorflow', device: 'cpu', precision, library: String(node.version.tensorflow ?? 'unknown'), tfjs: tf.version_core };
+  const backend = tf.backend() as unknown as NodeBackend;
+  const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  return { engine: 'tensorflow', device, precision, library: backend.binding.TF_Version, tfjs: tf.version_core };
+}
+
+/**
+ * Runs `load` with stderr closed at the level of the process, where TensorFlow writes while it loads. The addon comes
+ * with `make engine`; without it, or with UNILAB_DEBUG set, nothing is closed.
+ */
+function quietly<T>(load: () => T): T {
+  let stderr: { mute(): void; unmute(): void } | undefined;
+  if (!process.env.UNILAB_DEBUG) {
+    try {
+      const folder = path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+      stderr = createRequire(__filename)(path.join(folder, 'lib', 'napi-v8', 'unilab_quiet.node')) as typeof stderr;
+    } catch {
+      stderr = undefined;
+    }
+  }
+  stderr?.mute();
+  try {
+    return load();
+  } finally {
+    stderr?.unmute();
+  }
 }
