@@ -175,19 +175,20 @@ let loaded: Promise<SpriteSheet> | undefined;
  * @throws Error naming the package to install when an icon package, DiceBear or sharp is missing
  */
 export function loadSprites(): Promise<SpriteSheet> {
-  loaded ??= buildSprites().catch((error: unknown) => {
+  loaded ??= openSprites(cacheFolder()).catch((error: unknown) => {
     loaded = undefined;
     throw error;
   });
   return loaded;
 }
 
-async function buildSprites(): Promise<SpriteSheet> {
+/** {@link loadSprites} with a cache folder of its own and nothing kept in memory. A damaged cache is made anew. */
+export async function openSprites(folder: string): Promise<SpriteSheet> {
   const list = await drawings();
   const hash = createHash('sha256').update(sharp.versions.sharp ?? '');
   for (const [key, svg, size] of list) hash.update(`${key}\n${size}\n${svg}\n`);
   const digest = hash.digest('hex');
-  const file = path.join(cacheFolder(), 'mini-world-sprites.bin');
+  const file = path.join(folder, 'mini-world-sprites.bin');
   const cached = readCache(file, digest);
   if (cached) return cached;
   const sheet = new SpriteSheet([]);

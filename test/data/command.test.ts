@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { it } from 'node:test';
+import { command } from '../../src/cli/data';
+import { UsageError } from '../../src/cli/command';
+import { readCorl } from '../../src/data';
+
+it('scenes writes what readCorl reads; the same seed the same pictures', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'unilab-data-'));
+  try {
+    const run = (name: string, seed: string) => command.run(['scenes', '--count', '3', '--out', path.join(folder, name), '--seed', seed]); // prettier-ignore
+    for (const [name, seed] of [['a', '5'], ['b', '5'], ['c', '6']]) assert.equal(await run(name, seed), 0); // prettier-ignore
+    const picture = (name: string) => readFileSync(readCorl(path.join(folder, name, 'data.jsonl'))[0].real_image);
+    assert.ok(picture('a').equals(picture('b')));
+    assert.ok(!picture('a').equals(picture('c')));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('a wrong call says what was expected', async () => {
+  const wrong = async (args: string[], pattern: RegExp) =>
+    assert.rejects(command.run(args), (error: Error) => {
+      assert.ok(error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS'));
+      assert.match(error.message, pattern);
+      return true;
+    });
+  await wrong([], /preview, concepts or scenes/);
+  await wrong(['toString'], /no 'data toString'/);
+  await wrong(['scenes', '--count', '3'], /--out is needed/);
+  await wrong(['scenes', '--out', 'x', '--count', 'many'], /--count needs a whole number, got 'many'/);
+  await wrong(['scenes', '--out', 'x', '--count', '0'], /at least 1/);
+  await wrong(['scenes', '--out', 'x', '--count', '1', '--split', 'test'], /train or heldout/);
+  await wrong(['preview', '--size', '3'], /--size/);
+  await assert.rejects(command.run(['concepts', '--out', 'x', '--concept', 'nobody']), /'nobody'.*mira/);
+});
