@@ -1,0 +1,4 @@
+export * from './bleu';
+export * from './intervals';
+export * from './merge';
+export * from './metrics';

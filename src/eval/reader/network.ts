@@ -1,0 +1,44 @@
+/** The scene reader's network: a conv trunk, a head at every cell, and one for the ground. */
+import { linear, tf } from '../../engine';
+import { conv, declareConv } from '../../nn/conv';
+import type { ParameterSpec, Parameters } from '../../nn/parameters';
+import { declareTrunk, trunk, type TrunkConfig } from '../../nn/trunk';
+import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES } from './labels';
+
+/** Outputs of a cell, one after the other. */
+export const HEAD_SIZES = [CATEGORIES.length + 1, COLOURS.length, IDENTITIES.length + 1, 2] as const;
+
+/** Raw outputs, one row a cell; `cells` = batch x 64, row by row. */
+export interface ReaderOutputs {
+  /** `[cells, 32]`, the last one for "nothing here". */
+  readonly category: tf.Tensor2D;
+  /** `[cells, 6]` */
+  readonly colour: tf.Tensor2D;
+  /** `[cells, 21]`, the last one for "none of the concepts". */
+  readonly identity: tf.Tensor2D;
+  /** `[cells, 2]`: x and y of the centre from the cell's, in cells. */
+  readonly offset: tf.Tensor2D;
+  /** `[batch, 9]` */
+  readonly ground: tf.Tensor2D;
+}
+
+export function readerSpecs(config: TrunkConfig): Record<string, ParameterSpec> {
+  const specs: Record<string, ParameterSpec> = {};
+  declareTrunk(specs, 'trunk', config);
+  const features = config.channels[config.channels.length - 1];
+  declareConv(specs, 'cell', features, HEAD_SIZES.reduce((a, b) => a + b), 1); // prettier-ignore
+  specs['ground.weight'] = { shape: [GROUNDS.length, features], init: { normal: 0.05 } };
+  specs['ground.bias'] = { shape: [GROUNDS.length], init: { constant: 0 } };
+  return specs;
+}
+
+/** @param pixels `[batch, 64, 64, 3]` in [-1, 1] @throws RangeError for another shape */
+export function readerForward(p: Parameters, config: TrunkConfig, pixels: tf.Tensor4D): ReaderOutputs {
+  const features = trunk(p, 'trunk', config, pixels);
+  const [batch, rows, columns, channels] = features.shape;
+  if (rows * columns !== CELLS) throw new RangeError(`the scene reader reads pictures of 64 x 64 pixels, got [${pixels.shape}]`);
+  const cells = tf.reshape(conv(p, 'cell', features), [batch * CELLS, -1]) as tf.Tensor2D;
+  const [category, colour, identity, offset] = tf.split(cells, [...HEAD_SIZES], 1);
+  const pooled = tf.reshape(tf.mean(features, [1, 2]), [batch, channels]);
+  return { category, colour, identity, offset, ground: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D };
+}

@@ -1,0 +1,109 @@
+/**
+ * The independent judge of the mini world: reads from a picture what stands where, in which colour, who it is and on
+ * which ground. Evaluation alone uses it; no reward does. It was taught on scenes of both splits and on all concepts:
+ * a reader of truth has to know everything that can be shown.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { type Stream, tf } from '../../engine';
+import { readSafetensors, writeSafetensors } from '../../io';
+import { dataFolder } from '../../io/package-root';
+import { Parameters } from '../../nn/parameters';
+import { JUDGE_TRUNK, type TrunkConfig } from '../../nn/trunk';
+import { decodeReading, type Reading } from './decode';
+import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES } from './labels';
+import { HEAD_SIZES, readerForward, readerSpecs } from './network';
+
+/** What `config.json` of a reader's checkpoint holds: the names are checked against those of the code. */
+interface ReaderFile {
+  readonly model_type: 'scene-reader';
+  readonly trunk: TrunkConfig;
+  readonly categories: readonly string[];
+  readonly colours: readonly string[];
+  readonly identities: readonly string[];
+  readonly grounds: readonly string[];
+}
+
+const NAMES = { categories: CATEGORIES, colours: COLOURS, identities: IDENTITIES, grounds: GROUNDS } as const;
+
+/** Where the reader that ships lies. */
+export const READER_FOLDER = 'scene-reader';
+
+/** Pictures read at once. */
+const CHUNK = 64;
+
+export class SceneReader {
+  constructor(
+    readonly parameters: Parameters,
+    readonly trunk: TrunkConfig = JUDGE_TRUNK,
+  ) {}
+
+  /** A reader that has learned nothing yet. */
+  static random(stream: Stream, trunk: TrunkConfig = JUDGE_TRUNK): SceneReader {
+    return new SceneReader(Parameters.random(readerSpecs(trunk), stream), trunk);
+  }
+
+  /**
+   * Loads a folder written by {@link SceneReader.save}; default: the reader that ships.
+   * @throws Error naming the file that is missing, damaged, or of another mini world
+   */
+  static async load(folder: string = dataFolder('checkpoints', READER_FOLDER)): Promise<SceneReader> {
+    const file = path.join(folder, 'config.json');
+    let config: ReaderFile;
+    try {
+      config = JSON.parse(await readFile(file, 'utf8')) as ReaderFile;
+    } catch (error) {
+      throw new Error(`${file} cannot be read as a scene reader's configuration: ${(error as Error).message}; \`unilab train reader\` makes one`, { cause: error });
+    }
+    if (config.model_type !== 'scene-reader') throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "scene-reader"`);
+    for (const [key, names] of Object.entries(NAMES)) {
+      if (config[key as keyof typeof NAMES]?.join() !== names.join()) {
+        throw new Error(`${file}: its ${key} are not those of this mini world; train the reader again: unilab train reader`);
+      }
+    }
+    const weights = path.join(folder, 'model.safetensors');
+    return new SceneReader(Parameters.fromTensors(readerSpecs(config.trunk), await readSafetensors(weights), weights), config.trunk);
+  }
+
+  /** Saves as {@link SceneReader.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
+  async save(folder: string): Promise<void> {
+    const values = Object.entries(await this.parameters.values());
+    await writeSafetensors(path.join(folder, 'model.safetensors'), Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])));
+    const file: ReaderFile = { model_type: 'scene-reader', trunk: this.trunk, ...NAMES };
+    await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
+  }
+
+  /**
+   * Reads pictures.
+   * @param pixels `[n, 64, 64, 3]` in [-1, 1]; neither changed nor disposed
+   * @throws RangeError for another shape
+   */
+  read(pixels: tf.Tensor4D): Reading[] {
+    const out: Reading[] = [];
+    for (let from = 0; from < pixels.shape[0]; from += CHUNK) out.push(...this.readChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
+    return out;
+  }
+
+  private readChunk(pixels: tf.Tensor4D, from: number, count: number): Reading[] {
+    const [category, colour, identity, offset, ground] = tf.tidy(() => {
+      const o = readerForward(this.parameters, this.trunk, tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]));
+      const values = [tf.softmax(o.category), tf.softmax(o.colour), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
+      return values.map((tensor) => tensor.dataSync<'float32'>());
+    });
+    const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);
+    return Array.from({ length: count }, (_, i) =>
+      decodeReading({
+        category: part(category, i, CELLS * HEAD_SIZES[0]),
+        colour: part(colour, i, CELLS * HEAD_SIZES[1]),
+        identity: part(identity, i, CELLS * HEAD_SIZES[2]),
+        offset: part(offset, i, CELLS * HEAD_SIZES[3]),
+        ground: part(ground, i, GROUNDS.length),
+      }),
+    );
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+}
