@@ -1,6 +1,6 @@
 /** A word tokenizer read from a Hugging Face `tokenizer.json`. */
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dataFolder } from '../io/package-root';
 
 /** What is used of the library's class. */
 interface HuggingFaceTokenizer {
@@ -17,15 +17,7 @@ const { Tokenizer } = require('@huggingface/tokenizers') as {
 };
 
 /** `tokenizer.json` of the mini world. */
-export const MINI_WORLD_TOKENIZER = path.join(packageRoot(), 'data', 'mini-world', 'tokenizer.json');
-
-/** The package's folder, from the sources as from the compiled files. */
-function packageRoot(): string {
-  let folder = __dirname;
-  while (!existsSync(path.join(folder, 'package.json')) && path.dirname(folder) !== folder)
-    folder = path.dirname(folder);
-  return folder;
-}
+export const MINI_WORLD_TOKENIZER = dataFolder('mini-world', 'tokenizer.json');
 
 export interface TokenizerOptions {
   /** What to do with a word that the vocabulary lacks: throw (default), or use `[UNK]`. */
