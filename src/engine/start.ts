@@ -24,14 +24,18 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRe
   for (const name of order) {
     try {
       running = await starters[name](precision, forced !== undefined);
-      if (reasons.length > 0 && !options.quiet) console.error(`unilab: ${reasons.join('; ')}; the ${name} engine takes over.`);
+      if (reasons.length > 0 && !options.quiet)
+        console.error(`unilab: ${reasons.join('; ')}; the ${name} engine takes over.`);
       return running;
     } catch (error) {
       if (forced) throw error;
       reasons.push(error instanceof Error ? error.message : String(error));
     }
   }
-  throw new EngineError(`no engine could be started: ${reasons.join('; ')}`, 'run `bin/unilab doctor` to see what is missing');
+  throw new EngineError(
+    `no engine could be started: ${reasons.join('; ')}`,
+    'run `bin/unilab doctor` to see what is missing',
+  );
 }
 
 const starters = { tensorflow: startTensorflow, webgpu: startWebgpu, wasm: startWasm };
