@@ -1,0 +1,58 @@
+/**
+ * Rewards that are the cosine of two features: BER (prompt and picture), DER (picture and reference pictures), FER
+ * (face and reference faces). The paper prints 1 - cosine and calls it a reward; a reward it is only the other way.
+ */
+import type { ScoreResult, Scorer } from './scorer';
+
+/** A feature vector, or why there is none. */
+export type Feature = Float32Array | { readonly missing: string };
+
+export interface FeatureCosineOptions<S> {
+  /** `ber`, `der`, `fer` with the real judges; a stand-in has a name of its own (`ber_mini_clip`, `der_mobilenet`). */
+  name: string;
+  /** One feature a sample, of what was made. */
+  of(samples: readonly S[]): Promise<Feature[]>;
+  /** One or more features a sample, of what it should be like; the mean of the cosines counts. */
+  like(samples: readonly S[]): Promise<Feature[][]>;
+  /** The value where a feature is missing; default NaN. FER: 0, no face is the worst face. */
+  missingValue?: number;
+}
+
+/** @see FeatureCosineOptions */
+export function featureCosine<S>(options: FeatureCosineOptions<S>): Scorer<S> {
+  const { name, missingValue = NaN } = options;
+  return {
+    name,
+    range: [-1, 1],
+    higherIsBetter: true,
+    async score(samples) {
+      const own = await options.of(samples);
+      const others = await options.like(samples);
+      return samples.map((_, i) => compare(own[i], others[i], missingValue));
+    },
+  };
+}
+
+function compare(own: Feature, others: readonly Feature[], missingValue: number): ScoreResult {
+  if ('missing' in own) return { value: missingValue, reason: own.missing };
+  const there = others.filter((other): other is Float32Array => !('missing' in other));
+  if (there.length === 0) {
+    const why = others.find((other): other is { missing: string } => 'missing' in other)?.missing;
+    return { value: NaN, reason: `nothing to compare with${why ? `: ${why}` : ''}` };
+  }
+  const cosines = there.map((other) => cosine(own, other));
+  return { value: cosines.reduce((a, b) => a + b, 0) / cosines.length };
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) throw new RangeError(`features of ${a.length} and ${b.length} numbers cannot be compared`);
+  let ab = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return aa > 0 && bb > 0 ? ab / Math.sqrt(aa * bb) : 0;
+}

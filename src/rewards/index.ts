@@ -1,0 +1,4 @@
+export * from './ensemble';
+export * from './feature-cosine';
+export * from './scorer';
+export * from './tier';
