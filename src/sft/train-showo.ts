@@ -51,7 +51,7 @@ interface Row {
   readonly labels: readonly number[];
 }
 
-interface ShowoBatch {
+export interface ShowoBatch {
   readonly images: readonly Row[];
   readonly answers: readonly Row[];
   readonly texts: readonly Row[];

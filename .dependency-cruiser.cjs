@@ -1,0 +1,103 @@
+/**
+ * Who may lean on whom, from the ground up:
+ *   engine, io <- nn, text <- models <- rewards, rl, sft <- recipes <- cli
+ * data and eval stand beside models, display leans on io, kernel-ext on display, the runner of cli on kernel-ext.
+ */
+'use strict';
+
+/** Folders of src/ that each folder may import, besides itself. */
+const arrows = {
+  engine: [],
+  io: ['engine'],
+  nn: ['engine', 'io'],
+  text: ['engine', 'io'],
+  models: ['engine', 'io', 'nn', 'text'],
+  data: ['engine', 'io', 'text'],
+  eval: ['engine', 'io', 'nn', 'text', 'models', 'data'],
+  rewards: ['engine', 'io', 'nn', 'text', 'models'],
+  rl: ['engine', 'io', 'nn', 'text'],
+  sft: ['engine', 'io', 'nn', 'text', 'models'],
+  recipes: ['engine', 'io', 'nn', 'text', 'models', 'data', 'eval', 'rewards', 'rl', 'sft'],
+  display: ['io'],
+  cli: ['engine', 'io', 'nn', 'text', 'models', 'data', 'eval', 'rewards', 'rl', 'sft', 'recipes', 'display'],
+};
+
+const rules = Object.entries(arrows).map(([folder, allowed]) => ({
+  name: `${folder}-leans-on`,
+  comment: allowed.length > 0 ? `src/${folder} may import ${allowed.join(', ')}` : `src/${folder} imports no other folder of src/`,
+  severity: 'error',
+  from: { path: `^src/${folder}/` },
+  to: {
+    path: folder === 'cli' ? '^src/' : '^(src|kernel-ext)/',
+    pathNot: [`^src/(${[folder, ...allowed].join('|')})/`],
+  },
+}));
+
+module.exports = {
+  forbidden: [
+    ...rules,
+    {
+      name: 'kernel-ext-leans-on',
+      comment: 'kernel-ext may import display and io',
+      severity: 'error',
+      from: { path: '^kernel-ext/' },
+      to: { path: '^src/', pathNot: ['^src/(display|io)/'] },
+    },
+    {
+      name: 'nobody-leans-on-cli',
+      comment: 'the command line is the top: only bin/ and tests use it',
+      severity: 'error',
+      from: { pathNot: ['^src/cli/', '^test/', '^bin/', '^scripts/'] },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'one-backbone-one-room',
+      comment: 'a model never imports another backbone',
+      severity: 'error',
+      from: { path: '^src/models/([^/]+)/' },
+      to: { path: '^src/models/([^/]+)/', pathNot: ['^src/models/$1/'] },
+    },
+    {
+      name: 'no-circles',
+      comment: 'imports form no circle (types alone may)',
+      severity: 'error',
+      from: { path: '^(src|kernel-ext)/' },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+    },
+    {
+      name: 'no-utils',
+      comment: 'a file is named after its one idea',
+      severity: 'error',
+      from: {},
+      to: { path: '/(util|utils|helper|helpers|misc|common)([.]ts$|/)', pathNot: 'node_modules' },
+    },
+    {
+      name: 'declared-packages-only',
+      comment: 'a package that is imported stands in package.json',
+      severity: 'error',
+      from: { path: '^(src|kernel-ext)/' },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'no-dev-packages',
+      comment: 'what ships leans on dependencies, not on devDependencies',
+      severity: 'error',
+      from: { path: '^(src|kernel-ext)/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'], pathNot: ['node_modules/@types/'] },
+    },
+    {
+      name: 'resolvable',
+      comment: 'an import names something that is there',
+      severity: 'error',
+      from: { path: '^(src|kernel-ext|test|scripts)/' },
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.test.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'types', 'default', 'import'] },
+    skipAnalysisNotInRules: true,
+  },
+};
