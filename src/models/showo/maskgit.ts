@@ -1,7 +1,7 @@
 /** MaskGIT's decoding step (Chang et al. 2022; Show-o's `t2i_generate`) as pure functions on plain numbers. */
 
 /** Share of positions that stay masked after `ratio` of the steps; all map [0, 1] onto [1, 0]. */
-export type MaskSchedule = 'cosine' | 'linear' | 'pow2' | 'sqrt' | 'pow3';
+export type MaskSchedule = 'cosine' | 'linear' | 'pow2' | 'sqrt' | 'pow3' | 'sigmoid';
 
 /** `linear`: tau (1 - ratio), MaskGIT's; `compound`: multiplied by (1 - ratio) at every step, as released Show-o does. */
 export type TemperatureMode = 'linear' | 'compound';
@@ -9,9 +9,13 @@ export type TemperatureMode = 'linear' | 'compound';
 /** Upstream's confidence of a position that is already known: float32's largest number. */
 const KNOWN_PROBABILITY = 3.4028234663852886e38;
 
-/** The schedule's value at `t` in [0, 1], clamped to [1e-6, 1] but for the cosine. */
+/** The schedule's value at `t` in [0, 1], clamped to [1e-6, 1] but for the cosine. The sigmoid runs from -3 to 3. */
 export function maskRatio(schedule: MaskSchedule, t: number): number {
   if (schedule === 'cosine') return Math.cos((t * Math.PI) / 2);
+  if (schedule === 'sigmoid') {
+    const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+    return Math.min(1, Math.max(1e-6, (sigmoid(3) - sigmoid(6 * t - 3)) / (sigmoid(3) - sigmoid(-3))));
+  }
   const power = { linear: 1, sqrt: 0.5, pow2: 2, pow3: 3 }[schedule];
   return Math.min(1, Math.max(1e-6, 1 - t ** power));
 }
