@@ -25,14 +25,17 @@ export function conv(p: Parameters, name: string, x: tf.Tensor4D, stride = 1, pa
   return tf.add(tf.conv2d(x, p.get(`${name}.weight`) as tf.Tensor4D, stride, pad), p.get(`${name}.bias`));
 }
 
-/** GroupNorm, 32 groups, eps 1e-6, then swish. */
-function normSilu(p: Parameters, name: string, x: tf.Tensor4D): tf.Tensor4D {
-  return silu(norm(p, name, x)) as tf.Tensor4D;
+/** Groups of GroupNorm in the published tokenizers. */
+export const VQGAN_GROUPS = 32;
+
+/** GroupNorm, eps 1e-6, then swish. */
+export function normSilu(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
+  return silu(norm(p, name, x, groups)) as tf.Tensor4D;
 }
 
-/** GroupNorm, 32 groups, eps 1e-6. */
-export function norm(p: Parameters, name: string, x: tf.Tensor4D): tf.Tensor4D {
-  return groupNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, 32, 1e-6) as tf.Tensor4D;
+/** GroupNorm, eps 1e-6. */
+export function norm(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
+  return groupNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, groups, 1e-6) as tf.Tensor4D;
 }
 
 export function declareResBlock(specs: MutableSpecs, name: string, inChannels: number, outChannels: number): void {
@@ -44,9 +47,9 @@ export function declareResBlock(specs: MutableSpecs, name: string, inChannels: n
 }
 
 /** Two norm-swish-conv layers around a shortcut. */
-export function resBlock(p: Parameters, name: string, x: tf.Tensor4D): tf.Tensor4D {
-  let h = conv(p, `${name}.conv1`, normSilu(p, `${name}.norm1`, x));
-  h = conv(p, `${name}.conv2`, normSilu(p, `${name}.norm2`, h));
+export function resBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
+  let h = conv(p, `${name}.conv1`, normSilu(p, `${name}.norm1`, x, groups));
+  h = conv(p, `${name}.conv2`, normSilu(p, `${name}.norm2`, h, groups));
   return tf.add(p.has(`${name}.nin_shortcut.weight`) ? conv(p, `${name}.nin_shortcut`, x) : x, h);
 }
 
@@ -56,9 +59,9 @@ export function declareAttnBlock(specs: MutableSpecs, name: string, channels: nu
 }
 
 /** One head over all positions, scale channels^-1/2. */
-export function attnBlock(p: Parameters, name: string, x: tf.Tensor4D): tf.Tensor4D {
+export function attnBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
-  const h = norm(p, `${name}.norm`, x);
+  const h = norm(p, `${name}.norm`, x, groups);
   const part = (key: string) => tf.reshape(conv(p, `${name}.${key}`, h), [batch, 1, height * width, channels]) as tf.Tensor4D;
   const mixed = attention(part('q'), part('k'), part('v'), null, channels ** -0.5);
   return tf.add(x, conv(p, `${name}.proj_out`, tf.reshape(mixed, [batch, height, width, channels]) as tf.Tensor4D));

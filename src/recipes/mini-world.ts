@@ -17,8 +17,8 @@ export const PICTURE_SIZE = 64;
 
 /** Training of the image tokenizer. */
 export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & { batch: number } = {
-  steps: 1600,
-  batch: 32,
+  steps: 2400,
+  batch: 16,
   learningRate: 2e-3,
   weightDecay: 0,
   seed: 1,

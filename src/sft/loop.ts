@@ -113,7 +113,8 @@ function optimiserStep<Batch>(task: SupervisedTask<Batch>, batch: Batch, optimiz
     return loss;
   }, Object.values(task.variables));
   // tf.js keys gradients by its own variable names; the optimiser's state goes by the task's.
-  const named = Object.fromEntries(names.map((name) => [name, grads[task.variables[name].name]]));
+  const reached = names.filter((name) => grads[task.variables[name].name]);
+  const named = Object.fromEntries(reached.map((name) => [name, grads[task.variables[name].name]]));
   const clipped = clipByGlobalNorm(named, maxGradNorm);
   optimizer.apply(task.variables, clipped.grads, rate);
   const values: Record<string, number> = { loss: value.dataSync()[0] };

@@ -2,7 +2,7 @@
  * MAGVIT-v2, Show-o's image tokenizer: a convolutional encoder to sign bits and a decoder back to pixels.
  * Parameter names are upstream's; the real one is `MAGVITV2_CONFIG`, the mini one the same class with small numbers.
  */
-import { silu, type Stream, tf } from '../../engine';
+import { type Stream, tf } from '../../engine';
 import type { RawTensor } from '../../io';
 import {
   attnBlock,
@@ -12,7 +12,7 @@ import {
   declareNorm,
   declareResBlock,
   downsample,
-  norm,
+  normSilu,
   resBlock,
   upsample,
 } from '../../nn/conv';
@@ -20,13 +20,18 @@ import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { codebookEntries, codesOf, lfqLosses, signsStraightThrough } from './lfq';
 
 export interface CoderConfig {
-  /** Channels at multiplier 1; every level's channels must be a multiple of 32 (GroupNorm). */
+  /** Channels at multiplier 1; every level's channels must be a multiple of `norm_groups`. */
   readonly ch: number;
   /** Channel multiplier of each level, finest first. */
   readonly ch_mult: readonly number[];
   /** Residual blocks of each level, finest first. */
   readonly num_res_blocks: readonly number[];
   readonly z_channels: number;
+  /**
+   * Groups of GroupNorm. Default 32, as published. With 32 channels that would be one channel a group, which erases
+   * the colour of flat pictures: small tokenizers need fewer groups.
+   */
+  readonly norm_groups?: number;
 }
 
 export interface MagvitConfig {
@@ -158,16 +163,17 @@ function declareEncoder(specs: Record<string, ParameterSpec>, c: CoderConfig): v
 function encoderForward(p: Parameters, c: CoderConfig, pixels: tf.Tensor4D): tf.Tensor4D {
   let h = conv(p, 'encoder.conv_in', pixels);
   c.ch_mult.forEach((_, level) => {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `encoder.down.${level}.block.${block}`, h);
+    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `encoder.down.${level}.block.${block}`, h, c.norm_groups);
     if (level < c.ch_mult.length - 1) h = downsample(p, `encoder.down.${level}.downsample`, h);
   });
-  h = midForward(p, 'encoder.mid', h);
-  h = conv(p, 'encoder.conv_out', silu(norm(p, 'encoder.norm_out', h)) as tf.Tensor4D);
+  h = midForward(p, 'encoder.mid', h, c.norm_groups);
+  h = conv(p, 'encoder.conv_out', normSilu(p, 'encoder.norm_out', h, c.norm_groups));
   return conv(p, 'encoder.quant_conv', h);
 }
 
-function midForward(p: Parameters, name: string, h: tf.Tensor4D): tf.Tensor4D {
-  return resBlock(p, `${name}.block_2`, attnBlock(p, `${name}.attn_1`, resBlock(p, `${name}.block_1`, h)));
+function midForward(p: Parameters, name: string, h: tf.Tensor4D, groups?: number): tf.Tensor4D {
+  const mixed = attnBlock(p, `${name}.attn_1`, resBlock(p, `${name}.block_1`, h, groups), groups);
+  return resBlock(p, `${name}.block_2`, mixed, groups);
 }
 
 function declareDecoder(specs: Record<string, ParameterSpec>, c: CoderConfig): void {
@@ -188,10 +194,10 @@ function declareDecoder(specs: Record<string, ParameterSpec>, c: CoderConfig): v
 
 function decoderForward(p: Parameters, c: CoderConfig, entries: tf.Tensor4D): tf.Tensor4D {
   let h = conv(p, 'decoder.conv_in', conv(p, 'decoder.post_quant_conv', entries));
-  h = midForward(p, 'decoder.mid', h);
+  h = midForward(p, 'decoder.mid', h, c.norm_groups);
   for (let level = c.ch_mult.length - 1; level >= 0; level--) {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `decoder.up.${level}.block.${block}`, h);
+    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `decoder.up.${level}.block.${block}`, h, c.norm_groups);
     if (level > 0) h = upsample(p, `decoder.up.${level}.upsample`, h);
   }
-  return conv(p, 'decoder.conv_out', silu(norm(p, 'decoder.norm_out', h)) as tf.Tensor4D);
+  return conv(p, 'decoder.conv_out', normSilu(p, 'decoder.norm_out', h, c.norm_groups));
 }

@@ -4,8 +4,8 @@ import type { MagvitConfig } from './magvit';
 
 /** 8x smaller each way; no residual blocks at full resolution, where they cost most and pictograms need them least. */
 export const MAGVIT_MINI: MagvitConfig = {
-  encoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10 },
-  decoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10 },
+  encoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10, norm_groups: 4 },
+  decoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10, norm_groups: 4 },
   codebook_dim: 10,
 };
 

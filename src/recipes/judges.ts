@@ -1,0 +1,43 @@
+/**
+ * How the mini world's judges are trained: the scene reader, which evaluation uses and no reward does, and mini_clip,
+ * which rewards use and evaluation does not. Hyper-parameters stand here; `unilab train reader` and
+ * `unilab train clip` run it.
+ */
+import { Stream } from '../engine';
+import type { MagvitTokenizer } from '../models/showo/magvit';
+import type { LoopOptions } from '../sft/loop';
+import { type ClipOptions, clipTraining } from './judges/clip-task';
+import { readerTraining } from './judges/reader-task';
+
+type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
+
+/** Training of the scene reader. */
+export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+  steps: 800,
+  batch: 48,
+  pool: 3000,
+  learningRate: 2e-3,
+  weightDecay: 0.01,
+  seed: 11,
+};
+
+/** Training of mini_clip: 80 pictures a batch, in groups of four that differ in one thing. */
+export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
+  steps: 700,
+  groups: 20,
+  variants: 4,
+  pool: 750,
+  learningRate: 1e-3,
+  weightDecay: 0.01,
+  seed: 12,
+};
+
+/** The reader's task with fresh weights. @param images the trained image tokenizer */
+export function trainReader(images: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
+  return readerTraining(images, READER_RECIPE, new Stream(seed));
+}
+
+/** mini_clip's task with fresh weights. @param images the trained image tokenizer */
+export function trainClip(images: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
+  return clipTraining(images, CLIP_RECIPE, new Stream(seed));
+}

@@ -1,0 +1,129 @@
+/** Captioned pictures for mini_clip: groups of scenes that differ in one word, and what each caption claims. */
+import {
+  captionOf,
+  COLOURS,
+  CONCEPT_VIEWS,
+  describeItem,
+  GROUND_PHRASES,
+  GROUNDS,
+  isHeldOut,
+  OBJECTS,
+  sampleCreature,
+  sampleScene,
+  shortName,
+  TRAIN_COMBINATIONS,
+  withArticle,
+  type Colour,
+  type Concept,
+  type ObjectName,
+  type Scene,
+  type SceneItem,
+  type SpriteSheet,
+} from '../../data';
+import type { Stream } from '../../engine';
+import { conceptPicture } from './pictures';
+
+/** A scene of split `train`, or a picture of a concept in one of its training views. */
+export interface Subject {
+  readonly scene: Scene;
+  readonly concept?: Concept;
+}
+
+/** A caption and what must be true for it to be true. */
+export interface Caption {
+  readonly text: string;
+  /** Names of figures, each as often as it is claimed; `<sks>` is any creature. */
+  readonly figures: readonly string[];
+  readonly ground: Scene['ground'] | null;
+}
+
+/** Every name that a figure goes by in captions. */
+function namesOf(item: SceneItem, concept?: Concept): string[] {
+  if (item.category === 'object') return [shortName(item)];
+  return [item.object, withArticle(item.object), describeItem(item), '<sks>', ...(concept ? [concept.description] : [])];
+}
+
+/** Whether a caption is true of a scene: then it is no wrong caption for it, whichever picture it was made for. */
+export function isTrueOf(caption: Caption, { scene, concept }: Subject): boolean {
+  if (caption.ground !== null && caption.ground !== scene.ground) return false;
+  return [...new Set(caption.figures)].every(
+    (name) => scene.items.filter((item) => namesOf(item, concept).includes(name)).length === caption.figures.filter((f) => f === name).length,
+  );
+}
+
+/**
+ * A true caption. Of creatures a quarter are called `<sks>`, as prompts about concepts do; some captions leave out the
+ * ground or the companion, as the two halves of a compound prompt do.
+ */
+export function captionFor(subject: Subject, stream: Stream): Caption {
+  const { scene, concept } = subject;
+  const [first, second] = scene.items;
+  const ground = scene.ground;
+  const where = GROUND_PHRASES[ground];
+  if (first.category === 'object') {
+    const text = captionOf(scene, stream);
+    const figures = scene.items.map(shortName);
+    return stream.uniform() < 0.1 ? { text: text.replace(` ${where}`, ''), figures, ground: null } : { text, figures, ground };
+  }
+  const beside = second ? [shortName(second)] : [];
+  const u = stream.uniform();
+  const name = u < 0.25 ? '<sks>' : concept ? (u < 0.7 ? concept.description : withArticle(first.object)) : null;
+  if (stream.uniform() < 0.25) {
+    const who = name ?? describeItem(first);
+    const it = who === '<sks>' ? '<sks>' : `the ${first.object}`;
+    const opening = `${stream.pick(['a photo of ', 'a picture of ', ''])}${who} . ${it} is`;
+    if (second && stream.uniform() < 0.6) return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], ground: null };
+    return { text: `${opening} ${where}`, figures: [who], ground };
+  }
+  const text = captionOf(scene, stream);
+  const looks = describeItem(first);
+  const called = text.includes(looks) ? looks : withArticle(first.object);
+  if (!name) return { text, figures: [called, ...beside], ground };
+  const renamed = text.replace(called, name);
+  return { text: name === '<sks>' ? renamed.replace(`the ${first.object}`, '<sks>') : renamed, figures: [name, ...beside], ground };
+}
+
+/** A scene of split `train`, more often than not one in which a colour or a companion can be wrong. */
+export function sampleSubject(stream: Stream, sprites: SpriteSheet): Subject {
+  if (stream.uniform() >= 0.2) return { scene: sampleScene(stream, 'train') };
+  const { scene, concept } = conceptPicture(stream, sprites, stream.int(CONCEPT_VIEWS / 2), TRAIN_COMBINATIONS);
+  return { scene, concept };
+}
+
+/** The same scene but for one thing: the ground, a colour, an object, how many there are, or who it is. Never held out. */
+export function variantOf({ scene, concept }: Subject, stream: Stream): Subject {
+  const { items, kind } = scene;
+  const target = items.findIndex((item) => item.colour !== null);
+  const changes: (() => Subject)[] = [
+    () => ({ concept, scene: { ...scene, ground: stream.pick(GROUNDS.filter((g) => g !== scene.ground)) } }),
+  ];
+  if (target >= 0) {
+    const at = kind === 'pair' ? stream.int(2) : target;
+    const item = items[at];
+    const repaint = (object: string, colour: Colour): Subject => {
+      const changed = items.map((i, k) => (k === at || kind === 'count' ? { ...i, object: object as ObjectName, colour } : i));
+      return { concept, scene: { ...scene, items: changed } };
+    };
+    const colours = COLOURS.filter((c) => c !== item.colour && !isHeldOut(item.object, c));
+    const objects = OBJECTS.filter((o) => !items.some((i) => i.object === o) && !isHeldOut(o, item.colour));
+    // Colours are what a glance gets wrong most easily: asked for twice as often.
+    changes.push(() => repaint(item.object, stream.pick(colours)), () => repaint(item.object, stream.pick(colours)), () => repaint(stream.pick(objects), item.colour as Colour)); // prettier-ignore
+  }
+  if (kind === 'count') {
+    changes.push(() => {
+      const slots = stream.shuffle([0, 1, 2, 3]).slice(0, stream.pick([2, 3, 4].filter((n) => n !== items.length))).sort((a, b) => a - b); // prettier-ignore
+      return { scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: 4 + 32 * (s % 2), y: 4 + 32 * (s >> 1) })) } };
+    });
+  }
+  if (kind === 'pair') {
+    const [a, b] = items;
+    if (a.colour !== b.colour && !isHeldOut(a.object, b.colour) && !isHeldOut(b.object, a.colour)) {
+      changes.push(() => ({ scene: { ...scene, items: [{ ...a, colour: b.colour }, { ...b, colour: a.colour }] } }));
+    }
+  }
+  if (items[0].category === 'creature' && !concept) {
+    const { x, y, size } = items[0];
+    changes.push(() => ({ scene: { ...scene, items: [sampleCreature(stream, x, y, size), ...items.slice(1)] } }));
+  }
+  return stream.pick(changes)();
+}

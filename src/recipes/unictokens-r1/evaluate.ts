@@ -1,0 +1,82 @@
+/**
+ * Held-out evaluation of a personalised model: prompts in situations that training never asked for, answered and drawn
+ * by the model, read by a judge that no reward uses. The same prompts and draws before and after, so that the
+ * difference is a paired one.
+ */
+import { type Concept, type TiaExample, tiaExamples } from '../../data';
+import { Stream, tf } from '../../engine';
+import { scoreConcept, type SceneReader } from '../../eval/reader';
+import { pairedBootstrap, type PairedDifference } from '../../eval';
+import type { Picture } from '../../io';
+import { tensorToPictures } from '../../io';
+import { sampleAnswers } from '../../models/showo/answers';
+import { PictureBatch } from '../../models/showo/sampler';
+import { tiaExample } from './examples';
+import { answerText, promptTokens, questionPrefix, type RolloutContext } from './rollout';
+
+/** Metrics of {@link evaluateConcept}, each in [0, 1]. */
+export const HELD_OUT_METRICS = ['shown', 'companion', 'identity', 'ground', 'reasoning'] as const;
+export type HeldOutMetric = (typeof HELD_OUT_METRICS)[number];
+
+export interface HeldOutResult {
+  readonly prompt: string;
+  readonly reasoning: string;
+  readonly solution: string;
+  readonly picture: Picture;
+  /**
+   * `companion`, `identity`, `ground`: how surely the reader sees the asked object in its colour, this very concept,
+   * the ground; `shown`: their mean; `reasoning`: 1 when the answer is the right fact word for word.
+   */
+  readonly scores: Readonly<Record<HeldOutMetric, number>>;
+}
+
+/** `count` prompts about the concept's held-out facts; orders of facts and draws differ from prompt to prompt. */
+export function heldOutExamples(concept: Concept, count: number, seed: number): TiaExample[] {
+  const stream = new Stream(seed).fork('held-out');
+  const out: TiaExample[] = [];
+  for (let round = 0; out.length < count; round++) out.push(...tiaExamples(concept, 'heldout', stream.fork(round)));
+  return out.slice(0, count);
+}
+
+/**
+ * Reasons, draws and reads every example.
+ * @param seed of the draws; the same seed before and after makes the comparison a paired one
+ */
+export async function evaluateConcept(context: RolloutContext, concept: Concept, examples: readonly TiaExample[], reader: SceneReader, seed: number, batchSize = 32): Promise<HeldOutResult[]> {
+  const { model, options } = context;
+  const out: HeldOutResult[] = [];
+  for (let from = 0; from < examples.length; from += batchSize) {
+    const part = examples.slice(from, from + batchSize);
+    const streams = part.map((_, i) => new Stream(seed).fork('evaluation').fork(from + i));
+    const questions = part.map((example) => tiaExample(concept, example));
+    const answers = options.understanding
+      ? sampleAnswers(model, questions.map((q) => questionPrefix(context, q)), streams, { maxNewTokens: options.maxAnswerTokens }) // prettier-ignore
+      : [];
+    const reasoning = part.map((_, i) => (answers[i] ? answerText(context, answers[i]) : ''));
+    const prompts = questions.map((q, i) => promptTokens(context, options.understanding ? q.compound(reasoning[i]) : q.prompt));
+    const codes = new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures).finish(); // prettier-ignore
+    const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
+    const readings = reader.read(pixels);
+    const pictures = await tensorToPictures(pixels);
+    pixels.dispose();
+    part.forEach((example, i) => {
+      const score = scoreConcept(readings[i], concept.name, example.truth);
+      const right = reasoning[i] === example.solution ? 1 : 0;
+      out.push({
+        prompt: example.prompt,
+        reasoning: reasoning[i],
+        solution: example.solution,
+        picture: pictures[i],
+        scores: { shown: score.mean, companion: score.companion ?? NaN, identity: score.identity, ground: score.ground, reasoning: right },
+      });
+    });
+  }
+  return out;
+}
+
+/** Before and after, metric by metric, with a paired bootstrap interval of the difference. */
+export function compareHeldOut(before: readonly HeldOutResult[], after: readonly HeldOutResult[], seed: number): Record<HeldOutMetric, PairedDifference> {
+  const column = (results: readonly HeldOutResult[], metric: HeldOutMetric) => results.map((result) => result.scores[metric]);
+  const entries = HELD_OUT_METRICS.map((metric) => [metric, pairedBootstrap(column(before, metric), column(after, metric), { stream: new Stream(seed).fork(metric) })]);
+  return Object.fromEntries(entries) as Record<HeldOutMetric, PairedDifference>;
+}

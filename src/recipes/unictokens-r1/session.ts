@@ -1,0 +1,276 @@
+/**
+ * UniCTokens-R1 / Sync-R1 on one concept, step by step. `learnConcept` gives the concept its tokens; `steps` is the
+ * reinforcement learning, an async iterator that a notebook shows and a script logs:
+ *
+ *   for a random pathway (visual instruct or text attribute) and one of its examples:
+ *     each candidate reasons (IR), its compound prompt is drawn for T/5 steps and judged        (DSOG, Eq. 9-10)
+ *     G candidates above the threshold are finished; R = w1 TIER + w2 BER + w3 DER + w4 FER     (Eq. 3-6)
+ *     A = R - mean R; one clipped step on the reasoning and on every image transition           (Eq. 7-8)
+ */
+import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
+import { AdamW, Stream, tf } from '../../engine';
+import { type CheckpointStore, fromTensor, type Picture, tensorToPictures, toTensor, type WritableTensor } from '../../io';
+import { ConceptTokens } from '../../models/showo/concept-tokens';
+import type { ShowoModel } from '../../models/showo/model';
+import { replayPieces, type ShowoPiece } from '../../models/showo/policy';
+import type { Parameters } from '../../nn/parameters';
+import { groupAdvantages } from '../../rl/advantages';
+import type { ThresholdState } from '../../rl/dsog';
+import type { Policy } from '../../rl/policy';
+import { rewardMetrics } from '../../rl/reward-metrics';
+import { updatePolicy } from '../../rl/update';
+import { type ConceptReference, learnConceptTokens } from '../../sft/concept-tokens';
+import type { StepReport } from '../../sft/loop';
+import { pixelsTensor } from '../../sft/train-magvit';
+import type { TextTokenizer } from '../../text';
+import { ExampleSource, type SyncExample } from './examples';
+import type { SyncR1Options } from './options';
+import { type ConceptJudges, earlyScores, type RewardRow, scoreSamples } from './rewards';
+import { type RolloutContext, rollOut, type DsogReport, type SyncSample } from './rollout';
+
+export interface SyncR1Setup {
+  readonly model: ShowoModel;
+  readonly text: TextTokenizer;
+  readonly concept: Concept;
+  readonly sprites: SpriteSheet;
+  readonly judges: ConceptJudges;
+  readonly options: SyncR1Options;
+  readonly seed: number;
+}
+
+/** One member of a group, ready to be looked at. */
+export interface ShownSample {
+  readonly reasoning: string;
+  readonly compound: string;
+  readonly picture: Picture;
+  /** The picture at the probe, and its early score. */
+  readonly early?: { readonly picture: Picture; readonly score: number };
+  readonly reward: number;
+  readonly parts: Readonly<Record<string, number>>;
+  readonly advantage: number;
+}
+
+export interface SyncStep {
+  /** From 1. */
+  readonly step: number;
+  readonly example: SyncExample;
+  readonly samples: readonly ShownSample[];
+  readonly dsog?: DsogReport;
+  /** TRL's names where TRL has one. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Seconds. */
+  readonly timings: { readonly rollout: number; readonly score: number; readonly update: number };
+}
+
+interface SavedState {
+  readonly concept: string;
+  readonly seed: number;
+  readonly threshold?: ThresholdState;
+}
+
+export class SyncR1 {
+  readonly tokens: ConceptTokens;
+  private readonly optimizer: AdamW;
+  private readonly examples: ExampleSource;
+  private reference?: { parameters: Parameters; extra: ConceptTokens };
+  private threshold?: ThresholdState;
+  private done = 0;
+
+  constructor(readonly setup: SyncR1Setup) {
+    const { model, text, concept, options, seed } = setup;
+    const placeholder = text.idOf('<sks>');
+    const classWord = text.idOf(concept.class);
+    if (placeholder === undefined || classWord === undefined) throw new Error(`the vocabulary lacks <sks> or '${concept.class}'`);
+    this.tokens = ConceptTokens.create(model, placeholder, classWord, options.tokens, new Stream(seed).fork('concept tokens'));
+    model.extra = this.tokens;
+    this.optimizer = new AdamW({ learningRate: options.learningRate, weightDecay: options.weightDecay });
+    this.examples = new ExampleSource(concept, setup.sprites, options.pathways);
+  }
+
+  /** Steps of reinforcement learning done so far. */
+  get stepsDone(): number {
+    return this.done;
+  }
+
+  get context(): RolloutContext {
+    const { model, text, options } = this.setup;
+    return { model, text, options, tokens: this.tokens };
+  }
+
+  /** The two supervised stages on the training references; only the concept's tokens learn. */
+  async *learnConcept(): AsyncGenerator<StepReport & { stage: string }> {
+    const { model, options, seed } = this.setup;
+    yield* learnConceptTokens(model, this.tokens, this.references(), { ...options.stages, seed });
+  }
+
+  /**
+   * Reinforcement learning, `count` more steps. The first call freezes the reference as the model then is. Leave the
+   * `for await` between steps at any time; a later call goes on.
+   */
+  async *steps(count: number): AsyncGenerator<SyncStep> {
+    this.reference ??= { parameters: this.setup.model.parameters.clone(), extra: this.tokens.clone() };
+    for (let i = 0; i < count; i++) yield await this.step();
+  }
+
+  private async step(): Promise<SyncStep> {
+    const { model, options, judges, concept, seed } = this.setup;
+    const stream = new Stream(seed).fork('sync-grpo').fork(this.done);
+    const started = performance.now();
+    const example = this.examples.draw(stream.fork('example'));
+    const codes = example.picture ? this.encode([example.picture])[0] : undefined;
+    const judge = (early: readonly Int32Array[], compounds: readonly string[]) => earlyScores(model, judges, concept, early, compounds);
+    const rollout = await rollOut(this.context, example, codes, judge, this.threshold, stream.fork('rollout'));
+    const sampled = performance.now();
+    const rewards = await scoreSamples(model, judges, concept, options, example, rollout.samples);
+    const scored = performance.now();
+    const totals = rewards.map((row) => row.reward);
+    const { advantages } = groupAdvantages(options.advantage, [totals]);
+    const update = updatePolicy(this.policy(), rollout.samples, advantages, this.optimizer, options);
+    this.threshold = rollout.dsog;
+    this.done++;
+    return {
+      step: this.done,
+      example,
+      samples: await this.show(rollout.samples, rewards, advantages),
+      dsog: rollout.dsog,
+      metrics: {
+        ...rewardMetrics([totals], partColumns(rewards)),
+        ...update,
+        'completions/mean_length': mean(rollout.samples.map((sample) => sample.reasoning.split(' ').length)),
+        learning_rate: options.learningRate,
+      },
+      timings: { rollout: (sampled - started) / 1000, score: (scored - sampled) / 1000, update: (performance.now() - scored) / 1000 },
+    };
+  }
+
+  private policy(): Policy {
+    const { model, options } = this.setup;
+    const { reference, tokens } = this;
+    if (!reference) throw new Error('there is no reference yet: steps() makes it');
+    return {
+      variables: () => ({ ...model.parameters.variables, 'concept.embed': tokens.variables.embed }),
+      replay: (pieces, weights) =>
+        replayPieces(model, pieces as readonly ShowoPiece[], weights === 'policy' ? { parameters: model.parameters, extra: tokens } : reference, options.imageLogProbs),
+    };
+  }
+
+  /** The training references as codes and ids. */
+  private references(): ConceptReference[] {
+    const { concept, sprites, text } = this.setup;
+    const pictures = conceptReferences(concept, 'train', sprites);
+    const codes = this.encode(pictures.map((picture) => picture.pixels));
+    return pictures.map((picture, i) => ({
+      codes: codes[i],
+      caption: text.encode(picture.caption),
+      questions: conceptQuestions(concept, picture).map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+    }));
+  }
+
+  private encode(pictures: readonly Uint8Array[]): Int32Array[] {
+    const { model } = this.setup;
+    const side = Math.round(Math.sqrt(pictures[0].length / 3));
+    const pixels = pixelsTensor(pictures, side, side);
+    const flat = tf.tidy(() => model.images.encode(pixels).dataSync<'int32'>());
+    pixels.dispose();
+    const n = model.config.num_vq_tokens;
+    return pictures.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
+  }
+
+  private async show(samples: readonly SyncSample[], rewards: readonly RewardRow[], advantages: readonly number[]): Promise<ShownSample[]> {
+    const final = await decodePictures(this.setup.model, samples.map((s) => s.codes)); // prettier-ignore
+    const probed = samples.every((s) => s.early) ? await decodePictures(this.setup.model, samples.map((s) => s.early!.codes)) : []; // prettier-ignore
+    return samples.map((sample, i) => ({
+      reasoning: sample.reasoning,
+      compound: sample.compound,
+      picture: final[i],
+      early: sample.early && { picture: probed[i], score: sample.early.score },
+      reward: rewards[i].reward,
+      parts: rewards[i].parts,
+      advantage: advantages[i],
+    }));
+  }
+
+  /** Saves everything that the next step depends on; {@link SyncR1.restore} goes on bit for bit. */
+  async save(store: CheckpointStore<unknown>): Promise<string> {
+    const { concept, seed, model } = this.setup;
+    const tensors: Record<string, WritableTensor> = {};
+    const put = (prefix: string, list: Readonly<Record<string, tf.Tensor>>) => {
+      for (const [name, tensor] of Object.entries(list)) tensors[`${prefix}.${name}`] = fromTensor(tensor);
+    };
+    const optimizer = this.optimizer.state();
+    put('model', model.parameters.variables);
+    put('tokens', this.tokens.variables);
+    put('optimizer', optimizer);
+    if (this.reference) {
+      put('reference', this.reference.parameters.variables);
+      put('reference-tokens', this.reference.extra.variables);
+    }
+    const state: SavedState = { concept: concept.name, seed, threshold: this.threshold };
+    const folder = await store.save(this.done, { tensors, state });
+    tf.dispose(optimizer);
+    return folder;
+  }
+
+  /** Goes on from the newest checkpoint. @returns whether there was one @throws Error when it is another concept's or seed's */
+  async restore(store: CheckpointStore<unknown>): Promise<boolean> {
+    const found = await store.latest();
+    if (!found) return false;
+    const state = found.state as SavedState;
+    const { concept, seed, model } = this.setup;
+    if (state.concept !== concept.name || state.seed !== seed) {
+      throw new Error(`${found.folder} is of concept ${state.concept} with seed ${state.seed}, this run is of ${concept.name} with seed ${seed}`);
+    }
+    this.reference?.parameters.dispose();
+    this.reference?.extra.dispose();
+    this.reference = undefined;
+    const hasReference = Object.keys(found.tensors).some((name) => name.startsWith('reference.'));
+    if (hasReference) this.reference = { parameters: model.parameters.clone(), extra: this.tokens.clone() };
+    const optimizer: Record<string, tf.Tensor> = {};
+    const targets: Record<string, Readonly<Record<string, tf.Variable>> | undefined> = {
+      model: model.parameters.variables,
+      tokens: this.tokens.variables,
+      reference: this.reference?.parameters.variables,
+      'reference-tokens': this.reference?.extra.variables,
+    };
+    for (const [name, raw] of Object.entries(found.tensors)) {
+      const cut = name.indexOf('.');
+      const [prefix, key] = [name.slice(0, cut), name.slice(cut + 1)];
+      const tensor = toTensor(raw);
+      if (prefix === 'optimizer') optimizer[key] = tensor;
+      else {
+        targets[prefix]?.[key].assign(tensor);
+        tensor.dispose();
+      }
+    }
+    this.optimizer.load(optimizer);
+    tf.dispose(optimizer);
+    this.threshold = state.threshold;
+    this.done = found.step;
+    return true;
+  }
+
+  dispose(): void {
+    this.setup.model.extra = undefined;
+    this.tokens.dispose();
+    this.optimizer.dispose();
+    this.reference?.parameters.dispose();
+    this.reference?.extra.dispose();
+  }
+}
+
+/** Codes -> pictures, clipped to what pixels can show. */
+export async function decodePictures(model: ShowoModel, codes: readonly Int32Array[]): Promise<Picture[]> {
+  const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
+  const pictures = await tensorToPictures(pixels);
+  pixels.dispose();
+  return pictures;
+}
+
+function partColumns(rewards: readonly RewardRow[]): Record<string, number[]> {
+  const names = Object.keys(rewards[0]?.parts ?? {});
+  return Object.fromEntries(names.map((name) => [name, rewards.map((row) => row.parts[name])]));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
+}
