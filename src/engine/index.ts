@@ -1,3 +1,4 @@
+export { measureMatmul } from './measure';
 export * from './ops';
 export * from './random';
 export * from './report';

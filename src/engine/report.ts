@@ -21,6 +21,8 @@ export interface EngineReport {
   /** Version of the library behind the engine, e.g. TensorFlow's. */
   readonly library: string;
   readonly tfjs: string;
+  /** Why better engines were passed over, one line each with the mend; none when the first choice runs. */
+  readonly passedOver?: readonly string[];
 }
 
 /** An engine could not start: what was wrong, and what to do. */

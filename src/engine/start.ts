@@ -23,7 +23,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRe
   const reasons: string[] = [];
   for (const name of order) {
     try {
-      running = await starters[name](precision, forced !== undefined);
+      running = { ...(await starters[name](precision, forced !== undefined)), passedOver: reasons };
       if (reasons.length > 0 && !options.quiet)
         console.error(`unilab: ${reasons.join('; ')}; the ${name} engine takes over.`);
       return running;
