@@ -1,0 +1,136 @@
+/** Running cells one after the other on tslab's executor, and finding out how each ended. */
+import vm from 'node:vm';
+import { createExecutor, type Executor } from 'tslab/dist/executor';
+import { CellCompiler } from './compiler';
+import { diagnosticFailure, type Failure, failureOf } from './errors';
+import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
+
+/** How a cell ended. `value` is there where its last expression had one. */
+export type Outcome =
+  | { readonly status: 'ok'; readonly value?: { readonly value: unknown } }
+  | { readonly status: 'error'; readonly failure: Failure };
+
+/** The cells of one notebook folder. */
+export class CellRunner {
+  readonly gate = new InterruptGate();
+  private readonly modules: CellModules;
+  private compilerMade?: CellCompiler;
+  private readonly executorMade: Executor;
+  private value?: { readonly value: unknown };
+  private thrown?: { readonly thrown: unknown };
+  private running = false;
+  private stray?: { readonly thrown: unknown };
+  private giveUp?: () => void;
+
+  constructor(private readonly folder: string) {
+    this.modules = new CellModules(folder);
+    installRuntime(this.gate, this.modules);
+    const compiler = (): CellCompiler => this.compiler;
+    const converters = {
+      get node() {
+        return compiler();
+      },
+      get browser() {
+        return compiler();
+      },
+      close: () => this.compilerMade?.close(),
+    };
+    this.executorMade = createExecutor(folder, converters, {
+      log: (value: unknown) => (this.value = { value }),
+      error: (...args: unknown[]) => (this.thrown ??= { thrown: args[0] }),
+    });
+  }
+
+  /** Made when first needed: it takes longer than everything else at the start. */
+  get compiler(): CellCompiler {
+    return (this.compilerMade ??= new CellCompiler(this.folder));
+  }
+
+  get executor(): Executor {
+    return this.executorMade;
+  }
+
+  /** Whether a cell is being run. */
+  get busy(): boolean {
+    return this.running;
+  }
+
+  /**
+   * Runs a cell. Never rejects. A promise that is rejected with nobody to handle it fails the cell that is running,
+   * or, where none is, the next one, which is then not run.
+   * @param name how stack traces call it, `cell-3`
+   */
+  async run(code: string, name: string): Promise<Outcome> {
+    if (this.stray) {
+      const { thrown } = this.stray;
+      this.stray = undefined;
+      const failure = failureOf(thrown, this.compiler.codeMap);
+      const note = 'This happened after an earlier cell had ended. The cell here was not run: run it again.';
+      return { status: 'error', failure: { ...failure, traceback: [...failure.traceback, note] } };
+    }
+    this.compiler.cellName = name;
+    this.compiler.diagnostics = [];
+    this.value = undefined;
+    this.thrown = undefined;
+    this.running = true;
+    this.gate.begin();
+    try {
+      const stray = new Promise<false>((resolve) => (this.giveUp = () => resolve(false)));
+      await this.modules.preload(code);
+      const ok = await Promise.race([this.start(code, name), stray]);
+      // A rejection without a handler is only known after this turn of the event loop.
+      await new Promise((resolve) => setImmediate(resolve));
+      return this.outcome(ok && !this.stray, code, name);
+    } catch (error) {
+      return { status: 'error', failure: failureOf(error, this.compiler.codeMap) };
+    } finally {
+      this.running = false;
+      this.giveUp = undefined;
+      this.stray = undefined;
+      this.value = undefined;
+    }
+  }
+
+  /** Starts a cell under its name: stack traces and debuggers show it. */
+  private start(code: string, name: string): Promise<boolean> {
+    const plain = vm.runInThisContext;
+    // tslab runs the cell before `execute` returns, and names no file.
+    vm.runInThisContext = (text, options) => {
+      vm.runInThisContext = plain;
+      return plain(text, { ...(options as vm.RunningScriptOptions), filename: name });
+    };
+    try {
+      return this.executor.execute(code);
+    } finally {
+      vm.runInThisContext = plain;
+    }
+  }
+
+  private outcome(ok: boolean, code: string, name: string): Outcome {
+    const { codeMap, diagnostics } = this.compiler;
+    if (ok && diagnostics.length === 0) return { status: 'ok', value: this.value };
+    if (this.stray) return { status: 'error', failure: failureOf(this.stray.thrown, codeMap) };
+    if (diagnostics.length) return { status: 'error', failure: diagnosticFailure(diagnostics, name, code) };
+    const thrown = this.thrown?.thrown;
+    const interrupted = thrown instanceof Error && thrown.message === 'Interrupted asynchronously';
+    return { status: 'error', failure: failureOf(interrupted ? new Interrupted() : thrown, codeMap) };
+  }
+
+  /** Something failed with nobody to handle it. */
+  failStray(thrown: unknown): void {
+    if (thrown instanceof Interrupted) return; // a cell that was interrupted and left behind has ended
+    this.stray ??= { thrown };
+    if (this.running) this.gate.stop();
+    this.giveUp?.();
+  }
+
+  /** Ends the running cell; its code stops at its next await. */
+  interrupt(): void {
+    this.gate.stop();
+    this.executor.interrupt();
+  }
+
+  close(): void {
+    this.compilerMade?.close();
+  }
+}

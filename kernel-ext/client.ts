@@ -1,0 +1,288 @@
+/** A small Jupyter client: starts a kernel process and runs cells in it. The headless runner and the tests sit on it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Dealer, Subscriber } from 'zeromq';
+import { type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
+
+export interface StartOptions {
+  /** The kernelspec's command, with `{connection_file}` in it. */
+  readonly argv: readonly string[];
+  /** The kernel's working folder: the notebook's. */
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Longest wait until the kernel answers, in milliseconds. Default 60,000. */
+  readonly timeout?: number;
+  /** Where the kernel's own stderr (not that of cells) goes. Default `inherit`. */
+  readonly stderr?: 'inherit' | 'ignore' | 'pipe';
+}
+
+/** How the process ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export type Channel = 'shell' | 'control';
+
+/** A request on its way. */
+export interface Request {
+  readonly id: string;
+  /** The kernel's answer. Rejected with {@link KernelDied}. */
+  readonly reply: Promise<Message>;
+  /** Settles when the kernel said `idle` to this request, and so all its output has come. */
+  readonly idle: Promise<void>;
+}
+
+/** The kernel's process ended while something was expected of it. */
+export class KernelDied extends Error {
+  override readonly name = 'KernelDied';
+  constructor(readonly exit: Exit) {
+    super(`the kernel died (${exit.signal ? `signal ${exit.signal}` : `exit status ${exit.code}`})`);
+  }
+}
+
+interface Pending {
+  readonly resolveReply: (message: Message) => void;
+  readonly resolveIdle: () => void;
+  readonly reject: (error: Error) => void;
+  readonly onOutput?: (message: Message) => void;
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+export class KernelClient {
+  /** Settles when the process has ended. */
+  readonly exited: Promise<Exit>;
+  private readonly session = randomUUID();
+  private readonly shell = new Dealer({ routingId: this.session, sendHighWaterMark: 0, linger: 0 });
+  private readonly control = new Dealer({ routingId: this.session, sendHighWaterMark: 0, linger: 0 });
+  private readonly stdin = new Dealer({ routingId: this.session, linger: 0 });
+  private readonly iopub = new Subscriber({ receiveHighWaterMark: 0, linger: 0 });
+  private readonly pending = new Map<string, Pending>();
+  private readonly listeners = new Set<(message: Message) => void>();
+  private sendOrder: Promise<unknown> = Promise.resolve();
+  private exit?: Exit;
+  private closed = false;
+  /** Answers `input(...)` of cells; without it cells cannot ask. */
+  onInput?: (prompt: string, password: boolean) => string | Promise<string>;
+
+  private constructor(
+    private readonly connection: ConnectionInfo,
+    readonly child: ChildProcess,
+    private readonly folder: string,
+  ) {
+    this.exited = new Promise((resolve) => {
+      const ended = (exit: Exit): void => {
+        this.exit ??= exit;
+        for (const waiting of this.pending.values()) waiting.reject(new KernelDied(exit));
+        this.pending.clear();
+        resolve(exit);
+      };
+      child.once('exit', (code, signal) => ended({ code, signal }));
+      child.once('error', () => ended({ code: 127, signal: null }));
+    });
+  }
+
+  /**
+   * Starts a kernel and waits until it answers and its output is heard.
+   * @throws KernelDied when the process ends; Error when nothing is answered in time (the process is killed)
+   */
+  static async start(options: StartOptions): Promise<KernelClient> {
+    const [shell_port, iopub_port, stdin_port, control_port, hb_port] = await freePorts(5);
+    const ports = { shell_port, iopub_port, stdin_port, control_port, hb_port };
+    const connection: ConnectionInfo = {
+      transport: 'tcp',
+      ip: '127.0.0.1',
+      key: randomUUID(),
+      signature_scheme: 'hmac-sha256',
+      ...ports,
+    };
+    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-kernel-'));
+    const file = path.join(folder, 'connection.json');
+    writeFileSync(file, JSON.stringify(connection), { mode: 0o600 });
+    const [command, ...args] = options.argv.map((part) => part.replaceAll('{connection_file}', file));
+    const child = spawn(command, args, {
+      cwd: options.cwd,
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'ignore', options.stderr ?? 'inherit'],
+    });
+    const client = new KernelClient(connection, child, folder);
+    await client.connect(options.timeout ?? 60_000);
+    return client;
+  }
+
+  private async connect(timeout: number): Promise<void> {
+    const { ip, transport, shell_port, control_port, iopub_port, stdin_port } = this.connection;
+    const at = (port: number): string => `${transport}://${ip}:${port}`;
+    this.shell.connect(at(shell_port));
+    this.control.connect(at(control_port));
+    this.stdin.connect(at(stdin_port));
+    this.iopub.connect(at(iopub_port));
+    this.iopub.subscribe();
+    void this.listen(this.shell, (message) => this.replied(message));
+    void this.listen(this.control, (message) => this.replied(message));
+    void this.listen(this.stdin, (message) => void this.asked(message));
+    let heard = false;
+    void this.listen(this.iopub, (message) => {
+      heard = true;
+      this.output(message);
+    });
+    const alarm = new Promise<never>((_, reject) => {
+      const error = new Error(`the kernel did not answer within ${timeout / 1000} s of its start`);
+      setTimeout(() => reject(error), timeout).unref();
+    });
+    const ready = async (): Promise<void> => {
+      // A subscription takes a moment: what is published before it is lost.
+      do
+        await Promise.race([
+          this.request('kernel_info_request', {}).reply,
+          new Promise((resolve) => setTimeout(resolve, 300)),
+        ]);
+      while (!heard);
+      const last = this.request('kernel_info_request', {});
+      await last.reply;
+      await last.idle;
+    };
+    const died = this.exited.then((exit) => Promise.reject(new KernelDied(exit)));
+    try {
+      await Promise.race([ready(), alarm, died]);
+    } catch (error) {
+      this.kill();
+      throw error;
+    }
+    died.catch(() => undefined);
+    alarm.catch(() => undefined);
+  }
+
+  private async listen(socket: AsyncIterable<Buffer[]>, handle: (message: Message) => void): Promise<void> {
+    for await (const frames of socket) handle(decode(this.connection.key, frames));
+  }
+
+  private replied(message: Message): void {
+    this.pending.get(message.parent.msg_id ?? '')?.resolveReply(message);
+  }
+
+  private output(message: Message): void {
+    for (const listener of this.listeners) listener(message);
+    const waiting = this.pending.get(message.parent.msg_id ?? '');
+    if (!waiting) return;
+    waiting.onOutput?.(message);
+    if (message.header.msg_type === 'status' && message.content.execution_state === 'idle') waiting.resolveIdle();
+  }
+
+  private async asked(message: Message): Promise<void> {
+    if (message.header.msg_type !== 'input_request') return;
+    const value = (await this.onInput?.(String(message.content.prompt), message.content.password === true)) ?? '';
+    const header = newHeader('input_reply', this.session);
+    await this.stdin.send(
+      encode(this.connection.key, {
+        header,
+        parent: message.header,
+        metadata: {},
+        content: { value },
+        identities: [],
+        buffers: [],
+      }),
+    );
+  }
+
+  /** Hears every message that the kernel publishes. @returns stops hearing */
+  onMessage(listener: (message: Message) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Sends a request. @param onOutput hears what is published for it, in order */
+  request(type: string, content: Json, channel: Channel = 'shell', onOutput?: (message: Message) => void): Request {
+    const header = newHeader(type, this.session);
+    const frames = encode(this.connection.key, {
+      header,
+      parent: {},
+      metadata: {},
+      content,
+      identities: [],
+      buffers: [],
+    });
+    let resolveReply: Pending['resolveReply'] = () => undefined;
+    let resolveIdle: Pending['resolveIdle'] = () => undefined;
+    let rejectReply: Pending['reject'] = () => undefined;
+    let rejectIdle: Pending['reject'] = () => undefined;
+    const reply = new Promise<Message>((resolve, reject) => ([resolveReply, rejectReply] = [resolve, reject]));
+    const idle = new Promise<void>((resolve, reject) => ([resolveIdle, rejectIdle] = [resolve, reject]));
+    reply.catch(() => undefined);
+    idle.catch(() => undefined);
+    const reject = (error: Error): void => {
+      rejectReply(error);
+      rejectIdle(error);
+    };
+    if (this.exit) reject(new KernelDied(this.exit));
+    else {
+      this.pending.set(header.msg_id, { resolveReply, resolveIdle, reject, onOutput });
+      void Promise.allSettled([reply, idle]).then(() => this.pending.delete(header.msg_id));
+      const socket = channel === 'shell' ? this.shell : this.control;
+      this.sendOrder = this.sendOrder.then(() => (this.closed ? undefined : socket.send(frames)));
+    }
+    return { id: header.msg_id, reply, idle };
+  }
+
+  /** Runs code. @param onOutput hears stream, display_data, execute_result, error, status and the rest, in order */
+  execute(code: string, options: Json = {}, onOutput?: (message: Message) => void): Request {
+    const content = {
+      code,
+      silent: false,
+      store_history: true,
+      user_expressions: {},
+      allow_stdin: this.onInput !== undefined,
+      stop_on_error: true,
+      ...options,
+    };
+    return this.request('execute_request', content, 'shell', onOutput);
+  }
+
+  /** Interrupts the running cell, by signal as the kernelspec says. */
+  interrupt(): void {
+    this.child.kill('SIGINT');
+  }
+
+  /** Asks the kernel to end, and kills it where it does not within a second or two. */
+  async shutdown(): Promise<Exit> {
+    if (!this.exit) {
+      this.request('shutdown_request', { restart: false }, 'control');
+      const alarm = setTimeout(() => this.child.kill('SIGKILL'), 2000);
+      await this.exited;
+      clearTimeout(alarm);
+    }
+    this.close();
+    return this.exited;
+  }
+
+  /** Ends the process without asking. */
+  kill(): void {
+    this.child.kill('SIGKILL');
+    this.close();
+  }
+
+  private close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const socket of [this.shell, this.control, this.stdin, this.iopub]) socket.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

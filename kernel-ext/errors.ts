@@ -1,0 +1,128 @@
+/** What went wrong in a cell, in the words of the protocol: a name, a sentence, and a traceback in the cell's own lines. */
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+import type { Diagnostic } from 'tslab/dist/converter';
+import { Interrupted } from './runtime';
+import type { CodeMap, Origin } from './sourcemap';
+
+/** An error as iopub's `error` message and the replies carry it. */
+export interface Failure {
+  readonly ename: string;
+  readonly evalue: string;
+  readonly traceback: readonly string[];
+}
+
+const red = (text: string): string => `\u001b[1;31m${text}\u001b[0m`;
+const dim = (text: string): string => `\u001b[2m${text}\u001b[0m`;
+
+/** `cell-3` as people read it. */
+export function cellTitle(name: string): string {
+  return name.replace(/^cell-(\d+)$/, 'cell $1');
+}
+
+/** The failing line with a mark under the column. */
+function codeFrame(source: string | undefined, line: number, column: number): string[] {
+  const text = source?.split('\n')[line - 1];
+  if (text === undefined) return [];
+  const number = String(line);
+  const before = text.slice(0, column - 1).replace(/[^\t]/g, ' ');
+  return [`${dim(`${number} |`)} ${text}`, `${dim(`${' '.repeat(number.length)} |`)} ${before}${red('^')}`];
+}
+
+/** Frames that tell people nothing: the kernel's and Node's own. */
+const hidden = /node:internal|node:vm|\/tslab\/dist\/|[\\/]kernel-ext[\\/]|[\\/]dist[\\/]kernel-ext[\\/]/;
+
+interface Mapped {
+  readonly text: string;
+  readonly origin?: Origin;
+}
+
+function mapFrame(frame: string, code: CodeMap): Mapped | undefined {
+  const parts = /^(\s*at (?:.*\()?)(.+?):(\d+):(\d+)(\)?)$/.exec(frame);
+  if (!parts) return hidden.test(frame) ? undefined : { text: frame };
+  const [, head, place, line, column, tail] = parts;
+  const file = place.startsWith('file://') ? fileURLToPath(place) : place;
+  if (code.isWrapper(file, Number(line))) return undefined;
+  const origin = code.origin(file, Number(line), Number(column));
+  if (origin) {
+    const caller = head.replace(/Object\.<anonymous> \($/, '(').replace(/\b(?:evalmachine\.)?<anonymous> \($/, '(');
+    return { text: `${caller}${cellTitle(origin.name)}:${origin.line}:${origin.column}${tail}`, origin };
+  }
+  return hidden.test(frame) ? undefined : { text: `${head}${file}:${line}:${column}${tail}` };
+}
+
+function traceOf(error: Error, code: CodeMap, depth = 0): string[] {
+  const stack = typeof error.stack === 'string' ? error.stack : '';
+  const message = String(error.message);
+  const from = stack.indexOf('\n    at ');
+  const frames = from < 0 ? [] : stack.slice(from + 1).split('\n');
+  const mapped = frames.map((frame) => mapFrame(frame, code)).filter((frame): frame is Mapped => frame !== undefined);
+  const first = mapped.find((frame) => frame.origin)?.origin;
+  const lines = [`${red(nameOf(error))}: ${message}`];
+  if (first) lines.push(...codeFrame(code.source(first.name), first.line, first.column));
+  lines.push(...mapped.map((frame) => frame.text));
+  const extra = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause', 'errors'].includes(key));
+  if (extra.length) lines.push(inspect(Object.fromEntries(extra), { depth: 1, breakLength: 120 }));
+  if (depth < 5) {
+    if (error.cause instanceof Error) lines.push('caused by:', ...traceOf(error.cause, code, depth + 1));
+    else if (error.cause !== undefined) lines.push(`caused by: ${inspect(error.cause)}`);
+    if (error instanceof AggregateError)
+      for (const one of error.errors.slice(0, 5))
+        lines.push('one of:', ...(one instanceof Error ? traceOf(one, code, depth + 1) : [inspect(one)]));
+  }
+  return lines;
+}
+
+function nameOf(error: Error): string {
+  return typeof error.name === 'string' && error.name ? error.name : 'Error';
+}
+
+/** Whether a value is an error, also one of another realm. */
+function isError(value: unknown): value is Error {
+  return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
+}
+
+/** The failure of anything that was thrown. */
+export function failureOf(thrown: unknown, code: CodeMap): Failure {
+  if (isError(thrown)) {
+    const interrupted =
+      thrown instanceof Interrupted || /^Script execution was interrupted by `SIGINT`/.test(thrown.message);
+    if (interrupted)
+      return {
+        ename: 'Interrupted',
+        evalue: 'the cell was interrupted',
+        traceback: [`${red('Interrupted')}: the cell was interrupted`],
+      };
+    return { ename: nameOf(thrown), evalue: String(thrown.message), traceback: traceOf(thrown, code) };
+  }
+  const shown = inspect(thrown);
+  return {
+    ename: 'Thrown',
+    evalue: shown,
+    traceback: [`${red('Thrown')}: ${shown}`, 'This value is no Error, so there is no trace of where it was thrown.'],
+  };
+}
+
+/** The failure of a cell that does not compile. */
+export function diagnosticFailure(diagnostics: readonly Diagnostic[], cell: string, source: string): Failure {
+  const lines: string[] = [];
+  let last: Diagnostic | undefined;
+  for (const one of diagnostics) {
+    const same =
+      last && one.start.offset === last.start.offset && one.code === last.code && one.fileName === last.fileName;
+    if (same) {
+      lines.push(`    ${one.messageText}`);
+      continue;
+    }
+    last = one;
+    const [line, column] = [one.start.line + 1, one.start.character + 1];
+    lines.push(
+      `${one.fileName ?? cellTitle(cell)}:${line}:${column} - ${red(`error TS${one.code}`)}: ${one.messageText}`,
+    );
+    if (!one.fileName) lines.push(...codeFrame(source, line, column));
+  }
+  const [first] = diagnostics;
+  const more = diagnostics.length > 1 ? ` (and ${diagnostics.length - 1} more)` : '';
+  lines.push(dim('// @ts-nocheck as the first line of the cell runs it without type checks.'));
+  return { ename: 'TypeScriptError', evalue: `${first.messageText}${more}`, traceback: lines };
+}

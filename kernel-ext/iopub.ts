@@ -1,0 +1,111 @@
+/**
+ * The kernel's output to everyone: one queue, in order, nothing lost. Pieces of stdout and stderr are joined; a
+ * picture that is still being encoded keeps its place.
+ */
+import { type Header, type Json } from './wire';
+
+/** Sends one finished message at once. */
+export type SendNow = (type: string, content: Json, parent: Partial<Header>, extra: SendExtra) => void;
+
+export interface SendExtra {
+  readonly metadata?: Json;
+  readonly buffers?: readonly Buffer[];
+}
+
+interface Entry {
+  readonly type: string;
+  readonly parent: Partial<Header>;
+  readonly content: Json | Promise<Json>;
+  readonly extra: SendExtra;
+  readonly settle?: (error?: { readonly error: unknown }) => void;
+}
+
+interface Piece {
+  readonly name: 'stdout' | 'stderr';
+  readonly parent: Partial<Header>;
+  readonly texts: string[];
+  length: number;
+}
+
+/** Joined text is sent when it is this long, in characters ... */
+const longest = 1 << 18;
+/** ... or this old, in milliseconds; code that never yields is heard, too, because each write looks at the clock. */
+const oldest = 50;
+
+export class OutputQueue {
+  private readonly entries: Entry[] = [];
+  private piece?: Piece;
+  private timer?: NodeJS.Timeout;
+  private lastFlush = 0;
+  private draining?: Promise<void>;
+
+  constructor(private readonly sendNow: SendNow) {}
+
+  /** Adds text of a stream. */
+  write(name: 'stdout' | 'stderr', text: string, parent: Partial<Header>): void {
+    if (text === '') return;
+    if (this.piece && (this.piece.name !== name || this.piece.parent !== parent)) this.closePiece();
+    this.piece ??= { name, parent, texts: [], length: 0 };
+    this.piece.texts.push(text);
+    this.piece.length += text.length;
+    if (this.piece.length >= longest || performance.now() - this.lastFlush >= oldest) this.closePiece();
+    else this.timer ??= setTimeout(() => this.closePiece(), oldest);
+  }
+
+  /** Adds a message whose content is there. */
+  push(type: string, content: Json, parent: Partial<Header>, extra: SendExtra = {}): void {
+    this.closePiece();
+    this.enqueue({ type, content, parent, extra });
+  }
+
+  /**
+   * Adds a message whose content is still being made; what comes after waits for it. Content that fails is left out.
+   * @returns settles when the message was sent, rejected with what making its content threw
+   */
+  pushLater(type: string, content: Promise<Json>, parent: Partial<Header>): Promise<void> {
+    this.closePiece();
+    return new Promise((resolve, reject: (reason: unknown) => void) => {
+      const settle = (failed?: { readonly error: unknown }): void => (failed ? reject(failed.error) : resolve());
+      this.enqueue({ type, content, parent, extra: {}, settle });
+    });
+  }
+
+  /** Everything added so far is sent when this settles. */
+  async drained(): Promise<void> {
+    this.closePiece();
+    while (this.draining) await this.draining;
+  }
+
+  private closePiece(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const piece = this.piece;
+    this.piece = undefined;
+    this.lastFlush = performance.now();
+    if (!piece) return;
+    const content = { name: piece.name, text: piece.texts.join('') };
+    this.enqueue({ type: 'stream', content, parent: piece.parent, extra: {} });
+  }
+
+  private enqueue(entry: Entry): void {
+    if (!this.draining && !(entry.content instanceof Promise)) {
+      this.sendNow(entry.type, entry.content, entry.parent, entry.extra);
+      return;
+    }
+    this.entries.push(entry);
+    this.draining ??= this.drain();
+  }
+
+  private async drain(): Promise<void> {
+    for (let entry = this.entries.shift(); entry; entry = this.entries.shift()) {
+      try {
+        const content = entry.content instanceof Promise ? await entry.content : entry.content;
+        this.sendNow(entry.type, content, entry.parent, entry.extra);
+        entry.settle?.();
+      } catch (error) {
+        entry.settle?.({ error });
+      }
+    }
+    this.draining = undefined;
+  }
+}

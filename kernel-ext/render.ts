@@ -1,0 +1,27 @@
+/** Values of cells as MIME bundles. The display code is loaded with the first value that may need it. */
+import { inspect } from 'node:util';
+
+export type MimeBundle = Record<string, unknown>;
+
+type DisplayModule = typeof import('../src/display');
+let displays: DisplayModule | undefined;
+
+/** The display code of this package. */
+export function displayModule(): DisplayModule {
+  return (displays ??= require('../src/display') as DisplayModule);
+}
+
+/** The bundle of a cell's last value. What must be read at once (tensors) is read before this returns. */
+export function renderValue(value: unknown): Promise<MimeBundle> {
+  const simple = (typeof value !== 'object' && typeof value !== 'function') || value === null;
+  if (simple) return Promise.resolve({ 'text/plain': inspect(value) });
+  return displayModule().renderBundle(value);
+}
+
+/** Brings live displays into their final state; nothing to do where the display code was never loaded. */
+export async function flushLive(): Promise<PromiseSettledResult<void>[]> {
+  const meeting = (globalThis as { [key: symbol]: { live?: Set<{ flush(): Promise<void> }> } | undefined })[
+    Symbol.for('unilab.display')
+  ];
+  return Promise.allSettled([...(meeting?.live ?? [])].map((one) => one.flush()));
+}

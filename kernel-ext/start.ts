@@ -1,0 +1,128 @@
+/** Starts the kernel in this process. */
+import { CellRunner } from './cells';
+import { type MimeBundle } from './render';
+import { KernelServer } from './server';
+import * as tslabJupyter from 'tslab/dist/jupyter';
+
+/** How often the kernel looks whether its parent still lives, in milliseconds. */
+const parentCheck = 1000;
+
+/** Answers kernel_info before the compiler is warm; without a question it warms up after this long, in milliseconds. */
+const warmAfter = 500;
+
+/** process.exit as it was: in a cell it is an error. */
+const exit = process.exit.bind(process);
+
+/**
+ * Runs the kernel until a client shuts it down. Never returns before.
+ * @param connectionFile the JSON file that names ports and key
+ */
+export async function startKernel(connectionFile: string): Promise<number> {
+  const cells = new CellRunner(process.cwd());
+  let end: (status: number) => void = () => undefined;
+  const ended = new Promise<number>((resolve) => (end = resolve));
+  let warm: NodeJS.Timeout | undefined;
+  let warmed = false;
+  const warmUp = (): void => {
+    clearTimeout(warm);
+    if (warmed) return;
+    warmed = true;
+    setImmediate(() => void cells.compiler);
+  };
+  const server = new KernelServer(cells, connectionFile, () => end(0), warmUp);
+  routeOutput(server);
+  routeFailures(cells, server);
+  giveCellsTheirGlobals(cells, server);
+  watchParent();
+  await server.init();
+  warm = setTimeout(warmUp, warmAfter);
+  const status = await ended;
+  await server.settle();
+  server.close();
+  // The last messages leave through ZeroMQ's own thread; timers of cells must not keep the process.
+  setTimeout(() => exit(status), 100);
+  return new Promise(() => undefined);
+}
+
+/** Everything that is written or shown goes to the clients. */
+function routeOutput(server: KernelServer): void {
+  for (const name of ['stdout', 'stderr'] as const) {
+    const decoder = new TextDecoder();
+    process[name].write = (
+      chunk: string | Uint8Array,
+      encoding?: BufferEncoding | ((error?: Error | null) => void),
+      callback?: (error?: Error | null) => void,
+    ): boolean => {
+      server.write(name, typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }));
+      const done = typeof encoding === 'function' ? encoding : callback;
+      if (done) process.nextTick(done);
+      return true;
+    };
+  }
+  // Read by src/display, which may be loaded from elsewhere: both meet under this symbol.
+  const key = Symbol.for('unilab.display');
+  const place = globalThis as { [key: symbol]: { transport?: object; live: Set<object> } | undefined };
+  place[key] = {
+    live: place[key]?.live ?? new Set(),
+    transport: {
+      show: (bundle: Promise<MimeBundle>, id?: string) => server.show('display_data', bundle, id),
+      update: (id: string, bundle: Promise<MimeBundle>) => server.show('update_display_data', bundle, id),
+      clear: (wait: boolean) => Promise.resolve(server.clear(wait)),
+    },
+  };
+  // tslab's own display API.
+  const tslabDisplay = (shown: { data: MimeBundle; transient?: { display_id?: string } }, update: boolean): void => {
+    void server.show(
+      update ? 'update_display_data' : 'display_data',
+      Promise.resolve(shown.data),
+      shown.transient?.display_id,
+    );
+  };
+  (tslabJupyter as { lastWriteDisplayData: unknown }).lastWriteDisplayData = tslabDisplay;
+}
+
+/** What nobody handles fails a cell; it never ends the kernel. */
+function routeFailures(cells: CellRunner, server: KernelServer): void {
+  process.on('unhandledRejection', (reason) => cells.failStray(reason));
+  process.on('uncaughtException', (error) => cells.failStray(error));
+  process.on('SIGINT', () => server.interrupt());
+  process.exit = ((status?: number | string | null) => {
+    throw new Error(
+      `process.exit(${status ?? ''}) was called in a cell. The kernel goes on; shut it down from the notebook's menu.`,
+    );
+  }) as typeof process.exit;
+}
+
+function giveCellsTheirGlobals(cells: CellRunner, server: KernelServer): void {
+  const ask = (prompt = '', options: { password?: boolean } = {}): Promise<string> =>
+    server.ask(String(prompt), options.password === true);
+  const jupyter = {
+    get signal(): AbortSignal {
+      return cells.gate.signal;
+    },
+    comms: server.comms,
+  };
+  for (const [name, value] of Object.entries({ input: ask, jupyter })) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  }
+}
+
+/** Ends the process when whoever started it is gone. */
+function watchParent(): void {
+  const named = Number(process.env.JPY_PARENT_PID);
+  const parent = Number.isInteger(named) && named > 1 ? named : process.ppid;
+  if (parent <= 1) return;
+  const direct = parent === process.ppid;
+  setInterval(() => {
+    if (direct ? process.ppid !== parent : !isAlive(parent)) exit(1);
+  }, parentCheck).unref();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
