@@ -1,5 +1,6 @@
 export { measureMatmul } from './measure';
 export * from './ops';
+export { type KernelProfile, type KernelTime, profileKernels, profileTable } from './profile';
 export * from './random';
 export * from './report';
 export { startEngine, tf } from './start';
