@@ -1,0 +1,213 @@
+"""Show-o in PyTorch, doing the work that `unilab bench` times: training step, guided MaskGIT rollout, replay.
+
+A worker: one JSON command a line on stdin, one JSON answer a line on stdout; `unilab bench` runs it in turns with its
+own. Weights and inputs come from UniLab's files, so that both sides compute the same numbers (and it is checked).
+Written as one would in PyTorch: autocast, fused attention, fused AdamW, vectorised masks; eager, as UniLab is.
+
+  {"do": "load", "folder": ..., "precision": "bf16" | "float32", "threads": n}
+  {"do": "train" | "rollout" | "replay"}     -> {"seconds": s, "value": v}
+"""
+
+import json
+import math
+import struct
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+
+def read_safetensors(path):
+    """float32 tensors of a safetensors file by name."""
+    data = path.read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + size])
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        assert entry["dtype"] == "F32", f"{name} is {entry['dtype']}, expected F32"
+        start, end = entry["data_offsets"]
+        values = torch.frombuffer(bytearray(data[8 + size + start : 8 + size + end]), dtype=torch.float32)
+        tensors[name] = values.reshape(entry["shape"]).clone()
+    return tensors
+
+
+class Showo:
+    """Phi's block (attention and MLP side by side), LayerNorm on each head's queries and keys, half rotary."""
+
+    def __init__(self, config, vocabulary, tensors):
+        self.config, self.vocabulary = config, vocabulary
+        self.p = {name: torch.nn.Parameter(value) for name, value in tensors.items()}
+        head = config["hidden_size"] // config["num_attention_heads"]
+        self.rotated = int(head * config["partial_rotary_factor"])
+        self.frequencies = config["rope_theta"] ** (-torch.arange(0, self.rotated, 2).float() / self.rotated)
+
+    def linear(self, name, x):
+        return F.linear(x, self.p[f"{name}.weight"], self.p[f"{name}.bias"])
+
+    def norm(self, name, x):
+        weight = self.p[f"{name}.weight"]
+        return F.layer_norm(x, weight.shape, weight, self.p[f"{name}.bias"], self.config["layer_norm_eps"])
+
+    def turn(self, x, cos, sin):
+        head, rest = x[..., : self.rotated], x[..., self.rotated :]
+        first, second = head.chunk(2, -1)
+        return torch.cat([head * cos + torch.cat([-second, first], -1) * sin, rest], -1)
+
+    def block(self, at, x, mask, cos, sin):
+        batch, tokens, hidden = x.shape
+        heads = self.config["num_attention_heads"]
+        h = self.norm(f"{at}.input_layernorm", x)
+
+        def split(name):
+            return self.linear(f"{at}.self_attn.{name}", h).view(batch, tokens, heads, hidden // heads)
+
+        q = self.norm(f"{at}.self_attn.q_layernorm", split("q_proj")).transpose(1, 2)
+        k = self.norm(f"{at}.self_attn.k_layernorm", split("k_proj")).transpose(1, 2)
+        v = split("v_proj").transpose(1, 2)
+        q, k = (self.turn(t, cos, sin).to(v.dtype) for t in (q, k))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = self.linear(f"{at}.self_attn.dense", mixed.transpose(1, 2).reshape(batch, tokens, hidden))
+        mlp = self.linear(f"{at}.mlp.fc2", F.gelu(self.linear(f"{at}.mlp.fc1", h), approximate="tanh"))
+        return x + attended + mlp
+
+    def hidden(self, ids, mask):
+        """ids [batch, tokens], mask bool [batch, tokens, tokens] -> [batch, tokens, hidden]"""
+        angles = torch.outer(torch.arange(ids.shape[1]).float(), self.frequencies).repeat(1, 2)
+        cos, sin = angles.cos(), angles.sin()
+        x = F.embedding(ids, self.p["showo.model.embed_tokens.weight"])
+        for i in range(self.config["num_hidden_layers"]):
+            x = self.block(f"showo.model.layers.{i}", x, mask[:, None], cos, sin)
+        return self.norm("showo.model.final_layernorm", x)
+
+    def code_logits(self, condition, dropped, codes, guidance):
+        """Guided logits over the image codes, [pictures, codes, codebook]; codes: -1 where unknown."""
+        v, config = self.vocabulary, self.config
+        inside = torch.where(codes < 0, v["mask"], codes + v["imageOffset"])
+        soi = torch.full((len(codes), 1), v["soi"])
+        tail = torch.cat([soi, inside, torch.full_like(soi, v["eoi"])], 1)
+        ids = torch.cat([torch.cat([condition, tail], 1), torch.cat([dropped.expand(len(codes), -1), tail], 1)])
+        hidden = self.hidden(ids, picture_mask(ids, v))
+        start = config["max_text_len"] + 1
+        span = slice(v["imageOffset"], v["imageOffset"] + config["codebook_size"])
+        weight, bias = self.p["showo.lm_head.weight"][span], self.p["showo.lm_head.bias"][span]
+        logits = F.linear(hidden[:, start : start + config["num_vq_tokens"]], weight, bias).float()
+        with_text, without = logits.chunk(2)
+        return (1 + guidance) * with_text - guidance * without
+
+
+def picture_mask(ids, v):
+    """Text rows causal, the picture's rows see all; neither sees the pads before the text."""
+    tokens = ids.shape[1]
+    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    in_picture = ((ids == v["soi"]).cumsum(1) > 0)[:, :, None]
+    pad = ids == v["pad"]
+    return ((causal | in_picture) & ~pad[:, None, :]) | (pad[:, :, None] & causal)
+
+
+def question_mask(ids, eoi):
+    """Causal, and all see the columns up to the picture's end (eoi: its position; -1 for text alone)."""
+    tokens = ids.shape[1]
+    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    mask[:, : eoi + 1] = True
+    return mask.expand(len(ids), -1, -1)
+
+
+class Worker:
+    def load(self, folder, precision, threads):
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        self.inputs = json.loads((Path(folder) / "inputs.json").read_text())
+        tensors = read_safetensors(Path(folder) / "weights.safetensors")
+        self.model = Showo(self.inputs["config"], self.inputs["vocabulary"], tensors)
+        self.bf16 = precision == "bf16"
+        matrices = [p for p in self.model.p.values() if p.ndim > 1]
+        vectors = [p for p in self.model.p.values() if p.ndim <= 1]
+        training = self.inputs["training"]
+        groups = [{"params": matrices, "weight_decay": training["weightDecay"]}, {"params": vectors, "weight_decay": 0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, training["beta2"]), eps=1e-8, fused=True)
+        return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def autocast(self):
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
+
+    def train(self, learningRate):
+        """One optimiser step. Value: the loss before it."""
+        start = time.perf_counter()
+        loss = 0
+        with self.autocast():
+            for group in self.inputs["training"]["groups"]:
+                ids = torch.tensor(group["ids"])
+                mask = picture_mask(ids, self.model.vocabulary) if group["picture"] else question_mask(ids, group["eoi"])
+                hidden = self.model.hidden(ids, mask).flatten(0, 1)[torch.tensor(group["positions"])]
+                logits = self.model.linear("showo.lm_head", hidden)
+                loss = loss + group["weight"] * F.cross_entropy(logits.float(), torch.tensor(group["targets"]))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.p.values(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learningRate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        value = loss.item()
+        return {"seconds": time.perf_counter() - start, "value": value}
+
+    @torch.no_grad()
+    def rollout(self):
+        """Guided MaskGIT from all-masked to done, every transition recorded. Value: mean log p of the drawn codes."""
+        start = time.perf_counter()
+        spec = self.inputs["rollout"]
+        condition, dropped = torch.tensor(spec["conditions"]), torch.tensor(spec["dropped"])
+        count, steps = self.model.config["num_vq_tokens"], spec["steps"]
+        codes = torch.full((len(condition), count), -1)
+        transitions = []
+        for step in range(steps):
+            with self.autocast():
+                logits = self.model.code_logits(condition, dropped, codes, spec["guidanceScale"])
+            log_probs = logits.log_softmax(-1)
+            drawn = torch.multinomial(log_probs.exp().flatten(0, 1), 1).view(codes.shape)
+            chosen = torch.where(codes < 0, drawn, codes)
+            taken = log_probs.gather(-1, chosen[..., None])[..., 0]
+            ratio = (step + 1) / steps
+            unknown = (codes < 0).sum(1, keepdim=True)
+            again = (unknown - 1).clamp(max=math.floor(count * math.cos(ratio * math.pi / 2))).clamp(min=1)
+            noise = -torch.log(-torch.log(torch.rand(codes.shape).clamp(min=1e-20)))
+            confidence = torch.where(codes < 0, taken, torch.finfo(torch.float32).max) + (1 - ratio) * noise
+            cut = confidence.sort(1).values.gather(1, again)
+            after = chosen if step == steps - 1 else torch.where(confidence < cut, -1, chosen)
+            transitions.append((codes, chosen, taken, (after >= 0) & (codes < 0)))
+            codes = after
+        value = torch.stack([t[2] for t in transitions]).mean().item()
+        return {"seconds": time.perf_counter() - start, "value": value}
+
+    def replay(self):
+        """Log-probs of recorded transitions with the gradient of their mean. Value: that mean."""
+        start = time.perf_counter()
+        spec = self.inputs["replay"]
+        with self.autocast():
+            codes, condition = torch.tensor(spec["before"]), torch.tensor(spec["conditions"])
+            logits = self.model.code_logits(condition, torch.tensor(spec["dropped"]), codes, spec["guidanceScale"])
+        chosen = torch.tensor(spec["chosen"])
+        log_probs = -F.cross_entropy(logits.flatten(0, 1), chosen.flatten(), reduction="none")
+        loss = log_probs.mean()
+        loss.backward()
+        value = loss.item()
+        seconds = time.perf_counter() - start
+        self.optimizer.zero_grad(set_to_none=True)
+        return {"seconds": seconds, "value": value}
+
+
+def main():
+    worker = Worker()
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(worker, command.pop("do"))(**command)
+        except Exception as error:  # said to the caller, who decides
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+/** What both sides of the benchmark compute on: one model's weights and one set of ids, as files that both read. */
+import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { loadSprites } from '../../data';
+import { Stream } from '../../engine';
+import { readSafetensors, writeSafetensors } from '../../io';
+import { scoredPositions } from '../../models/showo/answers';
+import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
+import { conditionTokens, imageStart, understandingEoi } from '../../models/showo/layout';
+import { MagvitTokenizer } from '../../models/showo/magvit';
+import { MAGVIT_MINI, showoMini } from '../../models/showo/mini';
+import { ShowoModel } from '../../models/showo/model';
+import { type TransitionPiece, transitionPieces } from '../../models/showo/policy';
+import { PictureBatch } from '../../models/showo/sampler';
+import { showoSpecs } from '../../models/showo/transformer';
+import { Parameters } from '../../nn/parameters';
+import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../recipes/mini-world';
+import { type ShowoBatch, showoTask } from '../../sft/train-showo';
+
+/** Sizes of the work; the defaults are those of the mini recipes. */
+export interface BenchSizes {
+  /** Captioned pictures, questions and texts of a training batch. */
+  readonly pictures: number;
+  readonly questions: number;
+  readonly texts: number;
+  /** Pictures that are sampled together, MaskGIT steps and guidance. */
+  readonly rollouts: number;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  /** Pictures whose transitions are replayed: `replays * steps` forward rows, twice that with guidance. */
+  readonly replays: number;
+}
+
+export const BENCH_SIZES: BenchSizes = {
+  pictures: SHOWO_RECIPE.pictures,
+  questions: SHOWO_RECIPE.questions,
+  texts: SHOWO_RECIPE.texts,
+  rollouts: 8,
+  steps: 8,
+  guidanceScale: 2,
+  replays: 2,
+};
+
+export const BENCH_TRAINING = { weights: { t2i: 1, mmu: 0.5, lm: 0.5 }, weightDecay: 0.01, beta2: 0.99 } as const;
+
+/** `inputs.json`: first what UniLab reads, then the same in the plain arrays that PyTorch takes. */
+export interface BenchInputs {
+  readonly config: ShowoConfig;
+  readonly sizes: BenchSizes;
+  readonly batch: ShowoBatch;
+  /** Captions of the sampled pictures, as text ids. */
+  readonly captions: readonly (readonly number[])[];
+  readonly pieces: readonly PlainPiece[];
+}
+
+interface PlainPiece {
+  readonly condition: readonly number[];
+  readonly before: readonly number[];
+  readonly ids: readonly number[];
+}
+
+const SEED = 7;
+
+/** Makes weights and inputs with the real data, the real batch maker and a real rollout, and writes them to the folder. */
+export async function writeInputs(folder: string, sizes: BenchSizes): Promise<void> {
+  const { text, bos, eos } = miniText();
+  const config = showoMini(text.vocabularySize, bos, eos);
+  const stream = new Stream(SEED);
+  const images = MagvitTokenizer.random(MAGVIT_MINI, stream.fork('images'));
+  const model = ShowoModel.random(config, images, stream.fork('model'));
+  const source = sceneSource(await loadSprites(), text, 'train');
+  const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE });
+  const batch = await task.batch(0, stream.fork('batch'));
+  const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.picture(stream.fork(`caption ${i}`)).caption);
+  const rollout = new PictureBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => stream.fork(`draw ${i}`)), sizes); // prettier-ignore
+  rollout.finish();
+  const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
+  const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };
+  await writeFile(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
+  const values = Object.entries(await model.parameters.values());
+  const exact = Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' as const }]));
+  await writeSafetensors(path.join(folder, 'weights.safetensors'), exact);
+  model.dispose();
+}
+
+/** The model and the inputs of {@link writeInputs}. The image tokenizer takes no part in the timed work. */
+export async function readInputs(folder: string): Promise<{ model: ShowoModel; inputs: BenchInputs }> {
+  const inputs = JSON.parse(await readFile(path.join(folder, 'inputs.json'), 'utf8')) as BenchInputs;
+  const file = path.join(folder, 'weights.safetensors');
+  const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
+  const images = MagvitTokenizer.random(MAGVIT_MINI, new Stream(SEED));
+  return { model: new ShowoModel(inputs.config, parameters, images), inputs };
+}
+
+/** A piece as replay takes it. */
+export function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): TransitionPiece {
+  const logProbs = new Float32Array(ids.length);
+  const mask = new Uint8Array(ids.length).fill(1);
+  return { segment: 'generation', condition, before: Int32Array.from(before), ids: Int32Array.from(ids), guidanceScale, logProbs, mask };
+}
+
+function plain(piece: TransitionPiece): PlainPiece {
+  return { condition: piece.condition, before: [...piece.before], ids: [...piece.ids] };
+}
+
+function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
+  const start = imageStart(config);
+  const pictures = batch.images.map(({ labels }) => {
+    const positions = labels.map((_, i) => i).filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
+    return { positions, targets: positions.map((i) => labels[i]) };
+  });
+  const group = (rows: ShowoBatch['images'], scored: { positions: number[]; targets: number[] }[], weight: number, picture: boolean, eoi: number) => ({
+    picture,
+    eoi,
+    weight,
+    ids: rows.map((row) => row.ids),
+    positions: scored.flatMap((s, b) => s.positions.map((i) => b * rows[0].ids.length + i)),
+    targets: scored.flatMap((s) => s.targets),
+  });
+  const answers = (rows: ShowoBatch['images'], weight: number, eoi: number) =>
+    group(rows, rows.map((row) => scoredPositions(row.labels)), weight, false, eoi); // prettier-ignore
+  const { weights, weightDecay, beta2 } = BENCH_TRAINING;
+  const dropped = [conditionTokens(config, null)];
+  const { steps, guidanceScale } = sizes;
+  return {
+    vocabulary: showoVocabulary(config),
+    training: {
+      weightDecay,
+      beta2,
+      groups: [
+        group(batch.images, pictures, weights.t2i, true, 0),
+        answers(batch.answers, weights.mmu, understandingEoi(config)),
+        answers(batch.texts, weights.lm, -1),
+      ],
+    },
+    rollout: { conditions: captions.map((text) => conditionTokens(config, text)), dropped, steps, guidanceScale },
+    replay: {
+      conditions: pieces.map((piece) => conditionTokens(config, piece.condition)),
+      before: pieces.map((piece) => piece.before),
+      chosen: pieces.map((piece) => piece.ids),
+      dropped,
+      guidanceScale,
+    },
+  };
+}

@@ -1,0 +1,86 @@
+/** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
+import { type Precision, startEngine, Stream, tf } from '../../engine';
+import type { ShowoModel } from '../../models/showo/model';
+import { replayPieces, type TransitionPiece } from '../../models/showo/policy';
+import { PictureBatch } from '../../models/showo/sampler';
+import { type StepReport, trainSupervised } from '../../sft/loop';
+import { showoTask } from '../../sft/train-showo';
+import { BENCH_SIZES, BENCH_TRAINING, type BenchInputs, type BenchSizes, pieceOf, readInputs, writeInputs } from './inputs';
+import { profileKernels } from './kernels';
+import { type Answer, serveLines } from './line-worker';
+
+/** Learning rate of the timed training steps. */
+export const BENCH_LEARNING_RATE = 1e-3;
+
+/** Serves `prepare`, `load`, the three works by name and `profile` until stdin ends. */
+export async function serveBench(precision: Precision): Promise<void> {
+  const report = await startEngine({ precision, quiet: true });
+  let works: Record<string, () => Promise<number>> = {};
+  await serveLines(async (command): Promise<Answer> => {
+    const task = String(command.do);
+    if (task === 'prepare') {
+      const sizes = { ...BENCH_SIZES, ...(command.sizes as Partial<BenchSizes>) };
+      await writeInputs(String(command.folder), sizes);
+      return { sizes };
+    }
+    if (task === 'load') {
+      const { model, inputs } = await readInputs(String(command.folder));
+      works = worksOf(model, inputs);
+      return { ...report, parameters: model.parameters.count() };
+    }
+    if (task === 'profile') {
+      const work = works[String(command.work)];
+      if (!work) throw new Error(`there is no work '${String(command.work)}'`);
+      return { kernels: await profileKernels(work) };
+    }
+    if (!(task in works)) throw new Error(`there is no work '${task}' (loaded: ${Object.keys(works).join(', ') || 'nothing'})`);
+    const start = performance.now();
+    const value = await works[task]();
+    return { seconds: (performance.now() - start) / 1000, value };
+  });
+}
+
+/** The three works; each does it once and gives back the number that PyTorch must agree with. */
+function worksOf(model: ShowoModel, inputs: BenchInputs): Record<string, () => Promise<number>> {
+  const steps = trainingSteps(model, inputs);
+  const pieces = inputs.pieces.map((piece) => pieceOf(piece, inputs.sizes.guidanceScale));
+  let rollouts = 0;
+  return {
+    train: async () => {
+      const { value } = await steps.next();
+      if (!value) throw new Error('the training loop ended');
+      return value.loss;
+    },
+    rollout: async () => rollout(model, inputs, rollouts++),
+    replay: async () => replay(model, pieces),
+  };
+}
+
+/** The loop that trains the shipped checkpoint, on one batch again and again: making batches is not what is compared. */
+function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerator<StepReport, void> {
+  const never = () => {
+    throw new Error('the batch is given');
+  };
+  const task = showoTask(model, { picture: never, text: never }, { ...BENCH_SIZES, size: 0, weights: BENCH_TRAINING.weights });
+  return trainSupervised(
+    { ...task, batch: () => batch },
+    { steps: 1e6, warmupSteps: 0, learningRate: BENCH_LEARNING_RATE, weightDecay: BENCH_TRAINING.weightDecay, beta2: BENCH_TRAINING.beta2, seed: 1 },
+  );
+}
+
+/** Guided pictures from all-masked to done. @returns mean log p of the drawn codes */
+function rollout(model: ShowoModel, { captions, sizes }: BenchInputs, seed: number): number {
+  const streams = captions.map((_, i) => new Stream(seed).fork(i));
+  const batch = new PictureBatch(model, captions, streams, { steps: sizes.steps, guidanceScale: sizes.guidanceScale });
+  batch.finish();
+  const all = batch.transitions.flat().flatMap((transition) => Array.from(transition.logProbs));
+  return all.reduce((a, b) => a + b, 0) / all.length;
+}
+
+/** Log-probs of the recorded transitions with the gradient of their mean. @returns that mean */
+function replay(model: ShowoModel, pieces: readonly TransitionPiece[]): number {
+  const { value, grads } = tf.variableGrads(() => tf.mean(replayPieces(model, pieces)), Object.values(model.parameters.variables));
+  const mean = value.dataSync()[0];
+  tf.dispose([value, grads] as tf.TensorContainer);
+  return mean;
+}
