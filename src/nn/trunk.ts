@@ -2,7 +2,7 @@
  * A small residual conv net for 64 x 64 pictures: every level halves the size, then has residual blocks. The judges of
  * the mini world are built on it, each with weights of its own.
  */
-import { silu, tf } from '../engine';
+import { silu, type tf } from '../engine';
 import { conv, declareConv, declareNorm, declareResBlock, norm, resBlock } from './conv';
 import type { ParameterSpec, Parameters } from './parameters';
 
@@ -26,13 +26,16 @@ export function trunkStride(config: TrunkConfig): number {
 
 /** @throws RangeError for channels that are no multiple of 4, or lists of different length */
 export function declareTrunk(specs: Record<string, ParameterSpec>, name: string, config: TrunkConfig): void {
-  if (config.channels.length !== config.blocks.length) throw new RangeError('trunk: channels and blocks differ in length');
+  if (config.channels.length !== config.blocks.length)
+    throw new RangeError('trunk: channels and blocks differ in length');
   let before = 3;
   config.channels.forEach((channels, level) => {
-    if (channels % GROUPS || channels < GROUPS) throw new RangeError(`trunk: ${channels} channels are not a multiple of ${GROUPS}`);
+    if (channels % GROUPS || channels < GROUPS)
+      throw new RangeError(`trunk: ${channels} channels are not a multiple of ${GROUPS}`);
     declareConv(specs, `${name}.${level}.down`, before, channels, level === 0 ? 4 : 3);
     declareNorm(specs, `${name}.${level}.norm`, channels);
-    for (let block = 0; block < config.blocks[level]; block++) declareResBlock(specs, `${name}.${level}.block.${block}`, channels, channels);
+    for (let block = 0; block < config.blocks[level]; block++)
+      declareResBlock(specs, `${name}.${level}.block.${block}`, channels, channels);
     before = channels;
   });
   declareNorm(specs, `${name}.norm_out`, before);
@@ -52,7 +55,8 @@ export function trunk(p: Parameters, name: string, config: TrunkConfig, pixels: 
   config.channels.forEach((_, level) => {
     h = conv(p, `${name}.${level}.down`, h, 2);
     h = silu(norm(p, `${name}.${level}.norm`, h, GROUPS)) as tf.Tensor4D;
-    for (let block = 0; block < config.blocks[level]; block++) h = resBlock(p, `${name}.${level}.block.${block}`, h, GROUPS);
+    for (let block = 0; block < config.blocks[level]; block++)
+      h = resBlock(p, `${name}.${level}.block.${block}`, h, GROUPS);
   });
   return silu(norm(p, `${name}.norm_out`, h, GROUPS)) as tf.Tensor4D;
 }

@@ -13,9 +13,9 @@ type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 
 
 /** Training of the scene reader. */
 export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
-  steps: 800,
+  steps: 600,
   batch: 48,
-  pool: 3000,
+  pool: 2400,
   learningRate: 2e-3,
   weightDecay: 0.01,
   seed: 11,
@@ -23,10 +23,10 @@ export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 
 /** Training of mini_clip: 80 pictures a batch, in groups of four that differ in one thing. */
 export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
-  steps: 700,
+  steps: 500,
   groups: 20,
   variants: 4,
-  pool: 750,
+  pool: 500,
   learningRate: 1e-3,
   weightDecay: 0.01,
   seed: 12,

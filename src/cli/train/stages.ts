@@ -1,5 +1,5 @@
 /** The stages of `unilab train`: what each needs, trains and leaves behind. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
@@ -9,6 +9,9 @@ import type { Parameters } from '../../nn/parameters';
 import { SHOWO_RECIPE, showoTraining, TOKENIZER_RECIPE, tokenizerTraining } from '../../recipes/mini-world';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../../sft/loop';
 import { dataFolder } from '../../io/package-root';
+import { READER_FOLDER } from '../../eval/reader';
+import { MINI_CLIP_FOLDER } from '../../models/experts/mini-clip';
+import { CLIP_RECIPE, READER_RECIPE, trainClip, trainReader } from '../../recipes/judges';
 
 export interface TrainOptions {
   readonly steps?: number;
@@ -41,7 +44,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare(seed) {
       const { tokenizer, task } = await tokenizerTraining(seed);
       return {
-        task: task as SupervisedTask<unknown>,
+        task: task,
         save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
       };
     },
@@ -50,13 +53,34 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     recipe: SHOWO_RECIPE,
     out: SHOWO_FOLDER,
     async prepare(seed) {
-      const file = dataFolder('checkpoints', SHOWO_FOLDER, 'tokenizer.safetensors');
-      const images = MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
-      const { model, task } = await showoTraining(images, seed);
-      return { task: task as SupervisedTask<unknown>, save: (folder) => model.save(folder, 'BF16') };
+      const { model, task } = await showoTraining(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => model.save(folder, 'BF16') };
+    },
+  },
+  reader: {
+    recipe: READER_RECIPE,
+    out: READER_FOLDER,
+    async prepare(seed) {
+      const { reader, task } = await trainReader(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => reader.save(folder) };
+    },
+  },
+  clip: {
+    recipe: CLIP_RECIPE,
+    out: MINI_CLIP_FOLDER,
+    async prepare(seed) {
+      const { clip, task } = await trainClip(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => clip.save(folder) };
     },
   },
 };
+
+/** The image tokenizer that ships. @throws Error naming the stage that makes it when it is not there */
+async function trainedTokenizer(): Promise<MagvitTokenizer> {
+  const file = dataFolder('checkpoints', SHOWO_FOLDER, 'tokenizer.safetensors');
+  if (!existsSync(file)) throw new Error(`there is no image tokenizer at ${file}; first run: unilab train tokenizer`);
+  return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
+}
 
 /** Saves weights alone, bf16. */
 export async function saveParameters(file: string, parameters: Parameters): Promise<void> {

@@ -36,9 +36,16 @@ export function readerSpecs(config: TrunkConfig): Record<string, ParameterSpec> 
 export function readerForward(p: Parameters, config: TrunkConfig, pixels: tf.Tensor4D): ReaderOutputs {
   const features = trunk(p, 'trunk', config, pixels);
   const [batch, rows, columns, channels] = features.shape;
-  if (rows * columns !== CELLS) throw new RangeError(`the scene reader reads pictures of 64 x 64 pixels, got [${pixels.shape}]`);
-  const cells = tf.reshape(conv(p, 'cell', features), [batch * CELLS, -1]) as tf.Tensor2D;
-  const [category, colour, identity, offset] = tf.split(cells, [...HEAD_SIZES], 1);
+  if (rows * columns !== CELLS)
+    throw new RangeError(`the scene reader reads pictures of 64 x 64 pixels, got [${pixels.shape}]`);
+  const cells: tf.Tensor2D = tf.reshape(conv(p, 'cell', features), [batch * CELLS, -1]);
+  const [category, colour, identity, offset]: tf.Tensor2D[] = tf.split(cells, [...HEAD_SIZES], 1);
   const pooled = tf.reshape(tf.mean(features, [1, 2]), [batch, channels]);
-  return { category, colour, identity, offset, ground: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D };
+  return {
+    category,
+    colour,
+    identity,
+    offset,
+    ground: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D,
+  };
 }

@@ -54,22 +54,34 @@ export class SceneReader {
     try {
       config = JSON.parse(await readFile(file, 'utf8')) as ReaderFile;
     } catch (error) {
-      throw new Error(`${file} cannot be read as a scene reader's configuration: ${(error as Error).message}; \`unilab train reader\` makes one`, { cause: error });
+      throw new Error(
+        `${file} cannot be read as a scene reader's configuration: ${(error as Error).message}; \`unilab train reader\` makes one`,
+        { cause: error },
+      );
     }
-    if (config.model_type !== 'scene-reader') throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "scene-reader"`);
+    if (config.model_type !== 'scene-reader')
+      throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "scene-reader"`);
     for (const [key, names] of Object.entries(NAMES)) {
       if (config[key as keyof typeof NAMES]?.join() !== names.join()) {
-        throw new Error(`${file}: its ${key} are not those of this mini world; train the reader again: unilab train reader`);
+        throw new Error(
+          `${file}: its ${key} are not those of this mini world; train the reader again: unilab train reader`,
+        );
       }
     }
     const weights = path.join(folder, 'model.safetensors');
-    return new SceneReader(Parameters.fromTensors(readerSpecs(config.trunk), await readSafetensors(weights), weights), config.trunk);
+    return new SceneReader(
+      Parameters.fromTensors(readerSpecs(config.trunk), await readSafetensors(weights), weights),
+      config.trunk,
+    );
   }
 
   /** Saves as {@link SceneReader.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
     const values = Object.entries(await this.parameters.values());
-    await writeSafetensors(path.join(folder, 'model.safetensors'), Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])));
+    await writeSafetensors(
+      path.join(folder, 'model.safetensors'),
+      Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
+    );
     const file: ReaderFile = { model_type: 'scene-reader', trunk: this.trunk, ...NAMES };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
@@ -81,14 +93,21 @@ export class SceneReader {
    */
   read(pixels: tf.Tensor4D): Reading[] {
     const out: Reading[] = [];
-    for (let from = 0; from < pixels.shape[0]; from += CHUNK) out.push(...this.readChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
+    for (let from = 0; from < pixels.shape[0]; from += CHUNK)
+      out.push(...this.readChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
     return out;
   }
 
   private readChunk(pixels: tf.Tensor4D, from: number, count: number): Reading[] {
     const [category, colour, identity, offset, ground] = tf.tidy(() => {
       const o = readerForward(this.parameters, this.trunk, tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]));
-      const values = [tf.softmax(o.category), tf.softmax(o.colour), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
+      const values = [
+        tf.softmax(o.category),
+        tf.softmax(o.colour),
+        tf.softmax(o.identity),
+        o.offset,
+        tf.softmax(o.ground),
+      ];
       return values.map((tensor) => tensor.dataSync<'float32'>());
     });
     const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);

@@ -1,7 +1,14 @@
 /** How well a reading agrees with a truth: right or wrong, and graded. Pure functions. */
-import { placementOf, relationOf, type Colour, type Ground, type ObjectName, type Scene, type SceneItem } from '../../data';
-import type { PromptTruth } from '../../data';
-import { findConcept } from '../../data';
+import {
+  findConcept,
+  placementOf,
+  relationOf,
+  type Colour,
+  type Ground,
+  type PromptTruth,
+  type Scene,
+  type SceneItem,
+} from '../../data';
 import type { ReadItem, Reading } from './decode';
 import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES, identityIndex } from './labels';
 
@@ -28,7 +35,9 @@ const sameFigure = (a: Pick<ReadItem, 'object' | 'colour'>, b: Pick<SceneItem, '
 export function scoreScene(reading: Reading, scene: Scene): SceneScore {
   const { items } = reading;
   const coloured = scene.items.filter((item) => item.colour !== null);
-  const count = scene.items.every((item) => items.filter((i) => sameKind(i, item)).length === scene.items.filter((i) => sameKind(i, item)).length);
+  const count = scene.items.every(
+    (item) => items.filter((i) => sameKind(i, item)).length === scene.items.filter((i) => sameKind(i, item)).length,
+  );
   const object = scene.items.every((item) => items.some((i) => sameKind(i, item)));
   const colour = coloured.length === 0 ? null : coloured.every((item) => items.some((i) => sameFigure(i, item)));
   const position = positionRight(reading, scene);
@@ -43,7 +52,9 @@ export function scoreScene(reading: Reading, scene: Scene): SceneScore {
 /** Whether figures stand where they shall; false when one of them is missing, null when the scene names no place. */
 export function positionRight(reading: Reading, scene: Scene): boolean | null {
   if (scene.kind === 'count' || scene.items.length > 2) return null;
-  const found = scene.items.map((item) => reading.items.find((i) => sameFigure(i, item)) ?? reading.items.find((i) => sameKind(i, item)));
+  const found = scene.items.map(
+    (item) => reading.items.find((i) => sameFigure(i, item)) ?? reading.items.find((i) => sameKind(i, item)),
+  );
   const [first, second] = found;
   if (!first) return false;
   if (scene.items.length === 1) return scene.kind === 'single' ? placeOf(first) === placementOf(scene.items[0]) : null;
@@ -59,7 +70,14 @@ export function placeOf(item: Pick<ReadItem, 'x' | 'y'>): ReturnType<typeof plac
   return dy < 0 ? 'top' : 'bottom';
 }
 
-const asItem = ({ object, category, colour, x, y }: ReadItem): SceneItem => ({ object, category, colour, x, y, size: 0 });
+const asItem = ({ object, category, colour, x, y }: ReadItem): SceneItem => ({
+  object,
+  category,
+  colour,
+  x,
+  y,
+  size: 0,
+});
 
 /**
  * How surely the picture shows such a figure, in [0, 1]: the largest p(object) p(colour) of any cell.
@@ -110,7 +128,7 @@ export interface ConceptScore {
 /** Graded agreement of a picture with a prompt about a concept. */
 export function scoreConcept(reading: Reading, name: string, truth: PromptTruth): ConceptScore {
   const identity = identityProbability(reading, name);
-  const companion = truth.companion ? presence(reading, truth.companion.object as ObjectName, truth.companion.colour) : null;
+  const companion = truth.companion ? presence(reading, truth.companion.object, truth.companion.colour) : null;
   const ground = groundProbability(reading, truth.ground);
   const parts = [identity, ground, ...(companion === null ? [] : [companion])];
   return { identity, companion, ground, mean: parts.reduce((a, b) => a + b) / parts.length };

@@ -40,14 +40,22 @@ export interface Caption {
 /** Every name that a figure goes by in captions. */
 function namesOf(item: SceneItem, concept?: Concept): string[] {
   if (item.category === 'object') return [shortName(item)];
-  return [item.object, withArticle(item.object), describeItem(item), '<sks>', ...(concept ? [concept.description] : [])];
+  return [
+    item.object,
+    withArticle(item.object),
+    describeItem(item),
+    '<sks>',
+    ...(concept ? [concept.description] : []),
+  ];
 }
 
 /** Whether a caption is true of a scene: then it is no wrong caption for it, whichever picture it was made for. */
 export function isTrueOf(caption: Caption, { scene, concept }: Subject): boolean {
   if (caption.ground !== null && caption.ground !== scene.ground) return false;
   return [...new Set(caption.figures)].every(
-    (name) => scene.items.filter((item) => namesOf(item, concept).includes(name)).length === caption.figures.filter((f) => f === name).length,
+    (name) =>
+      scene.items.filter((item) => namesOf(item, concept).includes(name)).length ===
+      caption.figures.filter((f) => f === name).length,
   );
 }
 
@@ -63,7 +71,9 @@ export function captionFor(subject: Subject, stream: Stream): Caption {
   if (first.category === 'object') {
     const text = captionOf(scene, stream);
     const figures = scene.items.map(shortName);
-    return stream.uniform() < 0.1 ? { text: text.replace(` ${where}`, ''), figures, ground: null } : { text, figures, ground };
+    return stream.uniform() < 0.1
+      ? { text: text.replace(` ${where}`, ''), figures, ground: null }
+      : { text, figures, ground };
   }
   const beside = second ? [shortName(second)] : [];
   const u = stream.uniform();
@@ -72,7 +82,8 @@ export function captionFor(subject: Subject, stream: Stream): Caption {
     const who = name ?? describeItem(first);
     const it = who === '<sks>' ? '<sks>' : `the ${first.object}`;
     const opening = `${stream.pick(['a photo of ', 'a picture of ', ''])}${who} . ${it} is`;
-    if (second && stream.uniform() < 0.6) return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], ground: null };
+    if (second && stream.uniform() < 0.6)
+      return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], ground: null };
     return { text: `${opening} ${where}`, figures: [who], ground };
   }
   const text = captionOf(scene, stream);
@@ -80,7 +91,11 @@ export function captionFor(subject: Subject, stream: Stream): Caption {
   const called = text.includes(looks) ? looks : withArticle(first.object);
   if (!name) return { text, figures: [called, ...beside], ground };
   const renamed = text.replace(called, name);
-  return { text: name === '<sks>' ? renamed.replace(`the ${first.object}`, '<sks>') : renamed, figures: [name, ...beside], ground };
+  return {
+    text: name === '<sks>' ? renamed.replace(`the ${first.object}`, '<sks>') : renamed,
+    figures: [name, ...beside],
+    ground,
+  };
 }
 
 /** A scene of split `train`, more often than not one in which a colour or a companion can be wrong. */
@@ -101,7 +116,9 @@ export function variantOf({ scene, concept }: Subject, stream: Stream): Subject 
     const at = kind === 'pair' ? stream.int(2) : target;
     const item = items[at];
     const repaint = (object: string, colour: Colour): Subject => {
-      const changed = items.map((i, k) => (k === at || kind === 'count' ? { ...i, object: object as ObjectName, colour } : i));
+      const changed = items.map((i, k) =>
+        k === at || kind === 'count' ? { ...i, object: object as ObjectName, colour } : i,
+      );
       return { concept, scene: { ...scene, items: changed } };
     };
     const colours = COLOURS.filter((c) => c !== item.colour && !isHeldOut(item.object, c));
@@ -112,13 +129,23 @@ export function variantOf({ scene, concept }: Subject, stream: Stream): Subject 
   if (kind === 'count') {
     changes.push(() => {
       const slots = stream.shuffle([0, 1, 2, 3]).slice(0, stream.pick([2, 3, 4].filter((n) => n !== items.length))).sort((a, b) => a - b); // prettier-ignore
-      return { scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: 4 + 32 * (s % 2), y: 4 + 32 * (s >> 1) })) } };
+      return {
+        scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: 4 + 32 * (s % 2), y: 4 + 32 * (s >> 1) })) },
+      };
     });
   }
   if (kind === 'pair') {
     const [a, b] = items;
     if (a.colour !== b.colour && !isHeldOut(a.object, b.colour) && !isHeldOut(b.object, a.colour)) {
-      changes.push(() => ({ scene: { ...scene, items: [{ ...a, colour: b.colour }, { ...b, colour: a.colour }] } }));
+      changes.push(() => ({
+        scene: {
+          ...scene,
+          items: [
+            { ...a, colour: b.colour },
+            { ...b, colour: a.colour },
+          ],
+        },
+      }));
     }
   }
   if (items[0].category === 'creature' && !concept) {

@@ -48,14 +48,26 @@ export function clipGroup(sprites: SpriteSheet, variants: number, stream: Stream
 }
 
 /** Groups whose pictures went through the tokenizer: whole groups, so that its traces tell nothing within one. */
-export function reconstructedGroups(sprites: SpriteSheet, images: MagvitTokenizer, count: number, variants: number, stream: Stream): ClipGroup[] {
+export function reconstructedGroups(
+  sprites: SpriteSheet,
+  images: MagvitTokenizer,
+  count: number,
+  variants: number,
+  stream: Stream,
+): ClipGroup[] {
   const groups = Array.from({ length: count }, (_, g) => clipGroup(sprites, variants, stream.fork(g)));
   const back = reconstructions(images, groups.flatMap((group) => group.pictures), stream.fork('bits')); // prettier-ignore
   return groups.map((group, g) => ({ ...group, pictures: back.slice(g * variants, (g + 1) * variants) }));
 }
 
 /** A batch of groups, half of them of `pool` (where there is one), half rendered anew; captions are always new. */
-export function clipBatch(clip: MiniClip, sprites: SpriteSheet, pool: readonly ClipGroup[], options: ClipOptions, stream: Stream): ClipBatch {
+export function clipBatch(
+  clip: MiniClip,
+  sprites: SpriteSheet,
+  pool: readonly ClipGroup[],
+  options: ClipOptions,
+  stream: Stream,
+): ClipBatch {
   const groups = Array.from({ length: options.groups }, (_, g) => {
     const own = stream.fork(g);
     return g % 2 && pool.length > 0 ? own.pick(pool) : clipGroup(sprites, options.variants, own);
@@ -69,7 +81,8 @@ export function clipBatch(clip: MiniClip, sprites: SpriteSheet, pool: readonly C
   clean.dispose();
   const n = subjects.length;
   const blocked = new Float32Array(n * n);
-  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], subjects[i])) blocked[i * n + j] = BLOCKED;
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], subjects[i])) blocked[i * n + j] = BLOCKED;
   return { pixels, ...clip.textBatch(captions.map((caption) => clip.text.encode(caption.text))), blocked: tf.tensor2d(blocked, [n, n]) }; // prettier-ignore
 }
 
@@ -79,12 +92,15 @@ export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; m
   const pictures = pictureEmbeddings(parameters, config, batch.pixels);
   const texts = textEmbeddings(parameters, config, batch.ids, batch.present);
   const scale = tf.minimum(tf.exp(parameters.get('logit_scale')), MAX_SCALE);
-  const logits = tf.add(tf.mul(tf.matMul(pictures, texts, false, true), scale), batch.blocked) as tf.Tensor2D;
+  const logits: tf.Tensor2D = tf.add(tf.mul(tf.matMul(pictures, texts, false, true), scale), batch.blocked);
   const own = tf.range(0, logits.shape[0], 1, 'int32');
   const toText = crossEntropy(logits, own);
   const toPicture = crossEntropy(tf.transpose(logits), own);
-  const accuracy = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), own), 'float32')) as tf.Scalar;
-  return { loss: tf.div(tf.add(toText, toPicture), 2), metrics: { accuracy, scale: tf.reshape(scale, []) as tf.Scalar } };
+  const accuracy: tf.Scalar = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), own), 'float32'));
+  return {
+    loss: tf.div(tf.add(toText, toPicture), 2),
+    metrics: { accuracy, scale: tf.sum(scale) },
+  };
 }
 
 /** A fresh mini_clip and its task. @param images without it no picture goes through the tokenizer */

@@ -37,13 +37,22 @@ export interface TruePicture {
  */
 export function readerPicture(stream: Stream, sprites: SpriteSheet): TruePicture {
   const u = stream.uniform();
-  if (u < 0.3) return conceptPicture(stream, sprites, stream.int(CONCEPT_VIEWS), [...TRAIN_COMBINATIONS, ...HELD_OUT_COMBINATIONS]);
+  if (u < 0.3)
+    return conceptPicture(stream, sprites, stream.int(CONCEPT_VIEWS), [
+      ...TRAIN_COMBINATIONS,
+      ...HELD_OUT_COMBINATIONS,
+    ]);
   const scene = u < 0.5 ? looseScene(stream) : sampleScene(stream, u < 0.75 ? 'train' : 'heldout');
   return { pixels: renderScene(scene, sprites), scene };
 }
 
 /** A concept alone or beside one of the combinations, on any ground. */
-export function conceptPicture(stream: Stream, sprites: SpriteSheet, view: number, combinations: typeof TRAIN_COMBINATIONS): TruePicture {
+export function conceptPicture(
+  stream: Stream,
+  sprites: SpriteSheet,
+  view: number,
+  combinations: typeof TRAIN_COMBINATIONS,
+): TruePicture {
   const concept = stream.pick(CONCEPTS);
   const companion = stream.uniform() < 0.6 ? stream.pick(combinations) : undefined;
   const { pixels, scene } = renderConcept(concept, { ground: stream.pick(GROUNDS), companion, view, stream }, sprites);
@@ -56,7 +65,8 @@ export function looseScene(stream: Stream): Scene {
   const creatureAt = slots.length < 3 && stream.uniform() < 0.3 ? slots[0] : -1;
   const items = slots.map((slot): SceneItem => {
     const size = slot === creatureAt ? SIZES.besideCreature : stream.pick([SIZES.count, SIZES.pair]);
-    const near = (quarter: number) => 4 * Math.round((16 + 32 * quarter - size / 2 + 10 * (stream.uniform() - 0.5)) / 4);
+    const near = (quarter: number) =>
+      4 * Math.round((16 + 32 * quarter - size / 2 + 10 * (stream.uniform() - 0.5)) / 4);
     const x = Math.min(Math.max(near(slot % 2), 0), PICTURE_SIZE - size);
     const y = Math.min(Math.max(near(slot >> 1), 0), PICTURE_SIZE - size);
     if (slot === creatureAt) return sampleCreature(stream, x, y, size);
@@ -90,7 +100,12 @@ export function throughTokenizer(images: MagvitTokenizer, pixels: tf.Tensor4D): 
  * Through the tokenizer with some codes wrong, as in generated pictures: each bit of the codes flips with a chance
  * that is drawn for each picture, at most `worst`.
  */
-export function throughNoisyTokenizer(images: MagvitTokenizer, pixels: tf.Tensor4D, worst: number, stream: Stream): tf.Tensor4D {
+export function throughNoisyTokenizer(
+  images: MagvitTokenizer,
+  pixels: tf.Tensor4D,
+  worst: number,
+  stream: Stream,
+): tf.Tensor4D {
   return decoded(images, pixels, (count) => {
     const flips = stream.fill('uniform', count);
     const each = count / pixels.shape[0];
@@ -107,18 +122,23 @@ function decoded(images: MagvitTokenizer, pixels: tf.Tensor4D, factors: (count: 
   return tf.tidy(() => {
     const z = images.encodeContinuous(pixels);
     const signs = tf.sub(tf.mul(tf.cast(tf.greater(z, 0), 'float32'), 2), 1);
-    return tf.clipByValue(images.decodeEntries(tf.mul(signs, tf.tensor(factors(z.size), z.shape)) as tf.Tensor4D), -1, 1);
+    const entries: tf.Tensor4D = tf.mul(signs, tf.tensor(factors(z.size), z.shape));
+    return tf.clipByValue(images.decodeEntries(entries), -1, 1);
   });
 }
 
-/** Pictures at once through the tokenizer. */
+/** Pictures at once through the tokenizer: bounds memory. */
 const CHUNK = 50;
 
 /**
  * RGB bytes of pictures after {@link throughNoisyTokenizer}, with at most 3% of the bits wrong. Done once for a pool
  * of pictures: the tokenizer is several times as large as a judge, and would take most of each step.
  */
-export function reconstructions(images: MagvitTokenizer, pictures: readonly Uint8Array[], stream: Stream): Uint8Array[] {
+export function reconstructions(
+  images: MagvitTokenizer,
+  pictures: readonly Uint8Array[],
+  stream: Stream,
+): Uint8Array[] {
   const out: Uint8Array[] = [];
   for (let from = 0; from < pictures.length; from += CHUNK) {
     const part = pictures.slice(from, from + CHUNK);
@@ -140,7 +160,10 @@ export function augmented(pixels: tf.Tensor4D, stream: Stream): tf.Tensor4D {
     const soft = tf.add(pixels, tf.mul(tf.sub(tf.avgPool(pixels, 3, 1, 'same'), pixels), each(0.5)));
     // One field of noise a batch, of another strength and sign in each picture: drawing them all would take longer than a step.
     const noise = tf.tensor4d(stream.fill('normal', pixels.size / n), [1, ...shape]);
-    const signs = tf.tensor4d(Float32Array.from({ length: n }, () => (stream.uniform() < 0.5 ? -1 : 1)), [n, 1, 1, 1]);
+    const signs = tf.tensor4d(
+      Float32Array.from({ length: n }, () => (stream.uniform() < 0.5 ? -1 : 1)),
+      [n, 1, 1, 1],
+    );
     return tf.clipByValue(tf.add(soft, tf.mul(noise, tf.mul(signs, each(0.1)))), -1, 1) as tf.Tensor4D;
   });
 }

@@ -29,7 +29,12 @@ export interface ReaderBatch {
 const SHIFT = 3;
 
 /** A batch and everything that is true of it: half of `pool` (where there is one), half rendered anew. */
-export function readerBatch(sprites: SpriteSheet, pool: readonly TruePicture[], size: number, stream: Stream): ReaderBatch {
+export function readerBatch(
+  sprites: SpriteSheet,
+  pool: readonly TruePicture[],
+  size: number,
+  stream: Stream,
+): ReaderBatch {
   const rows = Array.from({ length: size }, (_, i) => {
     const own = stream.fork(i);
     const { pixels, scene, concept } = i % 2 && pool.length > 0 ? own.pick(pool) : readerPicture(own, sprites);
@@ -39,7 +44,8 @@ export function readerBatch(sprites: SpriteSheet, pool: readonly TruePicture[], 
   const clean = pixelsTensor(rows.map((row) => row.pixels), PICTURE_SIZE, PICTURE_SIZE); // prettier-ignore
   const pixels = augmented(clean, stream.fork('augment'));
   clean.dispose();
-  const ids = (key: 'category' | 'colour' | 'identity') => tf.tensor1d(Int32Array.from(rows.flatMap((row) => Array.from(row.targets[key]))), 'int32');
+  const ids = (key: 'category' | 'colour' | 'identity') =>
+    tf.tensor1d(Int32Array.from(rows.flatMap((row) => Array.from(row.targets[key]))), 'int32');
   return {
     pixels,
     category: ids('category'),
@@ -56,20 +62,32 @@ export function readerBatch(sprites: SpriteSheet, pool: readonly TruePicture[], 
  * cells are empty: a plain mean would hardly see the others), plus the means of colour, identity and ground where
  * they apply, plus the squared error of the centre.
  */
-export function readerLoss(reader: SceneReader, batch: ReaderBatch): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
+export function readerLoss(
+  reader: SceneReader,
+  batch: ReaderBatch,
+): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
   const out = readerForward(reader.parameters, reader.trunk, batch.pixels);
   const figures = tf.maximum(tf.sum(batch.present), 1);
-  const category = tf.mul(crossEntropy(out.category, batch.category), tf.div(batch.category.size, figures)) as tf.Scalar;
+  const perFigure = tf.div(batch.category.size, figures);
+  const category: tf.Scalar = tf.mul(crossEntropy(out.category, batch.category), perFigure);
   const colour = crossEntropy(out.colour, batch.colour);
   const identity = crossEntropy(out.identity, batch.identity);
   const ground = crossEntropy(out.ground, batch.ground);
   const missed = tf.mul(tf.square(tf.sub(out.offset, batch.offset)), tf.expandDims(batch.present, 1));
-  const offset = tf.div(tf.sum(missed), figures) as tf.Scalar;
-  return { loss: tf.addN([category, colour, identity, ground, offset]) as tf.Scalar, metrics: { category, colour, identity, ground, offset } };
+  const offset: tf.Scalar = tf.div(tf.sum(missed), figures);
+  return {
+    loss: tf.addN<tf.Scalar>([category, colour, identity, ground, offset]),
+    metrics: { category, colour, identity, ground, offset },
+  };
 }
 
 /** Pictures as the tokenizer gives them back, with their truth. */
-export function reconstructedPictures(sprites: SpriteSheet, images: MagvitTokenizer, count: number, stream: Stream): TruePicture[] {
+export function reconstructedPictures(
+  sprites: SpriteSheet,
+  images: MagvitTokenizer,
+  count: number,
+  stream: Stream,
+): TruePicture[] {
   const pictures = Array.from({ length: count }, (_, i) => readerPicture(stream.fork(i), sprites));
   const back = reconstructions(images, pictures.map((picture) => picture.pixels), stream.fork('bits')); // prettier-ignore
   return pictures.map((picture, i) => ({ ...picture, pixels: back[i] }));
@@ -80,7 +98,11 @@ export function reconstructedPictures(sprites: SpriteSheet, images: MagvitTokeni
  * @param images without it no picture goes through the tokenizer
  * @param options `pool`: how many pictures go through it
  */
-export async function readerTraining(images: MagvitTokenizer | undefined, options: { batch: number; pool: number }, stream: Stream) {
+export async function readerTraining(
+  images: MagvitTokenizer | undefined,
+  options: { batch: number; pool: number },
+  stream: Stream,
+) {
   const sprites = await loadSprites();
   const reader = SceneReader.random(stream.fork('scene-reader'));
   const pool = images ? reconstructedPictures(sprites, images, options.pool, stream.fork('pool')) : [];

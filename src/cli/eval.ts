@@ -1,0 +1,156 @@
+/** `unilab eval WHAT`: held-out scores of the mini checkpoints, and of the judges that measure them, with intervals. */
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { existsSync } from 'node:fs';
+import { startEngine } from '../engine';
+import { SceneReader } from '../eval/reader';
+import { readSafetensors } from '../io';
+import { dataFolder } from '../io/package-root';
+import { MiniClip } from '../models/experts/mini-clip';
+import { MagvitTokenizer } from '../models/showo/magvit';
+import { MAGVIT_MINI } from '../models/showo/mini';
+import { ShowoModel } from '../models/showo/model';
+import { loadTokenizer } from '../text';
+import { type Command, UsageError } from './command';
+import { evaluateClip, evaluateReader } from './eval/judges';
+import { type EvalReport, printMetrics } from './eval/metrics';
+import { evaluateMiniWorld } from './eval/mini-world';
+import { writeJudgeCard } from './eval/judge-card';
+import { writeModelCard } from './eval/model-card';
+import { saveSheet } from './eval/sheet';
+
+const TARGETS = ['mini-world', 'reader', 'clip'] as const;
+type Target = (typeof TARGETS)[number];
+
+const DEFAULT_FOLDERS: Readonly<Record<Target, string>> = {
+  'mini-world': 'showo-mini',
+  reader: 'scene-reader',
+  clip: 'mini-clip',
+};
+
+const OPTIONS = {
+  checkpoint: { type: 'string' },
+  n: { type: 'string' },
+  seed: { type: 'string' },
+  split: { type: 'string' },
+  steps: { type: 'string' },
+  guidance: { type: 'string' },
+  temperature: { type: 'string' },
+  sheet: { type: 'string' },
+  card: { type: 'boolean', default: false },
+  curve: { type: 'string' },
+  json: { type: 'boolean', default: false },
+} as const;
+
+export const command: Command = {
+  summary: 'held-out scores of the mini checkpoints and their judges, with intervals',
+  usage: `unilab eval mini-world | reader | clip [--checkpoint FOLDER] [--n N] [--seed N] [--card] [--json]
+
+mini-world  Show-o mini on scenes with combinations it never saw: pictures from captions, read by the independent
+            scene reader (object, colour, count, position, ground; exact: all of them and nothing else), answers to
+            questions about pictures (qa, by type), facts read in context; ceiling/...: the reader on the true
+            pictures as the image tokenizer gives them back
+reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
+clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
+
+  --checkpoint FOLDER   default: the one that ships in data/checkpoints
+  --n N                 scenes (mini-world: 200) or pictures (judges: 300)
+  --seed N              default 1000
+  --split S             mini-world: heldout (default) or train
+  --steps N             mini-world: MaskGIT steps (default 8)
+  --guidance W          mini-world: guidance scale (default 2)
+  --temperature T       mini-world: noise of re-masking (default 1)
+  --sheet FILE.png      mini-world: true and generated pictures side by side
+  --card                writes the checkpoint's README.md (mini-world: with the training curve)
+  --curve FILE          the training curve for the card (default out/train/STAGE/curve.jsonl)
+  --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
+  async run(args) {
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
+    const target = positionals[0] as Target;
+    if (!TARGETS.includes(target) || positionals.length > 1)
+      throw new UsageError(`say what to evaluate: ${TARGETS.join(', ')}`);
+    if (values.split !== undefined && values.split !== 'heldout' && values.split !== 'train')
+      throw new UsageError(`--split is heldout or train, got '${values.split}'`);
+    const folder = values.checkpoint ?? dataFolder('checkpoints', DEFAULT_FOLDERS[target]);
+    const n = number('n', values.n, target === 'mini-world' ? 200 : 300, 1);
+    const seed = number('seed', values.seed, 1000, 0);
+    const sampler = {
+      steps: number('steps', values.steps, 8, 1),
+      guidanceScale: real('guidance', values.guidance, 2),
+      temperature: real('temperature', values.temperature, 1),
+    };
+    const engine = await startEngine();
+    const started = performance.now();
+    const { metrics, settings, samples } = await measure(target, folder, n, seed, { sampler, split: values.split });
+    const seconds = Math.round((performance.now() - started) / 100) / 10;
+    const report: EvalReport = {
+      checkpoint: path.relative(process.cwd(), folder) || '.',
+      seed,
+      n,
+      metrics,
+      settings: { ...settings, engine: engine.engine, precision: engine.precision, seconds },
+    };
+    if (values.sheet && samples) await saveSheet(values.sheet, samples.slice(0, 32));
+    if (values.card) {
+      const stage = { 'mini-world': 'showo', reader: 'reader', clip: 'clip' }[target];
+      const curve = values.curve ?? path.join('out', 'train', stage, 'curve.jsonl');
+      if (!existsSync(curve))
+        throw new Error(`the card needs the training curve; there is none at ${curve} (--curve FILE)`);
+      if (target === 'mini-world')
+        await writeModelCard(folder, report, curve, path.join('out', 'train', 'tokenizer', 'curve.jsonl'));
+      else await writeJudgeCard(folder, target, report, curve);
+      console.error(`written: ${path.join(folder, 'README.md')}`);
+    }
+    if (values.json) console.log(JSON.stringify(report));
+    else printMetrics(metrics);
+    return 0;
+  },
+};
+
+interface MeasureOptions {
+  readonly sampler: { readonly steps: number; readonly guidanceScale: number; readonly temperature: number };
+  readonly split?: 'heldout' | 'train';
+}
+
+async function measure(target: Target, folder: string, n: number, seed: number, options: MeasureOptions) {
+  if (target === 'reader') {
+    const reader = await SceneReader.load(folder);
+    return { metrics: await evaluateReader(reader, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+  }
+  if (target === 'clip') {
+    const clip = await MiniClip.load(folder);
+    return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+  }
+  const reader = await SceneReader.load();
+  const model = await ShowoModel.fromPretrained(folder);
+  const progress = (done: string) => console.error(`eval mini-world: ${done}`);
+  const { metrics, samples } = await evaluateMiniWorld(model, reader, loadTokenizer(), {
+    n,
+    seed,
+    ...options,
+    progress,
+  });
+  return { metrics, samples, settings: { ...options.sampler, split: options.split ?? 'heldout' } };
+}
+
+/** The image tokenizer that ships; without it the judges are measured on renderings alone. */
+async function imageTokenizer(): Promise<MagvitTokenizer | undefined> {
+  const file = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
+  if (existsSync(file)) return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
+  console.error(`unilab eval: there is no image tokenizer at ${file}; measuring on renderings alone`);
+  return undefined;
+}
+
+function number(name: string, given: string | undefined, fallback: number, least: number): number {
+  const value = given === undefined ? fallback : Number(given);
+  if (given === '' || !Number.isInteger(value) || value < least)
+    throw new UsageError(`--${name} needs a whole number of at least ${least}, got '${given}'`);
+  return value;
+}
+
+function real(name: string, given: string | undefined, fallback: number): number {
+  const value = given === undefined ? fallback : Number(given);
+  if (given === '' || !Number.isFinite(value) || value < 0)
+    throw new UsageError(`--${name} needs a number of at least 0, got '${given}'`);
+  return value;
+}

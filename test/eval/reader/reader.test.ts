@@ -1,0 +1,320 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import fc from 'fast-check';
+import {
+  COLOURS,
+  findConcept,
+  GROUNDS,
+  loadSprites,
+  sampleScene,
+  type Scene,
+  type SpriteSheet,
+} from '../../../src/data';
+import { startEngine, Stream, tf } from '../../../src/engine';
+import {
+  decodeReading,
+  type CellProbabilities,
+  groundProbability,
+  identityProbability,
+  placeOf,
+  presence,
+  SceneReader,
+  scoreConcept,
+  scoreScene,
+  type Reading,
+} from '../../../src/eval/reader';
+import {
+  CATEGORIES,
+  CELLS,
+  cellTargets,
+  GRID,
+  IDENTITIES,
+  IGNORED,
+  NONE,
+  OTHER,
+} from '../../../src/eval/reader/labels';
+import { dataFolder } from '../../../src/io/package-root';
+import { readerBatch, readerLoss } from '../../../src/recipes/judges/reader-task';
+import { evaluateReader } from '../../../src/cli/eval/judges';
+
+/** Probabilities that say exactly what the targets say. */
+function certain(scene: Scene, identity?: string): CellProbabilities {
+  const targets = cellTargets(scene, identity);
+  const oneHot = (ids: Int32Array, width: number) => {
+    const out = new Float32Array(ids.length * width);
+    ids.forEach((id, cell) => (out[cell * width + (id === IGNORED ? 0 : id)] = 1));
+    return out;
+  };
+  const ground = new Float32Array(GROUNDS.length);
+  ground[targets.ground] = 1;
+  return {
+    category: oneHot(targets.category, CATEGORIES.length + 1),
+    colour: oneHot(targets.colour, COLOURS.length),
+    identity: oneHot(targets.identity, IDENTITIES.length + 1),
+    offset: targets.offset,
+    ground,
+  };
+}
+
+const read = (scene: Scene, identity?: string): Reading => decodeReading(certain(scene, identity));
+const scenes = fc
+  .tuple(fc.integer(), fc.constantFrom('train' as const, 'heldout' as const))
+  .map(([seed, split]) => sampleScene(new Stream(seed), split));
+
+describe('what the scene reader says', () => {
+  it('reads from certain outputs exactly the scene they were made from', () => {
+    fc.assert(
+      fc.property(scenes, (scene) => {
+        const reading = read(scene);
+        assert.equal(reading.ground, scene.ground);
+        assert.equal(reading.items.length, scene.items.length);
+        for (const item of scene.items) {
+          const found = reading.items.find(
+            (i) => Math.hypot(i.x - item.x - item.size / 2, i.y - item.y - item.size / 2) < 0.01,
+          );
+          assert.equal(found?.object, item.object);
+          assert.equal(found?.colour, item.colour);
+        }
+        const score = scoreScene(reading, scene);
+        assert.deepEqual(
+          { ...score, colour: score.colour ?? true, position: score.position ?? true },
+          { object: true, colour: true, count: true, position: true, ground: true, exact: true },
+        );
+      }),
+    );
+  });
+
+  it('takes only peaks above one half, and the first of equal neighbours', () => {
+    const width = CATEGORIES.length + 1;
+    const category = new Float32Array(CELLS * width);
+    const put = (cell: number, p: number) => {
+      category.fill(0, cell * width, (cell + 1) * width);
+      category[cell * width] = p;
+      category[cell * width + NONE] = 1 - p;
+    };
+    for (let cell = 0; cell < CELLS; cell++) put(cell, 0);
+    put(0, 0.9);
+    put(1, 0.7); // beside a higher one
+    put(GRID * 4 + 4, 0.6);
+    put(GRID * 4 + 5, 0.6); // equal: the first one counts
+    put(CELLS - 1, 0.5); // not above one half
+    const reading = decodeReading({
+      category,
+      colour: new Float32Array(CELLS * 6),
+      identity: new Float32Array(CELLS * 21),
+      offset: new Float32Array(CELLS * 2),
+      ground: new Float32Array(9),
+    });
+    assert.deepEqual(reading.items.map((item) => [item.x, item.y]), [[4, 4], [36, 36]]); // prettier-ignore
+  });
+
+  it('tells what is wrong: object, colour, count, place, ground, something extra', () => {
+    const truth: Scene = {
+      kind: 'pair',
+      ground: 'rain',
+      items: [
+        { object: 'car', colour: 'red', category: 'object', x: 0, y: 16, size: 28 },
+        { object: 'cup', colour: 'blue', category: 'object', x: 36, y: 16, size: 28 },
+      ],
+    };
+    const [car, cup] = truth.items;
+    const against = (shown: Partial<Scene>) => scoreScene(read({ ...truth, ...shown }), truth);
+    assert.deepEqual(against({}), {
+      object: true,
+      colour: true,
+      count: true,
+      position: true,
+      ground: true,
+      exact: true,
+    });
+    assert.deepEqual(against({ ground: 'snow' }), {
+      object: true,
+      colour: true,
+      count: true,
+      position: true,
+      ground: false,
+      exact: false,
+    });
+    assert.deepEqual(against({ items: [{ ...car, colour: 'green' }, cup] }), {
+      object: true,
+      colour: false,
+      count: true,
+      position: true,
+      ground: true,
+      exact: false,
+    });
+    assert.deepEqual(
+      against({
+        items: [
+          { ...car, colour: 'blue' },
+          { ...cup, colour: 'red' },
+        ],
+      }).colour,
+      false,
+    );
+    assert.deepEqual(against({ items: [{ ...car, object: 'boat' }, cup] }), {
+      object: false,
+      colour: false,
+      count: false,
+      position: false,
+      ground: true,
+      exact: false,
+    });
+    assert.deepEqual(
+      against({
+        items: [
+          { ...car, x: 36 },
+          { ...cup, x: 0 },
+        ],
+      }),
+      { object: true, colour: true, count: true, position: false, ground: true, exact: false },
+    );
+    const extra = against({
+      items: [
+        { ...car, y: 0 },
+        { ...cup, y: 0 },
+        { ...car, object: 'hat', x: 20, y: 36 },
+      ],
+    });
+    assert.deepEqual(extra, { object: true, colour: true, count: true, position: true, ground: true, exact: false });
+    const twice = against({
+      items: [
+        { ...car, y: 0 },
+        { ...cup, y: 0 },
+        { ...car, y: 36 },
+      ],
+    });
+    assert.equal(twice.count, false);
+    assert.equal(twice.exact, false);
+  });
+
+  it('names places', () => {
+    assert.deepEqual([{ x: 31, y: 32 }, { x: 20, y: 32 }, { x: 44, y: 30 }, { x: 31, y: 18 }, { x: 30, y: 46 }].map(placeOf), ['centre', 'left', 'right', 'top', 'bottom']); // prettier-ignore
+  });
+
+  it('grades presence, ground and identity between 0 and 1', () => {
+    const mira = findConcept('mira');
+    const scene: Scene = {
+      kind: 'creature+object',
+      ground: 'rain',
+      items: [
+        { object: 'person', colour: null, category: 'creature', x: 0, y: 16, size: 36 },
+        { object: 'cup', colour: 'blue', category: 'object', x: 40, y: 28, size: 24 },
+      ],
+    };
+    const p = certain(scene, mira.name);
+    const dim = (values: Float32Array, factor: number) => values.map((v) => v * factor);
+    const reading = decodeReading({
+      ...p,
+      colour: dim(p.colour, 0.5),
+      ground: dim(p.ground, 0.25),
+      identity: dim(p.identity, 0.75),
+    });
+    assert.equal(presence(reading, 'cup'), 1);
+    assert.equal(presence(reading, 'cup', 'blue'), 0.5);
+    assert.equal(presence(reading, 'cup', 'red'), 0);
+    assert.equal(presence(reading, 'hat', 'blue'), 0);
+    assert.equal(groundProbability(reading, 'rain'), 0.25);
+    assert.equal(identityProbability(reading, 'mira'), 0.75);
+    assert.equal(identityProbability(reading, 'otto'), 0);
+    const score = scoreConcept(reading, 'mira', { ground: 'rain', companion: { object: 'cup', colour: 'blue' } });
+    assert.deepEqual(score, { identity: 0.75, companion: 0.5, ground: 0.25, mean: 0.5 });
+    assert.equal(scoreConcept(reading, 'mira', { ground: 'rain', companion: null }).mean, 0.5);
+    assert.equal(read(scene, 'mira').items.find((i) => i.category === 'creature')?.identity, 'mira');
+    assert.equal(read(scene).items.find((i) => i.category === 'creature')?.identity, null);
+    assert.throws(() => identityProbability(reading, 'nobody'), /knows no concept 'nobody'/);
+  });
+
+  it('marks cells by the distance of centres, moved with the picture', () => {
+    const scene: Scene = {
+      kind: 'single',
+      ground: 'white',
+      items: [{ object: 'car', colour: 'red', category: 'object', x: 0, y: 0, size: 40 }],
+    };
+    const at = (shift: [number, number]) =>
+      [...cellTargets(scene, undefined, shift).category].flatMap((c, cell) => (c === NONE ? [] : [cell]));
+    assert.deepEqual(at([0, 0]), [2 * GRID + 2]);
+    assert.deepEqual(at([4, 0]), [2 * GRID + 2, 2 * GRID + 3]); // on the border of two cells both see it
+    assert.equal(
+      cellTargets({ ...scene, items: [{ ...scene.items[0], object: 'dog', colour: null, category: 'creature' }] })
+        .identity[2 * GRID + 2],
+      OTHER,
+    );
+  });
+});
+
+describe('the scene reader', () => {
+  let sprites: SpriteSheet;
+  let folder: string;
+  before(async () => {
+    await startEngine({ quiet: true });
+    sprites = await loadSprites();
+    folder = mkdtempSync(path.join(os.tmpdir(), 'reader-'));
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('gives every parameter a gradient, and learns', () => {
+    const reader = SceneReader.random(new Stream(1));
+    const batch = readerBatch(sprites, [], 8, new Stream(2));
+    const variables = Object.values(reader.parameters.variables);
+    const { value, grads } = tf.variableGrads(() => readerLoss(reader, batch).loss, variables);
+    for (const [name, variable] of Object.entries(reader.parameters.variables)) {
+      const size = tf.tidy(() => tf.sum(tf.abs(grads[variable.name])).dataSync()[0]);
+      assert.ok(size > 0 && Number.isFinite(size), `${name}: ${size}`);
+    }
+    const start = value.dataSync()[0];
+    const optimizer = tf.train.adam(2e-3);
+    for (let step = 0; step < 8; step++)
+      tf.tidy(() => optimizer.minimize(() => readerLoss(reader, batch).loss, false, variables));
+    const end = tf.tidy(() => readerLoss(reader, batch).loss.dataSync()[0]);
+    assert.ok(end < 0.7 * start, `${start} -> ${end}`);
+    tf.dispose([value, grads, batch as unknown as tf.TensorContainer]);
+    optimizer.dispose();
+    reader.dispose();
+  });
+
+  it('reads the same after saving and loading as its bf16 weights, and leaks nothing', async () => {
+    const reader = SceneReader.random(new Stream(3));
+    await reader.save(folder);
+    const [first, second] = [await SceneReader.load(folder), await SceneReader.load(folder)];
+    await second.save(folder);
+    const third = await SceneReader.load(folder);
+    const pixels = tf.tensor4d(new Stream(4).fill('uniform', 3 * 64 * 64 * 3), [3, 64, 64, 3]);
+    const kept = tf.memory().numTensors;
+    const [a, b] = [first.read(pixels), third.read(pixels)];
+    for (let i = 0; i < 5; i++) first.read(pixels);
+    assert.equal(tf.memory().numTensors, kept);
+    assert.deepEqual(a, b);
+    const original = reader.read(pixels)[0].probabilities.ground;
+    a[0].probabilities.ground.forEach((p, i) => assert.ok(Math.abs(p - original[i]) < 0.02));
+    assert.throws(() => first.read(tf.zeros([1, 32, 32, 3])), /64 x 64/);
+    tf.dispose(pixels);
+    for (const each of [reader, first, second, third]) each.dispose();
+  });
+
+  it('names what is wrong with a checkpoint', async () => {
+    await assert.rejects(SceneReader.load(path.join(folder, 'absent')), /unilab train reader/);
+    const file = path.join(folder, 'config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...config, colours: ['red'] }));
+    await assert.rejects(SceneReader.load(folder), /its colours are not those of this mini world/);
+    writeFileSync(file, JSON.stringify({ ...config, model_type: 'showo' }));
+    await assert.rejects(SceneReader.load(folder), /expected "scene-reader"/);
+  });
+
+  it(
+    'that ships reads fresh pictures',
+    { skip: !existsSync(dataFolder('checkpoints', 'scene-reader', 'config.json')) },
+    async () => {
+      const reader = await SceneReader.load();
+      const metrics = await evaluateReader(reader, undefined, 66, 4711);
+      const floors = { object: 0.9, colour: 0.9, count: 0.9, position: 0.9, ground: 0.95, identity: 0.85, exact: 0.85 };
+      for (const [name, floor] of Object.entries(floors))
+        assert.ok(metrics[`real/${name}`].value >= floor, `${name}: ${metrics[`real/${name}`].value}`);
+      reader.dispose();
+    },
+  );
+});
