@@ -64,7 +64,8 @@ export async function* checkFolder(folder: string): AsyncGenerator<Check, void, 
     }
     if (!found) yield holds(own, 'fixtures', false, `${folder} holds no case.json, nor do folders in it`);
   }
-  for (const name of cases) yield* prefixed(`${own}/${name.replace(/^case_?|\.json$/g, '')}`.replace(/\/$/, ''), checkCase(folder, name));
+  for (const name of cases)
+    yield* prefixed(`${own}/${name.replace(/^case_?|\.json$/g, '')}`.replace(/\/$/, ''), checkCase(folder, name));
 }
 
 async function* checkCase(folder: string, file: string): AsyncGenerator<Check, void, undefined> {

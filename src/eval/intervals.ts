@@ -37,9 +37,15 @@ export interface PairedDifference {
  * cancels, so the interval is narrower than that of two separate means.
  * @throws RangeError for lists of unequal length or without a complete pair
  */
-export function pairedBootstrap(before: readonly number[], after: readonly number[], options: BootstrapOptions): PairedDifference {
+export function pairedBootstrap(
+  before: readonly number[],
+  after: readonly number[],
+  options: BootstrapOptions,
+): PairedDifference {
   if (before.length !== after.length) {
-    throw new RangeError(`there are ${before.length} scores before and ${after.length} after; they must be of the same examples`);
+    throw new RangeError(
+      `there are ${before.length} scores before and ${after.length} after; they must be of the same examples`,
+    );
   }
   const pairs = before.flatMap((b, i) => (Number.isNaN(b) || Number.isNaN(after[i]) ? [] : [[b, after[i]] as const]));
   const differences = pairs.map(([b, a]) => a - b);
@@ -54,7 +60,8 @@ export function pairedBootstrap(before: readonly number[], after: readonly numbe
  */
 export function meanInterval(values: readonly number[], options: BootstrapOptions): MeanWithInterval {
   const { stream, resamples = 10_000, level = 0.95 } = options;
-  if (!Number.isInteger(resamples) || resamples < 1) throw new RangeError(`resamples must be a positive integer, got ${resamples}`);
+  if (!Number.isInteger(resamples) || resamples < 1)
+    throw new RangeError(`resamples must be a positive integer, got ${resamples}`);
   if (!(level > 0 && level < 1)) throw new RangeError(`level must be in (0, 1), got ${level}`);
   const there = values.filter((v) => !Number.isNaN(v));
   const n = there.length;

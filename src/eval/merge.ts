@@ -35,14 +35,16 @@ export function mergeGaussian(
   const { lambda = 2, population = false } = options;
   if (models.length < 2) throw new RangeError(`merging needs at least two models, got ${models.length}`);
   for (const [i, model] of models.entries()) {
-    if (model.length !== base.length) throw new RangeError(`model ${i} has ${model.length} weights, the base ${base.length}`);
+    if (model.length !== base.length)
+      throw new RangeError(`model ${i} has ${model.length} weights, the base ${base.length}`);
   }
   const each = models.map((model) => moments(base, model, population));
   const muEach = each.map((m) => m.mean);
   const sigmaEach = each.map((m) => m.deviation);
   const mu = muEach.reduce((a, b) => a + b, 0) / models.length;
   const sigma = Math.min(...sigmaEach);
-  if (!Number.isFinite(mu) || !Number.isFinite(sigma)) throw new RangeError('the weights to be merged hold NaN or infinity');
+  if (!Number.isFinite(mu) || !Number.isFinite(sigma))
+    throw new RangeError('the weights to be merged hold NaN or infinity');
   const low = mu - lambda * sigma;
   const high = mu + lambda * sigma;
   const outliers = models.map(() => 0);

@@ -24,10 +24,12 @@ export function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** UnifyBench++'s Rec: the mean of the recall on questions whose answer is yes and on those whose answer is no. @throws RangeError unless both occur */
 export function balancedRecall(answers: readonly boolean[], truth: readonly boolean[]): number {
-  if (answers.length !== truth.length) throw new RangeError(`there are ${answers.length} answers to ${truth.length} questions`);
+  if (answers.length !== truth.length)
+    throw new RangeError(`there are ${answers.length} answers to ${truth.length} questions`);
   const recall = (kind: boolean): number => {
     const asked = truth.flatMap((t, i) => (t === kind ? [answers[i] === kind] : []));
-    if (asked.length === 0) throw new RangeError(`no question has the answer ${kind ? 'yes' : 'no'}; recall needs both kinds`);
+    if (asked.length === 0)
+      throw new RangeError(`no question has the answer ${kind ? 'yes' : 'no'}; recall needs both kinds`);
     return asked.filter(Boolean).length / asked.length;
   };
   return (recall(true) + recall(false)) / 2;

@@ -95,7 +95,9 @@ export class CheckpointStore<S = unknown> {
     try {
       await this.removeLeftovers();
       await mkdir(aside, { recursive: true });
-      const [file] = await writeSafetensors(path.join(aside, tensorsFile), content.tensors, { metadata: { format: 'pt', step: String(step) } });
+      const [file] = await writeSafetensors(path.join(aside, tensorsFile), content.tensors, {
+        metadata: { format: 'pt', step: String(step) },
+      });
       const tensors = { bytes: (await stat(file)).size, sha256: await sha256(file) };
       const manifest: Manifest = { format: 1, step, tensors, state: content.state };
       await writeSynced(path.join(aside, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -134,11 +136,18 @@ export class CheckpointStore<S = unknown> {
           before === undefined
             ? 'there is no checkpoint before it; remove its folder to start anew'
             : `the one before it is ${this.at(before)}; to go on from there, ask for the fallback or remove the broken folder`;
-        throw new CheckpointError(error.checkpoint, `${error.message.slice(error.message.indexOf(': ') + 2)} (${mend})`, { cause: error });
+        throw new CheckpointError(
+          error.checkpoint,
+          `${error.message.slice(error.message.indexOf(': ') + 2)} (${mend})`,
+          { cause: error },
+        );
       }
     }
     if (skipped.length === 0) return undefined;
-    throw new CheckpointError(this.folder, `all ${skipped.length} checkpoints are broken: ${skipped.map((e) => e.message).join('; ')}`);
+    throw new CheckpointError(
+      this.folder,
+      `all ${skipped.length} checkpoints are broken: ${skipped.map((e) => e.message).join('; ')}`,
+    );
   }
 
   /** One checkpoint. @throws CheckpointError when it is not there or broken, naming the file and the fault */
@@ -198,7 +207,8 @@ export class CheckpointStore<S = unknown> {
         ? 'the disk is full; free some space and go on from the newest checkpoint'
         : message(error);
     const steps = await this.steps().catch(() => []);
-    const intact = steps.length > 0 ? `what was saved before is intact: steps ${steps.join(', ')}` : 'nothing had been saved before';
+    const intact =
+      steps.length > 0 ? `what was saved before is intact: steps ${steps.join(', ')}` : 'nothing had been saved before';
     return new CheckpointError(target, `it was not saved: ${why} (${intact})`, { cause: error });
   }
 }

@@ -23,7 +23,8 @@ export function fromTensor(tensor: tf.Tensor, floatDtype: 'F32' | 'BF16' | 'F16'
   const { shape } = tensor;
   if (tensor.dtype === 'float32') return { dtype: floatDtype, shape, data: () => tensor.data<'float32'>() };
   if (tensor.dtype === 'int32') return { dtype: 'I32', shape, data: () => tensor.data<'int32'>() };
-  if (tensor.dtype === 'bool') return { dtype: 'BOOL', shape, data: async () => Uint8Array.from(await tensor.data<'bool'>()) };
+  if (tensor.dtype === 'bool')
+    return { dtype: 'BOOL', shape, data: async () => Uint8Array.from(await tensor.data<'bool'>()) };
   throw new TypeError(`a ${tensor.dtype} tensor cannot be saved; float32, int32 and bool can`);
 }
 
@@ -35,7 +36,9 @@ export function picturesToTensor(pictures: readonly Picture[]): tf.Tensor4D {
   const out = new Float32Array(pictures.length * size);
   for (const [i, picture] of pictures.entries()) {
     if (picture.width !== width || picture.height !== height) {
-      throw new RangeError(`picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}; one batch needs one size`);
+      throw new RangeError(
+        `picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}; one batch needs one size`,
+      );
     }
     for (let j = 0; j < size; j++) out[i * size + j] = picture.rgb[j] / 127.5 - 1;
   }
@@ -45,12 +48,15 @@ export function picturesToTensor(pictures: readonly Picture[]): tf.Tensor4D {
 /** A tensor `[n, height, width, 3]` in [-1, 1] (values outside are cut) as pictures. @throws RangeError for another shape */
 export async function tensorToPictures(images: tf.Tensor): Promise<Picture[]> {
   const [n, height, width, channels] = images.shape;
-  if (images.rank !== 4 || channels !== 3) throw new RangeError(`images must be [n, height, width, 3], got [${images.shape.join(', ')}]`);
+  if (images.rank !== 4 || channels !== 3)
+    throw new RangeError(`images must be [n, height, width, 3], got [${images.shape.join(', ')}]`);
   const data = await images.data();
   const size = height * width * 3;
   return Array.from({ length: n }, (_, i) => ({
     width,
     height,
-    rgb: Uint8Array.from(data.subarray(i * size, (i + 1) * size), (v) => Math.min(255, Math.max(0, Math.round((v + 1) * 127.5)))),
+    rgb: Uint8Array.from(data.subarray(i * size, (i + 1) * size), (v) =>
+      Math.min(255, Math.max(0, Math.round((v + 1) * 127.5))),
+    ),
   }));
 }

@@ -55,7 +55,12 @@ export function ensemble<S>(scorers: readonly WeightedScorer<S>[], options: Ense
   };
 }
 
-function combine(names: readonly string[], own: readonly ScoreResult[], weights: readonly number[], missing: 'leave_out' | 'rescale'): ScoreResult {
+function combine(
+  names: readonly string[],
+  own: readonly ScoreResult[],
+  weights: readonly number[],
+  missing: 'leave_out' | 'rescale',
+): ScoreResult {
   const there = own.map((result) => !Number.isNaN(result.value));
   const total = weights.reduce((sum, w) => sum + Math.abs(w), 0);
   const present = weights.reduce((sum, w, i) => sum + (there[i] ? Math.abs(w) : 0), 0);

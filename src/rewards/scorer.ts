@@ -41,6 +41,8 @@ export async function scoreSafely<S>(scorer: Scorer<S>, samples: readonly S[]): 
     throw new Error(`scorer '${scorer.name}' gave ${results.length} results for ${samples.length} samples`);
   }
   return results.map((result) =>
-    Math.abs(result.value) === Infinity ? { ...result, value: NaN, reason: `${scorer.name} gave ${result.value}` } : result,
+    Math.abs(result.value) === Infinity
+      ? { ...result, value: NaN, reason: `${scorer.name} gave ${result.value}` }
+      : result,
   );
 }

@@ -49,7 +49,9 @@ export function tierScorer(embedder: SentenceEmbedder, options: TierOptions = {}
     range: [-1, 1],
     higherIsBetter: true,
     async score(samples) {
-      const sentences = [...new Set(samples.flatMap((sample) => [sample.reasoning, ...sample.items]))].filter((s) => s.trim() !== '');
+      const sentences = [...new Set(samples.flatMap((sample) => [sample.reasoning, ...sample.items]))].filter(
+        (s) => s.trim() !== '',
+      );
       const vectors = sentences.length > 0 ? await embedder.embed(sentences) : [];
       const vectorOf = new Map(sentences.map((sentence, i) => [sentence, vectors[i]]));
       return samples.map((sample) => scoreOne(sample, vectorOf, options));

@@ -67,6 +67,7 @@ export function corlAdvantages(
   const textReward = add(rewards.acc, rewards.format);
   const image = zScore(imageReward);
   const text = zScore(textReward);
-  const joint = join === 'rewards' ? zScore(add(imageReward, textReward, lambda)) : image.map((a, i) => a + lambda * text[i]);
+  const joint =
+    join === 'rewards' ? zScore(add(imageReward, textReward, lambda)) : image.map((a, i) => a + lambda * text[i]);
   return { joint, text, image };
 }

@@ -75,7 +75,10 @@ export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions = {}):
 }
 
 /** The (held) log-ratio: `[samples, tokens]`, or `[samples, 1]` for one a sequence; 0 at masked tokens. */
-export function logRatio(batch: PolicyBatch, options: Pick<PolicyLossOptions, 'ratio' | 'logRatioLimit'> = {}): tf.Tensor2D {
+export function logRatio(
+  batch: PolicyBatch,
+  options: Pick<PolicyLossOptions, 'ratio' | 'logRatioLimit'> = {},
+): tf.Tensor2D {
   const { logRatioLimit: limit = 20 } = options;
   return tf.tidy(() => {
     const mask = tf.cast(batch.mask, 'float32');
@@ -116,12 +119,17 @@ function segmentMasks(batch: PolicyBatch): Record<string, tf.Tensor2D> | undefin
   return Object.fromEntries(masks);
 }
 
-function segmentWeights(segments: Record<string, tf.Tensor2D> | undefined, weights: Readonly<Record<string, number>>): tf.Tensor2D {
+function segmentWeights(
+  segments: Record<string, tf.Tensor2D> | undefined,
+  weights: Readonly<Record<string, number>>,
+): tf.Tensor2D {
   if (!segments) throw new RangeError('segmentWeights were given, but the batch has no segments');
   const missing = Object.keys(segments).filter((name) => weights[name] === undefined);
   const unknown = Object.keys(weights).filter((name) => segments[name] === undefined);
   if (missing.length + unknown.length > 0) {
-    throw new RangeError(`segments and weights differ: segments ${Object.keys(segments).join(', ')}; weights for ${Object.keys(weights).join(', ')}`);
+    throw new RangeError(
+      `segments and weights differ: segments ${Object.keys(segments).join(', ')}; weights for ${Object.keys(weights).join(', ')}`,
+    );
   }
   return tf.addN(Object.entries(segments).map(([name, mask]) => tf.mul<tf.Tensor2D>(mask, weights[name])));
 }
@@ -142,7 +150,8 @@ function checkShapes(batch: PolicyBatch): void {
     }
   }
   const count = advantages instanceof tf.Tensor ? advantages.size : advantages.length;
-  if (count !== logProbs.shape[0]) throw new RangeError(`there are ${count} advantages for ${logProbs.shape[0]} samples`);
+  if (count !== logProbs.shape[0])
+    throw new RangeError(`there are ${count} advantages for ${logProbs.shape[0]} samples`);
   if (!(advantages instanceof tf.Tensor) && !advantages.every(Number.isFinite)) {
     throw new RangeError(`advantage ${advantages.findIndex((a) => !Number.isFinite(a))} is not a finite number`);
   }

@@ -18,7 +18,10 @@ export interface PolicyMetricsBatch extends PolicyBatch {
  * - `completions/mean_length`: active tokens a sample
  * @throws RangeError as {@link klPerToken}
  */
-export async function policyMetrics(batch: PolicyMetricsBatch, options: PolicyLossOptions = {}): Promise<Record<string, number>> {
+export async function policyMetrics(
+  batch: PolicyMetricsBatch,
+  options: PolicyLossOptions = {},
+): Promise<Record<string, number>> {
   const [n, tokens] = batch.logProbs.shape;
   const mask = await batch.mask.data();
   const advantages = batch.advantages instanceof tf.Tensor ? await batch.advantages.data() : batch.advantages;
@@ -50,10 +53,12 @@ export async function policyMetrics(batch: PolicyMetricsBatch, options: PolicyLo
     all.min = Math.min(all.min, r);
     all.max = Math.max(all.max, r);
   }
-  if (active > 0) Object.assign(metrics, { 'ratio/mean': all.sum / active, 'ratio/min': all.min, 'ratio/max': all.max });
+  if (active > 0)
+    Object.assign(metrics, { 'ratio/mean': all.sum / active, 'ratio/min': all.min, 'ratio/max': all.max });
   const low = rows.reduce((sum, row) => sum + row.low, 0) / Math.max(active, 1);
   const high = rows.reduce((sum, row) => sum + row.high, 0) / Math.max(active, 1);
-  const share = (kind: 'low' | 'high'): number[] => rows.filter((row) => row.length > 0).map((row) => row[kind] / row.length);
+  const share = (kind: 'low' | 'high'): number[] =>
+    rows.filter((row) => row.length > 0).map((row) => row[kind] / row.length);
   if (surrogate === 'cispo') metrics.cispo_clip_ratio = high;
   if (surrogate === 'clip') {
     metrics['clip_ratio/low_mean'] = low;

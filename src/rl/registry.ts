@@ -15,7 +15,8 @@ export class Registry<T> {
   /** @throws RangeError listing the known names */
   get(name: string): T {
     const part = this.parts.get(name);
-    if (part === undefined) throw new RangeError(`there is no ${this.kind} named '${name}'; there are ${this.names().join(', ')}`);
+    if (part === undefined)
+      throw new RangeError(`there is no ${this.kind} named '${name}'; there are ${this.names().join(', ')}`);
     return part;
   }
 

@@ -4,12 +4,15 @@ import fc from 'fast-check';
 import { corpusSacrebleu, mergeGaussian, mergeModels, nltkBleu, sacrebleu, unifybenchBleu } from '../../src/eval';
 
 describe('BLEU', () => {
-  const text = fc.array(fc.constantFrom('red', 'blue', 'ball', 'the', 'a', '1,000', 'cat.', '名前', '🎈'), { maxLength: 12 }).map((w) => w.join(' '));
+  const text = fc
+    .array(fc.constantFrom('red', 'blue', 'ball', 'the', 'a', '1,000', 'cat.', '名前', '🎈'), { maxLength: 12 })
+    .map((w) => w.join(' '));
 
   it('is 0 to 1, and 1 (or 100) exactly for what equals a reference', () => {
     fc.assert(
       fc.property(text, text, (h, r) => {
-        for (const score of [sacrebleu(h, r).score / 100, nltkBleu(h, r), unifybenchBleu(h, r)]) assert.ok(score >= 0 && score <= 1 + 1e-12);
+        for (const score of [sacrebleu(h, r).score / 100, nltkBleu(h, r), unifybenchBleu(h, r)])
+          assert.ok(score >= 0 && score <= 1 + 1e-12);
         if (r !== '') assert.ok(Math.abs(sacrebleu(r, [h, r]).score - 100) < 1e-9);
         if (r.split(' ').length >= 4) assert.equal(nltkBleu(r, r), 1);
       }),
@@ -34,7 +37,9 @@ describe('BLEU', () => {
 });
 
 describe('Gaussian merge', () => {
-  const weights = fc.array(fc.float({ min: -1, max: 1, noNaN: true }), { minLength: 4, maxLength: 4 }).map((w) => Float32Array.from(w));
+  const weights = fc
+    .array(fc.float({ min: -1, max: 1, noNaN: true }), { minLength: 4, maxLength: 4 })
+    .map((w) => Float32Array.from(w));
 
   it('of a model with itself gives back the model where nothing stands out', () => {
     fc.assert(
@@ -60,7 +65,10 @@ describe('Gaussian merge', () => {
   it('names what does not fit', () => {
     const w = { a: Float32Array.of(1, 2), b: Float32Array.of(1) };
     assert.throws(() => mergeModels(w, [w, { a: w.a }]), /not all models have the tensors b/);
-    assert.throws(() => mergeModels(w, [w, { ...w, a: Float32Array.of(1) }]), /tensor 'a': model 1 has 1 weights, the base 2/);
+    assert.throws(
+      () => mergeModels(w, [w, { ...w, a: Float32Array.of(1) }]),
+      /tensor 'a': model 1 has 1 weights, the base 2/,
+    );
     assert.throws(() => mergeModels(w, [w, { ...w, a: Float32Array.of(1, NaN) }]), /tensor 'a'.*NaN/);
     assert.throws(() => mergeModels(w, [w]), /at least two models/);
   });

@@ -24,7 +24,10 @@ describe('intervals', () => {
     const got = pairedBootstrap(before, after, { stream });
     assert.ok(got.ci95[0] > 0.15 && got.ci95[1] < 0.25 && got.delta > 0.17 && got.delta < 0.23);
     assert.ok(Math.abs(got.after - got.before - got.delta) < 1e-9);
-    assert.deepEqual(pairedBootstrap(before, after, { stream: new Stream(1) }), pairedBootstrap(before, after, { stream: new Stream(1) }));
+    assert.deepEqual(
+      pairedBootstrap(before, after, { stream: new Stream(1) }),
+      pairedBootstrap(before, after, { stream: new Stream(1) }),
+    );
   });
 
   it('turn round with the order, hold the mean, and leave out NaN', () => {

@@ -5,7 +5,19 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as tf from '@tensorflow/tfjs';
-import { CheckpointStore, JsonLines, type Picture, fromTensor, picturesToTensor, readPicture, resizePicture, savePng, tensorToPictures, toFloat32, toTensor } from '../../src/io';
+import {
+  CheckpointStore,
+  JsonLines,
+  type Picture,
+  fromTensor,
+  picturesToTensor,
+  readPicture,
+  resizePicture,
+  savePng,
+  tensorToPictures,
+  toFloat32,
+  toTensor,
+} from '../../src/io';
 
 let folder: string;
 before(async () => {
@@ -13,7 +25,9 @@ before(async () => {
 });
 after(() => rm(folder, { recursive: true }));
 
-const content = (value: number): { tensors: Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>; state: { value: number } } => ({
+const content = (
+  value: number,
+): { tensors: Record<string, { dtype: 'F32'; shape: number[]; data: Float32Array }>; state: { value: number } } => ({
   tensors: { w: { dtype: 'F32', shape: [2], data: Float32Array.of(value, -value) } },
   state: { value },
 });
@@ -42,7 +56,10 @@ describe('checkpoints', () => {
     await writeFile(at(4, 'model.safetensors'), bytes);
     await writeFile(at(3, 'state.json'), '{"format":1,');
     await rm(at(2, 'model.safetensors'));
-    await assert.rejects(store.latest(), /step-00000005: model.safetensors has 30 bytes.*the one before it is .*step-00000004/);
+    await assert.rejects(
+      store.latest(),
+      /step-00000005: model.safetensors has 30 bytes.*the one before it is .*step-00000004/,
+    );
     await assert.rejects(store.load(4), /checksum differs/);
     await assert.rejects(store.load(3), /state.json cannot be read/);
     await assert.rejects(store.load(2), /model.safetensors is missing/);
@@ -62,10 +79,14 @@ describe('checkpoints', () => {
       new CheckpointStore(${JSON.stringify(root)}).save(2, {
         tensors: { w: { dtype: 'F32', shape: [100000], data: new Float32Array(100000) } }, state: {},
       }).then(() => process.exit(0), (error) => { console.error(error.message); process.exit(7); });`;
-    const run = spawnSync('bash', ['-c', 'ulimit -f 64; exec "$0" -r ts-node/register/transpile-only -e "$1"', process.execPath, script], {
-      encoding: 'utf8',
-      cwd: path.join(__dirname, '../..'),
-    });
+    const run = spawnSync(
+      'bash',
+      ['-c', 'ulimit -f 64; exec "$0" -r ts-node/register/transpile-only -e "$1"', process.execPath, script],
+      {
+        encoding: 'utf8',
+        cwd: path.join(__dirname, '../..'),
+      },
+    );
     assert.equal(run.status, 7, run.stderr);
     assert.match(run.stderr, /step-00000002: it was not saved: EFBIG.*what was saved before is intact: steps 1/);
     assert.deepEqual(await readdir(root), ['step-00000001']);
@@ -111,7 +132,10 @@ describe('JSON lines', () => {
 
   it('lets a full disk be seen', { skip: process.platform !== 'linux' }, async () => {
     const handle = await open('/dev/full', 'a');
-    const log = new (JsonLines as unknown as new (file: string, handle: unknown) => JsonLines<number>)('/dev/full', handle);
+    const log = new (JsonLines as unknown as new (file: string, handle: unknown) => JsonLines<number>)(
+      '/dev/full',
+      handle,
+    );
     await assert.rejects(log.append(1), { code: 'ENOSPC' });
     await handle.close();
   });
@@ -135,7 +159,10 @@ describe('pictures', () => {
     const file = path.join(folder, 'text.png');
     await writeFile(file, 'no picture');
     await assert.rejects(readPicture(file), /text.png cannot be read as a picture/);
-    await assert.rejects(savePng(file, { width: 3, height: 3, rgb: new Uint8Array(5) }), /needs 27 bytes of RGB, got 5/);
+    await assert.rejects(
+      savePng(file, { width: 3, height: 3, rgb: new Uint8Array(5) }),
+      /needs 27 bytes of RGB, got 5/,
+    );
   });
 });
 
@@ -145,7 +172,10 @@ describe('tensors', () => {
     const float = tf.tensor2d([1.5, -2, 3, 4], [2, 2]);
     const int = tf.tensor1d([1, 2], 'int32');
     const bool = tf.tensor1d([true, false], 'bool');
-    await store.save(1, { tensors: { float: fromTensor(float), int: fromTensor(int), bool: fromTensor(bool) }, state: 0 });
+    await store.save(1, {
+      tensors: { float: fromTensor(float), int: fromTensor(int), bool: fromTensor(bool) },
+      state: 0,
+    });
     const before = tf.memory().numTensors;
     const loaded = await store.load(1);
     const back = Object.fromEntries(Object.entries(loaded.tensors).map(([name, raw]) => [name, toTensor(raw)]));

@@ -56,7 +56,10 @@ describe('reading', () => {
     for (const [name, { shape, values }] of Object.entries(described.other_dtypes)) {
       assert.deepEqual(got[name].shape, shape);
       const flat = [values].flat(9).map((v) => (typeof v === 'boolean' ? Number(v) : v));
-      assert.deepEqual(Array.from(got[name].data, (v) => (typeof v === 'bigint' ? String(v) : v)), flat);
+      assert.deepEqual(
+        Array.from(got[name].data, (v) => (typeof v === 'bigint' ? String(v) : v)),
+        flat,
+      );
     }
     const reader = await openSafetensors(file);
     assert.deepEqual({ ...reader.metadata }, described.other_metadata);
@@ -87,16 +90,23 @@ describe('reading', () => {
 
   it('names tensor and counts of non-finite values, and only when asked', async () => {
     const file = path.join(fixtures, 'bad/11_nan_payload.safetensors');
-    await assert.rejects(checkFinite(file), (e: SafetensorsError) => e.tensor === 'w' && /1 NaN and 1 infinite/.test(e.message));
+    await assert.rejects(
+      checkFinite(file),
+      (e: SafetensorsError) => e.tensor === 'w' && /1 NaN and 1 infinite/.test(e.message),
+    );
     assert.equal(Object.keys(await readSafetensors(file, { nonFinite: 'allow' })).length, 1);
     const bf16 = path.join(folder, 'nan.safetensors');
     const data = Float32Array.of(NaN, 1, -Infinity, Infinity);
-    await writeSafetensors(bf16, { h: { dtype: 'BF16', shape: [4], data }, f: { dtype: 'F16', shape: [1], data: Float32Array.of(2) } });
+    await writeSafetensors(bf16, {
+      h: { dtype: 'BF16', shape: [4], data },
+      f: { dtype: 'F16', shape: [1], data: Float32Array.of(2) },
+    });
     await assert.rejects(checkFinite(bf16), /tensor 'h': 1 NaN and 2 infinite of its 4/);
   });
 
   it('finds an escaped duplicate key and says what a missing path is', async () => {
-    const header = '{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0077":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}';
+    const header =
+      '{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0077":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}';
     const file = path.join(folder, 'twice.safetensors');
     const length = Buffer.alloc(8);
     length.writeBigUInt64LE(BigInt(header.length));
@@ -122,18 +132,22 @@ describe('writing', () => {
 
   it('gives back bit for bit what was written, whole or sharded', async () => {
     await fc.assert(
-      fc.asyncProperty(tensors, fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }), async (given, shardBytes) => {
-        const file = path.join(folder, 'round', 'model.safetensors');
-        const written = await writeSafetensors(file, given, { metadata: { format: 'pt' }, shardBytes });
-        const got = await readSafetensors(path.dirname(file), { nonFinite: 'allow' });
-        assert.deepEqual((await readdir(path.dirname(file))).sort(), written.map((f) => path.basename(f)).sort());
-        assert.deepEqual(Object.keys(got).sort(), Object.keys(given).sort());
-        for (const [name, { dtype, shape, data }] of Object.entries(given)) {
-          assert.equal(got[name].dtype, dtype);
-          assert.deepEqual(got[name].shape, shape);
-          assert.deepEqual(new Uint8Array(got[name].data.buffer), new Uint8Array(data.buffer));
-        }
-      }),
+      fc.asyncProperty(
+        tensors,
+        fc.option(fc.integer({ min: 1, max: 300 }), { nil: undefined }),
+        async (given, shardBytes) => {
+          const file = path.join(folder, 'round', 'model.safetensors');
+          const written = await writeSafetensors(file, given, { metadata: { format: 'pt' }, shardBytes });
+          const got = await readSafetensors(path.dirname(file), { nonFinite: 'allow' });
+          assert.deepEqual((await readdir(path.dirname(file))).sort(), written.map((f) => path.basename(f)).sort());
+          assert.deepEqual(Object.keys(got).sort(), Object.keys(given).sort());
+          for (const [name, { dtype, shape, data }] of Object.entries(given)) {
+            assert.equal(got[name].dtype, dtype);
+            assert.deepEqual(got[name].shape, shape);
+            assert.deepEqual(new Uint8Array(got[name].data.buffer), new Uint8Array(data.buffer));
+          }
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -157,8 +171,16 @@ describe('writing', () => {
         if (!Number.isNaN(there)) assert.ok(error < there || (error === there && bits16 % 2 === 0), `${value}`);
       }
     };
-    fc.assert(fc.property(fc.float({ min: -60000, max: 60000, noNaN: true }), (v) => nearest(v, toFloat16Bits, fromFloat16Bits)));
-    fc.assert(fc.property(fc.float({ min: Math.fround(-1e38), max: Math.fround(1e38), noNaN: true }), (v) => nearest(v, toBfloat16Bits, fromBfloat16Bits)));
+    fc.assert(
+      fc.property(fc.float({ min: -60000, max: 60000, noNaN: true }), (v) =>
+        nearest(v, toFloat16Bits, fromFloat16Bits),
+      ),
+    );
+    fc.assert(
+      fc.property(fc.float({ min: Math.fround(-1e38), max: Math.fround(1e38), noNaN: true }), (v) =>
+        nearest(v, toBfloat16Bits, fromBfloat16Bits),
+      ),
+    );
   });
 
   it('leaves the old file when a write fails half-way, and nothing aside', async () => {
@@ -179,9 +201,16 @@ describe('writing', () => {
 
   it('refuses data that does not fit its shape or dtype', async () => {
     const file = path.join(folder, 'refused.safetensors');
-    const write = (tensor: Parameters<typeof writeSafetensors>[1][string]): Promise<unknown> => writeSafetensors(file, { t: tensor });
-    await assert.rejects(write({ dtype: 'F32', shape: [3], data: Float32Array.of(1) }), /tensor 't'.*needs 3 numbers, its data has 1/);
-    await assert.rejects(write({ dtype: 'U8', shape: [1], data: Float32Array.of(1) }), /Float32Array cannot be written as U8/);
+    const write = (tensor: Parameters<typeof writeSafetensors>[1][string]): Promise<unknown> =>
+      writeSafetensors(file, { t: tensor });
+    await assert.rejects(
+      write({ dtype: 'F32', shape: [3], data: Float32Array.of(1) }),
+      /tensor 't'.*needs 3 numbers, its data has 1/,
+    );
+    await assert.rejects(
+      write({ dtype: 'U8', shape: [1], data: Float32Array.of(1) }),
+      /Float32Array cannot be written as U8/,
+    );
     await assert.rejects(write({ dtype: 'F32', shape: [-1], data: Float32Array.of(1) }), /shape \[-1\]/);
     await assert.rejects(readFile(file), { code: 'ENOENT' });
   });

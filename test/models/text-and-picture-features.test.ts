@@ -20,11 +20,19 @@ after(() => {
 });
 
 const cosine = (a: Float32Array, b: Float32Array): number =>
-  a.reduce((s, v, i) => s + v * b[i], 0) / Math.sqrt(a.reduce((s, v) => s + v * v, 0) * b.reduce((s, v) => s + v * v, 0));
+  a.reduce((s, v, i) => s + v * b[i], 0) /
+  Math.sqrt(a.reduce((s, v) => s + v * v, 0) * b.reduce((s, v) => s + v * v, 0));
 
 describe('USE lite', () => {
   it("gives the numbers of the package's own runtime", async () => {
-    const sentences = ['a red ball', 'The  quick brown fox, 12 of them!', 'Ünïcode naïve café', 'xylophone zzqx 名前', 'He likes to play the violin.', 'x'];
+    const sentences = [
+      'a red ball',
+      'The  quick brown fox, 12 of them!',
+      'Ünïcode naïve café',
+      'xylophone zzqx 名前',
+      'He likes to play the violin.',
+      'x',
+    ];
     // In a process of its own: the package's runtime would take this one's engine away.
     const script = `
       const { initModel } = require('@energetic-ai/embeddings');
@@ -33,12 +41,19 @@ describe('USE lite', () => {
         const s = JSON.parse(process.argv[1]);
         console.log('RESULT' + JSON.stringify({ ids: s.map((x) => m.tokenizer.encode(x)), vectors: await m.embed(s) }));
       });`;
-    const output = execFileSync(process.execPath, ['-e', script, JSON.stringify(sentences)], { encoding: 'utf8', cwd: path.join(__dirname, '../..') });
+    const output = execFileSync(process.execPath, ['-e', script, JSON.stringify(sentences)], {
+      encoding: 'utf8',
+      cwd: path.join(__dirname, '../..'),
+    });
     const expected = JSON.parse(output.slice(output.indexOf('RESULT') + 6)) as { ids: number[][]; vectors: number[][] };
-    assert.deepEqual(sentences.map((s) => use.tokens(s)), expected.ids);
+    assert.deepEqual(
+      sentences.map((s) => use.tokens(s)),
+      expected.ids,
+    );
     const got = await use.embed(sentences);
     for (const [i, vector] of got.entries()) {
-      for (const [j, v] of vector.entries()) assert.ok(Math.abs(v - expected.vectors[i][j]) < 1e-4, `sentence ${i}, number ${j}`);
+      for (const [j, v] of vector.entries())
+        assert.ok(Math.abs(v - expected.vectors[i][j]) < 1e-4, `sentence ${i}, number ${j}`);
     }
   });
 
@@ -54,8 +69,20 @@ describe('USE lite', () => {
   });
 
   it('lets TIER tell the right fact from the wrong ones', async () => {
-    const items = ['He plays the violin in an orchestra.', 'His favourite food is ramen.', 'He works as a vet.', 'He was born in Oslo.', 'He is afraid of spiders.'];
-    const reasonings = ['he likes to play the violin', 'he eats ramen', 'he is a vet who cures animals', 'he comes from Oslo', 'spiders frighten him'];
+    const items = [
+      'He plays the violin in an orchestra.',
+      'His favourite food is ramen.',
+      'He works as a vet.',
+      'He was born in Oslo.',
+      'He is afraid of spiders.',
+    ];
+    const reasonings = [
+      'he likes to play the violin',
+      'he eats ramen',
+      'he is a vet who cures animals',
+      'he comes from Oslo',
+      'spiders frighten him',
+    ];
     const scorer = tierScorer(use);
     for (const [correct, reasoning] of reasonings.entries()) {
       const scores = await scorer.score(reasonings.map((_, other) => ({ reasoning, items, correct: other })));
@@ -75,11 +102,19 @@ describe('MobileNet features', () => {
     });
 
   it('tell objects apart once the mean is taken off, and leave no tensor', async () => {
-    const images = tf.tensor4d(Float32Array.from([disc(0.9, -0.9, 28), disc(0.9, -0.9, 36), disc(-0.9, 0.9, 28), disc(-0.9, 0.9, 36)].flatMap((d) => [...d])), [4, 64, 64, 3]);
+    const images = tf.tensor4d(
+      Float32Array.from(
+        [disc(0.9, -0.9, 28), disc(0.9, -0.9, 36), disc(-0.9, 0.9, 28), disc(-0.9, 0.9, 36)].flatMap((d) => [...d]),
+      ),
+      [4, 64, 64, 3],
+    );
     const start = tf.memory().numTensors;
     const features = await mobile.embed(images, 3);
     assert.equal(tf.memory().numTensors, start);
-    assert.deepEqual(features.map((f) => f.length), [1792, 1792, 1792, 1792]);
+    assert.deepEqual(
+      features.map((f) => f.length),
+      [1792, 1792, 1792, 1792],
+    );
     const off = centring(features);
     const [r1, r2, b1] = features.map(off);
     assert.ok(cosine(r1, r2) > 0.3, `${cosine(r1, r2)}`);

@@ -32,7 +32,16 @@ async function changed(name: string, change: (text: string) => string): Promise<
 }
 
 describe('reference numbers', () => {
-  for (const [name, least] of Object.entries({ safetensors: 40, grpo: 140, dsog: 190, merge: 20, bleu: 12 })) {
+  for (const [name, least] of Object.entries({
+    safetensors: 40,
+    grpo: 140,
+    dsog: 190,
+    merge: 20,
+    bleu: 12,
+    magvitv2: 9,
+    showo: 29,
+    showo_maskgit: 72,
+  })) {
     it(`agree: ${name}`, async () => {
       const start = tf.memory().numTensors;
       const checks = await run(path.join(__dirname, name));
@@ -46,11 +55,19 @@ describe('reference numbers', () => {
 
 describe('the parity command', () => {
   it('fails when a number is wrong, missing or of the wrong kind', async () => {
-    const wrongLoss = await run(await changed('grpo', (text) => text.replace(/"loss": ?0.07203034995607889/, '"loss": 0.0721')));
-    assert.deepEqual(wrongLoss.filter((c) => !c.ok).map((c) => c.name.split(' ').slice(1).join(' ') + c.quantity), ['grpoloss']);
+    const wrongLoss = await run(
+      await changed('grpo', (text) => text.replace(/"loss": ?0.07203034995607889/, '"loss": 0.0721')),
+    );
+    assert.deepEqual(
+      wrongLoss.filter((c) => !c.ok).map((c) => c.name.split(' ').slice(1).join(' ') + c.quantity),
+      ['grpoloss'],
+    );
     const shorter = await run(await changed('dsog', (text) => text.replace(/"T": \[[^\],]*,/, '"T": [')));
     assert.equal(shorter.filter((c) => !c.ok).length, 1);
-    assert.match(line(shorter.find((c) => !c.ok) as Check), /max error Infinity .*FAILED \(got 60 numbers, expected 59\)/);
+    assert.match(
+      line(shorter.find((c) => !c.ok) as Check),
+      /max error Infinity .*FAILED \(got 60 numbers, expected 59\)/,
+    );
     const code = await run(await changed('safetensors', (text) => text.replace('"offsets_gap"', '"offsets_hole"')));
     assert.match(line(code.find((c) => !c.ok) as Check), /15_gap.*FAILED \(reported offsets_gap\)/);
     const kind = await run(await changed('bleu', (text) => text.replace(/"kind": ?"bleu"/, '"kind": "blue"')));
@@ -71,7 +88,10 @@ describe('the parity command', () => {
     const file = path.join(folder, 'a', 'case.json');
     await writeFile(file, (await readFile(file, 'utf8')).replace(/"kind": ?"bleu",/, ''));
     const checks = await run(folder);
-    assert.ok(checks.every((check) => check.ok), checks.map(line).join('\n'));
+    assert.ok(
+      checks.every((check) => check.ok),
+      checks.map(line).join('\n'),
+    );
     assert.equal(checks.length, 34);
   });
 });

@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Feature, type Scorer, ensemble, featureCosine, scoreSafely, tier, tierScorer, unictokensWeights } from '../../src/rewards';
+import {
+  type Feature,
+  type Scorer,
+  ensemble,
+  featureCosine,
+  scoreSafely,
+  tier,
+  tierScorer,
+  unictokensWeights,
+} from '../../src/rewards';
 
 const constant = (name: string, values: readonly number[], higherIsBetter = true): Scorer<number> => ({
   name,
   range: [0, 1],
   higherIsBetter,
-  score: async (samples) => samples.map((i) => (Number.isNaN(values[i]) ? { value: NaN, reason: 'no face was found' } : { value: values[i] })),
+  score: async (samples) =>
+    samples.map((i) => (Number.isNaN(values[i]) ? { value: NaN, reason: 'no face was found' } : { value: values[i] })),
 });
 
 describe('TIER', () => {
@@ -29,13 +39,20 @@ describe('TIER', () => {
   });
 
   it('as printed leaves its range where a concept has more than 4 facts, ours does not for cosines of real sentences', () => {
-    const q = Array<number>(9).fill(1).map((v, j) => (j === 0 ? 0 : v)); // like every wrong item, unlike the right one
+    const q = Array<number>(9)
+      .fill(1)
+      .map((v, j) => (j === 0 ? 0 : v)); // like every wrong item, unlike the right one
     assert.ok(tier(q, 0, { asPrinted: true }) < 0);
     assert.equal(tier(q, 0), 0);
   });
 
   it('scores empty reasoning and reports what cannot be scored', async () => {
-    const embedder = { name: 'letters', size: 3, embed: async (s: readonly string[]) => s.map((x) => Float32Array.of(x === 'a' ? 1 : 0, x === 'b' ? 1 : 0, x === 'c' ? 1 : 0)) };
+    const embedder = {
+      name: 'letters',
+      size: 3,
+      embed: async (s: readonly string[]) =>
+        s.map((x) => Float32Array.of(x === 'a' ? 1 : 0, x === 'b' ? 1 : 0, x === 'c' ? 1 : 0)),
+    };
     const got = await tierScorer(embedder).score([
       { reasoning: 'a', items: ['a', 'b', 'c'], correct: 0 },
       { reasoning: 'b', items: ['a', 'b', 'c'], correct: 0 },
@@ -73,12 +90,18 @@ describe('ensemble', () => {
       { scorer: constant('a', [1, 1]), weight: 1 },
       { scorer: constant('b', [0.5, NaN], false), weight: 3 },
     ];
-    assert.deepEqual((await ensemble(scorers, { missing: 'rescale' }).score([0, 1])).map((r) => r.value), [-0.5, 4]);
+    assert.deepEqual(
+      (await ensemble(scorers, { missing: 'rescale' }).score([0, 1])).map((r) => r.value),
+      [-0.5, 4],
+    );
     assert.deepEqual(ensemble(scorers).range, [-3, 1]);
   });
 
   it('turns exceptions and infinities into NaN with the reason', async () => {
-    const broken: Scorer<number> = { ...constant('broken', []), score: () => Promise.reject(new Error('out of memory')) };
+    const broken: Scorer<number> = {
+      ...constant('broken', []),
+      score: () => Promise.reject(new Error('out of memory')),
+    };
     assert.deepEqual(await scoreSafely(broken, [1]), [{ value: NaN, reason: 'broken failed: out of memory' }]);
     assert.ok(Number.isNaN((await scoreSafely(constant('inf', [Infinity]), [0]))[0].value));
     const short: Scorer<number> = { ...constant('short', []), score: async () => [] };
@@ -100,7 +123,8 @@ describe('feature cosine', () => {
     const scorer = featureCosine<number>({
       name: 'fer',
       of: async (samples) => samples.map((i) => faces[i]),
-      like: async (samples) => samples.map((i) => (i === 2 ? [faces[1]] : [Float32Array.of(3, 0), Float32Array.of(0, 1), faces[1]])),
+      like: async (samples) =>
+        samples.map((i) => (i === 2 ? [faces[1]] : [Float32Array.of(3, 0), Float32Array.of(0, 1), faces[1]])),
       missingValue: 0,
     });
     const got = await scorer.score([0, 1, 2]);

@@ -30,7 +30,10 @@ describe('advantages', () => {
         const got = groupAdvantages(name, [group, ...rewards.slice(1)]);
         assert.equal(got.nanRewards, 1);
         assert.equal(got.advantages[at], 0);
-        assert.deepEqual(got.advantages.filter((_, i) => i !== at), without);
+        assert.deepEqual(
+          got.advantages.filter((_, i) => i !== at),
+          without,
+        );
       }),
     );
   });

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Stream } from '../../src/engine';
-import { type ThresholdState, type ThresholdVersion, initialThreshold, maxCandidates, nextThreshold, selectCandidates } from '../../src/rl';
+import {
+  type ThresholdState,
+  type ThresholdVersion,
+  initialThreshold,
+  maxCandidates,
+  nextThreshold,
+  selectCandidates,
+} from '../../src/rl';
 
 const score = fc.double({ min: -1, max: 1, noNaN: true });
 const rate = fc.double({ min: 0, max: 1, noNaN: true });
@@ -11,23 +18,33 @@ const version = fc.constantFrom<ThresholdVersion>('damped_subtract', 'damped', '
 describe('DSOG threshold', () => {
   it('stays in (0, 1) and is a number, whatever passes', () => {
     fc.assert(
-      fc.property(fc.double({ min: 1e-6, max: 1 - 1e-6, noNaN: true }), fc.array(rate, { maxLength: 300 }), version, (start, rates, v) => {
-        let state: ThresholdState = { threshold: start, trend: 0 };
-        for (const r of rates) {
-          state = nextThreshold(state, r, { version: v });
-          assert.ok(state.threshold > 0 && state.threshold < 1 && Number.isFinite(state.trend));
-        }
-      }),
+      fc.property(
+        fc.double({ min: 1e-6, max: 1 - 1e-6, noNaN: true }),
+        fc.array(rate, { maxLength: 300 }),
+        version,
+        (start, rates, v) => {
+          let state: ThresholdState = { threshold: start, trend: 0 };
+          for (const r of rates) {
+            state = nextThreshold(state, r, { version: v });
+            assert.ok(state.threshold > 0 && state.threshold < 1 && Number.isFinite(state.trend));
+          }
+        },
+      ),
     );
   });
 
   it('goes down when too few pass and up when too many do, however strong the trend', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.01, max: 0.99, noNaN: true }), fc.double({ min: -0.5, max: 0.5, noNaN: true }), rate, (threshold, trend, r) => {
-        const { threshold: next } = nextThreshold({ threshold, trend }, r);
-        if (r < 0.25) assert.ok(next <= threshold);
-        if (r > 0.25) assert.ok(next >= threshold);
-      }),
+      fc.property(
+        fc.double({ min: 0.01, max: 0.99, noNaN: true }),
+        fc.double({ min: -0.5, max: 0.5, noNaN: true }),
+        rate,
+        (threshold, trend, r) => {
+          const { threshold: next } = nextThreshold({ threshold, trend }, r);
+          if (r < 0.25) assert.ok(next <= threshold);
+          if (r > 0.25) assert.ok(next >= threshold);
+        },
+      ),
     );
     // As printed, a strong trend turns the step round: the reason for the default.
     assert.ok(nextThreshold({ threshold: 0.5, trend: 0.1 }, 0, { version: 'literal' }).threshold > 0.5);
@@ -56,29 +73,37 @@ describe('DSOG threshold', () => {
     assert.throws(() => initialThreshold([NaN]), /at least one candidate/);
     assert.throws(() => nextThreshold({ threshold: 0.5, trend: 0 }, 1.2), /\[0, 1\], got 1.2/);
     assert.throws(() => nextThreshold({ threshold: 0, trend: 0 }, 0.5), /\(0, 1\), got 0/);
-    assert.throws(() => nextThreshold({ threshold: 0.5, trend: 0 }, 0.5, { version: 'x' as ThresholdVersion }), /damped_subtract, damped/);
+    assert.throws(
+      () => nextThreshold({ threshold: 0.5, trend: 0 }, 0.5, { version: 'x' as ThresholdVersion }),
+      /damped_subtract, damped/,
+    );
   });
 });
 
 describe('DSOG selection', () => {
   it('finishes G that passed, asks for more, or fills up with the best of the rest', () => {
     fc.assert(
-      fc.property(fc.array(fc.option(score, { nil: NaN }), { maxLength: 60 }), score, fc.integer({ min: 1, max: 6 }), (scores, threshold, groupSize) => {
-        const limit = maxCandidates(groupSize, 0.5);
-        const got = selectCandidates(scores, { threshold, groupSize, targetPassRate: 0.5 });
-        const passing = scores.filter((s) => s > threshold).length;
-        assert.equal(got.passed, passing);
-        assert.equal(got.enough, passing >= groupSize || scores.length >= limit);
-        assert.equal(new Set(got.selected).size, got.selected.length);
-        if (got.enough) assert.equal(got.selected.length, groupSize);
-        const passed = got.selected.slice(0, got.selected.length - got.filled);
-        assert.ok(passed.every((i) => scores[i] > threshold));
-        const left = scores.map((_, i) => i).filter((i) => !got.selected.includes(i));
-        for (const i of got.selected.slice(passed.length)) {
-          assert.ok(!(scores[i] > threshold));
-          assert.ok(left.every((j) => !(scores[j] > scores[i]) || scores[j] > threshold));
-        }
-      }),
+      fc.property(
+        fc.array(fc.option(score, { nil: NaN }), { maxLength: 60 }),
+        score,
+        fc.integer({ min: 1, max: 6 }),
+        (scores, threshold, groupSize) => {
+          const limit = maxCandidates(groupSize, 0.5);
+          const got = selectCandidates(scores, { threshold, groupSize, targetPassRate: 0.5 });
+          const passing = scores.filter((s) => s > threshold).length;
+          assert.equal(got.passed, passing);
+          assert.equal(got.enough, passing >= groupSize || scores.length >= limit);
+          assert.equal(new Set(got.selected).size, got.selected.length);
+          if (got.enough) assert.equal(got.selected.length, groupSize);
+          const passed = got.selected.slice(0, got.selected.length - got.filled);
+          assert.ok(passed.every((i) => scores[i] > threshold));
+          const left = scores.map((_, i) => i).filter((i) => !got.selected.includes(i));
+          for (const i of got.selected.slice(passed.length)) {
+            assert.ok(!(scores[i] > threshold));
+            assert.ok(left.every((j) => !(scores[j] > scores[i]) || scores[j] > threshold));
+          }
+        },
+      ),
     );
     assert.equal(maxCandidates(9), 144);
     assert.throws(() => selectCandidates([], { threshold: 0.5, groupSize: 4, maxCandidates: 3 }), /maxCandidates is 3/);

@@ -17,7 +17,10 @@ before(() => startEngine({ precision: 'float32', quiet: true }));
 
 const rows = 3;
 const width = 4;
-const numbers = fc.array(fc.float({ min: Math.fround(-3), max: Math.fround(-0.1), noNaN: true }), { minLength: rows * width, maxLength: rows * width });
+const numbers = fc.array(fc.float({ min: Math.fround(-3), max: Math.fround(-0.1), noNaN: true }), {
+  minLength: rows * width,
+  maxLength: rows * width,
+});
 const maskOf = fc.array(fc.constantFrom(0, 1), { minLength: rows * width, maxLength: rows * width });
 const every: PolicyLossOptions[] = ratios.names().flatMap((ratio) =>
   surrogates.names().flatMap((surrogate) =>
@@ -28,13 +31,26 @@ const every: PolicyLossOptions[] = ratios.names().flatMap((ratio) =>
   ),
 );
 
-function run(x: number[], old: number[], mask: number[], options: PolicyLossOptions, extra: { ref?: number[]; und?: number[] } = {}): { loss: number; grad: number[] } {
+function run(
+  x: number[],
+  old: number[],
+  mask: number[],
+  options: PolicyLossOptions,
+  extra: { ref?: number[]; und?: number[] } = {},
+): { loss: number; grad: number[] } {
   const out = tf.tidy(() => {
     const t = (values: number[]): tf.Tensor2D => tf.tensor2d(values, [rows, width]);
     const segments = extra.und && { understanding: t(extra.und), generation: t(extra.und.map((u) => 1 - u)) };
     return tf.valueAndGrad((logProbs) =>
       policyLoss(
-        { logProbs: logProbs as tf.Tensor2D, oldLogProbs: t(old), refLogProbs: extra.ref && t(extra.ref), mask: t(mask), advantages: [1, -0.5, 0.25], segments },
+        {
+          logProbs: logProbs as tf.Tensor2D,
+          oldLogProbs: t(old),
+          refLogProbs: extra.ref && t(extra.ref),
+          mask: t(mask),
+          advantages: [1, -0.5, 0.25],
+          segments,
+        },
         options,
       ),
     )(t(x));
@@ -71,9 +87,19 @@ describe('policy loss', () => {
         const { grad } = run(x, old, mask, options, { ref: old, und });
         for (const i of [0, 5, 9]) {
           const h = 1e-2;
-          const at = (d: number): number => run(x.map((v, j) => (j === i ? v + d : v)), old, mask, options, { ref: old, und }).loss;
+          const at = (d: number): number =>
+            run(
+              x.map((v, j) => (j === i ? v + d : v)),
+              old,
+              mask,
+              options,
+              { ref: old, und },
+            ).loss;
           const slope = (at(h) - at(-h)) / (2 * h);
-          assert.ok(Math.abs(slope - grad[i]) < 2e-3 * Math.max(1, Math.abs(slope)), `${JSON.stringify(options)} ${i}: ${slope} ${grad[i]}`);
+          assert.ok(
+            Math.abs(slope - grad[i]) < 2e-3 * Math.max(1, Math.abs(slope)),
+            `${JSON.stringify(options)} ${i}: ${slope} ${grad[i]}`,
+          );
         }
       }
     }
@@ -83,7 +109,13 @@ describe('policy loss', () => {
     const x = Array<number>(rows * width).fill(-1);
     const mask = x.map(() => 1);
     const und = x.map((_, i) => (i % width === 0 ? 1 : 0)); // one token of understanding, three of generation
-    const { grad } = run(x, x, mask, { aggregation: 'segment_mean', segmentWeights: { understanding: 0.4, generation: 0.6 } }, { und });
+    const { grad } = run(
+      x,
+      x,
+      mask,
+      { aggregation: 'segment_mean', segmentWeights: { understanding: 0.4, generation: 0.6 } },
+      { und },
+    );
     assert.ok(Math.abs(grad[0] - -0.4 / 3) < 1e-6);
     assert.ok(Math.abs(grad[1] - -0.6 / 3 / 3) < 1e-6);
   });
@@ -97,8 +129,14 @@ describe('policy loss', () => {
       assert.ok(Math.abs(whole - parts) < 1e-6, aggregation);
     }
     function part(from: number, to: number, aggregation: string): tf.Scalar {
-      const t = (values: number[]): tf.Tensor2D => tf.tensor2d(values.slice(from * width, to * width), [to - from, width]);
-      const batch = { logProbs: t(x), oldLogProbs: t(x.map((v) => v - 0.1)), mask: t(mask), advantages: [1, -0.5, 0.25].slice(from, to) };
+      const t = (values: number[]): tf.Tensor2D =>
+        tf.tensor2d(values.slice(from * width, to * width), [to - from, width]);
+      const batch = {
+        logProbs: t(x),
+        oldLogProbs: t(x.map((v) => v - 0.1)),
+        mask: t(mask),
+        advantages: [1, -0.5, 0.25].slice(from, to),
+      };
       return policyLoss(batch, { aggregation, maxLength: 5, batch: { sequences: 3, tokens: 9 } });
     }
   });
@@ -106,7 +144,13 @@ describe('policy loss', () => {
   it('stays finite where a probability has collapsed', () => {
     const x = Array<number>(rows * width).fill(-0.001);
     const old = x.map(() => -200);
-    const got = run(x, old, x.map(() => 1), { surrogate: 'none', beta: 1 }, { ref: old });
+    const got = run(
+      x,
+      old,
+      x.map(() => 1),
+      { surrogate: 'none', beta: 1 },
+      { ref: old },
+    );
     assert.ok(Number.isFinite(got.loss) && got.grad.every(Number.isFinite));
   });
 
@@ -118,20 +162,37 @@ describe('policy loss', () => {
       assert.throws(() => policyLoss({ ...batch, advantages: [1] }), /1 advantages for 2 samples/);
       assert.throws(() => policyLoss({ ...batch, advantages: [1, NaN] }), /advantage 1 is not a finite number/);
       assert.throws(() => policyLoss(batch, { beta: 0.1 }), /refLogProbs/);
-      assert.throws(() => policyLoss(batch, { aggregation: 'mean' }), /no aggregation named 'mean'; there are seq_mean/);
+      assert.throws(
+        () => policyLoss(batch, { aggregation: 'mean' }),
+        /no aggregation named 'mean'; there are seq_mean/,
+      );
       assert.throws(() => policyLoss(batch, { aggregation: 'const' }), /maxLength/);
       assert.throws(() => policyLoss(batch, { aggregation: 'sequences' }), /one value a sequence/);
       assert.throws(() => policyLoss(batch, { segmentWeights: { understanding: 1 } }), /no segments/);
       assert.throws(() => policyLoss(batch, { delta: 1.1 }), /delta/);
       const segments = { understanding: t(2, 3) };
-      assert.throws(() => policyLoss({ ...batch, segments }, { segmentWeights: { und: 1 } }), /segments understanding; weights for und/);
+      assert.throws(
+        () => policyLoss({ ...batch, segments }, { segmentWeights: { und: 1 } }),
+        /segments understanding; weights for und/,
+      );
     });
   });
 
   it('leaves no tensor behind', async () => {
     const one = async (): Promise<void> => {
-      run([...Array(12).keys()].map((i) => -i / 5), [...Array(12).keys()].map((i) => -i / 6), Array(12).fill(1), { beta: 0.1, surrogate: 'cispo' }, { ref: Array(12).fill(-1) });
-      const batch = { logProbs: tf.ones<tf.Rank.R2>([2, 3]), refLogProbs: tf.zeros<tf.Rank.R2>([2, 3]), mask: tf.ones<tf.Rank.R2>([2, 3]), advantages: [1, -1] };
+      run(
+        [...Array(12).keys()].map((i) => -i / 5),
+        [...Array(12).keys()].map((i) => -i / 6),
+        Array<number>(12).fill(1),
+        { beta: 0.1, surrogate: 'cispo' },
+        { ref: Array<number>(12).fill(-1) },
+      );
+      const batch = {
+        logProbs: tf.ones<tf.Rank.R2>([2, 3]),
+        refLogProbs: tf.zeros<tf.Rank.R2>([2, 3]),
+        mask: tf.ones<tf.Rank.R2>([2, 3]),
+        advantages: [1, -1],
+      };
       await policyMetrics(batch);
       tf.dispose([batch.logProbs, batch.refLogProbs, batch.mask]);
     };
@@ -147,8 +208,11 @@ describe('policy metrics', () => {
     const old = tf.tensor2d([[-1, -1, -1, -1], [-1, -1, -1, -1]]); // prettier-ignore
     const now = tf.tensor2d([[-0.5, -1, -1.5, 9], [-0.5, -1.5, -1.5, -1]]); // prettier-ignore
     const mask = tf.tensor2d([[1, 1, 1, 0], [1, 1, 1, 1]]); // prettier-ignore
-    const entropies = tf.fill([2, 4], 2) as tf.Tensor2D;
-    const got = await policyMetrics({ logProbs: now, oldLogProbs: old, refLogProbs: old, mask, entropies, advantages: [1, -1] }, { kl: 'k1' });
+    const entropies = tf.fill<tf.Rank.R2>([2, 4], 2);
+    const got = await policyMetrics(
+      { logProbs: now, oldLogProbs: old, refLogProbs: old, mask, entropies, advantages: [1, -1] },
+      { kl: 'k1' },
+    );
     assert.ok(Math.abs(got['clip_ratio/high_mean'] - 1 / 7) < 1e-6);
     assert.ok(Math.abs(got['clip_ratio/low_mean'] - 2 / 7) < 1e-6);
     assert.ok(Math.abs(got['clip_ratio/region_mean'] - 3 / 7) < 1e-6);

@@ -15,12 +15,24 @@ interface Pair {
 
 const tolerance = 1e-9;
 
-export async function* parity(_folder: string, description: Record<string, unknown>): AsyncGenerator<Check, void, undefined> {
+export async function* parity(
+  _folder: string,
+  description: Record<string, unknown>,
+): AsyncGenerator<Check, void, undefined> {
   const { pairs, corpus_sacrebleu: corpus } = description as unknown as { pairs: Pair[]; corpus_sacrebleu?: number };
   const name = `${pairs.length} pairs`;
   const compare = (key: string, score: (hypothesis: string, reference: string) => number): Check =>
-    close(name, key, pairs.map((p) => score(p.hypothesis, p.reference)), pairs.map((p) => p[key] as number), tolerance);
-  const tokenized = (tokenizer: BleuTokenizer, lowercase = false) => (h: string, r: string) => sacrebleu(h, r, { tokenizer, lowercase }).score;
+    close(
+      name,
+      key,
+      pairs.map((p) => score(p.hypothesis, p.reference)),
+      pairs.map((p) => p[key] as number),
+      tolerance,
+    );
+  const tokenized =
+    (tokenizer: BleuTokenizer, lowercase = false) =>
+    (h: string, r: string) =>
+      sacrebleu(h, r, { tokenizer, lowercase }).score;
   yield compare('sacrebleu', tokenized('13a'));
   yield compare('sacrebleu_bp', (h, r) => sacrebleu(h, r).brevityPenalty);
   yield compare('sacrebleu_char', tokenized('char'));
@@ -29,9 +41,25 @@ export async function* parity(_folder: string, description: Record<string, unkno
   yield compare('nltk_word_4gram_method1', nltkBleu);
   yield compare('unifybench_char_07_03', unifybenchBleu);
   const scores = pairs.map((p) => sacrebleu(p.hypothesis, p.reference));
-  yield close(name, 'sacrebleu_precisions', scores.flatMap((s) => s.precisions), pairs.flatMap((p) => p.sacrebleu_precisions), tolerance);
-  yield same(name, 'sacrebleu_counts', scores.flatMap((s) => s.counts), pairs.flatMap((p) => p.sacrebleu_counts));
-  yield same(name, 'sacrebleu_totals', scores.flatMap((s) => s.totals), pairs.flatMap((p) => p.sacrebleu_totals));
+  yield close(
+    name,
+    'sacrebleu_precisions',
+    scores.flatMap((s) => s.precisions),
+    pairs.flatMap((p) => p.sacrebleu_precisions),
+    tolerance,
+  );
+  yield same(
+    name,
+    'sacrebleu_counts',
+    scores.flatMap((s) => s.counts),
+    pairs.flatMap((p) => p.sacrebleu_counts),
+  );
+  yield same(
+    name,
+    'sacrebleu_totals',
+    scores.flatMap((s) => s.totals),
+    pairs.flatMap((p) => p.sacrebleu_totals),
+  );
   yield same(
     name,
     '13a tokens',

@@ -15,7 +15,10 @@ export interface Check {
 }
 
 /** @param description the parsed case file of the folder */
-export type ParityHandler = (folder: string, description: Record<string, unknown>) => AsyncGenerator<Check, void, undefined>;
+export type ParityHandler = (
+  folder: string,
+  description: Record<string, unknown>,
+) => AsyncGenerator<Check, void, undefined>;
 
 type Numbers = ArrayLike<number>;
 
@@ -33,7 +36,8 @@ export function closeOrRelative(
   absolute: number,
   relative: number,
 ): Check {
-  const within = (difference: number, e: number): boolean => difference <= absolute || difference <= relative * Math.abs(e);
+  const within = (difference: number, e: number): boolean =>
+    difference <= absolute || difference <= relative * Math.abs(e);
   return compare(name, quantity, got, expected, `${absolute} or ${relative} relative`, within);
 }
 

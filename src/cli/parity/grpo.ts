@@ -46,7 +46,16 @@ interface Corl extends rl.CorlRewards {
   advantages_unify_advantage: number[];
   advantages_t2i: number[];
   advantages_mm2t: number[];
-  cases: { name: string; beta: number; onpolicy: boolean; loss: number; loss_mm2t: number; loss_t2i: number; grad_mm2t: number[][]; grad_t2i: number[][] }[];
+  cases: {
+    name: string;
+    beta: number;
+    onpolicy: boolean;
+    loss: number;
+    loss_mm2t: number;
+    loss_t2i: number;
+    grad_mm2t: number[][];
+    grad_t2i: number[][];
+  }[];
 }
 
 /** The fixtures' names of advantages in ours. */
@@ -63,7 +72,10 @@ const advantageNames: Record<string, [string, rl.AdvantageOptions]> = {
 const near = (name: string, quantity: string, got: ArrayLike<number>, expected: ArrayLike<number>): Check =>
   closeOrRelative(name, quantity, got, expected, 1e-6, 1e-5);
 
-export async function* parity(_folder: string, description: Record<string, unknown>): AsyncGenerator<Check, void, undefined> {
+export async function* parity(
+  _folder: string,
+  description: Record<string, unknown>,
+): AsyncGenerator<Check, void, undefined> {
   const d = description as unknown as Description;
   const advantages: Record<string, number[]> = { zero: d.mask.map(() => 0) };
   for (const [name, expected] of Object.entries(d.advantages)) {
@@ -87,7 +99,12 @@ function klCheck(d: Description, name: string, expected: number[][]): Check {
   const got = kl.dataSync();
   tf.dispose([kl, batch.logProbs, batch.oldLogProbs, batch.refLogProbs, batch.mask]);
   const active = d.mask.flat();
-  return near(name, 'KL per token', got.filter((_, i) => active[i]), expected.flat().filter((_, i) => active[i]));
+  return near(
+    name,
+    'KL per token',
+    got.filter((_, i) => active[i]),
+    expected.flat().filter((_, i) => active[i]),
+  );
 }
 
 function* lossCase(d: Description, one: LossCase, advantages: Record<string, number[]>): Generator<Check> {
@@ -117,7 +134,10 @@ function* lossCase(d: Description, one: LossCase, advantages: Record<string, num
         refLogProbs: tf.tensor2d(d.ref_logprobs),
         mask: tf.tensor2d(d.mask),
         advantages: advantages[one.adv],
-        segments: segments && { understanding: tf.tensor2d(segments.understanding), generation: tf.tensor2d(segments.generation) },
+        segments: segments && {
+          understanding: tf.tensor2d(segments.understanding),
+          generation: tf.tensor2d(segments.generation),
+        },
       },
       options,
     ),
@@ -143,8 +163,19 @@ function* corlCases(d: Description, corl: Corl): Generator<Check> {
     const run = (text: tf.Tensor2D, image: tf.Tensor2D): rl.CorlLoss =>
       rl.corlLoss(
         {
-          text: { ...side(d.policy_logprobs, one.onpolicy ? undefined : d.old_logprobs, d.ref_logprobs, corl.mm2t_mask), logProbs: text },
-          image: { ...side(corl.t2i_policy, one.onpolicy ? undefined : corl.t2i_old, corl.t2i_ref, corl.t2i_policy.map((row) => row.map(() => 1))), logProbs: image },
+          text: {
+            ...side(d.policy_logprobs, one.onpolicy ? undefined : d.old_logprobs, d.ref_logprobs, corl.mm2t_mask),
+            logProbs: text,
+          },
+          image: {
+            ...side(
+              corl.t2i_policy,
+              one.onpolicy ? undefined : corl.t2i_old,
+              corl.t2i_ref,
+              corl.t2i_policy.map((row) => row.map(() => 1)),
+            ),
+            logProbs: image,
+          },
           advantages,
         },
         one.beta,

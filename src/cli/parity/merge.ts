@@ -14,21 +14,35 @@ interface Stats {
   outliers: number[];
 }
 
-export async function* parity(folder: string, description: Record<string, unknown>): AsyncGenerator<Check, void, undefined> {
+export async function* parity(
+  folder: string,
+  description: Record<string, unknown>,
+): AsyncGenerator<Check, void, undefined> {
   const { lambda_: lambda, stats } = description as unknown as { lambda_: number; stats: Record<string, Stats> };
   const read = async (name: string): Promise<Record<string, Float32Array>> => {
     const tensors = await readSafetensors(path.join(folder, `${name}.safetensors`));
     return Object.fromEntries(Object.entries(tensors).map(([key, tensor]) => [key, toFloat32(tensor)]));
   };
   const [base, a, b] = [await read('base'), await read('model_a'), await read('model_b')];
-  for (const [file, population] of [['expected', false], ['expected_population_std', true]] as const) { // prettier-ignore
+  for (const [file, population] of [
+    ['expected', false],
+    ['expected_population_std', true],
+  ] as const) {
+    // prettier-ignore
     const expected = await read(file);
     const { merged, statistics } = mergeModels(base, [a, b], { lambda, population });
     yield same(file, 'names', Object.keys(merged).sort(), Object.keys(expected).sort());
-    for (const [name, values] of Object.entries(expected)) yield close(`${file} ${name}`, 'weights', merged[name], values, 1e-6);
+    for (const [name, values] of Object.entries(expected))
+      yield close(`${file} ${name}`, 'weights', merged[name], values, 1e-6);
     if (population) continue;
     for (const [name, s] of Object.entries(stats)) {
-      yield close(`statistics ${name}`, 'mu, sigma, interval', ours(statistics[name]), [s.mu, s.sigma, s.low, s.high, ...s.mu_each, ...s.sigma_each], 1e-6);
+      yield close(
+        `statistics ${name}`,
+        'mu, sigma, interval',
+        ours(statistics[name]),
+        [s.mu, s.sigma, s.low, s.high, ...s.mu_each, ...s.sigma_each],
+        1e-6,
+      );
       yield same(`statistics ${name}`, 'outliers', statistics[name].outliers, s.outliers);
     }
   }

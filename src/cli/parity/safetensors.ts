@@ -11,40 +11,63 @@ interface Description {
   bad?: { file: string; must_report: string }[];
 }
 
-export async function* parity(folder: string, description: Record<string, unknown>): AsyncGenerator<Check, void, undefined> {
+export async function* parity(
+  folder: string,
+  description: Record<string, unknown>,
+): AsyncGenerator<Check, void, undefined> {
   const d = description as Description;
   const at = (name: string): string => path.join(folder, name);
   for (const [i, name] of (d.sharded?.folders ?? []).entries()) {
     const got = await readSafetensors(at(name), { nonFinite: 'allow' });
-    const expected = await readSafetensors(at((d.sharded as { expected: string[] }).expected[i]), { nonFinite: 'allow' });
+    const expected = await readSafetensors(at((d.sharded as { expected: string[] }).expected[i]), {
+      nonFinite: 'allow',
+    });
     yield same(name, 'names', Object.keys(got).sort(), Object.keys(expected).sort());
-    yield same(name, 'shapes', Object.keys(expected).map((t) => String(got[t]?.shape)), Object.values(expected).map((t) => String(t.shape)));
-    yield same(name, 'values', Object.keys(expected).flatMap((t) => bits(got[t])), Object.values(expected).flatMap(bits));
+    yield same(
+      name,
+      'shapes',
+      Object.keys(expected).map((t) => String(got[t]?.shape)),
+      Object.values(expected).map((t) => String(t.shape)),
+    );
+    yield same(
+      name,
+      'values',
+      Object.keys(expected).flatMap((t) => bits(got[t])),
+      Object.values(expected).flatMap(bits),
+    );
   }
   if (d.other_dtypes) {
     const file = 'other_dtypes.safetensors';
     const got = await readSafetensors(at(file));
     for (const [name, { shape, values }] of Object.entries(d.other_dtypes)) {
       const flat = [values].flat(9).map((v) => (typeof v === 'boolean' ? Number(v) : v));
-      const own = Array.from<number | bigint, unknown>(got[name]?.data ?? [], (v) => (typeof v === 'bigint' ? String(v) : v));
+      const own = Array.from<number | bigint, unknown>(got[name]?.data ?? [], (v) =>
+        typeof v === 'bigint' ? String(v) : v,
+      );
       yield same(`${file} ${name}`, 'values and shape', [...own, ...(got[name]?.shape ?? [])], [...flat, ...shape]);
     }
     const reader = await openSafetensors(at(file));
     await reader.close();
     const expected = d.other_metadata ?? {};
-    yield same(file, 'metadata', Object.keys(expected).map((key) => reader.metadata[key]), Object.values(expected));
+    yield same(
+      file,
+      'metadata',
+      Object.keys(expected).map((key) => reader.metadata[key]),
+      Object.values(expected),
+    );
   }
   if (d.unaligned_out_of_order) {
     const file = 'unaligned_out_of_order.safetensors';
     const got = await readSafetensors(at(file));
-    for (const [name, values] of Object.entries(d.unaligned_out_of_order)) yield same(`${file} ${name}`, 'values', toFloat32(got[name]), values);
+    for (const [name, values] of Object.entries(d.unaligned_out_of_order))
+      yield same(`${file} ${name}`, 'values', toFloat32(got[name]), values);
   }
   for (const { file, must_report } of d.bad ?? []) {
     const error = await readSafetensors(at(file), { nonFinite: 'error' }).then(
       () => undefined,
       (e: unknown) => e,
     );
-    const code = error instanceof SafetensorsError ? error.code : error ? String(error) : 'nothing';
+    const code = error instanceof SafetensorsError ? error.code : error instanceof Error ? error.message : 'nothing';
     yield holds(file, `reports ${must_report}`, code === must_report, `reported ${code}`);
   }
 }

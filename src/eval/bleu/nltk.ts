@@ -19,23 +19,39 @@ export function nltkBleu(hypothesis: string, references: string | readonly strin
  * @throws RangeError without a reference
  */
 export function unifybenchBleu(hypothesis: string, references: string | readonly string[]): number {
-  return methodOne([...hypothesis], list(references).map((text) => [...text]), [0.7, 0.3]);
+  return methodOne(
+    [...hypothesis],
+    list(references).map((text) => [...text]),
+    [0.7, 0.3],
+  );
 }
 
 function list(references: string | readonly string[]): readonly string[] {
   return typeof references === 'string' ? [references] : references;
 }
 
-function methodOne(hypothesis: readonly string[], references: readonly (readonly string[])[], weights: readonly number[]): number {
+function methodOne(
+  hypothesis: readonly string[],
+  references: readonly (readonly string[])[],
+  weights: readonly number[],
+): number {
   if (references.length === 0) throw new RangeError('BLEU needs at least one reference');
   const precisions = weights.map((_, i) => {
     const n = i + 1;
-    const matches = clippedMatches(countNgrams(hypothesis, n), references.map((reference) => countNgrams(reference, n)));
+    const matches = clippedMatches(
+      countNgrams(hypothesis, n),
+      references.map((reference) => countNgrams(reference, n)),
+    );
     return { matches, total: Math.max(1, hypothesis.length - n + 1) };
   });
   if (precisions[0].matches === 0) return 0; // NLTK stops here, before it smooths
-  const length = closestLength(hypothesis.length, references.map((reference) => reference.length));
+  const length = closestLength(
+    hypothesis.length,
+    references.map((reference) => reference.length),
+  );
   const brevityPenalty = hypothesis.length >= length ? 1 : Math.exp(1 - length / hypothesis.length);
-  const logs = precisions.map(({ matches, total }, i) => weights[i] * Math.log((matches === 0 ? epsilon : matches) / total));
+  const logs = precisions.map(
+    ({ matches, total }, i) => weights[i] * Math.log((matches === 0 ? epsilon : matches) / total),
+  );
   return brevityPenalty * Math.exp(logs.reduce((a, b) => a + b, 0));
 }

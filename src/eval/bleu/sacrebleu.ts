@@ -33,7 +33,11 @@ interface Statistics {
  * @param references one or more
  * @throws RangeError without a reference
  */
-export function sacrebleu(hypothesis: string, references: string | readonly string[], options: SacrebleuOptions = {}): SacrebleuScore {
+export function sacrebleu(
+  hypothesis: string,
+  references: string | readonly string[],
+  options: SacrebleuOptions = {},
+): SacrebleuScore {
   return score(statistics(hypothesis, references, options), true);
 }
 
@@ -44,7 +48,9 @@ export function corpusSacrebleu(
   options: SacrebleuOptions = {},
 ): SacrebleuScore {
   if (hypotheses.length !== references.length || hypotheses.length === 0) {
-    throw new RangeError(`there are ${hypotheses.length} hypotheses and ${references.length} references; one of each is needed`);
+    throw new RangeError(
+      `there are ${hypotheses.length} hypotheses and ${references.length} references; one of each is needed`,
+    );
   }
   const total: Statistics = { counts: [0, 0, 0, 0], totals: [0, 0, 0, 0], length: 0, referenceLength: 0 };
   for (const [i, hypothesis] of hypotheses.entries()) {
@@ -66,10 +72,18 @@ function statistics(hypothesis: string, references: string | readonly string[], 
   const others = (typeof references === 'string' ? [references] : references).map(words);
   if (others.length === 0) throw new RangeError('BLEU needs at least one reference');
   return {
-    counts: orders.map((n) => clippedMatches(countNgrams(own, n), others.map((other) => countNgrams(other, n)))),
+    counts: orders.map((n) =>
+      clippedMatches(
+        countNgrams(own, n),
+        others.map((other) => countNgrams(other, n)),
+      ),
+    ),
     totals: orders.map((n) => Math.max(0, own.length - n + 1)),
     length: own.length,
-    referenceLength: closestLength(own.length, others.map((other) => other.length)),
+    referenceLength: closestLength(
+      own.length,
+      others.map((other) => other.length),
+    ),
   };
 }
 

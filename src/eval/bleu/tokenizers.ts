@@ -15,7 +15,11 @@ export type BleuTokenizer = '13a' | 'char' | 'zh' | 'none';
 const tokenizers: Record<BleuTokenizer, (line: string) => string> = {
   '13a': (line) => {
     const text = line.replaceAll('<skipped>', '').replaceAll('-\n', '').replaceAll('\n', ' ');
-    const plain = text.replaceAll('&quot;', '"').replaceAll('&amp;', '&').replaceAll('&lt;', '<').replaceAll('&gt;', '>');
+    const plain = text
+      .replaceAll('&quot;', '"')
+      .replaceAll('&amp;', '&')
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>');
     return separatePunctuation(` ${plain} `);
   },
   char: (line) => [...line].join(' '),

@@ -93,7 +93,11 @@ export function parseHeader(file: string, json: Uint8Array, fileBytes: number): 
   const twice = findDuplicateKey(text);
   if (twice) {
     const tensor = twice.depth === 1 ? twice.key : twice.within;
-    fail('duplicate_key', `its header has the key '${twice.key}' twice, and it is not clear which one is meant`, tensor);
+    fail(
+      'duplicate_key',
+      `its header has the key '${twice.key}' twice, and it is not clear which one is meant`,
+      tensor,
+    );
   }
 
   const dataStart = 8 + json.length;
@@ -123,7 +127,8 @@ function isSize(value: unknown): value is number {
 }
 
 function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail): TensorEntry {
-  if (!isObject(value)) return fail('invalid_entry', 'its header entry is not an object with dtype, shape and data_offsets', name);
+  if (!isObject(value))
+    return fail('invalid_entry', 'its header entry is not an object with dtype, shape and data_offsets', name);
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isDType(dtype)) {
     return fail('unknown_dtype', `dtype ${JSON.stringify(dtype)} is not one of ${dtypeNames.join(', ')}`, name);
@@ -132,16 +137,20 @@ function checkEntry(name: string, value: unknown, dataStart: number, fail: Fail)
     return fail('invalid_shape', `shape ${JSON.stringify(shape)} is not a list of non-negative integers`, name);
   }
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isSize) || offsets[0] > offsets[1]) {
-    return fail('invalid_offsets', `data_offsets ${JSON.stringify(offsets)} is not [begin, end] with 0 <= begin <= end`, name);
+    return fail(
+      'invalid_offsets',
+      `data_offsets ${JSON.stringify(offsets)} is not [begin, end] with 0 <= begin <= end`,
+      name,
+    );
   }
   // In big integers: the product of a corrupt shape need not fit a number.
-  const needs = (shape as number[]).reduce((product, size) => product * BigInt(size), BigInt(bytesOf(dtype)));
+  const needs = shape.reduce((product, size) => product * BigInt(size), BigInt(bytesOf(dtype)));
   const [begin, end] = offsets as [number, number];
   if (needs !== BigInt(end - begin)) {
     const what = `shape [${shape.join(', ')}] of ${dtype} needs ${needs} bytes, data_offsets [${begin}, ${end}] give ${end - begin}`;
     return fail('size_mismatch', what, name);
   }
-  return { name, dtype, shape: shape as number[], begin: dataStart + begin, end: dataStart + end };
+  return { name, dtype, shape, begin: dataStart + begin, end: dataStart + end };
 }
 
 /** The tensors, laid side by side, must fill the data section: no byte twice, none left over. */
@@ -153,10 +162,18 @@ function checkCoverage(entries: TensorEntry[], dataStart: number, fileBytes: num
     const at = entry.begin - dataStart;
     const upTo = reached - dataStart;
     if (entry.begin < reached) {
-      fail('offsets_overlap', `it begins at byte ${at} of the data, but tensor '${before?.name}' ends at ${upTo}`, entry.name);
+      fail(
+        'offsets_overlap',
+        `it begins at byte ${at} of the data, but tensor '${before?.name}' ends at ${upTo}`,
+        entry.name,
+      );
     }
     if (entry.begin > reached) {
-      fail('offsets_gap', `it begins at byte ${at} of the data, and bytes ${upTo} to ${at} belong to no tensor`, entry.name);
+      fail(
+        'offsets_gap',
+        `it begins at byte ${at} of the data, and bytes ${upTo} to ${at} belong to no tensor`,
+        entry.name,
+      );
     }
     reached = entry.end;
     before = entry;

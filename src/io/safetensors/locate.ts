@@ -60,7 +60,12 @@ async function shardFile(index: string, folder: string, tensor: string, shard: s
   }
   const info = await stat(full).catch(() => undefined);
   if (!info?.isFile()) {
-    throw new SafetensorsError('missing_shard', index, tensor, `the index names the file '${shard}', which is not there`);
+    throw new SafetensorsError(
+      'missing_shard',
+      index,
+      tensor,
+      `the index names the file '${shard}', which is not there`,
+    );
   }
   return full;
 }

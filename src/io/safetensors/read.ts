@@ -72,7 +72,12 @@ export class SafetensorsReader {
     const info = this.tensors.get(name);
     if (info) return info;
     const file = this.handles.keys().next().value ?? '';
-    throw new SafetensorsError('unknown_tensor', file, name, `there is no such tensor; ${this.tensors.size} others are there`);
+    throw new SafetensorsError(
+      'unknown_tensor',
+      file,
+      name,
+      `there is no such tensor; ${this.tensors.size} others are there`,
+    );
   }
 
   /** One tensor as it lies in the file. @throws SafetensorsError `unknown_tensor`, `data_truncated` */
@@ -108,7 +113,7 @@ export class SafetensorsReader {
 
   private async fill(info: TensorInfo, begin: number, buffer: ArrayBuffer): Promise<void> {
     const handle = this.handles.get(info.file) as FileHandle;
-    for (let done = 0; done < buffer.byteLength; ) {
+    for (let done = 0; done < buffer.byteLength;) {
       const length = Math.min(pieceBytes, buffer.byteLength - done);
       const { bytesRead } = await handle.read(new Uint8Array(buffer, done, length), 0, length, begin + done);
       if (bytesRead === 0) {

@@ -65,7 +65,8 @@ function checkTensor(file: string, name: string, tensor: WritableTensor): Item {
   };
   if (name === '__metadata__') fail('this name is kept for the metadata');
   if (!isDType(tensor.dtype)) fail(`unknown dtype '${String(tensor.dtype)}'`);
-  if (!tensor.shape.every((size) => Number.isSafeInteger(size) && size >= 0)) fail(`shape [${tensor.shape.join(', ')}] is not a list of sizes`);
+  if (!tensor.shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+    fail(`shape [${tensor.shape.join(', ')}] is not a list of sizes`);
   const elements = tensor.shape.reduce((product, size) => product * size, 1);
   return { name, tensor, elements, bytes: elements * bytesOf(tensor.dtype) };
 }
@@ -142,7 +143,12 @@ async function removeOthers(file: string, written: readonly string[]): Promise<v
   }
 }
 
-async function writeFile(handle: FileHandle, file: string, items: readonly Item[], metadata: WriteOptions['metadata']): Promise<void> {
+async function writeFile(
+  handle: FileHandle,
+  file: string,
+  items: readonly Item[],
+  metadata: WriteOptions['metadata'],
+): Promise<void> {
   // Wide elements first: every tensor is then aligned to its element, and other readers can map the file.
   const order = [...items].sort(
     (a, b) => bytesOf(b.tensor.dtype) - bytesOf(a.tensor.dtype) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
@@ -187,12 +193,12 @@ async function writeTensor(handle: FileHandle, file: string, item: Item, data: T
 function encode(dtype: DType, piece: TensorData): TensorData | undefined {
   if (piece instanceof Float32Array && dtype === 'BF16') return Uint16Array.from(piece, toBfloat16Bits);
   if (piece instanceof Float32Array && dtype === 'F16') return Uint16Array.from(piece, toFloat16Bits);
-  if (piece instanceof Int32Array && dtype === 'I64') return BigInt64Array.from(piece as Iterable<number>, BigInt);
+  if (piece instanceof Int32Array && dtype === 'I64') return BigInt64Array.from(Array.from(piece, BigInt));
   return viewAs(dtype, new ArrayBuffer(0)).constructor === piece.constructor ? piece : undefined;
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten;
   }
 }

@@ -6,13 +6,18 @@ import { tf } from '../../engine';
 /** What is used of a graph model's `model.json`. */
 export interface ModelJson {
   readonly modelTopology: object;
-  readonly weightsManifest: readonly { readonly paths: readonly string[]; readonly weights: tf.io.WeightsManifestEntry[] }[];
+  readonly weightsManifest: readonly {
+    readonly paths: readonly string[];
+    readonly weights: tf.io.WeightsManifestEntry[];
+  }[];
 }
 
 /** @param file a `model.json`; its weight files lie in its folder @throws Error naming the file that cannot be read */
 export async function loadGraphFiles(file: string): Promise<tf.GraphModel> {
   const json = JSON.parse(await readFile(file, 'utf8')) as ModelJson;
-  const pieces = json.weightsManifest.flatMap(({ paths }) => paths.map((name) => readFile(path.join(path.dirname(file), name))));
+  const pieces = json.weightsManifest.flatMap(({ paths }) =>
+    paths.map((name) => readFile(path.join(path.dirname(file), name))),
+  );
   return loadGraphParts(json, await Promise.all(pieces));
 }
 

@@ -23,14 +23,18 @@ export class MobileNet {
   /** Loads it from the installed package: no network. The engine must run. @throws Error when the package is missing or changed */
   static async load(): Promise<MobileNet> {
     // The package's own loaders copy the weights' text letter by letter, which takes seconds: its files are taken directly.
-    const folder = path.resolve(path.dirname(require.resolve('nsfwjs/models/mobilenet_v2_mid')), '../../models/mobilenet_v2_mid');
+    const folder = path.resolve(
+      path.dirname(require.resolve('nsfwjs/models/mobilenet_v2_mid')),
+      '../../models/mobilenet_v2_mid',
+    );
     const json = require(path.join(folder, 'model.min.js')) as ModelJson;
     const names = json.weightsManifest.flatMap(({ paths }) => paths);
     const pieces = names.map((name) => Buffer.from(require(path.join(folder, `${name}.min.js`)) as string, 'base64'));
     // The features go into the one dense layer: found by its operation, as names may change with the package.
     const { node: nodes } = json.modelTopology as { node: { op: string; input?: string[] }[] };
     const node = nodes.find(({ op }) => op === '_FusedMatMul' || op === 'MatMul')?.input?.[0];
-    if (!node) throw new Error("nsfwjs's mobilenet_v2_mid has no dense layer: this version of the package is not known");
+    if (!node)
+      throw new Error("nsfwjs's mobilenet_v2_mid has no dense layer: this version of the package is not known");
     return new MobileNet(await loadGraphParts(json, pieces), node);
   }
 
@@ -42,7 +46,10 @@ export class MobileNet {
     return tf.tidy(() => {
       const resized = tf.image.resizeBilinear(images, [side, side]);
       const unitRange = tf.div(tf.add(resized, 1), 2); // the graph itself goes on to [-1, 1]
-      return tf.reshape(this.model.execute(unitRange, this.node) as tf.Tensor, [images.shape[0], this.size]) as tf.Tensor2D;
+      return tf.reshape<tf.Rank.R2>(this.model.execute(unitRange, this.node) as tf.Tensor, [
+        images.shape[0],
+        this.size,
+      ]);
     });
   }
 
@@ -50,7 +57,9 @@ export class MobileNet {
   async embed(images: tf.Tensor4D, batch = 16): Promise<Float32Array[]> {
     const out: Float32Array[] = [];
     for (let at = 0; at < images.shape[0]; at += batch) {
-      const part = tf.tidy(() => this.features(tf.slice(images, at, [Math.min(batch, images.shape[0] - at), -1, -1, -1] as never)));
+      const part = tf.tidy(() =>
+        this.features(tf.slice(images, at, [Math.min(batch, images.shape[0] - at), -1, -1, -1] as never)),
+      );
       const data = await part.data<'float32'>();
       for (let i = 0; i < part.shape[0]; i++) out.push(data.slice(i * this.size, (i + 1) * this.size));
       part.dispose();
@@ -70,7 +79,8 @@ export class MobileNet {
  * @throws RangeError for fewer
  */
 export function centring(reference: readonly Float32Array[]): (feature: Float32Array) => Float32Array {
-  if (reference.length < 2) throw new RangeError(`a mean to be taken off needs at least two features, got ${reference.length}`);
+  if (reference.length < 2)
+    throw new RangeError(`a mean to be taken off needs at least two features, got ${reference.length}`);
   const mean = new Float32Array(reference[0].length);
   for (const feature of reference) for (let i = 0; i < mean.length; i++) mean[i] += feature[i] / reference.length;
   return (feature) => feature.map((v, i) => v - mean[i]);

@@ -13,7 +13,9 @@ interface Unigram {
 }
 
 // The package has a CommonJS build, but its types describe the ES module only.
-const { Tokenizer } = require('@huggingface/tokenizers') as { Tokenizer: new (json: object, config: object) => Unigram };
+const { Tokenizer } = require('@huggingface/tokenizers') as {
+  Tokenizer: new (json: object, config: object) => Unigram;
+};
 
 /** Pieces 0 to 5 of the vocabulary are reserved and never stand in text. */
 const reserved = 6;
@@ -63,7 +65,9 @@ export class UseLite {
 
 /** SentencePiece's unigram model over the package's vocabulary. */
 function unigram(vocabulary: readonly [string, number | null][]): Unigram {
-  const usable = vocabulary.map(([piece, score], i): [string, number] => (i < reserved ? [`\u0000reserved${i}`, -1e6] : [piece, score ?? 0]));
+  const usable = vocabulary.map(([piece, score], i): [string, number] =>
+    i < reserved ? [`\u0000reserved${i}`, -1e6] : [piece, score ?? 0],
+  );
   return new Tokenizer(
     {
       version: '1.0',

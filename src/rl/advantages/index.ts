@@ -31,7 +31,10 @@ export function groupAdvantages(
   if (groups.length === 0) throw new RangeError('there are no groups of rewards');
   for (const [g, rewards] of groups.entries()) {
     const at = rewards.findIndex((r) => Math.abs(r) === Infinity);
-    if (at >= 0) throw new RangeError(`reward ${at} of group ${g} is ${rewards[at]}; rewards must be finite, or NaN where scoring failed`);
+    if (at >= 0)
+      throw new RangeError(
+        `reward ${at} of group ${g} is ${rewards[at]}; rewards must be finite, or NaN where scoring failed`,
+      );
   }
   const finite = groups.map((rewards) => rewards.filter((r) => !Number.isNaN(r)));
   const usable = finite.filter((rewards) => rewards.length > 1);

@@ -37,7 +37,8 @@ export function maxCandidates(groupSize: number, targetPassRate = 0.25): number 
 export function selectCandidates(scores: readonly number[], options: SelectOptions): Selection {
   const { threshold, groupSize, targetPassRate = 0.25 } = options;
   const limit = options.maxCandidates ?? maxCandidates(groupSize, targetPassRate);
-  if (!Number.isInteger(groupSize) || groupSize < 1) throw new RangeError(`a group needs at least one member, got ${groupSize}`);
+  if (!Number.isInteger(groupSize) || groupSize < 1)
+    throw new RangeError(`a group needs at least one member, got ${groupSize}`);
   if (Number.isNaN(threshold)) throw new RangeError('the threshold is not a number');
   if (!(limit >= groupSize)) throw new RangeError(`maxCandidates is ${limit}, less than the group of ${groupSize}`);
   const passing = scores.flatMap((score, i) => (score > threshold ? [i] : []));

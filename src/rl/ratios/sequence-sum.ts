@@ -2,4 +2,4 @@ import * as tf from '@tensorflow/tfjs';
 import { ratios } from './registry';
 
 /** `sequence_sum`: the ratio of whole sequences' probabilities (RLOO). */
-export const sequenceSum = ratios.register('sequence_sum', (difference) => tf.sum(difference, 1, true) as tf.Tensor2D);
+export const sequenceSum = ratios.register('sequence_sum', (difference) => tf.sum<tf.Tensor2D>(difference, 1, true));
