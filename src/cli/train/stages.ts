@@ -86,7 +86,10 @@ async function trainedTokenizer(): Promise<MagvitTokenizer> {
 export async function saveParameters(file: string, parameters: Parameters): Promise<void> {
   mkdirSync(path.dirname(file), { recursive: true });
   const values = await parameters.values();
-  await writeSafetensors(file, Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { ...value, dtype: 'BF16' as const }])));
+  await writeSafetensors(
+    file,
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { ...value, dtype: 'BF16' as const }])),
+  );
 }
 
 /** Runs a stage to its end, or until Ctrl-C. @returns exit status: 0 done, 130 stopped by Ctrl-C with the state saved */
@@ -110,7 +113,13 @@ export async function runTraining(name: keyof typeof STAGES, options: TrainOptio
   const started = performance.now();
   let first = -1;
   try {
-    for await (const step of trainSupervised(task, { ...stage.recipe, steps: options.steps ?? stage.recipe.steps, seed, folder, fallback: options.fallback })) {
+    for await (const step of trainSupervised(task, {
+      ...stage.recipe,
+      steps: options.steps ?? stage.recipe.steps,
+      seed,
+      folder,
+      fallback: options.fallback,
+    })) {
       if (first < 0) first = step.step - 1;
       await curve.append({ ...step, tensors: tf.memory().numTensors });
       printProgress(step, (performance.now() - started) / 1000 / (step.step - first));
