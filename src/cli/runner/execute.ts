@@ -1,0 +1,185 @@
+/** Runs a notebook's cells in a kernel of its own, and never takes for a pass what was none. */
+import path from 'node:path';
+import { KernelClient, KernelDied } from '../../../kernel-ext/client';
+import type { Message } from '../../../kernel-ext/wire';
+import { type Cell, hasTag, type Notebook } from './notebook';
+import { OutputCollector } from './outputs';
+
+/** Why a run failed. `cell` counts all cells from 1, as people see them; `code` counts code cells. */
+export interface RunFailure {
+  readonly reason: 'error' | 'timeout' | 'dead' | 'no-idle' | 'skipped' | 'start' | 'stray';
+  readonly message: string;
+  readonly cell?: number;
+  readonly source?: string;
+  readonly traceback?: readonly string[];
+}
+
+export interface CellReport {
+  /** Counted from 1 over all cells of the notebook. */
+  readonly cell: number;
+  readonly status: 'ok' | 'failed' | 'expected error' | 'skip-execution';
+  readonly seconds: number;
+}
+
+export interface ExecuteOptions {
+  /** The kernelspec's command. */
+  readonly argv: readonly string[];
+  /** Longest time for one cell, in seconds; 0: no limit. */
+  readonly timeout: number;
+  /** Longest time until the kernel answers, in seconds. */
+  readonly startTimeout: number;
+  /** Hears each cell that has ended. */
+  readonly onCell?: (report: CellReport, of: number, cell: Cell) => void;
+  /** Hears the path of the cell that begins. */
+  readonly onBegin?: (cell: number, of: number) => void;
+}
+
+export interface RunResult {
+  readonly cells: readonly CellReport[];
+  readonly failure?: RunFailure;
+}
+
+/** After a reply, how long its `idle` may take; after a time-out, how long an interrupt may take. In milliseconds. */
+const patience = 10_000;
+
+class Failed extends Error {
+  constructor(readonly failure: RunFailure) {
+    super(failure.message);
+  }
+}
+
+async function within<T>(milliseconds: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  if (milliseconds <= 0) return promise;
+  let alarm: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => (alarm = setTimeout(() => reject(late()), milliseconds)));
+  try {
+    return await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(alarm);
+  }
+}
+
+/**
+ * Runs the code cells in order, in the notebook's folder, and gathers their outputs into the notebook given. Stops at
+ * the first failure. Cells tagged `skip-execution` are left out; a cell tagged `raises-exception` may fail.
+ * @returns never rejects for what a notebook does
+ */
+export async function executeNotebook(notebook: Notebook, file: string, options: ExecuteOptions): Promise<RunResult> {
+  const reports: CellReport[] = [];
+  let client: KernelClient;
+  try {
+    const cwd = path.dirname(path.resolve(file));
+    client = await KernelClient.start({
+      argv: options.argv,
+      cwd,
+      env: { UNILAB_HISTORY: 'off' },
+      timeout: options.startTimeout * 1000,
+    });
+  } catch (error) {
+    return {
+      cells: [],
+      failure: { reason: 'start', message: `the kernel did not start: ${(error as Error).message}` },
+    };
+  }
+  const collector = new OutputCollector();
+  const owners = new Map<string, Cell>();
+  client.onMessage((message) => {
+    const owner = owners.get(message.parent.msg_id ?? '');
+    if (owner) collector.take(owner, message);
+  });
+  try {
+    for (const [i, cell] of notebook.cells.entries()) {
+      if (cell.cell_type !== 'code' || cell.source.trim() === '') continue;
+      const begun = performance.now();
+      const report = (status: CellReport['status']): void => {
+        const entry = { cell: i + 1, status, seconds: (performance.now() - begun) / 1000 };
+        reports.push(entry);
+        options.onCell?.(entry, notebook.cells.length, cell);
+      };
+      if (hasTag(cell, 'skip-execution')) {
+        report('skip-execution');
+        continue;
+      }
+      options.onBegin?.(i + 1, notebook.cells.length);
+      try {
+        const failed = await runCell(client, cell, owners, options.timeout);
+        report(failed ? 'expected error' : 'ok');
+      } catch (error) {
+        report('failed');
+        const failure = error instanceof Failed ? error.failure : asFailure(error);
+        noteInCell(cell, failure);
+        return { cells: reports, failure: { ...failure, cell: i + 1, source: cell.source } };
+      }
+    }
+    const stray = await lastWord(client);
+    return stray ? { cells: reports, failure: stray } : { cells: reports };
+  } finally {
+    await client.shutdown();
+  }
+}
+
+function asFailure(error: unknown): RunFailure {
+  const reason = error instanceof KernelDied ? 'dead' : 'error';
+  return { reason, message: error instanceof Error ? error.message : String(error) };
+}
+
+/** What did not come from the kernel itself is written into the notebook, too. */
+function noteInCell(cell: Cell, failure: RunFailure): void {
+  if (failure.reason === 'error') return;
+  cell.outputs.push({
+    output_type: 'error',
+    ename: `run: ${failure.reason}`,
+    evalue: failure.message,
+    traceback: [failure.message],
+  });
+}
+
+/** @returns whether the cell failed and was allowed to */
+async function runCell(client: KernelClient, cell: Cell, owners: Map<string, Cell>, timeout: number): Promise<boolean> {
+  const mayFail = hasTag(cell, 'raises-exception');
+  const request = client.execute(cell.source, { stop_on_error: !mayFail });
+  owners.set(request.id, cell);
+  let reply: Message;
+  try {
+    const late = (): Error => new Failed({ reason: 'timeout', message: `the cell ran longer than ${timeout} s` });
+    reply = await within(timeout * 1000, request.reply, late);
+  } catch (error) {
+    if (error instanceof Failed) {
+      // What the cell shows when it is interrupted belongs into the notebook; it need not obey.
+      client.interrupt();
+      await within(patience / 2, request.idle, () => error).catch(() => undefined);
+    }
+    throw error;
+  }
+  const { status } = reply.content;
+  const late = (): Error =>
+    new Failed({
+      reason: 'no-idle',
+      message: 'the kernel answered but never said that it is idle, so output may be missing',
+    });
+  await within(patience, request.idle, late);
+  if (status === 'ok') return false;
+  if (status === 'error') {
+    if (mayFail) return true;
+    const { ename, evalue, traceback } = reply.content as { ename: string; evalue: string; traceback: string[] };
+    throw new Failed({ reason: 'error', message: `${ename}: ${evalue}`, traceback });
+  }
+  throw new Failed({ reason: 'skipped', message: `the kernel did not run the cell (it answered '${String(status)}')` });
+}
+
+/** After the last cell: whether something that was still running failed with nobody to handle it. */
+async function lastWord(client: KernelClient): Promise<RunFailure | undefined> {
+  try {
+    const request = client.execute('', { silent: true, store_history: false });
+    const { content } = await within(
+      patience,
+      request.reply,
+      () => new Error('the kernel no longer answered after the last cell'),
+    );
+    if (content.status === 'ok') return undefined;
+    const message = `after the last cell: ${String(content.ename)}: ${String(content.evalue)}`;
+    return { reason: 'stray', message, traceback: (content.traceback as string[]) ?? [] };
+  } catch (error) {
+    return { ...asFailure(error), message: `after the last cell: ${(error as Error).message}` };
+  }
+}

@@ -1,0 +1,164 @@
+/** An executed notebook as one HTML page that needs nothing else: every output in it, no scripts, nothing fetched. */
+import { stripVTControlCharacters } from 'node:util';
+import sanitizeHtml from 'sanitize-html';
+import { html, SafeHtml } from '../../display';
+import type { Cell, Notebook, Output } from './notebook';
+
+const style = `
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13px/1.45 ui-monospace, monospace; }
+.code { display: grid; grid-template-columns: 4.5rem 1fr; margin-top: 1rem; }
+.code > .count { color: #888; font: 12px ui-monospace, monospace; padding-top: .55rem; }
+.code > pre { background: rgba(128,128,128,.1); border-left: 3px solid #3178c6; padding: .5rem .75rem; }
+.outputs { margin-left: 4.5rem; padding: .35rem .75rem; overflow-x: auto; }
+.outputs > * { margin: .35rem 0; }
+.stderr, .error { background: rgba(220,60,60,.13); padding: .35rem .5rem; }
+img, svg { max-width: 100%; height: auto; background: #fff; }
+table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6rem; border-bottom: 1px solid rgba(128,128,128,.3); }
+.raw { color: #888; }
+`;
+
+/** What HTML of outputs and Markdown may contain; scripts, frames, event handlers and foreign pictures may not. */
+const allowed: sanitizeHtml.IOptions = {
+  allowedTags: [
+    ...sanitizeHtml.defaults.allowedTags,
+    'img',
+    'details',
+    'summary',
+    'progress',
+    'figure',
+    'figcaption',
+    'del',
+    'input',
+    'h1',
+    'h2',
+  ],
+  allowedAttributes: {
+    '*': ['style', 'class', 'title', 'colspan', 'rowspan', 'align'],
+    a: ['href'],
+    img: ['src', 'alt', 'width', 'height'],
+    details: ['open'],
+    progress: ['value', 'max'],
+    input: [{ name: 'type', multiple: false, values: ['checkbox'] }, 'checked', 'disabled'],
+  },
+  allowedSchemes: ['http', 'https', 'mailto'],
+  allowedSchemesByTag: { img: ['data'] },
+  exclusiveFilter: (frame) => frame.tag === 'img' && !/^data:image\//.test(frame.attribs.src ?? ''),
+  allowedStyles: {
+    '*': Object.fromEntries(
+      [
+        'align-items',
+        'border',
+        'border-radius',
+        'color',
+        'background',
+        'background-color',
+        'display',
+        'flex',
+        'flex-wrap',
+        'font-size',
+        'font-weight',
+        'font-variant-numeric',
+        'gap',
+        'grid-template-columns',
+        'line-height',
+        'list-style',
+        'margin',
+        'margin-bottom',
+        'margin-top',
+        'margin-left',
+        'margin-right',
+        'max-width',
+        'min-width',
+        'opacity',
+        'outline',
+        'overflow-wrap',
+        'overflow-x',
+        'padding',
+        'padding-left',
+        'text-align',
+        'vertical-align',
+        'white-space',
+        'width',
+        'height',
+      ].map((property) => [property, [/^(?!.*(?:url|expression)\s*\()[^<>"]*$/i]]),
+    ),
+  },
+};
+
+function clean(markup: string): SafeHtml {
+  return new SafeHtml(sanitizeHtml(markup, allowed));
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : Array.isArray(value) ? value.join('') : JSON.stringify(value, null, 2);
+}
+
+/** A picture by its bytes: within `<img>` an SVG cannot run anything. */
+function picture(type: string, base64: string): SafeHtml {
+  return html`<img src="data:${type};base64,${base64.replace(/[^\w+/=]/g, '')}" alt="" />`;
+}
+
+type Markdown = (source: string) => SafeHtml;
+
+function bundleHtml(data: Record<string, unknown>, markdown: Markdown): SafeHtml {
+  if (data['text/html'] !== undefined) return clean(text(data['text/html']));
+  if (data['image/svg+xml'] !== undefined)
+    return picture('image/svg+xml', Buffer.from(text(data['image/svg+xml'])).toString('base64'));
+  for (const type of ['image/png', 'image/jpeg', 'image/gif'])
+    if (data[type] !== undefined) return picture(type, text(data[type]));
+  if (data['text/markdown'] !== undefined) return markdown(text(data['text/markdown']));
+  const plain = data['text/plain'] ?? Object.values(data)[0] ?? '';
+  return html`<pre>${text(plain)}</pre>`;
+}
+
+function outputHtml(output: Output, markdown: Markdown): SafeHtml {
+  switch (output.output_type) {
+    case 'stream':
+      return html`<pre class="${output.name}">${stripVTControlCharacters(output.text)}</pre>`;
+    case 'error':
+      return html`<pre class="error">
+${stripVTControlCharacters(output.traceback.join('\n') || `${output.ename}: ${output.evalue}`)}</pre>`;
+    default:
+      return html`<div>${bundleHtml(output.data, markdown)}</div>`;
+  }
+}
+
+function cellHtml(cell: Cell, markdown: Markdown): SafeHtml {
+  if (cell.cell_type === 'markdown') return html`<section>${markdown(cell.source)}</section>`;
+  if (cell.cell_type === 'raw') return html`<section class="raw"><pre>${cell.source}</pre></section>`;
+  const outputs = cell.outputs.map((output) => outputHtml(output, markdown));
+  const count = html`<div class="count">[${cell.execution_count ?? ' '}]</div>`;
+  return html`<section>
+    <div class="code">
+      ${count}
+      <pre>${cell.source}</pre>
+    </div>
+    <div class="outputs">${outputs}</div>
+  </section>`;
+}
+
+/** The page of a notebook. @param title in the browser's tab */
+export async function notebookHtml(notebook: Notebook, title: string): Promise<string> {
+  const { Marked } = await import('marked');
+  const marked = new Marked({ gfm: true, async: false });
+  const markdown: Markdown = (source) => clean(marked.parse(source) as string);
+  const body = notebook.cells.map((cell) => cellHtml(cell, markdown));
+  const page = html`<head>
+      <meta charset="utf-8" />
+      <meta name="viewport" content="width=device-width" />
+      <meta
+        http-equiv="Content-Security-Policy"
+        content="default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+      />
+      <title>${title}</title>
+      <style>
+        ${new SafeHtml(style)}
+      </style>
+    </head>
+    <body>
+      ${body}
+    </body>`;
+  return `<!doctype html>\n<html lang="en">${page.markup}</html>\n`;
+}
