@@ -1,3 +1,4 @@
+export { inFloat32 } from './bf16-products';
 export { measureMatmul } from './measure';
 export * from './ops';
 export { type KernelProfile, type KernelTime, profileKernels, profileTable } from './profile';

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import util from 'node:util';
+import { needsBf16Casts, useBf16Products } from './bf16-products';
 import { EngineError, type EngineReport, type Precision } from './report';
 
 /** What is used of the binding's backend. */
@@ -29,6 +30,7 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   await tf.ready();
   const backend = tf.backend() as unknown as NodeBackend;
   const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
   return { engine: 'tensorflow', device, precision, library: backend.binding.TF_Version, tfjs: tf.version_core };
 }
 
