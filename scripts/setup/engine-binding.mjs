@@ -66,6 +66,7 @@ export function buildBinding(source, store, target) {
     fs.mkdirSync(out);
     fs.copyFileSync(path.join(work, 'build', 'Release', 'tfjs_binding.node'), path.join(out, 'tfjs_binding.node'));
     buildQuiet(headers, path.join(out, 'unilab_quiet.node'));
+    buildKernels(headers, libraries, path.join(out, 'unilab_ops.node'));
     fs.rmSync(target, { recursive: true, force: true });
     fs.mkdirSync(path.dirname(target), { recursive: true });
     fs.renameSync(out, target);
@@ -85,6 +86,36 @@ function buildQuiet(headers, file) {
     run(compiler, args, 'quiet.c could not be compiled');
   } catch (error) {
     say(`${error.message}; TensorFlow will print two lines when it loads.`);
+  }
+}
+
+/** Where the sources of our own TensorFlow kernels lie. */
+export const kernelSources = path.join(here, '..', '..', 'src', 'engine', 'native');
+
+/** Only speed: without them TensorFlow's own kernels do the same, in more passes. Made for this very processor. */
+function buildKernels(headers, libraries, file) {
+  if (!headers) return;
+  const compiler = ['g++', 'c++'].find(has);
+  const sources = fs.readdirSync(kernelSources).filter((name) => name.endsWith('.cc'));
+  const include = [`-I${path.join(libraries, 'include')}`, `-I${path.join(headers, 'include', 'node')}`];
+  const fast = ['-O3', '-march=native', '-fopenmp', '-fno-math-errno', '-fno-trapping-math'];
+  const link = [`-L${libraries}`, '-l:libtensorflow_framework.so.2', `-Wl,-rpath,${libraries}`];
+  const args = [
+    '-std=c++17',
+    '-shared',
+    '-fPIC',
+    '-DNAPI_VERSION=8',
+    ...fast,
+    ...include,
+    ...sources,
+    '-o',
+    file,
+    ...link,
+  ];
+  try {
+    run(compiler, args, 'our own kernels could not be compiled', { cwd: kernelSources });
+  } catch (error) {
+    say(`${error.message}; TensorFlow's do the same, slower.`);
   }
 }
 

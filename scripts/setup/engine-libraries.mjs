@@ -4,6 +4,8 @@ import path from 'node:path';
 import { has, home, megabytes, Missing, run, say, seconds } from './engine-common.mjs';
 
 const version = '2.21.0';
+// Raised when more is taken from the wheel than before.
+const format = 2;
 const libraries = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 // The wheel of one Python version is taken whatever Python this machine has: only its libraries are used.
 const wheelPython = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
@@ -15,7 +17,7 @@ import re, sys, zipfile
 wheel, target, what = sys.argv[1:4]
 with zipfile.ZipFile(wheel) as z:
     for name in z.namelist():
-        header = re.match(r'tensorflow/include/(tensorflow/c|tensorflow/core/platform|tsl/platform|xla/tsl/c)/', name) and name.endswith('.h')
+        header = re.match(r'tensorflow/include/(tensorflow/c|tensorflow/core/platform|tensorflow/core/common_runtime/next_pluggable_device/c|tsl/platform|xla/tsl/c)/', name) and name.endswith('.h')
         library = re.match(r'tensorflow/libtensorflow_(cc|framework)\\.so\\.2$', name)
         nvidia = re.match(r'nvidia/.*/lib/.*\\.so', name)
         if header or library or nvidia:
@@ -46,7 +48,10 @@ export function storeFolder(kind) {
 export function storeIsWhole(store) {
   try {
     const note = JSON.parse(fs.readFileSync(path.join(store, 'unilab.json'), 'utf8'));
-    return libraries.every((name) => fs.statSync(path.join(store, 'tensorflow', name)).size === note.sizes[name]);
+    return (
+      note.format === format &&
+      libraries.every((name) => fs.statSync(path.join(store, 'tensorflow', name)).size === note.sizes[name])
+    );
   } catch {
     return false;
   }
@@ -83,7 +88,10 @@ export function fetchLibraries(kind, store, wheel) {
       return [name, fs.statSync(file).size];
     });
     fs.rmSync(path.join(part, 'wheels'), { recursive: true, force: true });
-    fs.writeFileSync(path.join(part, 'unilab.json'), JSON.stringify({ version, sizes: Object.fromEntries(found) }));
+    fs.writeFileSync(
+      path.join(part, 'unilab.json'),
+      JSON.stringify({ version, format, sizes: Object.fromEntries(found) }),
+    );
     fs.rmSync(store, { recursive: true, force: true });
     fs.renameSync(part, store);
     say(`libraries unpacked: ${megabytes(found.reduce((sum, [, bytes]) => sum + bytes, 0))}, ${seconds(started)} s.`);

@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util';
 import type { Precision } from '../engine';
 import { packageRoot } from '../io/package-root';
 import type { BenchSizes } from './bench/inputs';
-import { LineWorker } from './bench/line-worker';
-import { type Agreement, type BenchReport, formatReport, type KernelShare, median, ratiosOf, type Timing, type Work, WORKS } from './bench/report';
+import { type Answer, LineWorker } from './bench/line-worker';
+import { type Agreement, type BenchReport, formatReport, median, ratiosOf, type Timing, type Work, type WorkProfile, WORKS } from './bench/report';
 import { findTorch, torchScript } from './bench/torch';
 import { type Command, UsageError } from './command';
 
@@ -131,7 +131,7 @@ async function firstRuns(sides: readonly Side[], works: readonly Work[]): Promis
 }
 
 async function timedRuns(sides: readonly Side[], works: readonly Work[], repeats: number): Promise<Timing[]> {
-  const seconds = new Map<string, number[]>();
+  const answers = new Map<string, Answer[]>();
   for (let repeat = 0; repeat < repeats; repeat++) {
     // Every other round goes backwards, so that no side always runs after the same neighbour.
     const order = repeat % 2 ? [...sides].reverse() : sides;
@@ -146,15 +146,16 @@ async function timedRuns(sides: readonly Side[], works: readonly Work[], repeats
   }
   return works.flatMap((work) =>
     sides.map(({ side, precision }) => {
-      const runs = seconds.get(`${work} ${side} ${precision}`) ?? [];
-      return { work, side, precision, seconds: runs, median: median(runs) };
+      const runs = answers.get(`${work} ${side} ${precision}`) ?? [];
+      const [seconds, cpu] = [runs.map((run) => Number(run.seconds)), runs.map((run) => Number(run.cpuSeconds))];
+      return { work, side, precision, seconds, median: median(seconds), cpuMedian: median(cpu) };
     }),
   );
 }
 
 async function profiles({ worker }: Side, works: readonly Work[]): Promise<BenchReport['profile']> {
-  const found: Partial<Record<Work, KernelShare[]>> = {};
-  for (const work of works) found[work] = (await worker.ask({ do: 'profile', work })).kernels as KernelShare[];
+  const found: Partial<Record<Work, WorkProfile>> = {};
+  for (const work of works) found[work] = (await worker.ask({ do: 'profile', work })) as unknown as WorkProfile;
   return found;
 }
 

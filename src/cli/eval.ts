@@ -96,8 +96,7 @@ clip        mini_clip: how often the true caption is nearer than one that differ
       const curve = values.curve ?? path.join('out', 'train', stage, 'curve.jsonl');
       if (!existsSync(curve))
         throw new Error(`the card needs the training curve; there is none at ${curve} (--curve FILE)`);
-      if (target === 'mini-world')
-        await writeModelCard(folder, report, curve, path.join('out', 'train', 'tokenizer', 'curve.jsonl'));
+      if (target === 'mini-world') await writeModelCard(folder, report, curve, path.join('out', 'train'));
       else await writeJudgeCard(folder, target, report, curve);
       console.error(`written: ${path.join(folder, 'README.md')}`);
     }

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import util from 'node:util';
 import { needsBf16Casts, useBf16Products } from './bf16-products';
+import { setOwnKernels } from './ops/kernel';
 import { EngineError, type EngineReport, type Precision } from './report';
 
 /** What is used of the binding's backend. */
@@ -30,8 +31,28 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   await tf.ready();
   const backend = tf.backend() as unknown as NodeBackend;
   const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
+  setOwnKernels(device === 'cpu' && loadOwnKernels());
   if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
   return { engine: 'tensorflow', device, precision, library: backend.binding.TF_Version, tfjs: tf.version_core };
+}
+
+/** Loads UniLab's own kernels where `make engine` could compile them. `UNILAB_NATIVE=0` leaves them out. */
+function loadOwnKernels(): boolean {
+  if (process.env.UNILAB_NATIVE === '0') return false;
+  // Read when OpenMP's library loads: waiting threads must not keep TensorFlow's from the processor.
+  process.env.OMP_WAIT_POLICY ??= 'passive';
+  try {
+    addon('unilab_ops.node');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** An addon that `make engine` put beside the binding. @throws when it is not there */
+function addon(name: string): unknown {
+  const folder = path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+  return createRequire(__filename)(path.join(folder, 'lib', 'napi-v8', name)) as unknown;
 }
 
 /**
@@ -42,8 +63,7 @@ function quietly<T>(load: () => T): T {
   let stderr: { mute(): void; unmute(): void } | undefined;
   if (!process.env.UNILAB_DEBUG) {
     try {
-      const folder = path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
-      stderr = createRequire(__filename)(path.join(folder, 'lib', 'napi-v8', 'unilab_quiet.node')) as typeof stderr;
+      stderr = addon('unilab_quiet.node') as typeof stderr;
     } catch {
       stderr = undefined;
     }

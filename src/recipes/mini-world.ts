@@ -5,8 +5,9 @@
 import { factExample, loadSprites, sampleScene, type Split, type SpriteSheet, captionOf, questionsOf, renderScene } from '../data';
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
-import { MAGVIT_MINI, showoMini } from '../models/showo/mini';
+import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
 import { ShowoModel } from '../models/showo/model';
+import { widenTokenizer } from '../models/showo/widen';
 import type { LoopOptions } from '../sft/loop';
 import { magvitTask } from '../sft/train-magvit';
 import { type ShowoSource, showoTask } from '../sft/train-showo';
@@ -26,7 +27,7 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
 
 /** Training of Show-o. Text alone weighs as much as pictures here: it carries the reasoning. */
 export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & Omit<Parameters<typeof showoTask>[2], 'size'> = {
-  steps: 3000,
+  steps: 1900,
   learningRate: 1e-3,
   weightDecay: 0.01,
   seed: 1,
@@ -69,10 +70,21 @@ export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Sp
   };
 }
 
-/** The tokenizer's task with fresh weights. */
+/** Second part of the tokenizer's training: two more bits. */
+export const WIDE_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_RECIPE, steps: 900, learningRate: 1.5e-3 };
+
+/** The wide tokenizer's task, from a trained narrow one. */
+export async function wideTokenizerTraining(narrow: MagvitTokenizer, seed = WIDE_TOKENIZER_RECIPE.seed) {
+  const sprites = await loadSprites();
+  const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI, new Stream(seed).fork('wide'));
+  const task = magvitTask(tokenizer, scenePictures(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  return { tokenizer, task: { ...task, name: 'magvit-wide' } };
+}
+
+/** The narrow tokenizer's task with fresh weights. */
 export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
-  const tokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Stream(seed).fork('magvit'));
+  const tokenizer = MagvitTokenizer.random(magvitMini(MINI_FIRST_BITS), new Stream(seed).fork('magvit'));
   return { tokenizer, task: magvitTask(tokenizer, scenePictures(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE) };
 }
 

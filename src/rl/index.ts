@@ -9,3 +9,5 @@ export * from './ratios';
 export { Registry } from './registry';
 export * from './reward-metrics';
 export * from './surrogates';
+export { type Piece, type Policy, type ReplayWeights, scoredTokens, type SegmentName, type Trajectory } from './policy';
+export { type UpdateMetrics, type UpdateOptions, updatePolicy } from './update';

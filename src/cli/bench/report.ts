@@ -1,4 +1,5 @@
 /** What a benchmark run found, as numbers and as lines for people. */
+import { type KernelProfile, profileTable } from '../../engine/profile';// '../../engine';
 
 /** The timed works, in order. */
 export const WORKS = ['train', 'rollout', 'replay'] as const;
@@ -11,6 +12,8 @@ export interface Timing {
   readonly precision: 'bf16' | 'float32';
   readonly seconds: readonly number[];
   readonly median: number;
+  /** Median of the processor time of all threads: steadier than the clock where other programs run. */
+  readonly cpuMedian: number;
 }
 
 /** Both sides on the same numbers: they must agree before their times mean anything. */
@@ -21,12 +24,8 @@ export interface Agreement {
   readonly pytorch: number;
 }
 
-/** Time of one kernel in one work. */
-export interface KernelShare {
-  readonly kernel: string;
-  readonly calls: number;
-  readonly seconds: number;
-}
+/** Where the time of one work goes. */
+export type WorkProfile = Pick<KernelProfile<unknown>, 'elapsed' | 'kernels'>;
 
 export interface BenchReport {
   readonly machine: Readonly<Record<string, string | number>>;
@@ -34,10 +33,10 @@ export interface BenchReport {
   readonly repeats: number;
   readonly timings: readonly Timing[];
   /** UniLab's median over PyTorch's; empty without PyTorch. */
-  readonly ratios: readonly { readonly work: Work; readonly precision: 'bf16' | 'float32'; readonly ratio: number }[];
+  readonly ratios: readonly { readonly work: Work; readonly precision: 'bf16' | 'float32'; readonly ratio: number; readonly cpuRatio: number }[];
   readonly agreement: readonly Agreement[];
   /** Where UniLab's time goes, by work. */
-  readonly profile: Readonly<Partial<Record<Work, readonly KernelShare[]>>>;
+  readonly profile: Readonly<Partial<Record<Work, WorkProfile>>>;
   /** Why PyTorch was not measured, when it was not. */
   readonly pytorchSkipped?: string;
 }
@@ -52,10 +51,10 @@ export function median(values: readonly number[]): number {
 
 /** UniLab's time over PyTorch's, for every work and precision that both did. */
 export function ratiosOf(timings: readonly Timing[]): BenchReport['ratios'] {
-  return timings.flatMap(({ work, side, precision, median: ours }) => {
+  return timings.flatMap(({ work, side, precision, median: ours, cpuMedian }) => {
     if (side !== 'unilab') return [];
     const other = timings.find((t) => t.side === 'pytorch' && t.work === work && t.precision === precision);
-    return other ? [{ work, precision, ratio: ours / other.median }] : [];
+    return other ? [{ work, precision, ratio: ours / other.median, cpuRatio: cpuMedian / other.cpuMedian }] : [];
   });
 }
 
@@ -70,14 +69,15 @@ export function formatReport(report: BenchReport, kernels = 10): string {
   const lines = [Object.entries(report.machine).map(([key, value]) => `${key} ${value}`).join(', ')]; // prettier-ignore
   lines.push(Object.entries(report.sizes).map(([key, value]) => `${key} ${value}`).join(', ')); // prettier-ignore
   lines.push('', `medians of ${report.repeats} interleaved runs, seconds`);
-  lines.push(row(['work', 'precision', 'UniLab', 'PyTorch', 'UniLab / PyTorch']));
+  lines.push(row(['work', 'precision', 'UniLab', 'PyTorch', 'UniLab / PyTorch', 'in processor time']));
   for (const work of WORKS) {
     for (const precision of ['bf16', 'float32'] as const) {
       const of = (side: Timing['side']) => report.timings.find((t) => t.work === work && t.side === side && t.precision === precision);
       const [ours, theirs] = [of('unilab'), of('pytorch')];
       if (!ours && !theirs) continue;
-      const ratio = report.ratios.find((r) => r.work === work && r.precision === precision)?.ratio;
-      lines.push(row([TITLES[work], precision, seconds(ours), seconds(theirs), ratio === undefined ? '-' : ratio.toFixed(2)]));
+      const found = report.ratios.find((r) => r.work === work && r.precision === precision);
+      const ratios = found ? [found.ratio.toFixed(2), found.cpuRatio.toFixed(2)] : ['-', '-'];
+      lines.push(row([TITLES[work], precision, seconds(ours), seconds(theirs), ...ratios]));
     }
   }
   if (report.pytorchSkipped) lines.push(`PyTorch was skipped: ${report.pytorchSkipped}`);
@@ -86,13 +86,10 @@ export function formatReport(report: BenchReport, kernels = 10): string {
     lines.push(`${quantity} on the same weights, ${precision}: UniLab ${unilab.toFixed(6)}, PyTorch ${pytorch.toFixed(6)} (${apart} apart)`);
   }
   for (const work of WORKS) {
-    const shares = report.profile[work];
-    if (!shares) continue;
-    const total = shares.reduce((sum, share) => sum + share.seconds, 0);
-    lines.push('', `where the time of a ${TITLES[work]} goes (UniLab, ${total.toFixed(3)} s in kernels)`);
-    for (const { kernel, calls, seconds: spent } of shares.slice(0, kernels)) {
-      lines.push(`  ${kernel.padEnd(28)} ${spent.toFixed(3)} s  ${((100 * spent) / total).toFixed(1).padStart(5)} %  ${calls} calls`);
-    }
+    const profile = report.profile[work];
+    if (!profile) continue;
+    lines.push('', `where the time of a ${TITLES[work]} goes (UniLab, ${(profile.elapsed / 1000).toFixed(3)} s)`);
+    lines.push(profileTable({ ...profile, value: undefined }, kernels));
   }
   return lines.join('\n');
 }
@@ -102,5 +99,5 @@ function seconds(timing: Timing | undefined): string {
 }
 
 function row(cells: readonly string[]): string {
-  return cells.map((cell, i) => cell.padEnd([22, 11, 10, 10, 0][i])).join('').trimEnd(); // prettier-ignore
+  return cells.map((cell, i) => cell.padEnd([22, 11, 10, 10, 18, 0][i])).join('').trimEnd(); // prettier-ignore
 }

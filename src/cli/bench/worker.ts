@@ -1,12 +1,11 @@
 /** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
-import { type Precision, startEngine, Stream, tf } from '../../engine';
+import { type Precision, profileKernels, startEngine, Stream, tf } from '../../engine';
 import type { ShowoModel } from '../../models/showo/model';
 import { replayPieces, type TransitionPiece } from '../../models/showo/policy';
 import { PictureBatch } from '../../models/showo/sampler';
 import { type StepReport, trainSupervised } from '../../sft/loop';
 import { showoTask } from '../../sft/train-showo';
 import { BENCH_SIZES, BENCH_TRAINING, type BenchInputs, type BenchSizes, pieceOf, readInputs, writeInputs } from './inputs';
-import { profileKernels } from './kernels';
 import { type Answer, serveLines } from './line-worker';
 
 /** Learning rate of the timed training steps. */
@@ -31,12 +30,16 @@ export async function serveBench(precision: Precision): Promise<void> {
     if (task === 'profile') {
       const work = works[String(command.work)];
       if (!work) throw new Error(`there is no work '${String(command.work)}'`);
-      return { kernels: await profileKernels(work) };
+      const { elapsed, kernels } = await profileKernels(work);
+      return { elapsed, kernels };
     }
     if (!(task in works)) throw new Error(`there is no work '${task}' (loaded: ${Object.keys(works).join(', ') || 'nothing'})`);
+    const cpu = process.cpuUsage();
     const start = performance.now();
     const value = await works[task]();
-    return { seconds: (performance.now() - start) / 1000, value };
+    const seconds = (performance.now() - start) / 1000;
+    const { user, system } = process.cpuUsage(cpu);
+    return { seconds, cpuSeconds: (user + system) / 1e6, value };
   });
 }
 

@@ -147,7 +147,8 @@ function readCodes(
 function answersOf(model: ShowoModel, text: TextTokenizer, prefixes: readonly AnswerPrefix[]): string[] {
   const streams = prefixes.map((_, i) => new Stream(i)); // greedy answers draw nothing
   const answers = sampleAnswers(model, prefixes, streams, { temperature: 0, maxNewTokens: LONGEST_ANSWER });
-  return answers.map(({ ids }) =>
-    text.decode(ids.filter((id) => id !== model.vocabulary.eot && id < text.vocabularySize)),
-  );
+  return answers.map(({ ids }) => {
+    const words = ids.filter((id) => id !== model.vocabulary.eot && id < text.vocabularySize);
+    return words.length > 0 ? text.decode(words) : ''; // the tokenizer's library refuses to decode nothing
+  });
 }

@@ -4,9 +4,16 @@ import path from 'node:path';
 import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
 import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI } from '../../models/showo/mini';
+import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
 import type { Parameters } from '../../nn/parameters';
-import { SHOWO_RECIPE, showoTraining, TOKENIZER_RECIPE, tokenizerTraining } from '../../recipes/mini-world';
+import {
+  SHOWO_RECIPE,
+  showoTraining,
+  TOKENIZER_RECIPE,
+  tokenizerTraining,
+  WIDE_TOKENIZER_RECIPE,
+  wideTokenizerTraining,
+} from '../../recipes/mini-world';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../../sft/loop';
 import { dataFolder } from '../../io/package-root';
 import { READER_FOLDER } from '../../eval/reader';
@@ -36,15 +43,28 @@ interface Stage {
 }
 
 export const SHOWO_FOLDER = 'showo-mini';
+/** The tokenizer with fewer bits that the one that ships starts from; it does not ship. */
+const NARROW_FOLDER = 'showo-mini-narrow';
 
 export const STAGES: Readonly<Record<string, Stage>> = {
-  tokenizer: {
+  'tokenizer-narrow': {
     recipe: TOKENIZER_RECIPE,
-    out: SHOWO_FOLDER,
+    out: NARROW_FOLDER,
     async prepare(seed) {
       const { tokenizer, task } = await tokenizerTraining(seed);
       return {
-        task: task,
+        task: task as SupervisedTask<unknown>,
+        save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
+      };
+    },
+  },
+  tokenizer: {
+    recipe: WIDE_TOKENIZER_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare(seed) {
+      const { tokenizer, task } = await wideTokenizerTraining(await narrowTokenizer(), seed);
+      return {
+        task: task as SupervisedTask<unknown>,
         save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
       };
     },
@@ -74,6 +94,12 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     },
   },
 };
+
+async function narrowTokenizer(): Promise<MagvitTokenizer> {
+  const file = dataFolder('checkpoints', NARROW_FOLDER, 'tokenizer.safetensors');
+  if (!existsSync(file)) throw new Error(`there is no narrow tokenizer at ${file}; first run: unilab train tokenizer-narrow`);
+  return MagvitTokenizer.fromTensors(magvitMini(MINI_FIRST_BITS), await readSafetensors(file), file);
+}
 
 /** The image tokenizer that ships. @throws Error naming the stage that makes it when it is not there */
 async function trainedTokenizer(): Promise<MagvitTokenizer> {

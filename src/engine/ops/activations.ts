@@ -1,7 +1,7 @@
 /** GELU in both forms and SiLU, each one operation with one gradient. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
-import { kernel, onTensorflow, type } from './kernel';
+import { hasOwnKernels, kernel, onTensorflow, type } from './kernel';
 
 // gelu(x) ~ x * sigmoid(2u), u = sqrt(2 / pi) * (x + 0.044715 x^3): the tanh form, as tanh(u) = 2 sigmoid(2u) - 1
 const linearTerm = 2 * Math.sqrt(2 / Math.PI);
@@ -13,8 +13,17 @@ function sigmoidGradient(s: tf.Tensor, g: tf.Tensor): tf.Tensor {
   return tf.mul(g, tf.sub(s, tf.square(s)));
 }
 
+/** One of our own kernels of one input, whose gradient is the kernel `NAMEGrad`. */
+function own(name: string, x: tf.Tensor): tf.Tensor {
+  return withGradient([x], (save) => {
+    save([x]);
+    return { value: kernel(name, [], [x]), gradient: (dy, [xs]) => kernel(`${name}Grad`, [], [xs, dy]) };
+  });
+}
+
 /** GELU, tanh form (Hendrycks and Gimpel 2016; PyTorch's `approximate='tanh'`), of every value. */
 export function geluTanh(x: tf.Tensor): tf.Tensor {
+  if (hasOwnKernels()) return own('UnilabGelu', x);
   return withGradient([x], (save) => {
     const s = tf.sigmoid(tf.mul(x, tf.add(tf.mul(tf.square(x), cubicTerm), linearTerm)));
     save([x, s]);
@@ -58,6 +67,7 @@ export function geluErfPlain(x: tf.Tensor): tf.Tensor {
 
 /** SiLU (swish): `x * sigmoid(x)`, of every value. */
 export function silu(x: tf.Tensor): tf.Tensor {
+  if (hasOwnKernels()) return own('UnilabSilu', x);
   return withGradient([x], (save) => {
     const s = tf.sigmoid(x);
     save([x, s]);

@@ -1,6 +1,7 @@
 /** Scaled dot-product attention with any additive mask. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
+import { float, hasOwnKernels, kernel } from './kernel';
 
 function check(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor | null): void {
   const shapes = `q [${q.shape}], k [${k.shape}], v [${v.shape}]`;
@@ -38,6 +39,7 @@ export function attention(
   scale = 1 / Math.sqrt(q.shape[3] ?? 1),
 ): tf.Tensor {
   check(q, k, v, mask);
+  if (hasOwnKernels()) return attentionOwn(q, k, v, mask, scale);
   return withGradient([q, k, v], (save) => {
     const scores = tf.matMul(tf.mul(q, scale), k, false, true);
     const p = tf.softmax(mask ? tf.add(scores, mask) : scores);
@@ -52,6 +54,27 @@ export function attention(
         const dq = tf.mul(tf.matMul(ds, ks), scale);
         const dk = tf.mul(tf.matMul(ds, qs, true, false), scale);
         return [dq, dk, dv];
+      },
+    };
+  });
+}
+
+/** {@link attention} with scale, mask and softmax in one kernel, and its gradient in another. */
+function attentionOwn(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor | null, scale: number): tf.Tensor {
+  return withGradient([q, k, v], (save) => {
+    const scores = tf.matMul(q, k, false, true);
+    const padded = mask ? tf.reshape(mask, [...[1, 1, 1, 1].slice(mask.rank), ...mask.shape]) : tf.tensor1d([]);
+    const p = kernel('UnilabMaskedSoftmax', [float('scale', scale)], [scores, padded]);
+    scores.dispose();
+    save([q, k, v, p]);
+    return {
+      value: tf.matMul(p, v),
+      gradient: (dy, [qs, ks, vs, ps]) => {
+        const dv = tf.matMul(ps, dy, true, false);
+        const dp = tf.matMul(dy, vs, false, true);
+        const ds = kernel('UnilabMaskedSoftmaxGrad', [float('scale', scale)], [ps, dp]);
+        dp.dispose();
+        return [tf.matMul(ds, ks), tf.matMul(ds, qs, true, false), dv];
       },
     };
   });

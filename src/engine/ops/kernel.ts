@@ -27,6 +27,18 @@ export function onTensorflow(): boolean {
   return tf.getBackend() === 'tensorflow';
 }
 
+let ownKernels = false;
+
+/** Says whether UniLab's own TensorFlow kernels are loaded; the tensorflow engine calls it when it starts. */
+export function setOwnKernels(loaded: boolean): void {
+  ownKernels = loaded;
+}
+
+/** True when UniLab's own fused kernels (`src/engine/native`) can be run by {@link kernel}. */
+export function hasOwnKernels(): boolean {
+  return ownKernels && onTensorflow();
+}
+
 function backend(): TensorflowBackend {
   return tf.backend() as unknown as TensorflowBackend;
 }
@@ -40,6 +52,11 @@ export function type(name: string, dtype: 'float32' | 'int32' = 'float32'): Kern
 /** A float attribute. */
 export function float(name: string, value: number): KernelAttribute {
   return { name, type: backend().binding.TF_ATTR_FLOAT, value };
+}
+
+/** A whole-number attribute. */
+export function int(name: string, value: number): KernelAttribute {
+  return { name, type: backend().binding.TF_ATTR_INT, value };
 }
 
 /** A boolean attribute. */

@@ -1,7 +1,7 @@
 /** Log-probabilities and cross-entropy without one-hot tables. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
-import { kernel, onTensorflow, type } from './kernel';
+import { hasOwnKernels, kernel, kernels, onTensorflow, type } from './kernel';
 
 export interface CrossEntropyOptions {
   /** Labels of this value take no part in the mean. Default -100. */
@@ -42,7 +42,7 @@ export function logSoftmaxPlain(logits: tf.Tensor): tf.Tensor {
 
 /**
  * The log-probability of one token a row: log-softmax at the id, with its gradient.
- * On TensorFlow only the softmax is formed and kept: `log p = z - max z + log max p`, where `max p >= 1 / vocab`
+ * With our own kernels one pass forward and one back. On TensorFlow alone only the softmax is formed and kept: `log p = z - max z + log max p`, where `max p >= 1 / vocab`
  * keeps the logarithm exact.
  * @param logits `[n, vocab]`
  * @param ids `[n]` int32, each in 0 .. vocab - 1
@@ -52,6 +52,13 @@ export function logSoftmaxPlain(logits: tf.Tensor): tf.Tensor {
 export function tokenLogProbs(logits: tf.Tensor, ids: tf.Tensor1D): tf.Tensor1D {
   checkRows('tokenLogProbs', logits, ids);
   if (!onTensorflow() || logits.size === 0) return tokenLogProbsPlain(logits, ids);
+  if (hasOwnKernels()) {
+    return withGradient([logits], (save) => {
+      const [value, total] = kernels('UnilabTokenLogProbs', [], [logits, ids], 2);
+      save([logits, ids, total]);
+      return { value, gradient: (dy, saved) => kernel('UnilabTokenLogProbsGrad', [], [...saved, dy]) };
+    }) as tf.Tensor1D;
+  }
   const [n, vocab] = logits.shape;
   return withGradient([logits], (save) => {
     const at = places(ids, vocab);

@@ -1,7 +1,8 @@
 /** Layer norm, RMS norm and group norm, each one operation with a gradient of few passes. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
-import { bool, float, kernels, onTensorflow, sumRows, text, type } from './kernel';
+import { availableParallelism } from 'node:os';
+import { bool, float, hasOwnKernels, int, kernels, onTensorflow, sumRows, text, type } from './kernel';
 
 function checkLast(name: string, x: tf.Tensor, parameter: tf.Tensor): void {
   const size = x.shape[x.rank - 1];
@@ -26,6 +27,7 @@ export function layerNorm(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D | 
   const dim = x.shape[x.rank - 1];
   const rows = x.size / dim;
   if (rows === 0) return layerNormPlain(x, gamma, beta, eps);
+  if (hasOwnKernels()) return layerNormOwn(x, gamma, beta, eps);
   const attributes = () => [
     type('T'),
     type('U'),
@@ -56,6 +58,19 @@ export function layerNorm(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D | 
         const dGamma = sumRows(tf.mul(dy, hats));
         return beta ? [dx, dGamma, sumRows(dy)] : [dx, dGamma];
       },
+    };
+  });
+}
+
+/** {@link layerNorm} as one kernel of our own, and one for its gradient. */
+function layerNormOwn(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D | null, eps: number): tf.Tensor {
+  return withGradient(beta ? [x, gamma, beta] : [x, gamma], (save) => {
+    const inputs = [x, gamma, beta ?? tf.tensor1d([])];
+    const [value, mean, inverse] = kernels('UnilabLayerNorm', [float('epsilon', eps)], inputs, 3);
+    save([x, gamma, mean, inverse]);
+    return {
+      value,
+      gradient: (dy, saved) => kernels('UnilabLayerNormGrad', [], [...saved, dy], 3).slice(0, beta ? 3 : 2),
     };
   });
 }
@@ -115,6 +130,23 @@ export function rmsNormPlain(x: tf.Tensor, gamma: tf.Tensor1D, eps = 1e-6): tf.T
  */
 export function groupNorm(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D, groups = 32, eps = 1e-6): tf.Tensor {
   const { batch, places, channels, share, count } = groupSizes(x, gamma, beta, groups);
+  // Our own kernel shares its work out by pictures.
+  if (hasOwnKernels() && (batch >= availableParallelism() || x.size < 1e5)) {
+    return withGradient([x, gamma, beta], (save) => {
+      const x3 = tf.reshape(x, [batch, places, channels]);
+      const attributes = [float('epsilon', eps), int('groups', groups)];
+      const [value, mean, inverse] = kernels('UnilabGroupNorm', attributes, [x3, gamma, beta], 3);
+      save([x3, gamma, mean, inverse]);
+      return {
+        value: tf.reshape(value, x.shape),
+        gradient: (dy, saved) => {
+          const dy3 = tf.reshape(dy, [batch, places, channels]);
+          const [dx, ...rest] = kernels('UnilabGroupNormGrad', [int('groups', groups)], [...saved, dy3], 3);
+          return [tf.reshape(dx, x.shape), ...rest];
+        },
+      };
+    });
+  }
   // [batch, channels] sums -> their group's sum, for each channel again
   const overGroup = (sums: tf.Tensor) =>
     tf.reshape(tf.tile(tf.sum(tf.reshape(sums, [batch, groups, share]), 2, true), [1, 1, share]), [batch, 1, channels]);

@@ -41,7 +41,7 @@ export class UseLite {
   async embed(sentences: readonly string[]): Promise<Float32Array[]> {
     const tokens = sentences.map((sentence) => this.tokens(sentence));
     const filled = tokens.flatMap((ids, i) => (ids.length > 0 ? [i] : []));
-    const out = sentences.map(() => new Float32Array(this.size));
+    const out: Float32Array[] = sentences.map(() => new Float32Array(this.size));
     if (filled.length === 0) return out;
     const places = filled.flatMap((i, row) => tokens[i].map((_, column) => [row, column]));
     const indices = tf.tensor2d(places, [places.length, 2], 'int32');

@@ -1,13 +1,20 @@
-/** Show-o mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 1024 codes. */
+/** Show-o mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 4096 codes. */
 import type { ShowoConfig } from './config';
 import type { MagvitConfig } from './magvit';
 
+/** Bits of a code. */
+export const MINI_BITS = 12;
+/** Bits that the tokenizer starts its training with; see `widenTokenizer`. */
+export const MINI_FIRST_BITS = 10;
+
 /** 8x smaller each way; no residual blocks at full resolution, where they cost most and pictograms need them least. */
-export const MAGVIT_MINI: MagvitConfig = {
-  encoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10, norm_groups: 4 },
-  decoder: { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: 10, norm_groups: 4 },
-  codebook_dim: 10,
-};
+export function magvitMini(bits: number): MagvitConfig {
+  const coder = { ch: 32, ch_mult: [1, 1, 2, 4], num_res_blocks: [0, 1, 1, 1], z_channels: bits, norm_groups: 4 };
+  return { encoder: coder, decoder: coder, codebook_dim: bits };
+}
+
+/** The tokenizer that ships. */
+export const MAGVIT_MINI: MagvitConfig = magvitMini(MINI_BITS);
 
 /** Five Phi blocks of width 256; `textIds` is the size of the text vocabulary. */
 export function showoMini(textIds: number, bos: number, eos: number): ShowoConfig {
@@ -20,7 +27,7 @@ export function showoMini(textIds: number, bos: number, eos: number): ShowoConfi
     rope_theta: 10000,
     partial_rotary_factor: 0.5,
     llm_vocab_size: textIds,
-    codebook_size: 1024,
+    codebook_size: 2 ** MINI_BITS,
     num_vq_tokens: 64,
     bos_token_id: bos,
     eos_token_id: eos,

@@ -2,7 +2,7 @@
  * Show-o's language model: Phi-1.5's block (attention and MLP side by side under one LayerNorm), with a LayerNorm on
  * every head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
-import { attention, embedding, geluTanh, layerNorm, linear, tf } from '../../engine';
+import { attention, embedding, geluTanh, inFloat32, layerNorm, linear, tf } from '../../engine';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
 import { rotary, type RotaryTables, rotaryTables } from '../../nn/rotary';
 import { type ShowoConfig, showoVocabulary } from './config';
@@ -71,9 +71,9 @@ function embedTokens(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, extra
   if (!extra) return embedding(table, ids) as tf.Tensor3D;
   const size = showoVocabulary(config).size;
   // Two small look-ups instead of one in a concatenated table: the table of a real checkpoint is half a gigabyte.
-  const isExtra = tf.greaterEqual(ids, size);
-  const base = embedding(table, tf.where(isExtra, tf.zerosLike(ids), ids) as tf.Tensor2D);
-  const own = embedding(extra.embed, tf.where(isExtra, tf.sub(ids, size), tf.zerosLike(ids)) as tf.Tensor2D);
+  const isExtra = tf.cast(tf.greaterEqual(ids, tf.scalar(size, 'int32')), 'int32');
+  const base = embedding(table, tf.mul(ids, tf.sub(tf.scalar(1, 'int32'), isExtra)) as tf.Tensor2D);
+  const own = embedding(extra.embed, tf.mul(tf.sub(ids, tf.scalar(size, 'int32')), isExtra) as tf.Tensor2D);
   const pick = tf.expandDims(tf.cast(isExtra, 'float32'), -1);
   return tf.add(tf.mul(base, tf.sub(1, pick)), tf.mul(own, pick)) as tf.Tensor3D;
 }
@@ -102,7 +102,8 @@ function block(p: Parameters, config: ShowoConfig, at: string, x: tf.Tensor3D, m
 /** Logits over the whole vocabulary (and the extra rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
 export function showoLogits(p: Parameters, hidden: tf.Tensor2D, extra?: ExtraTokens): tf.Tensor2D {
   return tf.tidy(() => {
-    const base = dense(p, 'showo.lm_head', hidden);
+    // Logits are exact: rounded ones would move log-probs by more than a step of training does.
+    const base = inFloat32(() => dense(p, 'showo.lm_head', hidden));
     return (extra ? tf.concat([base, linear(hidden, extra.head, extra.bias)], 1) : base) as tf.Tensor2D;
   });
 }
@@ -112,6 +113,6 @@ export function showoLogitsRange(p: Parameters, hidden: tf.Tensor2D, from: numbe
   return tf.tidy(() => {
     const weight = tf.slice(p.get('showo.lm_head.weight') as tf.Tensor2D, [from, 0], [count, -1]);
     const bias = tf.slice(p.get('showo.lm_head.bias') as tf.Tensor1D, [from], [count]);
-    return linear(hidden, weight, bias) as tf.Tensor2D;
+    return inFloat32(() => linear(hidden, weight, bias)) as tf.Tensor2D;
   });
 }

@@ -65,7 +65,7 @@ export async function conceptJudges(models: JudgeModels, concept: Concept, other
   if (concept.kind !== 'person') return { models, whole: ownWhole.map(centreWhole), faces: [], centre: { whole: centreWhole, face: (f) => f } };
   const people = others.filter((other) => other.kind === 'person').flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)); // prettier-ignore
   const faceOf = async (list: typeof own) => {
-    const crops = tf.tidy(() => tf.concat4d(list.map((picture) => crop(pixelsTensor([picture.pixels], 64, 64), picture.scene.items[0])))); // prettier-ignore
+    const crops = tf.tidy(() => tf.concat4d(list.map((picture) => crop(pixelsTensor([picture.pixels], 64, 64), picture.scene.items[0])), 0)); // prettier-ignore
     const features = await models.mobilenet.embed(crops);
     crops.dispose();
     return features;
@@ -123,7 +123,7 @@ function berMiniClip(clip: MiniClip): Scorer<Scored> {
     range: [-1, 1],
     higherIsBetter: true,
     score: (samples) => {
-      const pixels = tf.concat4d(samples.map((sample) => sample.pixels)); // prettier-ignore
+      const pixels = tf.concat4d(samples.map((sample) => sample.pixels), 0); // prettier-ignore
       const values = textImage(clip, pixels, samples.map((sample) => sample.caption)); // prettier-ignore
       pixels.dispose();
       return Promise.resolve(values.map((value) => ({ value })));
@@ -143,7 +143,7 @@ function derMobilenet(judges: ConceptJudges): Scorer<Scored> {
   return featureCosine<Scored>({
     name: 'der_mobilenet',
     of: async (samples) => {
-      const pixels = tf.concat4d(samples.map((sample) => sample.pixels)); // prettier-ignore
+      const pixels = tf.concat4d(samples.map((sample) => sample.pixels), 0); // prettier-ignore
       const features = await judges.models.mobilenet.embed(pixels);
       pixels.dispose();
       return features.map(judges.centre.whole);
@@ -160,7 +160,7 @@ function ferMiniFace(judges: ConceptJudges): Scorer<Scored> {
     higherIsBetter: true,
     score: async (samples) => {
       const crops = tf.tidy(() =>
-        tf.concat4d(samples.flatMap((sample) => FACE_WINDOWS.map(([x, y, size]) => crop(sample.pixels, { x, y, size })))),
+        tf.concat4d(samples.flatMap((sample) => FACE_WINDOWS.map(([x, y, size]) => crop(sample.pixels, { x, y, size }))), 0),
       );
       const features = (await judges.models.mobilenet.embed(crops)).map(judges.centre.face);
       crops.dispose();
