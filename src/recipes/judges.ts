@@ -13,7 +13,7 @@ type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 
 
 /** Training of the scene reader. */
 export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
-  steps: 600,
+  steps: 1000,
   batch: 48,
   pool: 2400,
   learningRate: 2e-3,
@@ -23,7 +23,7 @@ export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 
 /** Training of mini_clip: 80 pictures a batch, in groups of four that differ in one thing. */
 export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
-  steps: 500,
+  steps: 600,
   groups: 20,
   variants: 4,
   pool: 500,

@@ -51,13 +51,13 @@ export function scoreScene(reading: Reading, scene: Scene): SceneScore {
 
 /** Whether figures stand where they shall; false when one of them is missing, null when the scene names no place. */
 export function positionRight(reading: Reading, scene: Scene): boolean | null {
-  if (scene.kind === 'count' || scene.items.length > 2) return null;
+  if (scene.kind === 'count' || scene.kind === 'creature' || scene.items.length > 2) return null;
   const found = scene.items.map(
     (item) => reading.items.find((i) => sameFigure(i, item)) ?? reading.items.find((i) => sameKind(i, item)),
   );
   const [first, second] = found;
   if (!first) return false;
-  if (scene.items.length === 1) return scene.kind === 'single' ? placeOf(first) === placementOf(scene.items[0]) : null;
+  if (scene.items.length === 1) return placeOf(first) === placementOf(scene.items[0]);
   if (!second || second === first) return false;
   return relationOf(asItem(first), asItem(second)) === relationOf(scene.items[0], scene.items[1]);
 }
