@@ -92,8 +92,11 @@ export function fetchLibraries(kind, store, wheel) {
       path.join(part, 'unilab.json'),
       JSON.stringify({ version, format, sizes: Object.fromEntries(found) }),
     );
-    fs.rmSync(store, { recursive: true, force: true });
+    // An older one is moved away first: whoever starts meanwhile misses it for an instant only.
+    const old = `${part}-old`;
+    if (fs.existsSync(store)) fs.renameSync(store, old);
     fs.renameSync(part, store);
+    fs.rmSync(old, { recursive: true, force: true });
     say(`libraries unpacked: ${megabytes(found.reduce((sum, [, bytes]) => sum + bytes, 0))}, ${seconds(started)} s.`);
   } finally {
     stop();
