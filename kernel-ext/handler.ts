@@ -2,7 +2,7 @@
 import type { Executor } from 'tslab/dist/executor';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { isInvalid } from './complete';
+import { completeness } from './complete';
 import { packageRoot } from './place';
 import { ts } from './typescript';
 import { protocolVersion } from './wire';
@@ -40,7 +40,13 @@ export class CellHandler extends JupyterHandlerImpl {
   }
 
   override handleIsComplete(request: Parameters<Base['handleIsComplete']>[0]): ReturnType<Base['handleIsComplete']> {
-    if (isInvalid(request.code)) return { status: 'invalid' };
-    return super.handleIsComplete(request);
+    const judged = completeness(request.code);
+    if (judged === 'invalid') return { status: 'invalid' };
+    const answer = super.handleIsComplete(request);
+    // tslab knows the indent, and that two empty lines mean "run it"; it does not know about open template strings.
+    const forced = /\n\s*\n\s*$/.test(request.code);
+    return judged === 'incomplete' && answer.status === 'complete' && !forced
+      ? { status: 'incomplete', indent: '' }
+      : answer;
   }
 }

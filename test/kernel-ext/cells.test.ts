@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { type Ran, TestKernel } from './kernel';
+
+let root: string;
+let folder: string;
+let kernel: TestKernel;
+
+function put(name: string, text: string): void {
+  const file = path.join(folder, name);
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+
+before(async () => {
+  root = mkdtempSync(path.join(tmpdir(), 'unilab-project-'));
+  folder = path.join(root, 'notebooks');
+  mkdirSync(folder);
+  put('tsconfig.json', JSON.stringify({ compilerOptions: { strict: true, paths: { '@lib/*': ['../lib/*'] } } }));
+  put(
+    'local.ts',
+    'export interface Named { name: string }\nexport const version = 1;\nexport function fail(): never {\n  throw new Error("local");\n}\n',
+  );
+  put('uses.ts', "import { version } from './local';\nexport const doubled = (): number => version * 2;\n");
+  put('../lib/above.ts', "export const above: string = 'above';\n");
+  const pack = (name: string, manifest: object, files: Record<string, string>): void => {
+    put(`node_modules/${name}/package.json`, JSON.stringify({ name, version: '1.0.0', ...manifest }));
+    for (const [file, text] of Object.entries(files)) put(`node_modules/${name}/${file}`, text);
+  };
+  const exported = { type: 'module', exports: { '.': { types: './types.d.ts', import: './index.js' } } };
+  pack('esm-awaits', exported, {
+    'index.js': 'export const value = await Promise.resolve(42); export default "d";',
+    'types.d.ts': 'export declare const value: number; declare const d: string; export default d;',
+  });
+  pack(
+    'plain-cjs',
+    { main: 'index.js' },
+    { 'index.js': 'exports.twice = (n) => 2 * n;', 'index.d.ts': 'export declare function twice(n: number): number;' },
+  );
+  kernel = await TestKernel.start(folder);
+});
+after(async () => {
+  await kernel.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+const plain = (ran: Ran): string | undefined => ran.result?.['text/plain'];
+
+async function gives(code: string, expected: string): Promise<void> {
+  const ran = await kernel.run(code);
+  assert.equal(ran.reply.status, 'ok', `${code}: ${String(ran.reply.evalue)}`);
+  assert.equal(plain(ran), expected, code);
+}
+
+test('top-level await in every form', async () => {
+  await gives('await (new Promise<number>((resolve) => setTimeout(() => resolve(5), 5)))', '5');
+  await gives('let sum = 0;\nfor await (const n of [1, Promise.resolve(2)]) sum += n;\nsum', '3');
+  await gives("await (async function () { return 'called' })()", "'called'");
+  await gives('const { length } = await Promise.resolve([1, 2]); length', '2');
+  await gives(
+    'async function* steps() { yield 1; yield 2; }\nconst seen: number[] = []; for await (const s of steps()) { seen.push(s); if (s === 2) break; }\nseen',
+    '[ 1, 2 ]',
+  );
+  await gives('if (await Promise.resolve(true)) { sum = 10; }\nsum', '10');
+  await gives('const f = async () => { const v = await 7; return v; }; await f()', '7');
+  await gives("try { await Promise.reject(new Error('x')) } catch (error) { sum = 99 }\nsum", '99');
+});
+
+test('const, let and class are declared again in later cells, types with them', async () => {
+  await kernel.run('const thing = 1; class Box { size = 1 }');
+  await gives(
+    "const thing = 'now text'; class Box { name = 'b' }\nthing.toUpperCase() + new Box().name",
+    "'NOW TEXTb'",
+  );
+  await gives('const make = () => new Box(); make().name', "'b'");
+});
+
+test('local TypeScript beside and above the notebook, by path and by the project’s names', async () => {
+  await gives(
+    "import { doubled } from './uses';\nimport { above } from '../lib/above';\nimport { above as alias } from '@lib/above';\n[doubled(), above, alias]",
+    "[ 2, 'above', 'above' ]",
+  );
+  const failing = await kernel.run("import { fail } from './local';\nfail();");
+  assert.match(String(failing.reply.traceback), /local\.ts:4:9/);
+});
+
+test('edits of local files count from the next cell on, through other files too', async () => {
+  await gives("import { doubled as before } from './uses'; before()", '2');
+  put('local.ts', 'export const version = 21;\n');
+  await gives("import { doubled as then } from './uses'; then()", '42');
+  put('local.ts', "export const version: string = 'text';\n");
+  const wrong = await kernel.run("import { doubled as broken } from './uses'; broken()");
+  assert.match(String(wrong.reply.traceback), /uses\.ts:2:/);
+  put('local.ts', 'export const version = 1;\n');
+  await gives("import { doubled as again } from './uses'; again()", '2');
+});
+
+test('packages: CommonJS, ES modules that await, and a real import()', async () => {
+  await gives("import { twice } from 'plain-cjs'; twice(4)", '8');
+  await gives("import word, { value } from 'esm-awaits'; [word, value + 1]", "[ 'd', 43 ]");
+  await gives("(await import('esm-awaits')).value", '42');
+  await gives("const { twice: t2 } = await import('plain-cjs'); t2(5)", '10');
+  await gives("import { readFileSync } from 'node:fs'; typeof readFileSync", "'function'");
+});
+
+test('what the package brings along can be imported anywhere, with its types', async () => {
+  await gives("import { compile } from 'vega-lite'; typeof compile", "'function'");
+  const wrong = await kernel.run("import { nothingOfThisName } from 'vega-lite'");
+  assert.match(String(wrong.reply.evalue), /has no exported member/);
+  const missing = await kernel.run("import * as nothing from 'no-such-package-here'");
+  assert.match(String(missing.reply.evalue), /Cannot find module 'no-such-package-here'/);
+});
+
+test('tsconfig.json is honoured: strict is strict', async () => {
+  const ran = await kernel.run('function loose(p) { return p }');
+  assert.match(String(ran.reply.evalue), /implicitly has an 'any' type/);
+});
+
+test('completion, inspection and completeness', async () => {
+  await kernel.run('const completing = { alpha: 1, alphabet: 2 };');
+  const complete = await kernel.send('complete_request', { code: 'completing.alp', cursor_pos: 14 });
+  assert.deepEqual(complete.reply.matches, ['alpha', 'alphabet']);
+  const inspect = await kernel.send('inspect_request', { code: 'completing', cursor_pos: 3, detail_level: 0 });
+  assert.match(JSON.stringify(inspect.reply.data), /alpha: number/);
+  const status = async (code: string): Promise<unknown> =>
+    (await kernel.send('is_complete_request', { code })).reply.status;
+  assert.equal(await status('const a = 1'), 'complete');
+  assert.equal(await status('function f() {'), 'incomplete');
+  assert.equal(await status('const s = `open'), 'incomplete');
+  assert.equal(await status('foo('), 'incomplete');
+  for (const code of ['import = 7', 'const = 3;', 'a b c)', '}', "'unended"])
+    assert.equal(await status(code), 'invalid', code);
+});
