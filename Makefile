@@ -37,7 +37,7 @@ test: setup ## formatting, lint, types, who may import whom, all tests, the note
 demo: setup ## trains a concept by Sync-GRPO in a notebook; leaves out/demo   [concept=NAME seed=N steps=N]
 	@mkdir -p $(demo) && rm -f $(demo)/result.json
 	@$(timed) 'demo: notebooks/tutorials/01-sync-grpo.ipynb' bin/unilab run notebooks/tutorials/01-sync-grpo.ipynb \
-	  --out $(demo)/01-sync-grpo.ipynb --html $(demo)/01-sync-grpo.html --timeout 1800 -p out=$(demo) $(parameters)
+	  --out $(demo)/01-sync-grpo.ipynb --html $(demo)/01-sync-grpo.html --timeout 1800 -p "out=$(CURDIR)/$(demo)" $(parameters)
 	@test -s $(demo)/result.json || { echo 'demo: the notebook ran, but $(demo)/result.json is missing' >&2; exit 1; }
 	@cat $(demo)/result.json
 	@echo; echo 'demo: open $(demo)/01-sync-grpo.html in a browser to see it.'

@@ -5,7 +5,7 @@ own. Weights and inputs come from UniLab's files, so that both sides compute the
 Written as one would in PyTorch: autocast, fused attention, fused AdamW, vectorised masks; eager, as UniLab is.
 
   {"do": "load", "folder": ..., "precision": "bf16" | "float32", "threads": n}
-  {"do": "train" | "rollout" | "replay"}     -> {"seconds": s, "value": v}
+  {"do": "train" | "rollout" | "replay"}     -> {"seconds": s, "cpuSeconds": c, "value": v}
 """
 
 import json
@@ -203,7 +203,9 @@ def main():
     for line in sys.stdin:
         command = json.loads(line)
         try:
+            cpu = time.process_time()
             answer = getattr(worker, command.pop("do"))(**command)
+            answer["cpuSeconds"] = time.process_time() - cpu
         except Exception as error:  # said to the caller, who decides
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)

@@ -137,9 +137,8 @@ async function timedRuns(sides: readonly Side[], works: readonly Work[], repeats
     const order = repeat % 2 ? [...sides].reverse() : sides;
     for (const work of works) {
       for (const { side, precision, worker } of order) {
-        const answer = await worker.ask(commandOf(work, side));
         const key = `${work} ${side} ${precision}`;
-        seconds.set(key, [...(seconds.get(key) ?? []), Number(answer.seconds)]);
+        answers.set(key, [...(answers.get(key) ?? []), await worker.ask(commandOf(work, side))]);
       }
     }
     console.error(`unilab bench: round ${repeat + 1} of ${repeats}`);

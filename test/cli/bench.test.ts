@@ -1,0 +1,91 @@
+import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { LineWorker } from '../../src/cli/bench/line-worker';
+import { type BenchReport, formatReport, median, ratiosOf, type Timing } from '../../src/cli/bench/report';
+import { findTorch } from '../../src/cli/bench/torch';
+
+const root = path.resolve(__dirname, '../..');
+
+function timing(side: Timing['side'], work: Timing['work'], middle: number): Timing {
+  return { side, work, precision: 'bf16', seconds: [middle], median: middle, cpuMedian: 2 * middle };
+}
+
+describe('bench: numbers', () => {
+  test('the median of odd and even counts, in any order', () => {
+    assert.equal(median([3, 1, 2]), 2);
+    assert.equal(median([4, 1, 2, 3]), 2.5);
+    assert.throws(() => median([]), RangeError);
+  });
+
+  test('ratios are ours over theirs, and only where both were measured', () => {
+    const timings = [timing('unilab', 'train', 3), timing('pytorch', 'train', 2), timing('unilab', 'replay', 1)];
+    assert.deepEqual(ratiosOf(timings), [{ work: 'train', precision: 'bf16', ratio: 1.5, cpuRatio: 1.5 }]);
+  });
+});
+
+describe('bench: workers', () => {
+  const program = (body: string) => ['-e', `require('readline').createInterface({input: process.stdin}).on('line', (line) => {${body}})`];
+
+  test('answers come in the order of the questions; an answer may be an error', async () => {
+    const worker = new LineWorker('echo', process.execPath, program('console.log("noise"); console.log(line)'));
+    try {
+      const answers = await Promise.all([1, 2, 3].map((n) => worker.ask({ n })));
+      assert.deepEqual(answers, [{ n: 1 }, { n: 2 }, { n: 3 }]);
+      await assert.rejects(worker.ask({ error: 'no such work' }), /echo: no such work/);
+    } finally {
+      worker.close();
+    }
+  });
+
+  test('a worker that dies, or was never there, is said by name with what it said', async () => {
+    const dying = new LineWorker('mortal', process.execPath, program('console.error("out of luck"); process.exit(3)'));
+    await assert.rejects(dying.ask({}), /mortal ended with status 3: out of luck/);
+    await assert.rejects(dying.ask({}), /mortal ended/);
+    const absent = new LineWorker('absent', '/nowhere/python', []);
+    await assert.rejects(absent.ask({}), /absent could not be started: .*ENOENT/);
+  });
+
+  test('a Python without PyTorch is named, with what to do', () => {
+    const found = findTorch('/nowhere/python');
+    assert.ok('reason' in found);
+    assert.match(found.reason, /\/nowhere\/python.*make torch/);
+  });
+});
+
+describe('bench: the command', () => {
+  test('times the three works and says where the time goes; beside PyTorch, where there is one, the numbers agree', () => {
+    const args = [path.join(root, 'bin/unilab'), 'bench', '--small', '--repeats', '1', '--precision', 'float32', '--json'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: root });
+    assert.equal(status, 0, stderr);
+    const report = JSON.parse(stdout) as BenchReport;
+    for (const work of ['train', 'rollout', 'replay'] as const) {
+      const ours = report.timings.find((t) => t.side === 'unilab' && t.work === work);
+      assert.ok(ours && ours.median > 0 && ours.cpuMedian > 0);
+      const profile = report.profile[work];
+      assert.ok(profile && profile.kernels.length > 5);
+      assert.ok(profile.kernels.reduce((sum, kernel) => sum + kernel.milliseconds, 0) <= profile.elapsed);
+    }
+    if (report.pytorchSkipped) assert.match(report.pytorchSkipped, /PyTorch/);
+    else {
+      assert.equal(report.agreement.length, 2);
+      for (const { quantity, unilab, pytorch } of report.agreement) {
+        assert.ok(Math.abs(unilab - pytorch) < 1e-4, `${quantity}: ${unilab} and ${pytorch}`);
+      }
+    }
+    assert.match(formatReport(report), /training step +float32/);
+  });
+
+  test('wrong calls are named', () => {
+    for (const [args, message] of [
+      [['--repeats', '0'], /--repeats/],
+      [['--work', 'sleep'], /there is no 'sleep'/],
+      [['--precision', 'int4'], /'int4'/],
+    ] as const) {
+      const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], { encoding: 'utf8' });
+      assert.equal(status, 2);
+      assert.match(stderr, message);
+    }
+  });
+});
