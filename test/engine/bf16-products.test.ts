@@ -7,7 +7,8 @@ import { startEngine, Stream, tf } from '../../src/engine';
 import { inFloat32, needsBf16Casts, useBf16Products } from '../../src/engine/bf16-products';
 
 const stream = new Stream(5);
-const normal = (name: string, shape: number[]) => tf.tensor(stream.fork(name).fill('normal', tf.util.sizeFromShape(shape)), shape);
+const normal = (name: string, shape: number[]) =>
+  tf.tensor(stream.fork(name).fill('normal', tf.util.sizeFromShape(shape)), shape);
 
 /** Root mean square of the difference, as a share of the reference's. */
 function apart(value: tf.Tensor, reference: tf.Tensor): number {
@@ -53,11 +54,15 @@ describe('products in bfloat16', () => {
     const small = normal('small', [20, inner]) as tf.Tensor2D;
     const works: Record<string, () => tf.Tensor> = {
       product: () => tf.matMul(a, b, false, true),
-      'gradient of the left': () => tf.grad((left) => tf.sum(tf.square(tf.matMul(left as tf.Tensor2D, b, false, true))))(a),
-      'gradient of the right': () => tf.grad((right) => tf.sum(tf.square(tf.matMul(a, right as tf.Tensor2D, false, true))))(b),
+      'gradient of the left': () =>
+        tf.grad((left) => tf.sum(tf.square(tf.matMul(left as tf.Tensor2D, b, false, true))))(a),
+      'gradient of the right': () =>
+        tf.grad((right) => tf.sum(tf.square(tf.matMul(a, right as tf.Tensor2D, false, true))))(b),
       convolution: () => tf.conv2d(x, k, 1, 'same'),
-      'gradient of the picture': () => tf.grad((picture) => tf.sum(tf.square(tf.conv2d(picture as tf.Tensor4D, k, 1, 'same'))))(x),
-      'gradient of the kernel': () => tf.grad((filter) => tf.sum(tf.square(tf.conv2d(x, filter as tf.Tensor4D, 1, 'same'))))(k),
+      'gradient of the picture': () =>
+        tf.grad((picture) => tf.sum(tf.square(tf.conv2d(picture as tf.Tensor4D, k, 1, 'same'))))(x),
+      'gradient of the kernel': () =>
+        tf.grad((filter) => tf.sum(tf.square(tf.conv2d(x, filter as tf.Tensor4D, 1, 'same'))))(k),
     };
     const tiny = () => tf.matMul(small, small, false, true);
     const references = Object.fromEntries(Object.entries(works).map(([name, work]) => [name, work()]));

@@ -37,12 +37,18 @@ describe('engines', () => {
     assert.equal(new Set(wasm.tensors).size, 1, `tensors ${wasm.tensors.join(' ')}`);
   });
 
+  const runTests = (file: string, env: Record<string, string>) => {
+    const { status, stdout } = node([path.join(__dirname, file)], { ...env, NODE_TEST_CONTEXT: '' });
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /pass [1-9]/);
+  };
+
   test('every operation and the optimizer pass their tests on wasm', () => {
-    for (const file of ['ops.test.ts', 'optimizer.test.ts']) {
-      const { status, stdout } = node([path.join(__dirname, file)], { UNILAB_ENGINE: 'wasm', NODE_TEST_CONTEXT: '' });
-      assert.equal(status, 0, stdout);
-      assert.match(stdout, /pass [1-9]/);
-    }
+    for (const file of ['ops.test.ts', 'optimizer.test.ts']) runTests(file, { UNILAB_ENGINE: 'wasm' });
+  });
+
+  test('every operation passes its tests on TensorFlow without our own kernels', () => {
+    runTests('ops.test.ts', { UNILAB_NATIVE: '0' });
   });
 
   test('tensorflow takes the same steps', (t) => {

@@ -111,6 +111,54 @@ describe('operations', () => {
     });
   }
 
+  test('sizes that are shared out over threads, and odd ones, agree with plain tf.js', () =>
+    tf.tidy(() => {
+      const [gamma, beta] = [normal([257], 2), normal([257], 3)].map(one);
+      agree(engine.geluTanh, engine.geluTanhPlain, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'geluTanh');
+      agree(engine.silu, engine.siluPlain, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'silu');
+      const rows = tf.add(normal([301, 257], 1), 2);
+      agree(
+        (x, g, b) => engine.layerNorm(x, one(g), one(b)),
+        (x, g, b) => engine.layerNormPlain(x, one(g), one(b)),
+        [rows, gamma, beta],
+        1e-4,
+        'layerNorm',
+      );
+      agree(
+        (x, g, b) => engine.groupNorm(x, one(g), one(b), 3),
+        (x, g, b) => engine.groupNormPlain(x, one(g), one(b), 3),
+        [normal([5, 17, 19, 33], 1), normal([33], 2), normal([33], 3)],
+        2e-4,
+        'groupNorm',
+      );
+      const tokens = one(ids(Array.from({ length: 65 }, (_, i) => (i * 13) % 1001)));
+      agree(
+        (z) => engine.tokenLogProbs(z, tokens),
+        (z) => engine.tokenLogProbsPlain(z, tokens),
+        [tf.mul(normal([65, 1001], 1), 5)],
+        2e-5,
+        'tokenLogProbs',
+      );
+      const mask = tf.mul(tf.cast(tf.greater(normal([3, 1, 1, 71], 9), 0), 'float32'), -1e9);
+      agree(
+        (q, k, v) => engine.attention(q, k, v, mask),
+        (q, k, v) => engine.attentionPlain(q, k, v, mask),
+        [normal([3, 4, 70, 8], 1), normal([3, 4, 71, 8], 2), normal([3, 4, 71, 8], 3)],
+        2e-5,
+        'attention',
+      );
+    }));
+
+  test('geluTanh and silu hold for very large inputs', () =>
+    tf.tidy(() => {
+      const x = tf.tensor1d([-1e10, -200, -20, 0, 20, 200, 1e10]);
+      for (const op of [engine.geluTanh, engine.silu]) {
+        const { value, grads } = valueAndGradients(op, [x]);
+        assert.ok([...value.dataSync(), ...grads[0].dataSync()].every(Number.isFinite), op.name);
+        close(tf.slice(value, [3], [4]), tf.slice(x, [3], [4]), 1e-6, op.name);
+      }
+    }));
+
   test('crossEntropy is 0 with zero gradient when every label is ignored', () =>
     tf.tidy(() => {
       const { value, grads } = valueAndGradients(
