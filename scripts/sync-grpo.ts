@@ -22,18 +22,28 @@ const { values } = parseArgs({
 
 function wholeNumber(name: 'steps' | 'seed' | 'held-out', least: number): number {
   const value = Number(values[name]);
-  if (!Number.isInteger(value) || value < least) throw new RangeError(`--${name} needs a whole number from ${least}, got '${values[name]}'`);
+  if (!Number.isInteger(value) || value < least)
+    throw new RangeError(`--${name} needs a whole number from ${least}, got '${values[name]}'`);
   return value;
 }
 
 async function main(): Promise<void> {
   const mini = unilab.SYNC_R1_MINI;
   const recipe: unilab.SyncR1Options = values.quick
-    ? { ...mini, groupSize: 3, dsog: { ...(mini.dsog as unilab.DsogOptions), batch: 4, maxCandidates: 8 }, stages: { ...mini.stages, steps: 3 } }
+    ? {
+        ...mini,
+        groupSize: 3,
+        dsog: { ...(mini.dsog as unilab.DsogOptions), batch: 4, maxCandidates: 8 },
+        stages: { ...mini.stages, steps: 3 },
+      }
     : mini;
   const steps = values.quick ? 2 : wholeNumber('steps', 1);
   const out = values.out;
-  const lab = await unilab.SyncLab.open(values.concept, { seed: wholeNumber('seed', 0), recipe, heldOut: values.quick ? 4 : wholeNumber('held-out', 1) });
+  const lab = await unilab.SyncLab.open(values.concept, {
+    seed: wholeNumber('seed', 0),
+    recipe,
+    heldOut: values.quick ? 4 : wholeNumber('held-out', 1),
+  });
   await unilab.display(unilab.pictureGrid(lab.references.map(({ picture, caption }) => ({ picture, caption }))));
 
   const learning = unilab.progress(2 * recipe.stages.steps, 'concept tokens');
@@ -45,7 +55,10 @@ async function main(): Promise<void> {
   const metricsFile = path.join(out, 'metrics.jsonl');
   const resumed = await lab.session.restore(store);
   if (resumed) console.log(`going on after step ${lab.session.stepsDone}`);
-  const log = await unilab.JsonLines.open<{ step: number; metrics: Readonly<Record<string, number>> }>(metricsFile, (row) => row.step <= lab.session.stepsDone);
+  const log = await unilab.JsonLines.open<{ step: number; metrics: Readonly<Record<string, number>> }>(
+    metricsFile,
+    (row) => row.step <= lab.session.stepsDone,
+  );
 
   let stop = false;
   process.once('SIGINT', () => {
@@ -63,7 +76,9 @@ async function main(): Promise<void> {
   await log.close();
   await bar.done();
   if (stop) {
-    console.log(`stopped after step ${lab.session.stepsDone}; saved ${await lab.session.save(store)}; the same command goes on`);
+    console.log(
+      `stopped after step ${lab.session.stepsDone}; saved ${await lab.session.save(store)}; the same command goes on`,
+    );
     process.exit(130);
   }
   const rows = await unilab.JsonLines.read<{ step: number; metrics: Record<string, number> }>(metricsFile);

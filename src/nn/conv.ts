@@ -8,7 +8,13 @@ import type { ParameterSpec, Parameters } from './parameters';
 type MutableSpecs = Record<string, ParameterSpec>;
 
 /** Weight `[out, in, size, size]` (Kaiming-uniform's variance, as PyTorch's default) and bias. */
-export function declareConv(specs: MutableSpecs, name: string, inChannels: number, outChannels: number, size: number): void {
+export function declareConv(
+  specs: MutableSpecs,
+  name: string,
+  inChannels: number,
+  outChannels: number,
+  size: number,
+): void {
   const std = 1 / Math.sqrt(3 * inChannels * size * size);
   specs[`${name}.weight`] = { shape: [outChannels, inChannels, size, size], init: { normal: std }, layout: 'conv' };
   specs[`${name}.bias`] = { shape: [outChannels], init: { constant: 0 } };
@@ -21,7 +27,13 @@ export function declareNorm(specs: MutableSpecs, name: string, channels: number)
 }
 
 /** `[batch, height, width, in]` -> `[batch, height / stride, width / stride, out]`; `same` padding unless given. */
-export function conv(p: Parameters, name: string, x: tf.Tensor4D, stride = 1, pad: 'same' | 'valid' = 'same'): tf.Tensor4D {
+export function conv(
+  p: Parameters,
+  name: string,
+  x: tf.Tensor4D,
+  stride = 1,
+  pad: 'same' | 'valid' = 'same',
+): tf.Tensor4D {
   return tf.add(tf.conv2d(x, p.get(`${name}.weight`) as tf.Tensor4D, stride, pad), p.get(`${name}.bias`));
 }
 
@@ -35,7 +47,13 @@ export function normSilu(p: Parameters, name: string, x: tf.Tensor4D, groups = V
 
 /** GroupNorm, eps 1e-6. */
 export function norm(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
-  return groupNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, groups, 1e-6) as tf.Tensor4D;
+  return groupNorm(
+    x,
+    p.get(`${name}.weight`) as tf.Tensor1D,
+    p.get(`${name}.bias`) as tf.Tensor1D,
+    groups,
+    1e-6,
+  ) as tf.Tensor4D;
 }
 
 export function declareResBlock(specs: MutableSpecs, name: string, inChannels: number, outChannels: number): void {
@@ -62,9 +80,10 @@ export function declareAttnBlock(specs: MutableSpecs, name: string, channels: nu
 export function attnBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
   const h = norm(p, `${name}.norm`, x, groups);
-  const part = (key: string) => tf.reshape(conv(p, `${name}.${key}`, h), [batch, 1, height * width, channels]) as tf.Tensor4D;
+  const part = (key: string) =>
+    tf.reshape<tf.Rank.R4>(conv(p, `${name}.${key}`, h), [batch, 1, height * width, channels]);
   const mixed = attention(part('q'), part('k'), part('v'), null, channels ** -0.5);
-  return tf.add(x, conv(p, `${name}.proj_out`, tf.reshape(mixed, [batch, height, width, channels]) as tf.Tensor4D));
+  return tf.add(x, conv(p, `${name}.proj_out`, tf.reshape<tf.Rank.R4>(mixed, [batch, height, width, channels])));
 }
 
 /** Zeros on the right and at the bottom, then 3x3 with stride 2: half the size. */

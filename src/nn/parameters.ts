@@ -2,7 +2,7 @@
  * A model's parameters by their upstream names. A model declares what it needs (`ParameterSpecs`); this class
  * fills it from a seeded stream or from a checkpoint, and gives it back for saving.
  */
-import { Stream, tf } from '../engine';
+import { type Stream, tf } from '../engine';
 import type { RawTensor } from '../io';
 import { toFloat32 } from '../io';
 
@@ -44,7 +44,10 @@ export class Parameters {
       specs,
       mapSpecs(specs, (spec, name) => {
         const size = spec.shape.reduce((a, b) => a * b, 1);
-        const values = 'normal' in spec.init ? stream.fork(name).fill('normal', size) : new Float32Array(size).fill(spec.init.constant);
+        const values =
+          'normal' in spec.init
+            ? stream.fork(name).fill('normal', size)
+            : new Float32Array(size).fill(spec.init.constant);
         if ('normal' in spec.init) for (let i = 0; i < size; i++) values[i] *= spec.init.normal;
         return toVariable(spec, values);
       }),
@@ -56,15 +59,23 @@ export class Parameters {
    * @param ignore upstream tensors that carry no parameter (buffers), by name
    * @throws CheckpointMismatchError naming every missing, unknown and mis-shaped tensor
    */
-  static fromTensors(specs: ParameterSpecs, tensors: Readonly<Record<string, RawTensor>>, where: string, ignore: readonly string[] = []): Parameters {
+  static fromTensors(
+    specs: ParameterSpecs,
+    tensors: Readonly<Record<string, RawTensor>>,
+    where: string,
+    ignore: readonly string[] = [],
+  ): Parameters {
     const faults: string[] = [];
     for (const [name, spec] of Object.entries(specs)) {
       const found = tensors[name];
       if (!found) faults.push(`missing: ${name} [${spec.shape}]`);
-      else if (found.shape.join() !== spec.shape.join()) faults.push(`${name}: expected [${spec.shape}], found [${found.shape}]`);
+      else if (found.shape.join() !== spec.shape.join())
+        faults.push(`${name}: expected [${spec.shape}], found [${found.shape}]`);
     }
-    for (const name of Object.keys(tensors)) if (!specs[name] && !ignore.includes(name)) faults.push(`unknown: ${name} [${tensors[name].shape}]`);
-    if (faults.length > 0) throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
+    for (const name of Object.keys(tensors))
+      if (!specs[name] && !ignore.includes(name)) faults.push(`unknown: ${name} [${tensors[name].shape}]`);
+    if (faults.length > 0)
+      throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
     return new Parameters(
       specs,
       mapSpecs(specs, (spec, name) => toVariable(spec, toFloat32(tensors[name]))),
@@ -90,7 +101,8 @@ export class Parameters {
   /** Values under upstream names, shapes and layouts, for saving. */
   async values(): Promise<Record<string, ParameterValues>> {
     const out: Record<string, ParameterValues> = {};
-    for (const [name, spec] of Object.entries(this.specs)) out[name] = await parameterValues(spec, this.variables[name]);
+    for (const [name, spec] of Object.entries(this.specs))
+      out[name] = await parameterValues(spec, this.variables[name]);
     return out;
   }
 

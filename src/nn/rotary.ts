@@ -15,8 +15,15 @@ export interface RotaryTables {
  * @param rotated even number of dimensions that are turned, at most `headDim`
  * @throws RangeError for an odd or too large `rotated`
  */
-export function rotaryTables(tokens: number, headDim: number, rotated: number, theta: number, positions?: ArrayLike<number>): RotaryTables {
-  if (rotated % 2 || rotated > headDim || rotated < 2) throw new RangeError(`rotary: ${rotated} of ${headDim} dimensions cannot be turned`);
+export function rotaryTables(
+  tokens: number,
+  headDim: number,
+  rotated: number,
+  theta: number,
+  positions?: ArrayLike<number>,
+): RotaryTables {
+  if (rotated % 2 || rotated > headDim || rotated < 2)
+    throw new RangeError(`rotary: ${rotated} of ${headDim} dimensions cannot be turned`);
   const half = rotated / 2;
   const cos = new Float32Array(tokens * headDim).fill(1);
   const sin = new Float32Array(tokens * headDim);
@@ -34,7 +41,11 @@ export function rotaryTables(tokens: number, headDim: number, rotated: number, t
     swap[(i + half) * headDim + i] = -1;
     swap[i * headDim + i + half] = 1;
   }
-  return { cos: tf.tensor2d(cos, [tokens, headDim]), sin: tf.tensor2d(sin, [tokens, headDim]), swap: tf.tensor2d(swap, [headDim, headDim]) };
+  return {
+    cos: tf.tensor2d(cos, [tokens, headDim]),
+    sin: tf.tensor2d(sin, [tokens, headDim]),
+    swap: tf.tensor2d(swap, [headDim, headDim]),
+  };
 }
 
 /**
@@ -43,6 +54,6 @@ export function rotaryTables(tokens: number, headDim: number, rotated: number, t
  */
 export function rotary(x: tf.Tensor4D, tables: RotaryTables): tf.Tensor4D {
   const { shape } = x;
-  const swapped = tf.reshape(tf.matMul(tf.reshape(x, [-1, shape[3]]) as tf.Tensor2D, tables.swap), shape);
+  const swapped = tf.reshape(tf.matMul(tf.reshape<tf.Rank.R2>(x, [-1, shape[3]]), tables.swap), shape);
   return tf.add(tf.mul(x, tables.cos), tf.mul(swapped, tables.sin));
 }

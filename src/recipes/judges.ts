@@ -15,19 +15,19 @@ type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 
 export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
   steps: 1000,
   batch: 48,
-  pool: 2400,
+  pool: 1500,
   learningRate: 2e-3,
   weightDecay: 0.01,
   seed: 11,
 };
 
-/** Training of mini_clip: 80 pictures a batch, in groups of four that differ in one thing. */
+/** Training of mini_clip: 64 pictures a batch, in groups of four that differ in one thing. */
 export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
-  steps: 600,
-  groups: 20,
+  steps: 500,
+  groups: 16,
   variants: 4,
-  pool: 500,
-  learningRate: 1e-3,
+  pool: 240,
+  learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 12,
 };

@@ -2,7 +2,16 @@
  * How the mini checkpoints that ship are trained: first the image tokenizer, then Show-o on scenes. Hyper-parameters
  * stand here; `unilab train` runs it.
  */
-import { factExample, loadSprites, sampleScene, type Split, type SpriteSheet, captionOf, questionsOf, renderScene } from '../data';
+import {
+  factExample,
+  loadSprites,
+  sampleScene,
+  type Split,
+  type SpriteSheet,
+  captionOf,
+  questionsOf,
+  renderScene,
+} from '../data';
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
@@ -17,7 +26,9 @@ import { loadTokenizer, type TextTokenizer } from '../text';
 export const PICTURE_SIZE = 64;
 
 /** Training of the image tokenizer. */
-export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & { batch: number } = {
+export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & {
+  batch: number;
+} = {
   steps: 2400,
   batch: 16,
   learningRate: 2e-3,
@@ -26,7 +37,8 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
 };
 
 /** Training of Show-o. Text alone weighs as much as pictures here: it carries the reasoning. */
-export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & Omit<Parameters<typeof showoTask>[2], 'size'> = {
+export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> &
+  Omit<Parameters<typeof showoTask>[2], 'size'> = {
   steps: 1900,
   learningRate: 1e-3,
   weightDecay: 0.01,
@@ -85,7 +97,10 @@ export async function wideTokenizerTraining(narrow: MagvitTokenizer, seed = WIDE
 export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
   const tokenizer = MagvitTokenizer.random(magvitMini(MINI_FIRST_BITS), new Stream(seed).fork('magvit'));
-  return { tokenizer, task: magvitTask(tokenizer, scenePictures(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE) };
+  return {
+    tokenizer,
+    task: magvitTask(tokenizer, scenePictures(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE),
+  };
 }
 
 /** Show-o's task with fresh weights around a trained image tokenizer. */
@@ -93,5 +108,8 @@ export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE
   const sprites = await loadSprites();
   const { text, bos, eos } = miniText();
   const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), images, new Stream(seed).fork('showo'));
-  return { model, task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }) };
+  return {
+    model,
+    task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }),
+  };
 }

@@ -54,7 +54,13 @@ interface WeightedPiece {
  * @param advantages one a trajectory; those that are 0 still count for the KL
  * @throws Error when the loss is not finite; nothing is changed then
  */
-export function updatePolicy(policy: Policy, trajectories: readonly Trajectory[], advantages: readonly number[], optimizer: AdamW, options: UpdateOptions): UpdateMetrics {
+export function updatePolicy(
+  policy: Policy,
+  trajectories: readonly Trajectory[],
+  advantages: readonly number[],
+  optimizer: AdamW,
+  options: UpdateOptions,
+): UpdateMetrics {
   const variables = policy.variables();
   const names = Object.keys(variables);
   const sums = { loss: 0, kl: 0, entropy: 0, clipped: 0, tokens: 0, difference: 0, worst: 0 };
@@ -62,7 +68,10 @@ export function updatePolicy(policy: Policy, trajectories: readonly Trajectory[]
   for (const chunk of chunks(weigh(trajectories, advantages, options), options.chunk ?? 24)) {
     const reference = options.beta > 0 ? policy.replay(chunk.map((w) => w.piece), 'reference') : undefined; // prettier-ignore
     const batch = chunkTensors(chunk);
-    const { value, grads } = tf.variableGrads(() => chunkLoss(policy, chunk, batch, reference, options, sums), Object.values(variables));
+    const { value, grads } = tf.variableGrads(
+      () => chunkLoss(policy, chunk, batch, reference, options, sums),
+      Object.values(variables),
+    );
     sums.loss += value.dataSync()[0];
     const reached = names.filter((name) => grads[variables[name].name]); // a chunk of one segment need not reach all
     total = addInto(total, Object.fromEntries(reached.map((name) => [name, grads[variables[name].name]])));
@@ -88,7 +97,11 @@ export function updatePolicy(policy: Policy, trajectories: readonly Trajectory[]
   };
 }
 
-function weigh(trajectories: readonly Trajectory[], advantages: readonly number[], { alpha, aggregation }: UpdateOptions): WeightedPiece[] {
+function weigh(
+  trajectories: readonly Trajectory[],
+  advantages: readonly number[],
+  { alpha, aggregation }: UpdateOptions,
+): WeightedPiece[] {
   return trajectories.flatMap((trajectory, i) =>
     trajectory.pieces.map((piece) => {
       const length = aggregation === 'sum' ? 1 : Math.max(1, scoredTokens(trajectory, piece.segment));
@@ -133,13 +146,13 @@ function chunkLoss(
   sums: Record<'kl' | 'entropy' | 'clipped' | 'tokens' | 'difference' | 'worst', number>,
 ): tf.Scalar {
   const { mask, old } = batch;
-  const logProbs = tf.mul(policy.replay(chunk.map((w) => w.piece), 'policy'), mask) as tf.Tensor2D; // prettier-ignore
-  const difference = tf.sub(logProbs, tf.mul(old, mask)) as tf.Tensor2D;
+  const logProbs = tf.mul<tf.Tensor2D>(policy.replay(chunk.map((w) => w.piece), 'policy'), mask); // prettier-ignore
+  const difference = tf.sub<tf.Tensor2D>(logProbs, tf.mul(old, mask));
   // One update a rollout: the ratio is 1 up to rounding, and its gradient is that of the log-prob.
-  const ratio = tf.exp(tf.clipByValue(difference, -10, 10)) as tf.Tensor2D;
+  const ratio = tf.exp<tf.Tensor2D>(tf.clipByValue(difference, -10, 10));
   let values = surrogates.get(options.surrogate ?? 'clip')(ratio, batch.advantages, logProbs, options);
   if (reference) {
-    const kl = klEstimates.get(options.kl ?? 'k3')(tf.sub(logProbs, tf.mul(reference, mask)) as tf.Tensor2D, options);
+    const kl = klEstimates.get(options.kl ?? 'k3')(tf.sub<tf.Tensor2D>(logProbs, tf.mul(reference, mask)), options);
     sums.kl += scalar(tf.sum(tf.mul(kl, mask)));
     values = tf.add(values, tf.mul(kl, options.beta));
   }
@@ -149,15 +162,20 @@ function chunkLoss(
   sums.entropy -= scalar(tf.sum(tf.mul(old, mask)));
   sums.tokens += scalar(tf.sum(mask));
   const { epsLow = 0.2, epsHigh = 0.2 } = options;
-  sums.clipped += scalar(tf.sum(tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsLow), tf.greater(ratio, 1 + epsHigh)), 'float32'), mask)));
-  return tf.sum(tf.mul(values, batch.weights)) as tf.Scalar;
+  sums.clipped += scalar(
+    tf.sum(tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsLow), tf.greater(ratio, 1 + epsHigh)), 'float32'), mask)),
+  );
+  return tf.sum<tf.Scalar>(tf.mul(values, batch.weights));
 }
 
 function scalar(x: tf.Tensor): number {
   return x.dataSync()[0];
 }
 
-function addInto(total: Record<string, tf.Tensor> | undefined, grads: Record<string, tf.Tensor>): Record<string, tf.Tensor> {
+function addInto(
+  total: Record<string, tf.Tensor> | undefined,
+  grads: Record<string, tf.Tensor>,
+): Record<string, tf.Tensor> {
   const sum: Record<string, tf.Tensor> = { ...total };
   for (const [name, grad] of Object.entries(grads)) {
     const before = total?.[name];

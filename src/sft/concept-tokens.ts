@@ -46,42 +46,75 @@ export async function* learnConceptTokens(
   if (references.length === 0) throw new RangeError('a concept needs at least one reference picture');
   model.extra = tokens;
   const stages = options.initialisation === 'joint' ? (['joint'] as const) : (['understanding', 'generation'] as const);
-  const loop: LoopOptions = { steps: options.steps, learningRate: options.learningRate, weightDecay: 0, seed: options.seed };
+  const loop: LoopOptions = {
+    steps: options.steps,
+    learningRate: options.learningRate,
+    weightDecay: 0,
+    seed: options.seed,
+  };
   for (const stage of stages) {
-    for await (const report of trainSupervised(stageTask(model, tokens, references, options, stage), loop)) yield { ...report, stage };
+    for await (const report of trainSupervised(stageTask(model, tokens, references, options, stage), loop))
+      yield { ...report, stage };
   }
 }
 
-function stageTask(model: ShowoModel, tokens: ConceptTokens, references: readonly ConceptReference[], options: ConceptStageOptions, stage: string): SupervisedTask<StageBatch> {
+function stageTask(
+  model: ShowoModel,
+  tokens: ConceptTokens,
+  references: readonly ConceptReference[],
+  options: ConceptStageOptions,
+  stage: string,
+): SupervisedTask<StageBatch> {
   return {
     name: `concept ${stage}`,
     variables: tokens.variables,
     batch: (_step, stream) => ({
       answers: stage === 'generation' ? [] : answerRows(model, tokens, references, options.understandingBatch, stream),
-      pictures: stage === 'understanding' ? [] : pictureRows(model, tokens, references, options.generationBatch, stream),
+      pictures:
+        stage === 'understanding' ? [] : pictureRows(model, tokens, references, options.generationBatch, stream),
     }),
     loss: ({ answers, pictures }) => {
       const metrics: Record<string, tf.Scalar> = {};
       if (answers.length > 0) metrics.mmu = answerLoss(model, answers, true);
       if (pictures.length > 0) metrics.t2i = pictureLoss(model, pictures);
-      return { loss: tf.addN(Object.values(metrics)) as tf.Scalar, metrics };
+      return { loss: tf.addN<tf.Scalar>(Object.values(metrics)), metrics };
     },
   };
 }
 
-function answerRows(model: ShowoModel, tokens: ConceptTokens, references: readonly ConceptReference[], count: number, stream: Stream): Row[] {
+function answerRows(
+  model: ShowoModel,
+  tokens: ConceptTokens,
+  references: readonly ConceptReference[],
+  count: number,
+  stream: Stream,
+): Row[] {
   const rows = Array.from({ length: count }, () => {
     const reference = stream.pick(references);
     const { question, answer } = stream.pick(reference.questions);
-    return { prefix: understandingPrefix(model.config, reference.codes, tokens.expand(question)), answer: tokens.asAnswer(answer) };
+    return {
+      prefix: understandingPrefix(model.config, reference.codes, tokens.expand(question)),
+      answer: tokens.asAnswer(answer),
+    };
   });
   const length = Math.max(...rows.map((row) => row.prefix.length + row.answer.length + 1));
   return rows.map((row) => answerExample(model.config, row.prefix, row.answer, length));
 }
 
-function pictureRows(model: ShowoModel, tokens: ConceptTokens, references: readonly ConceptReference[], count: number, stream: Stream): Row[] {
+function pictureRows(
+  model: ShowoModel,
+  tokens: ConceptTokens,
+  references: readonly ConceptReference[],
+  count: number,
+  stream: Stream,
+): Row[] {
   return Array.from({ length: count }, () => {
     const reference = stream.pick(references);
-    return textToImageExample(model.config, tokens.expand(reference.caption), reference.codes, maskedPositions(model.config.num_vq_tokens, stream));
+    return textToImageExample(
+      model.config,
+      tokens.expand(reference.caption),
+      reference.codes,
+      maskedPositions(model.config.num_vq_tokens, stream),
+    );
   });
 }

@@ -63,10 +63,15 @@ interface LoopState {
  * the state is saved then, and the next run goes on from there.
  * @throws Error when a checkpoint in the folder belongs to another task or seed, or when the loss is not finite
  */
-export async function* trainSupervised<Batch>(task: SupervisedTask<Batch>, options: LoopOptions): AsyncGenerator<StepReport, void> {
+export async function* trainSupervised<Batch>(
+  task: SupervisedTask<Batch>,
+  options: LoopOptions,
+): AsyncGenerator<StepReport, void> {
   const { steps, learningRate = 1e-3, warmupSteps = Math.ceil(steps / 20), floor = 0.02, maxGradNorm = 1 } = options;
   const schedule = warmupCosine({ base: learningRate, warmupSteps, totalSteps: steps, floor: floor * learningRate });
-  const ranks = Object.fromEntries(Object.entries(task.variables).map(([name, variable]) => [name, variable.shape.length]));
+  const ranks = Object.fromEntries(
+    Object.entries(task.variables).map(([name, variable]) => [name, variable.shape.length]),
+  );
   const optimizer = new AdamW({
     learningRate,
     beta2: options.beta2 ?? 0.99,
@@ -93,8 +98,19 @@ export async function* trainSupervised<Batch>(task: SupervisedTask<Batch>, optio
       tf.dispose(batch as tf.TensorContainer);
       done++;
       const { loss, ...metrics } = values;
-      if (!Number.isFinite(loss)) throw new Error(`${task.name}: the loss is ${loss} at step ${done}; lower the learning rate or look at the data`);
-      const report = { step: done, steps, loss, gradNorm, learningRate: rate, metrics, seconds: (performance.now() - start) / 1000 };
+      if (!Number.isFinite(loss))
+        throw new Error(
+          `${task.name}: the loss is ${loss} at step ${done}; lower the learning rate or look at the data`,
+        );
+      const report = {
+        step: done,
+        steps,
+        loss,
+        gradNorm,
+        learningRate: rate,
+        metrics,
+        seconds: (performance.now() - start) / 1000,
+      };
       if (done % (options.checkpointEvery ?? 200) === 0) await save();
       yield report;
     }
@@ -104,7 +120,13 @@ export async function* trainSupervised<Batch>(task: SupervisedTask<Batch>, optio
   }
 }
 
-function optimiserStep<Batch>(task: SupervisedTask<Batch>, batch: Batch, optimizer: AdamW, rate: number, maxGradNorm: number) {
+function optimiserStep<Batch>(
+  task: SupervisedTask<Batch>,
+  batch: Batch,
+  optimizer: AdamW,
+  rate: number,
+  maxGradNorm: number,
+) {
   const names = Object.keys(task.variables);
   let kept: Record<string, tf.Scalar> = {};
   const { value, grads } = tf.variableGrads(() => {
@@ -125,7 +147,10 @@ function optimiserStep<Batch>(task: SupervisedTask<Batch>, batch: Batch, optimiz
 }
 
 /** Weights and optimiser state under one roof, for a checkpoint that resumes exactly. */
-export function trainingTensors(variables: Readonly<Record<string, tf.Variable>>, optimizer: AdamW): Record<string, WritableTensor> {
+export function trainingTensors(
+  variables: Readonly<Record<string, tf.Variable>>,
+  optimizer: AdamW,
+): Record<string, WritableTensor> {
   const out: Record<string, WritableTensor> = {};
   for (const [name, variable] of Object.entries(variables)) out[`model.${name}`] = fromTensor(variable);
   for (const [name, tensor] of Object.entries(optimizer.state())) out[`optimizer.${name}`] = fromTensor(tensor);
@@ -133,7 +158,11 @@ export function trainingTensors(variables: Readonly<Record<string, tf.Variable>>
 }
 
 /** Puts a checkpoint's tensors back where {@link trainingTensors} took them. */
-export function restoreTraining(variables: Readonly<Record<string, tf.Variable>>, optimizer: AdamW, tensors: Parameters<typeof toTensor>[0] extends infer T ? Record<string, T> : never): void {
+export function restoreTraining(
+  variables: Readonly<Record<string, tf.Variable>>,
+  optimizer: AdamW,
+  tensors: Parameters<typeof toTensor>[0] extends infer T ? Record<string, T> : never,
+): void {
   const state: Record<string, tf.Tensor> = {};
   for (const [name, raw] of Object.entries(tensors)) {
     const tensor = toTensor(raw);
@@ -147,13 +176,21 @@ export function restoreTraining(variables: Readonly<Record<string, tf.Variable>>
   tf.dispose(state);
 }
 
-async function restore<Batch>(store: CheckpointStore<LoopState>, task: SupervisedTask<Batch>, optimizer: AdamW, identity: LoopState, fallback: boolean): Promise<number> {
+async function restore<Batch>(
+  store: CheckpointStore<LoopState>,
+  task: SupervisedTask<Batch>,
+  optimizer: AdamW,
+  identity: LoopState,
+  fallback: boolean,
+): Promise<number> {
   const found = await store.latest({ fallback });
   if (!found) return 0;
   const { state } = found;
   for (const key of ['task', 'seed', 'steps'] as const) {
     if (state[key] !== identity[key]) {
-      throw new Error(`${found.folder} belongs to another run: its ${key} is ${state[key]}, this run's is ${identity[key]}; give another folder or remove that one`);
+      throw new Error(
+        `${found.folder} belongs to another run: its ${key} is ${state[key]}, this run's is ${identity[key]}; give another folder or remove that one`,
+      );
     }
   }
   restoreTraining(task.variables, optimizer, found.tensors);

@@ -16,7 +16,8 @@ export function pixelsTensor(pictures: readonly Uint8Array[], height: number, wi
   const size = height * width * 3;
   const out = new Float32Array(pictures.length * size);
   pictures.forEach((picture, b) => {
-    if (picture.length !== size) throw new RangeError(`picture ${b} has ${picture.length} bytes, expected ${height} x ${width} x 3`);
+    if (picture.length !== size)
+      throw new RangeError(`picture ${b} has ${picture.length} bytes, expected ${height} x ${width} x 3`);
     for (let i = 0; i < size; i++) out[b * size + i] = picture[i] / 127.5 - 1;
   });
   return tf.tensor4d(out, [pictures.length, height, width, 3]);
@@ -26,7 +27,12 @@ export function pixelsTensor(pictures: readonly Uint8Array[], height: number, wi
  * Loss: mean |x - y| + 2 mean (x - y)^2 + commitment + entropy. Neither a perceptual nor an adversarial term:
  * pictograms have flat colours and hard edges, and nothing to be imagined.
  */
-export function magvitTask(tokenizer: MagvitTokenizer, source: PictureSource, batchSize: number, size: number): SupervisedTask<PictureBatchInput> {
+export function magvitTask(
+  tokenizer: MagvitTokenizer,
+  source: PictureSource,
+  batchSize: number,
+  size: number,
+): SupervisedTask<PictureBatchInput> {
   return {
     name: 'magvit',
     variables: tokenizer.parameters.variables,
@@ -36,8 +42,8 @@ export function magvitTask(tokenizer: MagvitTokenizer, source: PictureSource, ba
     loss: ({ pixels }) => {
       const out = tokenizer.reconstruct(pixels);
       const difference = tf.sub(out.pixels, pixels);
-      const l1 = tf.mean(tf.abs(difference)) as tf.Scalar;
-      const l2 = tf.mean(tf.square(difference)) as tf.Scalar;
+      const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
+      const l2 = tf.mean<tf.Scalar>(tf.square(difference));
       const loss = tf.addN([l1, tf.mul(l2, 2), out.commitment, out.entropy]) as tf.Scalar;
       return { loss, metrics: { l1, l2, commitment: out.commitment, entropy: out.entropy } };
     },

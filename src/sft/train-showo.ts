@@ -65,7 +65,11 @@ export function maskedPositions(count: number, stream: Stream): Uint8Array {
   return out;
 }
 
-export function showoTask(model: ShowoModel, source: ShowoSource, options: ShowoTrainingOptions): SupervisedTask<ShowoBatch> {
+export function showoTask(
+  model: ShowoModel,
+  source: ShowoSource,
+  options: ShowoTrainingOptions,
+): SupervisedTask<ShowoBatch> {
   const { weights = { t2i: 1, mmu: 1, lm: 0.1 }, conditionDrop = 0.1 } = options;
   return {
     name: 'showo',
@@ -81,7 +85,13 @@ export function showoTask(model: ShowoModel, source: ShowoSource, options: Showo
   };
 }
 
-function makeBatch(model: ShowoModel, source: ShowoSource, options: ShowoTrainingOptions, conditionDrop: number, stream: Stream): ShowoBatch {
+function makeBatch(
+  model: ShowoModel,
+  source: ShowoSource,
+  options: ShowoTrainingOptions,
+  conditionDrop: number,
+  stream: Stream,
+): ShowoBatch {
   const { config } = model;
   const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
@@ -113,7 +123,7 @@ function padded(model: ShowoModel, rows: readonly { prefix: readonly number[]; a
 export function pictureLoss(model: ShowoModel, rows: readonly Row[]): tf.Scalar {
   const { config } = model;
   const hidden = model.hidden(rows.map((row) => row.ids), rows.map((row) => textToImageMask(row.ids, model.vocabulary))); // prettier-ignore
-  const flat = tf.reshape(hidden, [-1, config.hidden_size]) as tf.Tensor2D;
+  const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, config.hidden_size]);
   const start = imageStart(config);
   const length = rows[0].ids.length;
   const positions: number[] = [];

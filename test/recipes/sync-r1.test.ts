@@ -13,7 +13,14 @@ import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { type ShowoConfig } from '../../src/models/showo/config';
 import { ShowoModel } from '../../src/models/showo/model';
 import { miniText } from '../../src/recipes/mini-world';
-import { conceptJudges, type ConceptJudges, SYNC_R1_MINI, SyncR1, type SyncR1Options, type SyncStep } from '../../src/recipes/unictokens-r1';
+import {
+  conceptJudges,
+  type ConceptJudges,
+  SYNC_R1_MINI,
+  SyncR1,
+  type SyncR1Options,
+  type SyncStep,
+} from '../../src/recipes/unictokens-r1';
 
 /** A model small enough to take a step in a second: what is tested is the method, not the pictures. */
 function tinyModel(seed = 1): ShowoModel {
@@ -53,7 +60,11 @@ async function run(sync: SyncR1, count: number): Promise<SyncStep[]> {
 before(async () => {
   await startEngine({ precision: 'float32' });
   sprites = await loadSprites();
-  const models = { sentences: await UseLite.load(), clip: MiniClip.random(new Stream(3)), mobilenet: await MobileNet.load() };
+  const models = {
+    sentences: await UseLite.load(),
+    clip: MiniClip.random(new Stream(3)),
+    mobilenet: await MobileNet.load(),
+  };
   judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites);
 });
 
@@ -64,13 +75,26 @@ test('a run learns tokens, steps, reports TRL names, and the ratio of an unchang
   assert.deepEqual([...new Set(stages)], ['understanding', 'generation']);
   const steps = await run(sync, 3);
   for (const { metrics, samples, dsog } of steps) {
-    for (const name of ['reward/mean', 'reward/std', 'frac_reward_zero_std', 'kl', 'entropy', 'clip_ratio/region_mean', 'completions/mean_length', 'grad_norm']) {
+    for (const name of [
+      'reward/mean',
+      'reward/std',
+      'frac_reward_zero_std',
+      'kl',
+      'entropy',
+      'clip_ratio/region_mean',
+      'completions/mean_length',
+      'grad_norm',
+    ]) {
       assert.ok(Number.isFinite(metrics[name]), `${name} is ${metrics[name]}`);
     }
-    assert.ok(metrics['sampling/logprob_difference_max'] < 1e-4, `mismatch ${metrics['sampling/logprob_difference_max']}`);
+    assert.ok(
+      metrics['sampling/logprob_difference_max'] < 1e-4,
+      `mismatch ${metrics['sampling/logprob_difference_max']}`,
+    );
     assert.equal(samples.length, OPTIONS.groupSize);
     assert.ok(Math.abs(samples.reduce((sum, sample) => sum + sample.advantage, 0)) < 1e-9, 'advantages are centred');
-    for (const { parts } of samples) assert.deepEqual(Object.keys(parts), ['tier', 'ber_mini_clip', 'der_mobilenet', 'fer_mini_face']);
+    for (const { parts } of samples)
+      assert.deepEqual(Object.keys(parts), ['tier', 'ber_mini_clip', 'der_mobilenet', 'fer_mini_face']);
     assert.ok(dsog && dsog.threshold > 0 && dsog.threshold < 1 && dsog.candidates <= 8);
   }
   assert.equal(steps[0].metrics.kl, 0, 'before the first step the policy is the reference');
@@ -117,13 +141,19 @@ test('every ablation of Tables 2 and 3 runs', async () => {
     assert.ok(Number.isFinite(step.metrics.loss), name);
     if (change.pathways) assert.equal(step.example.pathway, change.pathways[0]);
     if (change.dsog === false) assert.equal(step.dsog, undefined);
-    if (change.understanding === false) assert.ok(step.samples.every((s) => s.reasoning === '' && !('tier' in s.parts)));
+    if (change.understanding === false)
+      assert.ok(step.samples.every((s) => s.reasoning === '' && !('tier' in s.parts)));
     sync.dispose();
   }
 });
 
 test('50 steps of reinforcement learning leave no tensor behind', async () => {
-  const sync = session({ ...OPTIONS, groupSize: 2, dsog: { ...(OPTIONS.dsog as Exclude<SyncR1Options['dsog'], false>), batch: 2, maxCandidates: 4 }, pictures: { ...OPTIONS.pictures, steps: 3 } });
+  const sync = session({
+    ...OPTIONS,
+    groupSize: 2,
+    dsog: { ...(OPTIONS.dsog as Exclude<SyncR1Options['dsog'], false>), batch: 2, maxCandidates: 4 },
+    pictures: { ...OPTIONS.pictures, steps: 3 },
+  });
   await run(sync, 2); // the reference and the optimiser's moments are made here
   const tensors = tf.memory().numTensors;
   for await (const step of sync.steps(50)) assert.equal(tf.memory().numTensors, tensors, `step ${step.step}`);

@@ -15,7 +15,7 @@ const config = { encoder: coder, decoder: coder, codebook_dim: 4 };
 function task(seed = 1): { tokenizer: MagvitTokenizer; task: SupervisedTask<unknown> } {
   const tokenizer = MagvitTokenizer.random(config, new Stream(seed));
   const source = (stream: Stream) => Uint8Array.from({ length: 8 * 8 * 3 }, () => stream.int(256));
-  return { tokenizer, task: magvitTask(tokenizer, source, 2, 8) as SupervisedTask<unknown> };
+  return { tokenizer, task: magvitTask(tokenizer, source, 2, 8) };
 }
 
 const folder = () => mkdtempSync(path.join(tmpdir(), 'unilab-loop-'));
@@ -39,16 +39,24 @@ test('stopped and resumed equals uninterrupted', async () => {
   const rest = await collect(trainSupervised(task(99).task, { steps: 8, seed: 3, folder: place }));
   const losses = [...first, ...rest].map((report) => report.loss);
   assert.equal(losses.length, 8);
-  whole.forEach((report, i) => assert.ok(Math.abs(report.loss - losses[i]) < 1e-6, `step ${i + 1}: ${report.loss} and ${losses[i]}`));
+  whole.forEach((report, i) =>
+    assert.ok(Math.abs(report.loss - losses[i]) < 1e-6, `step ${i + 1}: ${report.loss} and ${losses[i]}`),
+  );
 });
 
 test('a checkpoint of another run and a damaged one are errors that say what to do', async () => {
   const place = folder();
   await collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place, checkpointEvery: 1 }), 2);
-  await assert.rejects(collect(trainSupervised(task().task, { steps: 4, seed: 4, folder: place })), /its seed is 3, this run's is 4; give another folder/);
-  const newest = readdirSync(place).filter((name) => name.startsWith('step-')).sort().at(-1)!; // prettier-ignore
+  await assert.rejects(
+    collect(trainSupervised(task().task, { steps: 4, seed: 4, folder: place })),
+    /its seed is 3, this run's is 4; give another folder/,
+  );
+  const newest = readdirSync(place).filter((name) => name.startsWith('step-')).sort()[1]; // prettier-ignore
   writeFileSync(path.join(place, newest, 'model.safetensors'), 'torn');
-  await assert.rejects(collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place })), /has 4 bytes, \d+ were written.*one before it/);
+  await assert.rejects(
+    collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place })),
+    /has 4 bytes, \d+ were written.*one before it/,
+  );
   const reports = await collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place, fallback: true }));
   assert.equal(reports[0].step, 2, 'the one before the damaged checkpoint was gone on from');
 });
@@ -65,15 +73,20 @@ test('the loss falls, nothing leaks, and a loss that is not finite stops the run
   const mean = (list: StepReport[]) => list.reduce((sum, r) => sum + r.loss, 0) / list.length;
   assert.ok(mean(reports.slice(-10)) < mean(reports.slice(0, 10)));
   tokenizer.parameters.get('decoder.conv_out.bias').assign(tf.fill([3], NaN));
-  await assert.rejects(collect(trainSupervised(own, { steps: 5, seed: 3 })), /the loss is NaN at step 1; lower the learning rate/);
+  await assert.rejects(
+    collect(trainSupervised(own, { steps: 5, seed: 3 })),
+    /the loss is NaN at step 1; lower the learning rate/,
+  );
 });
 
 test('a widened tokenizer still decodes what the narrow one did', async () => {
   const narrow = MagvitTokenizer.random(config, new Stream(5));
   const more = { ...coder, z_channels: 6 };
   const wide = await widenTokenizer(narrow, { encoder: more, decoder: more, codebook_dim: 6 }, new Stream(6));
-  const pixels = tf.tensor(new Stream(7).fill('normal', 2 * 8 * 8 * 3), [2, 8, 8, 3]) as tf.Tensor4D;
-  const difference = tf.tidy(() => tf.max(tf.abs(tf.sub(narrow.reconstruct(pixels).pixels, wide.reconstruct(pixels).pixels))).dataSync()[0]);
+  const pixels = tf.tensor<tf.Rank.R4>(new Stream(7).fill('normal', 2 * 8 * 8 * 3), [2, 8, 8, 3]);
+  const difference = tf.tidy(
+    () => tf.max(tf.abs(tf.sub(narrow.reconstruct(pixels).pixels, wide.reconstruct(pixels).pixels))).dataSync()[0],
+  );
   assert.ok(difference > 0 && difference < 0.1, `differs by ${difference}`);
   const old = narrow.encode(pixels).dataSync();
   const widened = wide.encode(pixels).dataSync();

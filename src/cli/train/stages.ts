@@ -53,7 +53,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare(seed) {
       const { tokenizer, task } = await tokenizerTraining(seed);
       return {
-        task: task as SupervisedTask<unknown>,
+        task: task,
         save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
       };
     },
@@ -64,7 +64,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare(seed) {
       const { tokenizer, task } = await wideTokenizerTraining(await narrowTokenizer(), seed);
       return {
-        task: task as SupervisedTask<unknown>,
+        task: task,
         save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
       };
     },
@@ -97,7 +97,8 @@ export const STAGES: Readonly<Record<string, Stage>> = {
 
 async function narrowTokenizer(): Promise<MagvitTokenizer> {
   const file = dataFolder('checkpoints', NARROW_FOLDER, 'tokenizer.safetensors');
-  if (!existsSync(file)) throw new Error(`there is no narrow tokenizer at ${file}; first run: unilab train tokenizer-narrow`);
+  if (!existsSync(file))
+    throw new Error(`there is no narrow tokenizer at ${file}; first run: unilab train tokenizer-narrow`);
   return MagvitTokenizer.fromTensors(magvitMini(MINI_FIRST_BITS), await readSafetensors(file), file);
 }
 

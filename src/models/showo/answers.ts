@@ -30,7 +30,12 @@ export interface AnswerPrefix {
 }
 
 /** Continues every prefix. @param streams one a prefix; not used when greedy */
-export function sampleAnswers(model: ShowoModel, prefixes: readonly AnswerPrefix[], streams: readonly Stream[], options: AnswerOptions = {}): Answer[] {
+export function sampleAnswers(
+  model: ShowoModel,
+  prefixes: readonly AnswerPrefix[],
+  streams: readonly Stream[],
+  options: AnswerOptions = {},
+): Answer[] {
   const { maxNewTokens = 8, temperature = 1, vocabulary = 'text' } = options;
   const rows = prefixes.map((prefix) => [...prefix.ids]);
   const logProbs: number[][] = prefixes.map(() => []);
@@ -42,13 +47,20 @@ export function sampleAnswers(model: ShowoModel, prefixes: readonly AnswerPrefix
       return { values: logSoftmax(logits).dataSync<'float32'>(), width: logits.shape[1] };
     });
     live.forEach((b, i) => {
-      const id = temperature === 0 ? argmax(values, i * width, width) : drawTempered(values, i * width, width, temperature, streams[b].uniform());
+      const id =
+        temperature === 0
+          ? argmax(values, i * width, width)
+          : drawTempered(values, i * width, width, temperature, streams[b].uniform());
       rows[b].push(id);
       logProbs[b].push(values[i * width + id]);
       finished[b] = id === model.vocabulary.eot;
     });
   }
-  return rows.map((row, b) => ({ ids: row.slice(prefixes[b].ids.length), logProbs: Float32Array.from(logProbs[b]), finished: finished[b] }));
+  return rows.map((row, b) => ({
+    ids: row.slice(prefixes[b].ids.length),
+    logProbs: Float32Array.from(logProbs[b]),
+    finished: finished[b],
+  }));
 }
 
 /**
@@ -65,13 +77,20 @@ export function answerLogits(
 ): tf.Tensor2D {
   return tf.tidy(() => {
     const length = Math.max(...rows.map((row) => row.ids.length));
-    const padded = rows.map((row) => [...row.ids, ...new Array<number>(length - row.ids.length).fill(model.vocabulary.pad)]);
-    const masks = rows.map((row) => (row.picture ? understandingMask(length, understandingEoi(model.config)) : causalMask(length)));
+    const padded = rows.map((row) => [
+      ...row.ids,
+      ...new Array<number>(length - row.ids.length).fill(model.vocabulary.pad),
+    ]);
+    const masks = rows.map((row) =>
+      row.picture ? understandingMask(length, understandingEoi(model.config)) : causalMask(length),
+    );
     const hidden = model.hidden(padded, masks, parameters, extra);
-    const flat = tf.reshape(hidden, [-1, model.config.hidden_size]) as tf.Tensor2D;
+    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, model.config.hidden_size]);
     const at = Int32Array.from(positions.flatMap((list, b) => list.map((position) => b * length + position)));
     const picked = tf.gather(flat, tf.tensor1d(at, 'int32'));
-    return vocabulary === 'all' ? showoLogits(parameters, picked, extra) : showoLogitsRange(parameters, picked, 0, model.config.llm_vocab_size);
+    return vocabulary === 'all'
+      ? showoLogits(parameters, picked, extra)
+      : showoLogitsRange(parameters, picked, 0, model.config.llm_vocab_size);
   });
 }
 

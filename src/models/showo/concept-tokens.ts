@@ -31,7 +31,13 @@ export class ConceptTokens implements ExtraTokens {
    * Fresh tokens around the class word: its input and output rows plus a little noise, so that training starts from
    * "a person" and not from nowhere.
    */
-  static create(model: ShowoModel, placeholder: number, classWord: number, options: ConceptTokenOptions, stream: Stream): ConceptTokens {
+  static create(
+    model: ShowoModel,
+    placeholder: number,
+    classWord: number,
+    options: ConceptTokenOptions,
+    stream: Stream,
+  ): ConceptTokens {
     const count = options.understanding + options.generation + 1;
     const width = model.config.hidden_size;
     const rows = (table: string, name: string) =>
@@ -75,7 +81,10 @@ export class ConceptTokens implements ExtraTokens {
       if (id !== this.placeholder) return [id];
       if (!first) return [this.subject];
       first = false;
-      return Array.from({ length: this.options.understanding + this.options.generation + 1 }, (_, i) => this.firstId + i);
+      return Array.from(
+        { length: this.options.understanding + this.options.generation + 1 },
+        (_, i) => this.firstId + i,
+      );
     });
   }
 
@@ -88,7 +97,11 @@ export class ConceptTokens implements ExtraTokens {
   clone(): ConceptTokens {
     const copy = (variable: tf.Variable) => tf.tidy(() => tf.variable(variable.clone()));
     const { embed, head, bias } = this.variables;
-    return new ConceptTokens(this.options, this.placeholder, this.firstId, { embed: copy(embed), head: copy(head), bias: copy(bias) });
+    return new ConceptTokens(this.options, this.placeholder, this.firstId, {
+      embed: copy(embed),
+      head: copy(head),
+      bias: copy(bias),
+    });
   }
 
   dispose(): void {

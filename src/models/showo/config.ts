@@ -41,7 +41,10 @@ export interface ShowoVocabulary extends Readonly<Record<SpecialToken, number>> 
 
 /** The vocabulary's regions, all derived from the configuration. */
 export function showoVocabulary(config: ShowoConfig): ShowoVocabulary {
-  const specials = Object.fromEntries(SPECIAL_TOKENS.map((name, i) => [name, config.llm_vocab_size + i])) as Record<SpecialToken, number>;
+  const specials = Object.fromEntries(SPECIAL_TOKENS.map((name, i) => [name, config.llm_vocab_size + i])) as Record<
+    SpecialToken,
+    number
+  >;
   const imageOffset = config.llm_vocab_size + SPECIAL_TOKENS.length;
   const mask = imageOffset + config.codebook_size;
   return { ...specials, sot: config.bos_token_id, eot: config.eos_token_id, imageOffset, mask, size: mask + 1 };
@@ -71,16 +74,30 @@ export class ShowoConfigError extends Error {
 
 /** @throws ShowoConfigError naming the field, what was found and what was expected */
 export function checkShowoConfig(config: ShowoConfig): void {
-  const positive = ['hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'llm_vocab_size', 'codebook_size', 'num_vq_tokens', 'max_text_len'] as const;
+  const positive = [
+    'hidden_size',
+    'intermediate_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'llm_vocab_size',
+    'codebook_size',
+    'num_vq_tokens',
+    'max_text_len',
+  ] as const;
   for (const field of positive) {
-    if (!Number.isInteger(config[field]) || config[field] < 1) throw new ShowoConfigError(`config: ${field} is ${config[field]}, expected a positive integer`);
+    if (!Number.isInteger(config[field]) || config[field] < 1)
+      throw new ShowoConfigError(`config: ${field} is ${config[field]}, expected a positive integer`);
   }
   if (config.hidden_size % config.num_attention_heads) {
-    throw new ShowoConfigError(`config: hidden_size ${config.hidden_size} is not divisible by num_attention_heads ${config.num_attention_heads}`);
+    throw new ShowoConfigError(
+      `config: hidden_size ${config.hidden_size} is not divisible by num_attention_heads ${config.num_attention_heads}`,
+    );
   }
   for (const field of ['bos_token_id', 'eos_token_id'] as const) {
     if (!(config[field] >= 0 && config[field] < config.llm_vocab_size)) {
-      throw new ShowoConfigError(`config: ${field} is ${config[field]}, expected a text id below llm_vocab_size ${config.llm_vocab_size}`);
+      throw new ShowoConfigError(
+        `config: ${field} is ${config[field]}, expected a text id below llm_vocab_size ${config.llm_vocab_size}`,
+      );
     }
   }
 }
@@ -92,9 +109,15 @@ export function showoConfigFromUpstream(
   text: { bos_token_id: number; eos_token_id: number; max_text_len: number },
 ): ShowoConfig {
   const rope = (phi.rope_parameters ?? {}) as Record<string, unknown>;
-  const number = (source: Readonly<Record<string, unknown>>, file: string, field: string, fallback?: unknown): number => {
+  const number = (
+    source: Readonly<Record<string, unknown>>,
+    file: string,
+    field: string,
+    fallback?: unknown,
+  ): number => {
     const value = source[field] ?? fallback;
-    if (typeof value !== 'number' || !Number.isFinite(value)) throw new ShowoConfigError(`${file}: ${field} is ${JSON.stringify(source[field])}, expected a number`);
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw new ShowoConfigError(`${file}: ${field} is ${JSON.stringify(source[field])}, expected a number`);
     return value;
   };
   const config: ShowoConfig = {
@@ -112,7 +135,10 @@ export function showoConfigFromUpstream(
   };
   const declared = number(showo, 'config.json', 'vocab_size');
   const size = showoVocabulary(config).size;
-  if (declared !== size) throw new ShowoConfigError(`config.json: vocab_size is ${declared}; text ${config.llm_vocab_size} + 10 special + codes ${config.codebook_size} + mask make ${size}`);
+  if (declared !== size)
+    throw new ShowoConfigError(
+      `config.json: vocab_size is ${declared}; text ${config.llm_vocab_size} + 10 special + codes ${config.codebook_size} + mask make ${size}`,
+    );
   checkShowoConfig(config);
   return config;
 }

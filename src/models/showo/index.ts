@@ -2,7 +2,14 @@
 export { type Answer, type AnswerOptions, type AnswerPrefix, sampleAnswers } from './answers';
 export { ConceptTokens, type ConceptTokenOptions } from './concept-tokens';
 export { SHOWO_1B, type ShowoConfig, showoConfigFromUpstream, showoVocabulary, type ShowoVocabulary } from './config';
-export { conditionTokens, PromptTooLongError, textPrefix, textToImageExample, textToImageIds, understandingPrefix } from './layout';
+export {
+  conditionTokens,
+  PromptTooLongError,
+  textPrefix,
+  textToImageExample,
+  textToImageIds,
+  understandingPrefix,
+} from './layout';
 export { MAGVITV2_CONFIG, type MagvitConfig, MagvitTokenizer } from './magvit';
 export { maskCount, maskRatio, type MaskSchedule, remask, type TemperatureMode } from './maskgit';
 export { MAGVIT_MINI, showoMini } from './mini';

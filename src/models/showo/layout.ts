@@ -24,12 +24,18 @@ export interface Labelled {
  * @param text ids, or null for the dropped condition (`t2i sot eot`)
  * @throws PromptTooLongError unless `overflow` is `cut`
  */
-export function conditionTokens(config: ShowoConfig, text: readonly number[] | null, options: LayoutOptions = {}): number[] {
+export function conditionTokens(
+  config: ShowoConfig,
+  text: readonly number[] | null,
+  options: LayoutOptions = {},
+): number[] {
   const v = showoVocabulary(config);
   let ids = [v.t2i, v.sot, ...(text ?? []), v.eot];
   if (ids.length > config.max_text_len) {
     if (options.overflow !== 'cut') {
-      throw new PromptTooLongError(`the prompt has ${ids.length - 3} tokens; this model's layout holds ${config.max_text_len - 3}: shorten it`);
+      throw new PromptTooLongError(
+        `the prompt has ${ids.length - 3} tokens; this model's layout holds ${config.max_text_len - 3}: shorten it`,
+      );
     }
     ids = [...ids.slice(0, config.max_text_len - 1), v.eot];
   }
@@ -39,7 +45,8 @@ export function conditionTokens(config: ShowoConfig, text: readonly number[] | n
 /** The whole text-to-image sequence: condition, soi, codes (codebook ids; `mask` where unknown is -1), eoi. */
 export function textToImageIds(config: ShowoConfig, condition: readonly number[], codes: ArrayLike<number>): number[] {
   const v = showoVocabulary(config);
-  if (codes.length !== config.num_vq_tokens) throw new RangeError(`a picture of this model has ${config.num_vq_tokens} codes, got ${codes.length}`);
+  if (codes.length !== config.num_vq_tokens)
+    throw new RangeError(`a picture of this model has ${config.num_vq_tokens} codes, got ${codes.length}`);
   return [...condition, v.soi, ...Array.from(codes, (code) => (code < 0 ? v.mask : v.imageOffset + code)), v.eoi];
 }
 
@@ -61,13 +68,26 @@ export function textToImageExample(
 ): Labelled {
   const v = showoVocabulary(config);
   const condition = conditionTokens(config, text, options);
-  const ids = textToImageIds(config, condition, Array.from(codes, (code, i) => (masked[i] ? -1 : code)));
-  const labels = [...condition, v.soi, ...Array.from(codes, (code, i) => (masked[i] ? v.imageOffset + code : IGNORE)), v.eoi];
+  const ids = textToImageIds(
+    config,
+    condition,
+    Array.from(codes, (code, i) => (masked[i] ? -1 : code)),
+  );
+  const labels = [
+    ...condition,
+    v.soi,
+    ...Array.from(codes, (code, i) => (masked[i] ? v.imageOffset + code : IGNORE)),
+    v.eoi,
+  ];
   return { ids, labels: labels.map((label) => (label === v.pad ? IGNORE : label)) };
 }
 
 /** `mmu soi codes eoi sot prompt`: a question about a picture, ready to be answered. */
-export function understandingPrefix(config: ShowoConfig, codes: ArrayLike<number>, prompt: readonly number[]): number[] {
+export function understandingPrefix(
+  config: ShowoConfig,
+  codes: ArrayLike<number>,
+  prompt: readonly number[],
+): number[] {
   const v = showoVocabulary(config);
   return [v.mmu, v.soi, ...Array.from(codes, (code) => v.imageOffset + code), v.eoi, v.sot, ...prompt];
 }
@@ -83,11 +103,20 @@ export function textPrefix(config: ShowoConfig, prompt: readonly number[]): numb
 }
 
 /** Prefix + answer + eot, right-padded; only answer and eot are scored (loss shifted by one). @throws PromptTooLongError */
-export function answerExample(config: ShowoConfig, prefix: readonly number[], answer: readonly number[], length: number): Labelled {
+export function answerExample(
+  config: ShowoConfig,
+  prefix: readonly number[],
+  answer: readonly number[],
+  length: number,
+): Labelled {
   const v = showoVocabulary(config);
   const ids = [...prefix, ...answer, v.eot];
-  if (ids.length > length) throw new PromptTooLongError(`question and answer have ${ids.length} tokens, ${length} were expected at most`);
+  if (ids.length > length)
+    throw new PromptTooLongError(`question and answer have ${ids.length} tokens, ${length} were expected at most`);
   const labels = [...prefix.map(() => IGNORE), ...answer, v.eot];
   const padding = length - ids.length;
-  return { ids: [...ids, ...new Array<number>(padding).fill(v.pad)], labels: [...labels, ...new Array<number>(padding).fill(IGNORE)] };
+  return {
+    ids: [...ids, ...new Array<number>(padding).fill(v.pad)],
+    labels: [...labels, ...new Array<number>(padding).fill(IGNORE)],
+  };
 }

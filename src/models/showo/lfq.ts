@@ -6,7 +6,9 @@ export const LFQ_LOSS_WEIGHTS = { beta: 0.25, commitment: 0.1, entropy: 0.1 } as
 
 /** Signs of `z`, -1 or +1 (0 counts as -1), same shape; their gradient is zero. */
 export function signs(z: tf.Tensor): tf.Tensor {
-  return tf.customGrad((x) => ({ value: signValues(x as tf.Tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(z);
+  return tf.customGrad((x) => ({ value: signValues(x as tf.Tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(
+    z,
+  );
 }
 
 function signValues(z: tf.Tensor): tf.Tensor {
@@ -32,7 +34,8 @@ export function codebookEntries(codes: ArrayLike<number>, bits: number): tf.Tens
   const out = new Float32Array(codes.length * bits);
   for (let i = 0; i < codes.length; i++) {
     const code = codes[i];
-    if (!(code >= 0 && code < 2 ** bits)) throw new RangeError(`image code ${code} at position ${i} is outside 0..${2 ** bits - 1}`);
+    if (!(code >= 0 && code < 2 ** bits))
+      throw new RangeError(`image code ${code} at position ${i} is outside 0..${2 ** bits - 1}`);
     for (let k = 0; k < bits; k++) out[i * bits + k] = (code >> (bits - 1 - k)) & 1 ? 1 : -1;
   }
   return tf.tensor2d(out, [codes.length, bits]);
@@ -45,14 +48,17 @@ export function codebookEntries(codes: ArrayLike<number>, bits: number): tf.Tens
  * two-way softmax over minus the squared distances to +1 and -1.
  */
 export function lfqLosses(z: tf.Tensor2D): { commitment: tf.Scalar; entropy: tf.Scalar } {
-  const distance = tf.mean(tf.square(tf.sub(signs(z), z))) as tf.Scalar;
+  const distance = tf.mean<tf.Scalar>(tf.square(tf.sub(signs(z), z)));
   // The beta term is on the detached z: its value counts, its gradient reaches only the (constant) codebook.
   const detached = stopGradient(distance);
-  const commitment = tf.mul(tf.add(distance, tf.mul(detached, LFQ_LOSS_WEIGHTS.beta)), LFQ_LOSS_WEIGHTS.commitment) as tf.Scalar;
+  const commitment = tf.mul<tf.Scalar>(
+    tf.add(distance, tf.mul(detached, LFQ_LOSS_WEIGHTS.beta)),
+    LFQ_LOSS_WEIGHTS.commitment,
+  );
   const p = tf.sigmoid(tf.mul(z, 4));
   const each = tf.mean(binaryEntropy(p));
   const ofMean = tf.mean(binaryEntropy(tf.mean(p, 0)));
-  return { commitment, entropy: tf.mul(tf.sub(each, ofMean), LFQ_LOSS_WEIGHTS.entropy) as tf.Scalar };
+  return { commitment, entropy: tf.mul<tf.Scalar>(tf.sub(each, ofMean), LFQ_LOSS_WEIGHTS.entropy) };
 }
 
 /** -p ln p - (1-p) ln (1-p), nats; clipped so that p of exactly 0 or 1 gives 0 and no NaN in the gradient. */
@@ -64,5 +70,7 @@ function binaryEntropy(p: tf.Tensor): tf.Tensor {
 }
 
 function stopGradient<T extends tf.Tensor>(x: T): T {
-  return tf.customGrad((y) => ({ value: tf.clone(y as tf.Tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(x) as T;
+  return tf.customGrad((y) => ({ value: tf.clone(y as tf.Tensor), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(
+    x,
+  ) as T;
 }

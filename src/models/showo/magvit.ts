@@ -62,7 +62,11 @@ export class MagvitTokenizer {
   }
 
   /** @throws CheckpointMismatchError listing every tensor that does not fit */
-  static fromTensors(config: MagvitConfig, tensors: Readonly<Record<string, RawTensor>>, where: string): MagvitTokenizer {
+  static fromTensors(
+    config: MagvitConfig,
+    tensors: Readonly<Record<string, RawTensor>>,
+    where: string,
+  ): MagvitTokenizer {
     return new MagvitTokenizer(config, Parameters.fromTensors(magvitSpecs(config), tensors, where, UPSTREAM_BUFFERS));
   }
 
@@ -79,14 +83,16 @@ export class MagvitTokenizer {
   encodeContinuous(pixels: tf.Tensor4D): tf.Tensor4D {
     const { stride } = this;
     if (pixels.shape.length !== 4 || pixels.shape[3] !== 3 || pixels.shape[1] % stride || pixels.shape[2] % stride) {
-      throw new RangeError(`the image tokenizer needs pixels [batch, height, width, 3] with sides divisible by ${stride}, got [${pixels.shape}]`);
+      throw new RangeError(
+        `the image tokenizer needs pixels [batch, height, width, 3] with sides divisible by ${stride}, got [${pixels.shape}]`,
+      );
     }
     return tf.tidy(() => encoderForward(this.parameters, this.config.encoder, pixels));
   }
 
   /** Pixels -> codes `[batch, rows * columns]` int32, row by row. */
   encode(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => tf.reshape(codesOf(this.encodeContinuous(pixels)), [pixels.shape[0], -1]) as tf.Tensor2D);
+    return tf.tidy(() => tf.reshape<tf.Rank.R2>(codesOf(this.encodeContinuous(pixels)), [pixels.shape[0], -1]));
   }
 
   /** Sign entries `[batch, rows, columns, bits]` -> pixels `[batch, height, width, 3]`, about [-1, 1], not clipped. */
@@ -105,7 +111,8 @@ export class MagvitTokenizer {
     const side = Math.round(Math.sqrt(count));
     const [rows, columns] = shape ?? [side, side];
     codes.forEach((row, i) => {
-      if (row.length !== rows * columns) throw new RangeError(`picture ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
+      if (row.length !== rows * columns)
+        throw new RangeError(`picture ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
     });
     return tf.tidy(() => {
       const flat = Int32Array.from(codes.flatMap((row) => Array.from(row)));
@@ -117,7 +124,7 @@ export class MagvitTokenizer {
   /** One training pass: reconstruction `[batch, height, width, 3]` with a straight-through gradient, and the LFQ losses. */
   reconstruct(pixels: tf.Tensor4D): { pixels: tf.Tensor4D; commitment: tf.Scalar; entropy: tf.Scalar } {
     const z = this.encodeContinuous(pixels);
-    const losses = lfqLosses(tf.reshape(z, [-1, this.config.codebook_dim]) as tf.Tensor2D);
+    const losses = lfqLosses(tf.reshape<tf.Rank.R2>(z, [-1, this.config.codebook_dim]));
     return { pixels: this.decodeEntries(signsStraightThrough(z)), ...losses };
   }
 
@@ -129,8 +136,10 @@ export class MagvitTokenizer {
 /** Every parameter of the tokenizer under its upstream name. @throws RangeError for a configuration that cannot be built */
 export function magvitSpecs({ encoder, decoder, codebook_dim: bits }: MagvitConfig): Record<string, ParameterSpec> {
   for (const [where, coder] of Object.entries({ encoder, decoder })) {
-    if (coder.ch_mult.length !== coder.num_res_blocks.length) throw new RangeError(`${where}: ch_mult and num_res_blocks differ in length`);
-    if (coder.z_channels !== bits) throw new RangeError(`${where}: z_channels ${coder.z_channels} is not codebook_dim ${bits}`);
+    if (coder.ch_mult.length !== coder.num_res_blocks.length)
+      throw new RangeError(`${where}: ch_mult and num_res_blocks differ in length`);
+    if (coder.z_channels !== bits)
+      throw new RangeError(`${where}: z_channels ${coder.z_channels} is not codebook_dim ${bits}`);
   }
   const specs: Record<string, ParameterSpec> = {};
   declareEncoder(specs, encoder);
@@ -152,7 +161,8 @@ function declareEncoder(specs: Record<string, ParameterSpec>, c: CoderConfig): v
       declareResBlock(specs, `encoder.down.${level}.block.${block}`, channels, c.ch * multiplier);
       channels = c.ch * multiplier;
     }
-    if (level < c.ch_mult.length - 1) declareConv(specs, `encoder.down.${level}.downsample.conv`, channels, channels, 3);
+    if (level < c.ch_mult.length - 1)
+      declareConv(specs, `encoder.down.${level}.downsample.conv`, channels, channels, 3);
   });
   declareMid(specs, 'encoder.mid', channels);
   declareNorm(specs, 'encoder.norm_out', channels);
@@ -163,7 +173,8 @@ function declareEncoder(specs: Record<string, ParameterSpec>, c: CoderConfig): v
 function encoderForward(p: Parameters, c: CoderConfig, pixels: tf.Tensor4D): tf.Tensor4D {
   let h = conv(p, 'encoder.conv_in', pixels);
   c.ch_mult.forEach((_, level) => {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `encoder.down.${level}.block.${block}`, h, c.norm_groups);
+    for (let block = 0; block < c.num_res_blocks[level]; block++)
+      h = resBlock(p, `encoder.down.${level}.block.${block}`, h, c.norm_groups);
     if (level < c.ch_mult.length - 1) h = downsample(p, `encoder.down.${level}.downsample`, h);
   });
   h = midForward(p, 'encoder.mid', h, c.norm_groups);
@@ -196,7 +207,8 @@ function decoderForward(p: Parameters, c: CoderConfig, entries: tf.Tensor4D): tf
   let h = conv(p, 'decoder.conv_in', conv(p, 'decoder.post_quant_conv', entries));
   h = midForward(p, 'decoder.mid', h, c.norm_groups);
   for (let level = c.ch_mult.length - 1; level >= 0; level--) {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) h = resBlock(p, `decoder.up.${level}.block.${block}`, h, c.norm_groups);
+    for (let block = 0; block < c.num_res_blocks[level]; block++)
+      h = resBlock(p, `decoder.up.${level}.block.${block}`, h, c.norm_groups);
     if (level > 0) h = upsample(p, `decoder.up.${level}.upsample`, h);
   }
   return conv(p, 'decoder.conv_out', normSilu(p, 'decoder.norm_out', h, c.norm_groups));

@@ -24,13 +24,25 @@ export function maskRatio(schedule: MaskSchedule, t: number): number {
  * How many positions are masked again after step `step` (0-based) of `steps`: max(1, min(unknown - 1, floor(N ratio))),
  * rounded as float32 does.
  */
-export function maskCount(unknown: number, positions: number, step: number, steps: number, schedule: MaskSchedule = 'cosine'): number {
+export function maskCount(
+  unknown: number,
+  positions: number,
+  step: number,
+  steps: number,
+  schedule: MaskSchedule = 'cosine',
+): number {
   const ratio = Math.fround(maskRatio(schedule, Math.fround((step + 1) / steps)));
   return Math.max(1, Math.min(unknown - 1, Math.floor(Math.fround(positions * ratio))));
 }
 
 /** Temperature of the re-masking noise at a step. */
-export function maskTemperature(initial: number, previous: number, step: number, steps: number, mode: TemperatureMode): number {
+export function maskTemperature(
+  initial: number,
+  previous: number,
+  step: number,
+  steps: number,
+  mode: TemperatureMode,
+): number {
   const left = 1 - (step + 1) / steps;
   return mode === 'linear' ? initial * left : previous * left;
 }

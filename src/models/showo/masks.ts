@@ -15,7 +15,11 @@ const BLOCKED = -1e9;
  * @param options.hidePads text after the last pad does not see pads, the picture sees none (default true, as sampled and trained)
  * @returns `[tokens * tokens]`, row = query
  */
-export function textToImageMask(ids: Ids, tokens: { pad: number; soi: number; eoi: number }, options: { hidePads?: boolean } = {}): Uint8Array {
+export function textToImageMask(
+  ids: Ids,
+  tokens: { pad: number; soi: number; eoi: number },
+  options: { hidePads?: boolean } = {},
+): Uint8Array {
   const n = ids.length;
   const hidePads = options.hidePads ?? true;
   const mask = new Uint8Array(n * n);
@@ -56,7 +60,8 @@ export function understandingMask(length: number, eoiPosition: number): Uint8Arr
 export function additiveMask(masks: readonly Uint8Array[], length: number): tf.Tensor4D {
   const out = new Float32Array(masks.length * length * length);
   masks.forEach((mask, b) => {
-    if (mask.length !== length * length) throw new RangeError(`mask ${b} has ${mask.length} entries, expected ${length} x ${length}`);
+    if (mask.length !== length * length)
+      throw new RangeError(`mask ${b} has ${mask.length} entries, expected ${length} x ${length}`);
     for (let i = 0; i < mask.length; i++) if (!mask[i]) out[b * mask.length + i] = BLOCKED;
   });
   return tf.tensor4d(out, [masks.length, 1, length, length]);

@@ -32,7 +32,9 @@ export class ShowoModel {
     checkShowoConfig(config);
     this.vocabulary = showoVocabulary(config);
     if (images.codebookSize !== config.codebook_size) {
-      throw new RangeError(`the image tokenizer has ${images.codebookSize} codes, the transformer expects ${config.codebook_size}`);
+      throw new RangeError(
+        `the image tokenizer has ${images.codebookSize} codes, the transformer expects ${config.codebook_size}`,
+      );
     }
   }
 
@@ -57,14 +59,21 @@ export class ShowoModel {
     try {
       config = JSON.parse(await readFile(file, 'utf8')) as ShowoFile;
     } catch (error) {
-      throw new Error(`${file} cannot be read as a Show-o checkpoint's configuration: ${(error as Error).message}`, { cause: error });
+      throw new Error(`${file} cannot be read as a Show-o checkpoint's configuration: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
-    if (config.model_type !== 'showo') throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "showo"`);
+    if (config.model_type !== 'showo')
+      throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "showo"`);
     checkShowoConfig(config.transformer);
     const imagesFile = path.join(folder, 'tokenizer.safetensors');
     const images = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
     const modelFile = path.join(folder, 'model.safetensors');
-    const parameters = Parameters.fromTensors(showoSpecs(config.transformer), await readSafetensors(modelFile), modelFile);
+    const parameters = Parameters.fromTensors(
+      showoSpecs(config.transformer),
+      await readSafetensors(modelFile),
+      modelFile,
+    );
     return new ShowoModel(config.transformer, parameters, images);
   }
 
@@ -72,7 +81,9 @@ export class ShowoModel {
   async save(folder: string, dtype: 'F32' | 'BF16' = 'BF16'): Promise<void> {
     mkdirSync(folder, { recursive: true });
     const typed = async (parameters: Parameters) =>
-      Object.fromEntries(Object.entries(await parameters.values()).map(([name, values]) => [name, { ...values, dtype }]));
+      Object.fromEntries(
+        Object.entries(await parameters.values()).map(([name, values]) => [name, { ...values, dtype }]),
+      );
     await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), await typed(this.images.parameters));
     await writeSafetensors(path.join(folder, 'model.safetensors'), await typed(this.parameters));
     const file: ShowoFile = { model_type: 'showo', transformer: this.config, tokenizer: this.images.config };
@@ -80,7 +91,12 @@ export class ShowoModel {
   }
 
   /** Hidden states `[batch, tokens, hidden]` of rows of one length. */
-  hidden(rows: readonly ArrayLike<number>[], masks: readonly Uint8Array[], parameters = this.parameters, extra = this.extra): tf.Tensor3D {
+  hidden(
+    rows: readonly ArrayLike<number>[],
+    masks: readonly Uint8Array[],
+    parameters = this.parameters,
+    extra = this.extra,
+  ): tf.Tensor3D {
     const tokens = rows[0].length;
     return tf.tidy(() => {
       const ids = tf.tensor2d(Int32Array.from(rows.flatMap((row) => Array.from(row))), [rows.length, tokens], 'int32');
@@ -93,18 +109,24 @@ export class ShowoModel {
    * (Show-o's convention; w = 0 gives the conditional ones).
    * @param rows conditional sequences; `unconditional` the same with the condition dropped
    */
-  imageLogits(rows: readonly ArrayLike<number>[], unconditional: readonly ArrayLike<number>[], w: number, parameters = this.parameters, extra = this.extra): tf.Tensor2D {
+  imageLogits(
+    rows: readonly ArrayLike<number>[],
+    unconditional: readonly ArrayLike<number>[],
+    w: number,
+    parameters = this.parameters,
+    extra = this.extra,
+  ): tf.Tensor2D {
     return tf.tidy(() => {
       const all = w > 0 ? [...rows, ...unconditional] : [...rows];
       const hidden = this.hidden(all, all.map((row) => textToImageMask(row, this.vocabulary)), parameters, extra); // prettier-ignore
       const count = this.config.num_vq_tokens;
       const inside = tf.slice(hidden, [0, imageStart(this.config), 0], [-1, count, -1]);
-      const flat = tf.reshape(inside, [-1, this.config.hidden_size]) as tf.Tensor2D;
+      const flat = tf.reshape<tf.Rank.R2>(inside, [-1, this.config.hidden_size]);
       const logits = showoLogitsRange(parameters, flat, this.vocabulary.imageOffset, this.config.codebook_size);
       if (!(w > 0)) return logits;
       const half = rows.length * count;
       const [conditional, dropped] = [tf.slice(logits, [0, 0], [half, -1]), tf.slice(logits, [half, 0], [half, -1])];
-      return tf.sub(tf.mul(conditional, 1 + w), tf.mul(dropped, w)) as tf.Tensor2D;
+      return tf.sub<tf.Tensor2D>(tf.mul(conditional, 1 + w), tf.mul(dropped, w));
     });
   }
 

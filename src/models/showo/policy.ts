@@ -42,7 +42,13 @@ export type ScoredPositions = 'all' | 'masked' | 'committed';
 export type ImageLogProbs = 'guided' | 'conditional';
 
 export function answerPiece(prefix: AnswerPrefix, answer: Answer): AnswerPiece {
-  return { segment: 'understanding', prefix, ids: Int32Array.from(answer.ids), logProbs: answer.logProbs, mask: new Uint8Array(answer.ids.length).fill(1) };
+  return {
+    segment: 'understanding',
+    prefix,
+    ids: Int32Array.from(answer.ids),
+    logProbs: answer.logProbs,
+    mask: new Uint8Array(answer.ids.length).fill(1),
+  };
 }
 
 /** The pieces of one finished (or interrupted) picture of a batch, in the order of their steps. */
@@ -54,7 +60,8 @@ export function transitionPieces(batch: PictureBatch, picture: number, scored: S
     guidanceScale: batch.options.guidanceScale,
     ids: chosen,
     logProbs,
-    mask: scored === 'committed' ? committed : Uint8Array.from(before, (code) => (scored === 'all' || code < 0 ? 1 : 0)),
+    mask:
+      scored === 'committed' ? committed : Uint8Array.from(before, (code) => (scored === 'all' || code < 0 ? 1 : 0)),
   }));
 }
 
@@ -68,15 +75,25 @@ export interface ShowoWeights {
  * log p of every id of the pieces, `[pieces, longest piece]`, zero-padded; differentiable in the weights.
  * @throws RangeError for pieces of different segments or with different guidance
  */
-export function replayPieces(model: ShowoModel, pieces: readonly ShowoPiece[], weights: ShowoWeights = model, imageLogProbs: ImageLogProbs = 'guided'): tf.Tensor2D {
+export function replayPieces(
+  model: ShowoModel,
+  pieces: readonly ShowoPiece[],
+  weights: ShowoWeights = model,
+  imageLogProbs: ImageLogProbs = 'guided',
+): tf.Tensor2D {
   const { segment } = pieces[0];
-  if (pieces.some((piece) => piece.segment !== segment)) throw new RangeError('replay takes pieces of one segment at a time');
+  if (pieces.some((piece) => piece.segment !== segment))
+    throw new RangeError('replay takes pieces of one segment at a time');
   return segment === 'understanding'
     ? replayAnswers(model, pieces as readonly AnswerPiece[], weights)
     : replayTransitions(model, pieces as readonly TransitionPiece[], weights, imageLogProbs);
 }
 
-function replayAnswers(model: ShowoModel, pieces: readonly AnswerPiece[], { parameters, extra }: ShowoWeights): tf.Tensor2D {
+function replayAnswers(
+  model: ShowoModel,
+  pieces: readonly AnswerPiece[],
+  { parameters, extra }: ShowoWeights,
+): tf.Tensor2D {
   return tf.tidy(() => {
     const longest = Math.max(...pieces.map((piece) => piece.ids.length));
     const rows = pieces.map(({ prefix, ids }) => ({ ids: [...prefix.ids, ...ids], picture: prefix.picture }));
@@ -87,19 +104,27 @@ function replayAnswers(model: ShowoModel, pieces: readonly AnswerPiece[], { para
     const logits = answerLogits(model, rows, positions, 'text', parameters, extra);
     const logProbs = tf.reshape(tokenLogProbs(logits, tf.tensor1d(targets, 'int32')), [pieces.length, longest]);
     const real = tf.tensor2d(pieces.flatMap((piece) => Array.from({ length: longest }, (_, i) => (i < piece.ids.length ? 1 : 0))), [pieces.length, longest]); // prettier-ignore
-    return tf.mul(logProbs, real) as tf.Tensor2D;
+    return tf.mul<tf.Tensor2D>(logProbs, real);
   });
 }
 
-function replayTransitions(model: ShowoModel, pieces: readonly TransitionPiece[], { parameters, extra }: ShowoWeights, which: ImageLogProbs): tf.Tensor2D {
+function replayTransitions(
+  model: ShowoModel,
+  pieces: readonly TransitionPiece[],
+  { parameters, extra }: ShowoWeights,
+  which: ImageLogProbs,
+): tf.Tensor2D {
   const { guidanceScale } = pieces[0];
-  if (pieces.some((piece) => piece.guidanceScale !== guidanceScale)) throw new RangeError('replay takes pieces of one guidance scale at a time');
+  if (pieces.some((piece) => piece.guidanceScale !== guidanceScale))
+    throw new RangeError('replay takes pieces of one guidance scale at a time');
   return tf.tidy(() => {
     const none = conditionTokens(model.config, null);
-    const rows = pieces.map((piece) => textToImageIds(model.config, conditionTokens(model.config, piece.condition), piece.before));
+    const rows = pieces.map((piece) =>
+      textToImageIds(model.config, conditionTokens(model.config, piece.condition), piece.before),
+    );
     const dropped = pieces.map((piece) => textToImageIds(model.config, none, piece.before));
     const logits = model.imageLogits(rows, dropped, which === 'guided' ? guidanceScale : 0, parameters, extra);
     const ids = tf.tensor1d(Int32Array.from(pieces.flatMap((piece) => Array.from(piece.ids))), 'int32');
-    return tf.reshape(tokenLogProbs(logits, ids), [pieces.length, -1]) as tf.Tensor2D;
+    return tf.reshape<tf.Rank.R2>(tokenLogProbs(logits, ids), [pieces.length, -1]);
   });
 }

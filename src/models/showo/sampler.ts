@@ -60,8 +60,16 @@ export class PictureBatch {
     private readonly draws: readonly Stream[] | Draws,
     options: PictureOptions = {},
   ) {
-    this.options = { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine', ...options };
-    if (!Number.isInteger(this.options.steps) || this.options.steps < 1) throw new RangeError(`steps must be a positive integer, got ${this.options.steps}`);
+    this.options = {
+      steps: 8,
+      guidanceScale: 2,
+      temperature: 1,
+      temperatureMode: 'linear',
+      schedule: 'cosine',
+      ...options,
+    };
+    if (!Number.isInteger(this.options.steps) || this.options.steps < 1)
+      throw new RangeError(`steps must be a positive integer, got ${this.options.steps}`);
     const n = model.config.num_vq_tokens;
     this.codes = conditions.map(() => new Int32Array(n).fill(-1));
     this.predicted = conditions.map(() => new Int32Array(n));
@@ -83,10 +91,20 @@ export class PictureBatch {
     const { model, options } = this;
     const n = model.config.num_vq_tokens;
     const size = model.config.codebook_size;
-    const rows = this.conditions.map((text, b) => textToImageIds(model.config, conditionTokens(model.config, text), this.codes[b]));
-    const logProbs = tf.tidy(() => logSoftmax(model.imageLogits(rows, this.dropped(), options.guidanceScale)).dataSync<'float32'>());
+    const rows = this.conditions.map((text, b) =>
+      textToImageIds(model.config, conditionTokens(model.config, text), this.codes[b]),
+    );
+    const logProbs = tf.tidy(() =>
+      logSoftmax(model.imageLogits(rows, this.dropped(), options.guidanceScale)).dataSync<'float32'>(),
+    );
     const s = this.step;
-    this.temperature = maskTemperature(options.temperature, this.temperature, s, options.steps, options.temperatureMode);
+    this.temperature = maskTemperature(
+      options.temperature,
+      this.temperature,
+      s,
+      options.steps,
+      options.temperatureMode,
+    );
     for (let b = 0; b < rows.length; b++) {
       const before = this.codes[b];
       const chosen = new Int32Array(n);
@@ -132,15 +150,26 @@ export class PictureBatch {
 
   private dropped(): number[][] {
     const none = conditionTokens(this.model.config, null);
-    return this.options.guidanceScale > 0 ? this.codes.map((codes) => textToImageIds(this.model.config, none, codes)) : [];
+    return this.options.guidanceScale > 0
+      ? this.codes.map((codes) => textToImageIds(this.model.config, none, codes))
+      : [];
   }
 
-  private choose(b: number, step: number, position: number, logProbs: Float32Array, from: number, count: number): number {
+  private choose(
+    b: number,
+    step: number,
+    position: number,
+    logProbs: Float32Array,
+    from: number,
+    count: number,
+  ): number {
     if (!Array.isArray(this.draws)) return (this.draws as Draws).choose(b, step, position, logProbs, from, count);
     return drawIndex(logProbs, from, count, (this.draws as Stream[])[b].uniform());
   }
 
   private noise(b: number, step: number, positions: number): ArrayLike<number> {
-    return Array.isArray(this.draws) ? (this.draws as Stream[])[b].fill('gumbel', positions) : (this.draws as Draws).noise(b, step, positions);
+    return Array.isArray(this.draws)
+      ? (this.draws as Stream[])[b].fill('gumbel', positions)
+      : (this.draws as Draws).noise(b, step, positions);
   }
 }

@@ -51,10 +51,18 @@ export function showoSpecs(config: ShowoConfig): Record<string, ParameterSpec> {
  * @param ids int32 `[batch, tokens]`; ids from the vocabulary's size on are `extra` rows
  * @param mask added to attention scores, `[batch, 1, tokens, tokens]`
  */
-export function showoHidden(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, mask: tf.Tensor4D, extra?: ExtraTokens): tf.Tensor3D {
+export function showoHidden(
+  p: Parameters,
+  config: ShowoConfig,
+  ids: tf.Tensor2D,
+  mask: tf.Tensor4D,
+  extra?: ExtraTokens,
+): tf.Tensor3D {
   const [batch, tokens] = ids.shape;
   if (mask.shape.join() !== [batch, 1, tokens, tokens].join()) {
-    throw new RangeError(`show-o: mask is [${mask.shape}], expected [${batch}, 1, ${tokens}, ${tokens}] for ids [${ids.shape}]`);
+    throw new RangeError(
+      `show-o: mask is [${mask.shape}], expected [${batch}, 1, ${tokens}, ${tokens}] for ids [${ids.shape}]`,
+    );
   }
   return tf.tidy(() => {
     const heads = config.num_attention_heads;
@@ -72,10 +80,10 @@ function embedTokens(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, extra
   const size = showoVocabulary(config).size;
   // Two small look-ups instead of one in a concatenated table: the table of a real checkpoint is half a gigabyte.
   const isExtra = tf.cast(tf.greaterEqual(ids, tf.scalar(size, 'int32')), 'int32');
-  const base = embedding(table, tf.mul(ids, tf.sub(tf.scalar(1, 'int32'), isExtra)) as tf.Tensor2D);
-  const own = embedding(extra.embed, tf.mul(tf.sub(ids, tf.scalar(size, 'int32')), isExtra) as tf.Tensor2D);
+  const base = embedding(table, tf.mul<tf.Tensor2D>(ids, tf.sub(tf.scalar(1, 'int32'), isExtra)));
+  const own = embedding(extra.embed, tf.mul<tf.Tensor2D>(tf.sub(ids, tf.scalar(size, 'int32')), isExtra));
   const pick = tf.expandDims(tf.cast(isExtra, 'float32'), -1);
-  return tf.add(tf.mul(base, tf.sub(1, pick)), tf.mul(own, pick)) as tf.Tensor3D;
+  return tf.add<tf.Tensor3D>(tf.mul(base, tf.sub(1, pick)), tf.mul(own, pick));
 }
 
 function normed(p: Parameters, name: string, x: tf.Tensor, eps: number): tf.Tensor {
@@ -83,18 +91,41 @@ function normed(p: Parameters, name: string, x: tf.Tensor, eps: number): tf.Tens
 }
 
 function dense(p: Parameters, name: string, x: tf.Tensor): tf.Tensor {
-  return linear(x, p.get(`${name}.weight`) as tf.Tensor2D, p.get(`${name}.bias`) as tf.Tensor1D);
+  return linear(x, p.get(`${name}.weight`), p.get(`${name}.bias`));
 }
 
-function block(p: Parameters, config: ShowoConfig, at: string, x: tf.Tensor3D, mask: tf.Tensor4D, tables: RotaryTables): tf.Tensor3D {
+function block(
+  p: Parameters,
+  config: ShowoConfig,
+  at: string,
+  x: tf.Tensor3D,
+  mask: tf.Tensor4D,
+  tables: RotaryTables,
+): tf.Tensor3D {
   const [batch, tokens, hidden] = x.shape;
   const heads = config.num_attention_heads;
   const h = normed(p, `${at}.input_layernorm`, x, config.layer_norm_eps);
-  const split = (name: string) => tf.reshape(dense(p, `${at}.self_attn.${name}`, h), [batch, tokens, heads, hidden / heads]);
+  const split = (name: string) =>
+    tf.reshape(dense(p, `${at}.self_attn.${name}`, h), [batch, tokens, heads, hidden / heads]);
   const turned = (name: string, norm: string) =>
-    rotary(tf.transpose(normed(p, `${at}.self_attn.${norm}`, split(name), config.layer_norm_eps), [0, 2, 1, 3]) as tf.Tensor4D, tables);
-  const mixed = attention(turned('q_proj', 'q_layernorm'), turned('k_proj', 'k_layernorm'), tf.transpose(split('v_proj'), [0, 2, 1, 3]) as tf.Tensor4D, mask);
-  const attended = dense(p, `${at}.self_attn.dense`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, hidden]));
+    rotary(
+      tf.transpose(
+        normed(p, `${at}.self_attn.${norm}`, split(name), config.layer_norm_eps),
+        [0, 2, 1, 3],
+      ) as tf.Tensor4D,
+      tables,
+    );
+  const mixed = attention(
+    turned('q_proj', 'q_layernorm'),
+    turned('k_proj', 'k_layernorm'),
+    tf.transpose(split('v_proj'), [0, 2, 1, 3]),
+    mask,
+  );
+  const attended = dense(
+    p,
+    `${at}.self_attn.dense`,
+    tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, hidden]),
+  );
   const mlp = dense(p, `${at}.mlp.fc2`, geluTanh(dense(p, `${at}.mlp.fc1`, h)));
   return tf.addN([x, attended, mlp]) as tf.Tensor3D;
 }

@@ -14,7 +14,11 @@ const WHISPER = 0.02;
  * `narrow` does, up to a whisper of the new bits. `narrow` is unchanged.
  * @throws RangeError unless there are more bits than before
  */
-export async function widenTokenizer(narrow: MagvitTokenizer, config: MagvitConfig, stream: Stream): Promise<MagvitTokenizer> {
+export async function widenTokenizer(
+  narrow: MagvitTokenizer,
+  config: MagvitConfig,
+  stream: Stream,
+): Promise<MagvitTokenizer> {
   const [before, after] = [narrow.config.codebook_dim, config.codebook_dim];
   if (after <= before) throw new RangeError(`the tokenizer has ${before} bits already; ${after} are not more`);
   const wide = MagvitTokenizer.random(config, stream);
@@ -41,7 +45,10 @@ function identity(data: Float32Array, size: number): void {
 }
 
 /** Copies the smaller array into the corner of the larger one, over the first two axes; the others are equal. */
-function copyBlock(source: { shape: number[]; data: Float32Array }, target: { shape: number[]; data: Float32Array }): void {
+function copyBlock(
+  source: { shape: number[]; data: Float32Array },
+  target: { shape: number[]; data: Float32Array },
+): void {
   const inner = source.shape.slice(2).reduce((a, b) => a * b, 1);
   const columns = source.shape.length > 1 ? source.shape[1] : 1;
   const targetColumns = target.shape.length > 1 ? target.shape[1] : 1;

@@ -42,7 +42,14 @@ export function heldOutExamples(concept: Concept, count: number, seed: number): 
  * Reasons, draws and reads every example.
  * @param seed of the draws; the same seed before and after makes the comparison a paired one
  */
-export async function evaluateConcept(context: RolloutContext, concept: Concept, examples: readonly TiaExample[], reader: SceneReader, seed: number, batchSize = 32): Promise<HeldOutResult[]> {
+export async function evaluateConcept(
+  context: RolloutContext,
+  concept: Concept,
+  examples: readonly TiaExample[],
+  reader: SceneReader,
+  seed: number,
+  batchSize = 32,
+): Promise<HeldOutResult[]> {
   const { model, options } = context;
   const out: HeldOutResult[] = [];
   for (let from = 0; from < examples.length; from += batchSize) {
@@ -53,7 +60,9 @@ export async function evaluateConcept(context: RolloutContext, concept: Concept,
       ? sampleAnswers(model, questions.map((q) => questionPrefix(context, q)), streams, { maxNewTokens: options.maxAnswerTokens }) // prettier-ignore
       : [];
     const reasoning = part.map((_, i) => (answers[i] ? answerText(context, answers[i]) : ''));
-    const prompts = questions.map((q, i) => promptTokens(context, options.understanding ? q.compound(reasoning[i]) : q.prompt));
+    const prompts = questions.map((q, i) =>
+      promptTokens(context, options.understanding ? q.compound(reasoning[i]) : q.prompt),
+    );
     const codes = new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures).finish(); // prettier-ignore
     const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
     const readings = reader.read(pixels);
@@ -67,7 +76,13 @@ export async function evaluateConcept(context: RolloutContext, concept: Concept,
         reasoning: reasoning[i],
         solution: example.solution,
         picture: pictures[i],
-        scores: { shown: score.mean, companion: score.companion ?? NaN, identity: score.identity, ground: score.ground, reasoning: right },
+        scores: {
+          shown: score.mean,
+          companion: score.companion ?? NaN,
+          identity: score.identity,
+          ground: score.ground,
+          reasoning: right,
+        },
       });
     });
   }
@@ -75,8 +90,16 @@ export async function evaluateConcept(context: RolloutContext, concept: Concept,
 }
 
 /** Before and after, metric by metric, with a paired bootstrap interval of the difference. */
-export function compareHeldOut(before: readonly HeldOutResult[], after: readonly HeldOutResult[], seed: number): Record<HeldOutMetric, PairedDifference> {
-  const column = (results: readonly HeldOutResult[], metric: HeldOutMetric) => results.map((result) => result.scores[metric]);
-  const entries = HELD_OUT_METRICS.map((metric) => [metric, pairedBootstrap(column(before, metric), column(after, metric), { stream: new Stream(seed).fork(metric) })]);
+export function compareHeldOut(
+  before: readonly HeldOutResult[],
+  after: readonly HeldOutResult[],
+  seed: number,
+): Record<HeldOutMetric, PairedDifference> {
+  const column = (results: readonly HeldOutResult[], metric: HeldOutMetric) =>
+    results.map((result) => result.scores[metric]);
+  const entries = HELD_OUT_METRICS.map((metric) => [
+    metric,
+    pairedBootstrap(column(before, metric), column(after, metric), { stream: new Stream(seed).fork(metric) }),
+  ]);
   return Object.fromEntries(entries) as Record<HeldOutMetric, PairedDifference>;
 }

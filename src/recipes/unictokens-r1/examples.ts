@@ -1,5 +1,14 @@
 /** What one training example asks (Sec. 3.2): the question of a pathway, and how its answer becomes the prompt of a picture. */
-import { type Concept, type TiaExample, type ViaExample, tiaExamples, viaExamples, withArticle, type SpriteSheet, CONCEPTS } from '../../data';
+import {
+  type Concept,
+  type TiaExample,
+  type ViaExample,
+  tiaExamples,
+  viaExamples,
+  withArticle,
+  type SpriteSheet,
+  CONCEPTS,
+} from '../../data';
 import type { Stream } from '../../engine';
 
 /** One request: everything a group shares. */
@@ -42,8 +51,15 @@ export function tiaExample(concept: Concept, example: TiaExample): SyncExample {
  * Visual instruct: a question about a reference picture.
  * The wrong answers are what the same question is answered for other concepts, up to three that differ.
  */
-export function viaExample(concept: Concept, example: ViaExample, others: readonly ViaExample[], stream: Stream): SyncExample {
-  const wrong = [...new Set(others.filter((other) => other.problem === example.problem).map((other) => other.solution))].filter((answer) => answer !== example.solution);
+export function viaExample(
+  concept: Concept,
+  example: ViaExample,
+  others: readonly ViaExample[],
+  stream: Stream,
+): SyncExample {
+  const wrong = [
+    ...new Set(others.filter((other) => other.problem === example.problem).map((other) => other.solution)),
+  ].filter((answer) => answer !== example.solution);
   const candidates = stream.shuffle([example.solution, ...stream.shuffle(wrong).slice(0, 3)]);
   return {
     pathway: 'via',
@@ -70,9 +86,12 @@ export class ExampleSource {
     private readonly pathways: readonly ('via' | 'tia')[],
   ) {
     if (pathways.length === 0) throw new RangeError('at least one of the pathways via and tia is needed');
-    const usable = (example: ViaExample) => example.solution !== '<sks>' && example.statement.includes(example.solution);
+    const usable = (example: ViaExample) =>
+      example.solution !== '<sks>' && example.statement.includes(example.solution);
     this.via = viaExamples(concept, 'train', sprites).filter(usable);
-    this.others = CONCEPTS.filter((other) => other.name !== concept.name).flatMap((other) => viaExamples(other, 'train', sprites).filter(usable));
+    this.others = CONCEPTS.filter((other) => other.name !== concept.name).flatMap((other) =>
+      viaExamples(other, 'train', sprites).filter(usable),
+    );
   }
 
   draw(stream: Stream): SyncExample {
@@ -91,4 +110,3 @@ export function inClassWords(concept: Concept, prompt: string): string {
     return words;
   });
 }
-

@@ -1,5 +1,13 @@
 /** Everything that one concept's Sync-R1 needs, opened with one call: model, judges, references, held-out prompts. */
-import { type Concept, CONCEPTS, conceptReferences, describeConceptScene, findConcept, loadSprites, type TiaExample } from '../../data';
+import {
+  type Concept,
+  CONCEPTS,
+  conceptReferences,
+  describeConceptScene,
+  findConcept,
+  loadSprites,
+  type TiaExample,
+} from '../../data';
 import { startEngine } from '../../engine';
 import { SceneReader } from '../../eval/reader';
 import { dataFolder } from '../../io/package-root';
@@ -31,7 +39,14 @@ export interface SyncResult {
   readonly concept: string;
   readonly steps: number;
   readonly seed: number;
-  readonly heldout: { readonly metric: string; readonly n: number; readonly before: number; readonly after: number; readonly delta: number; readonly ci95: readonly [number, number] };
+  readonly heldout: {
+    readonly metric: string;
+    readonly n: number;
+    readonly before: number;
+    readonly after: number;
+    readonly delta: number;
+    readonly ci95: readonly [number, number];
+  };
   readonly rewards: { readonly first: number; readonly last: number };
   readonly wallSeconds: number;
   /** Every metric of the independent judge. */
@@ -63,7 +78,12 @@ export class SyncLab {
    * @throws Error naming the known concepts for an unknown one, or the checkpoint file that is missing or damaged
    */
   static async open(name: string, options: SyncLabOptions = {}): Promise<SyncLab> {
-    const { seed = 1, recipe = SYNC_R1_MINI, checkpoint = dataFolder('checkpoints', 'showo-mini'), heldOut = 96 } = options;
+    const {
+      seed = 1,
+      recipe = SYNC_R1_MINI,
+      checkpoint = dataFolder('checkpoints', 'showo-mini'),
+      heldOut = 96,
+    } = options;
     const concept = findConcept(name);
     await startEngine();
     const sprites = await loadSprites();
@@ -75,7 +95,14 @@ export class SyncLab {
       picture: { width: 64, height: 64, rgb: pixels },
       caption: describeConceptScene(scene),
     }));
-    return new SyncLab(concept, session, await SceneReader.load(), references, heldOutExamples(concept, heldOut, seed), seed);
+    return new SyncLab(
+      concept,
+      session,
+      await SceneReader.load(),
+      references,
+      heldOutExamples(concept, heldOut, seed),
+      seed,
+    );
   }
 
   /** Answers, draws and reads the held-out prompts with the model as it now is; same draws every time. */
@@ -84,7 +111,11 @@ export class SyncLab {
   }
 
   /** Puts a run together. @param steps of the run, in order */
-  result(before: readonly HeldOutResult[], after: readonly HeldOutResult[], steps: readonly Pick<SyncStep, 'metrics'>[]): SyncResult {
+  result(
+    before: readonly HeldOutResult[],
+    after: readonly HeldOutResult[],
+    steps: readonly Pick<SyncStep, 'metrics'>[],
+  ): SyncResult {
     const metrics = compareHeldOut(before, after, this.seed);
     const { n, before: was, after: is, delta, ci95 } = metrics[HEADLINE_METRIC];
     const rewards = steps.map((step) => step.metrics['reward/mean']);

@@ -8,7 +8,15 @@ import { tf } from '../../engine';
 import type { MiniClip } from '../../models/experts/mini-clip';
 import { centring, type MobileNet } from '../../models/experts/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
-import { ensemble, type Feature, featureCosine, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
+import {
+  ensemble,
+  type Feature,
+  featureCosine,
+  type Scorer,
+  type SentenceEmbedder,
+  type TierSample,
+  tierScorer,
+} from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { inClassWords, type SyncExample } from './examples';
 import { rewardWeights, type SyncR1Options } from './options';
@@ -27,7 +35,10 @@ export interface ConceptJudges {
   /** Centred features of the whole references, and of their faces (people only). */
   readonly whole: readonly Float32Array[];
   readonly faces: readonly Float32Array[];
-  readonly centre: { readonly whole: (f: Float32Array) => Float32Array; readonly face: (f: Float32Array) => Float32Array };
+  readonly centre: {
+    readonly whole: (f: Float32Array) => Float32Array;
+    readonly face: (f: Float32Array) => Float32Array;
+  };
 }
 
 export interface RewardRow {
@@ -51,7 +62,12 @@ const FACE_WINDOWS: readonly (readonly [x: number, y: number, side: number])[] =
 ];
 
 /** Features of the concept's training references; `others` are pictures that the means are taken over. */
-export async function conceptJudges(models: JudgeModels, concept: Concept, others: readonly Concept[], sprites: SpriteSheet): Promise<ConceptJudges> {
+export async function conceptJudges(
+  models: JudgeModels,
+  concept: Concept,
+  others: readonly Concept[],
+  sprites: SpriteSheet,
+): Promise<ConceptJudges> {
   const own = conceptReferences(concept, 'train', sprites);
   const background = others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2));
   const wholeOf = async (list: readonly { pixels: Uint8Array }[]) => {
@@ -62,7 +78,8 @@ export async function conceptJudges(models: JudgeModels, concept: Concept, other
   };
   const ownWhole = await wholeOf(own);
   const centreWhole = centring([...ownWhole, ...(await wholeOf(background))]);
-  if (concept.kind !== 'person') return { models, whole: ownWhole.map(centreWhole), faces: [], centre: { whole: centreWhole, face: (f) => f } };
+  if (concept.kind !== 'person')
+    return { models, whole: ownWhole.map(centreWhole), faces: [], centre: { whole: centreWhole, face: (f) => f } };
   const people = others.filter((other) => other.kind === 'person').flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)); // prettier-ignore
   const faceOf = async (list: typeof own) => {
     const crops = tf.tidy(() => tf.concat4d(list.map((picture) => crop(pixelsTensor([picture.pixels], 64, 64), picture.scene.items[0])), 0)); // prettier-ignore
@@ -72,7 +89,12 @@ export async function conceptJudges(models: JudgeModels, concept: Concept, other
   };
   const ownFaces = await faceOf(own);
   const centreFace = centring([...ownFaces, ...(await faceOf(people))]);
-  return { models, whole: ownWhole.map(centreWhole), faces: ownFaces.map(centreFace), centre: { whole: centreWhole, face: centreFace } };
+  return {
+    models,
+    whole: ownWhole.map(centreWhole),
+    faces: ownFaces.map(centreFace),
+    centre: { whole: centreWhole, face: centreFace },
+  };
 }
 
 /** The square of a figure, at the size of a whole picture. */
@@ -82,7 +104,13 @@ function crop(pixels: tf.Tensor4D, { x, y, size }: { x: number; y: number; size:
 }
 
 /** Early scores in [0, 1]: BER of the picture that would result if decoding stopped now (the judge of DSOG). */
-export async function earlyScores(model: ShowoModel, judges: ConceptJudges, concept: Concept, codes: readonly Int32Array[], compounds: readonly string[]): Promise<number[]> {
+export async function earlyScores(
+  model: ShowoModel,
+  judges: ConceptJudges,
+  concept: Concept,
+  codes: readonly Int32Array[],
+  compounds: readonly string[],
+): Promise<number[]> {
   const pixels = decoded(model, codes);
   const scores = textImage(judges.models.clip, pixels, compounds.map((compound) => inClassWords(concept, compound))); // prettier-ignore
   pixels.dispose();
@@ -91,7 +119,14 @@ export async function earlyScores(model: ShowoModel, judges: ConceptJudges, conc
 }
 
 /** Rewards of a group, in the order of the samples. */
-export async function scoreSamples(model: ShowoModel, judges: ConceptJudges, concept: Concept, options: SyncR1Options, example: SyncExample, samples: readonly SyncSample[]): Promise<RewardRow[]> {
+export async function scoreSamples(
+  model: ShowoModel,
+  judges: ConceptJudges,
+  concept: Concept,
+  options: SyncR1Options,
+  example: SyncExample,
+  samples: readonly SyncSample[],
+): Promise<RewardRow[]> {
   const pixels = decoded(model, samples.map((sample) => sample.codes)); // prettier-ignore
   const rows = samples.map((sample, i): Scored => ({
     reasoning: sample.reasoning,
@@ -160,7 +195,10 @@ function ferMiniFace(judges: ConceptJudges): Scorer<Scored> {
     higherIsBetter: true,
     score: async (samples) => {
       const crops = tf.tidy(() =>
-        tf.concat4d(samples.flatMap((sample) => FACE_WINDOWS.map(([x, y, size]) => crop(sample.pixels, { x, y, size }))), 0),
+        tf.concat4d(
+          samples.flatMap((sample) => FACE_WINDOWS.map(([x, y, size]) => crop(sample.pixels, { x, y, size }))),
+          0,
+        ),
       );
       const features = (await judges.models.mobilenet.embed(crops)).map(judges.centre.face);
       crops.dispose();
@@ -175,7 +213,9 @@ function ferMiniFace(judges: ConceptJudges): Scorer<Scored> {
 function meanCosine(own: Float32Array, others: readonly Float32Array[]): number {
   const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
   const norm = Math.sqrt(dot(own, own));
-  return others.reduce((sum, other) => sum + dot(own, other) / (norm * Math.sqrt(dot(other, other)) || 1), 0) / others.length;
+  return (
+    others.reduce((sum, other) => sum + dot(own, other) / (norm * Math.sqrt(dot(other, other)) || 1), 0) / others.length
+  );
 }
 
 function decoded(model: ShowoModel, codes: readonly Int32Array[]): tf.Tensor4D {

@@ -1,5 +1,5 @@
 /** One group of Sync-GRPO: reason, draw early pictures, keep the promising ones (DSOG, Eq. 9-10), finish them. */
-import { Stream } from '../../engine';
+import { type Stream } from '../../engine';
 import { type Answer, type AnswerPrefix, sampleAnswers } from '../../models/showo/answers';
 import type { ConceptTokens } from '../../models/showo/concept-tokens';
 import { textPrefix, understandingPrefix } from '../../models/showo/layout';
@@ -56,7 +56,11 @@ interface Candidate {
 }
 
 /** The question as the model reads it: about a picture, or text alone. */
-export function questionPrefix({ model, tokens, text }: RolloutContext, example: SyncExample, codes?: Int32Array): AnswerPrefix {
+export function questionPrefix(
+  { model, tokens, text }: RolloutContext,
+  example: SyncExample,
+  codes?: Int32Array,
+): AnswerPrefix {
   const question = text.encode(example.question);
   return codes
     ? { ids: understandingPrefix(model.config, codes, tokens.expand(question)), picture: true }
@@ -73,7 +77,14 @@ export function promptTokens({ tokens, text }: RolloutContext, prompt: string): 
  * @param codes of the example's picture (VIA)
  * @param threshold DSOG's state, undefined before the first group: then a first batch of candidates sets it
  */
-export async function rollOut(context: RolloutContext, example: SyncExample, codes: Int32Array | undefined, judge: EarlyJudge, threshold: ThresholdState | undefined, stream: Stream): Promise<Rollout> {
+export async function rollOut(
+  context: RolloutContext,
+  example: SyncExample,
+  codes: Int32Array | undefined,
+  judge: EarlyJudge,
+  threshold: ThresholdState | undefined,
+  stream: Stream,
+): Promise<Rollout> {
   const { options } = context;
   const { dsog, groupSize } = options;
   if (!dsog) {
@@ -93,22 +104,50 @@ export async function rollOut(context: RolloutContext, example: SyncExample, cod
     scores.push(...(await judge(batch.predicted, candidates.map((c) => c.compound)))); // prettier-ignore
     candidates.forEach((candidate, index) => pool.push({ candidate, batch, index, early: batch.predicted[index] }));
     state ??= { threshold: initialThreshold(scores, dsog.targetPassRate), trend: 0 };
-    const choice = selectCandidates(scores, { threshold: state.threshold, groupSize, targetPassRate: dsog.targetPassRate, maxCandidates: dsog.maxCandidates });
+    const choice = selectCandidates(scores, {
+      threshold: state.threshold,
+      groupSize,
+      targetPassRate: dsog.targetPassRate,
+      maxCandidates: dsog.maxCandidates,
+    });
     if (!choice.enough) continue;
     const samples: SyncSample[] = [];
     for (const source of new Set(choice.selected.map((i) => pool[i].batch))) {
       const members = choice.selected.filter((i) => pool[i].batch === source);
       const part = source.subset(members.map((i) => pool[i].index));
       part.finish();
-      members.forEach((i, k) => samples.push({ ...finished(pool[i].candidate, part, k, options), early: { codes: pool[i].early, score: scores[i] } }));
+      members.forEach((i, k) =>
+        samples.push({
+          ...finished(pool[i].candidate, part, k, options),
+          early: { codes: pool[i].early, score: scores[i] },
+        }),
+      );
     }
     const { threshold: next, trend } = nextThreshold(state, choice.passRate, dsog);
-    return { samples, dsog: { threshold: next, trend, candidates: scores.length, passed: choice.passed, passRate: choice.passRate, filled: choice.filled, scores } };
+    return {
+      samples,
+      dsog: {
+        threshold: next,
+        trend,
+        candidates: scores.length,
+        passed: choice.passed,
+        passRate: choice.passRate,
+        filled: choice.filled,
+        scores,
+      },
+    };
   }
 }
 
 /** Reasons and starts pictures; every candidate has a stream of its own, so that none depends on its neighbours. */
-function propose(context: RolloutContext, example: SyncExample, codes: Int32Array | undefined, from: number, count: number, stream: Stream): { candidates: Candidate[]; batch: PictureBatch } {
+function propose(
+  context: RolloutContext,
+  example: SyncExample,
+  codes: Int32Array | undefined,
+  from: number,
+  count: number,
+  stream: Stream,
+): { candidates: Candidate[]; batch: PictureBatch } {
   const { model, text, options } = context;
   const streams = Array.from({ length: count }, (_, i) => stream.fork(`candidate ${from + i}`));
   const candidates = options.understanding
@@ -118,7 +157,12 @@ function propose(context: RolloutContext, example: SyncExample, codes: Int32Arra
   return { candidates, batch: new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures) }; // prettier-ignore
 }
 
-function reason(context: RolloutContext, example: SyncExample, codes: Int32Array | undefined, streams: readonly Stream[]): Candidate[] {
+function reason(
+  context: RolloutContext,
+  example: SyncExample,
+  codes: Int32Array | undefined,
+  streams: readonly Stream[],
+): Candidate[] {
   const prefix = questionPrefix(context, example, codes);
   const answers = sampleAnswers(context.model, streams.map(() => prefix), streams.map((s) => s.fork('answer')), { maxNewTokens: context.options.maxAnswerTokens }); // prettier-ignore
   return answers.map((answer) => {

@@ -12,9 +12,14 @@ function pictureSheet(pictures: readonly Picture[], columns: number): Picture {
   if (pictures.length === 0) throw new RangeError('a sheet needs at least one picture');
   const { width, height } = pictures[0];
   const rows = Math.ceil(pictures.length / columns);
-  const sheet = { width: width * columns, height: height * rows, rgb: new Uint8Array(width * columns * height * rows * 3).fill(255) };
+  const sheet = {
+    width: width * columns,
+    height: height * rows,
+    rgb: new Uint8Array(width * columns * height * rows * 3).fill(255),
+  };
   pictures.forEach((picture, i) => {
-    if (picture.width !== width || picture.height !== height) throw new RangeError(`picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}`);
+    if (picture.width !== width || picture.height !== height)
+      throw new RangeError(`picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}`);
     const left = (i % columns) * width;
     const top = Math.floor(i / columns) * height;
     for (let y = 0; y < height; y++) {
@@ -28,7 +33,14 @@ function pictureSheet(pictures: readonly Picture[], columns: number): Picture {
  * Writes `result.json`, `steps.jsonl` (metrics of every step), `references.png`, `before.png` and `after.png`; each file
  * is whole or not there. @returns the files
  */
-export async function saveSyncRun(folder: string, lab: SyncLab, result: SyncResult, before: readonly HeldOutResult[], after: readonly HeldOutResult[], steps: readonly SyncStep[]): Promise<string[]> {
+export async function saveSyncRun(
+  folder: string,
+  lab: SyncLab,
+  result: SyncResult,
+  before: readonly HeldOutResult[],
+  after: readonly HeldOutResult[],
+  steps: readonly SyncStep[],
+): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const sheets: Record<string, Picture> = {
     'references.png': pictureSheet(lab.references.map((r) => r.picture), 4), // prettier-ignore
@@ -40,7 +52,16 @@ export async function saveSyncRun(folder: string, lab: SyncLab, result: SyncResu
     await savePng(path.join(folder, name), sheet);
     files.push(name);
   }
-  const lines = steps.map(({ step, metrics, timings, dsog }) => JSON.stringify({ step, ...metrics, ...timings, threshold: dsog?.threshold, candidates: dsog?.candidates, filled: dsog?.filled }));
+  const lines = steps.map(({ step, metrics, timings, dsog }) =>
+    JSON.stringify({
+      step,
+      ...metrics,
+      ...timings,
+      threshold: dsog?.threshold,
+      candidates: dsog?.candidates,
+      filled: dsog?.filled,
+    }),
+  );
   await writeFileAtomic(path.join(folder, 'steps.jsonl'), `${lines.join('\n')}\n`);
   // Last, so that a result is there only when all of it is.
   await writeFileAtomic(path.join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);

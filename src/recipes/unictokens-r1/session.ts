@@ -9,7 +9,14 @@
  */
 import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
 import { AdamW, Stream, tf } from '../../engine';
-import { type CheckpointStore, fromTensor, type Picture, tensorToPictures, toTensor, type WritableTensor } from '../../io';
+import {
+  type CheckpointStore,
+  fromTensor,
+  type Picture,
+  tensorToPictures,
+  toTensor,
+  type WritableTensor,
+} from '../../io';
 import { ConceptTokens } from '../../models/showo/concept-tokens';
 import type { ShowoModel } from '../../models/showo/model';
 import { replayPieces, type ShowoPiece } from '../../models/showo/policy';
@@ -80,8 +87,15 @@ export class SyncR1 {
     const { model, text, concept, options, seed } = setup;
     const placeholder = text.idOf('<sks>');
     const classWord = text.idOf(concept.class);
-    if (placeholder === undefined || classWord === undefined) throw new Error(`the vocabulary lacks <sks> or '${concept.class}'`);
-    this.tokens = ConceptTokens.create(model, placeholder, classWord, options.tokens, new Stream(seed).fork('concept tokens'));
+    if (placeholder === undefined || classWord === undefined)
+      throw new Error(`the vocabulary lacks <sks> or '${concept.class}'`);
+    this.tokens = ConceptTokens.create(
+      model,
+      placeholder,
+      classWord,
+      options.tokens,
+      new Stream(seed).fork('concept tokens'),
+    );
     model.extra = this.tokens;
     this.optimizer = new AdamW({ learningRate: options.learningRate, weightDecay: options.weightDecay });
     this.examples = new ExampleSource(concept, setup.sprites, options.pathways);
@@ -118,7 +132,8 @@ export class SyncR1 {
     const started = performance.now();
     const example = this.examples.draw(stream.fork('example'));
     const codes = example.picture ? this.encode([example.picture])[0] : undefined;
-    const judge = (early: readonly Int32Array[], compounds: readonly string[]) => earlyScores(model, judges, concept, early, compounds);
+    const judge = (early: readonly Int32Array[], compounds: readonly string[]) =>
+      earlyScores(model, judges, concept, early, compounds);
     const rollout = await rollOut(this.context, example, codes, judge, this.threshold, stream.fork('rollout'));
     const sampled = performance.now();
     const rewards = await scoreSamples(model, judges, concept, options, example, rollout.samples);
@@ -139,7 +154,11 @@ export class SyncR1 {
         'completions/mean_length': mean(rollout.samples.map((sample) => sample.reasoning.split(' ').length)),
         learning_rate: options.learningRate,
       },
-      timings: { rollout: (sampled - started) / 1000, score: (scored - sampled) / 1000, update: (performance.now() - scored) / 1000 },
+      timings: {
+        rollout: (sampled - started) / 1000,
+        score: (scored - sampled) / 1000,
+        update: (performance.now() - scored) / 1000,
+      },
     };
   }
 
@@ -150,7 +169,12 @@ export class SyncR1 {
     return {
       variables: () => ({ ...model.parameters.variables, 'concept.embed': tokens.variables.embed }),
       replay: (pieces, weights) =>
-        replayPieces(model, pieces as readonly ShowoPiece[], weights === 'policy' ? { parameters: model.parameters, extra: tokens } : reference, options.imageLogProbs),
+        replayPieces(
+          model,
+          pieces as readonly ShowoPiece[],
+          weights === 'policy' ? { parameters: model.parameters, extra: tokens } : reference,
+          options.imageLogProbs,
+        ),
     };
   }
 
@@ -162,7 +186,10 @@ export class SyncR1 {
     return pictures.map((picture, i) => ({
       codes: codes[i],
       caption: text.encode(picture.caption),
-      questions: conceptQuestions(concept, picture).map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+      questions: conceptQuestions(concept, picture).map((q) => ({
+        question: text.encode(q.problem),
+        answer: text.encode(q.solution),
+      })),
     }));
   }
 
@@ -176,9 +203,14 @@ export class SyncR1 {
     return pictures.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
   }
 
-  private async show(samples: readonly SyncSample[], rewards: readonly RewardRow[], advantages: readonly number[]): Promise<ShownSample[]> {
+  private async show(
+    samples: readonly SyncSample[],
+    rewards: readonly RewardRow[],
+    advantages: readonly number[],
+  ): Promise<ShownSample[]> {
     const final = await decodePictures(this.setup.model, samples.map((s) => s.codes)); // prettier-ignore
-    const probed = samples.every((s) => s.early) ? await decodePictures(this.setup.model, samples.map((s) => s.early!.codes)) : []; // prettier-ignore
+    const early = samples.flatMap((s) => (s.early ? [s.early.codes] : []));
+    const probed = early.length === samples.length ? await decodePictures(this.setup.model, early) : [];
     return samples.map((sample, i) => ({
       reasoning: sample.reasoning,
       compound: sample.compound,
@@ -218,7 +250,9 @@ export class SyncR1 {
     const state = found.state as SavedState;
     const { concept, seed, model } = this.setup;
     if (state.concept !== concept.name || state.seed !== seed) {
-      throw new Error(`${found.folder} is of concept ${state.concept} with seed ${state.seed}, this run is of ${concept.name} with seed ${seed}`);
+      throw new Error(
+        `${found.folder} is of concept ${state.concept} with seed ${state.seed}, this run is of ${concept.name} with seed ${seed}`,
+      );
     }
     this.reference?.parameters.dispose();
     this.reference?.extra.dispose();

@@ -52,7 +52,11 @@ export async function showoFixture() {
   // The fixture has no pictures, only codes: any tokenizer of its codebook's size will do.
   const bits = Math.log2(config.codebook_size);
   const images = MagvitTokenizer.random(
-    { encoder: { ...MAGVIT_MINI.encoder, z_channels: bits }, decoder: { ...MAGVIT_MINI.decoder, z_channels: bits }, codebook_dim: bits },
+    {
+      encoder: { ...MAGVIT_MINI.encoder, z_channels: bits },
+      decoder: { ...MAGVIT_MINI.decoder, z_channels: bits },
+      codebook_dim: bits,
+    },
     new Stream(1),
   );
   const inputs = await readSafetensors(path.join(PARITY, 'showo', 'inputs.safetensors'));

@@ -12,13 +12,18 @@ let tokenizer: MagvitTokenizer;
 let inputs: Record<string, RawTensor>;
 let expected: Record<string, RawTensor>;
 
-const nhwc = (raw: RawTensor) => tf.tidy(() => tf.transpose(tf.tensor(toFloat32(raw), [...raw.shape]), [0, 2, 3, 1])) as tf.Tensor4D;
+const nhwc = (raw: RawTensor) =>
+  tf.tidy<tf.Tensor4D>(() => tf.transpose(tf.tensor(toFloat32(raw), [...raw.shape]), [0, 2, 3, 1]));
 const nchw = (x: tf.Tensor) => tf.tidy(() => tf.transpose(x, [0, 3, 1, 2]).dataSync<'float32'>());
 
 before(async () => {
   await startEngine({ precision: 'float32' });
   const file = path.join(PARITY, 'magvitv2', 'model.safetensors');
-  tokenizer = MagvitTokenizer.fromTensors(readJson<MagvitConfig>('magvitv2', 'config.json'), await readSafetensors(file), file);
+  tokenizer = MagvitTokenizer.fromTensors(
+    readJson<MagvitConfig>('magvitv2', 'config.json'),
+    await readSafetensors(file),
+    file,
+  );
   inputs = await readSafetensors(path.join(PARITY, 'magvitv2', 'inputs.safetensors'));
   expected = await readSafetensors(path.join(PARITY, 'magvitv2', 'expected.safetensors'));
 });
@@ -28,15 +33,20 @@ test('encoder output, codes and losses equal upstream', () => {
   const z = tokenizer.encodeContinuous(pixels);
   assert.ok(maxDifference(nchw(z), toFloat32(expected.encoder_output)) < 1e-4);
   assert.deepEqual(Array.from(tokenizer.encode(pixels).dataSync()), Array.from(toFloat32(expected.encode_indices)));
-  const losses = lfqLosses(tf.reshape(z, [-1, tokenizer.config.codebook_dim]) as tf.Tensor2D);
+  const losses = lfqLosses(tf.reshape<tf.Rank.R2>(z, [-1, tokenizer.config.codebook_dim]));
   assert.ok(Math.abs(losses.commitment.dataSync()[0] - toFloat32(expected.quantizer_loss)[0]) < 1e-5);
   assert.ok(Math.abs(losses.entropy.dataSync()[0] - toFloat32(expected.entropy_loss)[0]) < 1e-5);
 });
 
 test('decoded pixels equal upstream, rectangles too', () => {
   assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(inputs.codes))), toFloat32(expected.decode_pixels)) < 1e-3);
-  assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(inputs.codes_rect), [2, 6])), toFloat32(expected.decode_pixels_shape)) < 1e-3);
-  assert.ok(maxDifference(nchw(tokenizer.decode(rowsOf(expected.encode_indices))), toFloat32(expected.reconstruction)) < 1e-3);
+  assert.ok(
+    maxDifference(nchw(tokenizer.decode(rowsOf(inputs.codes_rect), [2, 6])), toFloat32(expected.decode_pixels_shape)) <
+      1e-3,
+  );
+  assert.ok(
+    maxDifference(nchw(tokenizer.decode(rowsOf(expected.encode_indices))), toFloat32(expected.reconstruction)) < 1e-3,
+  );
 });
 
 test('codes and entries are inverse', () => {
@@ -53,13 +63,16 @@ test('what does not fit is listed at once', async () => {
   delete tensors['encoder.conv_in.bias'];
   assert.throws(
     () => MagvitTokenizer.fromTensors(tokenizer.config, tensors, 'a file'),
-    (error: Error) => error instanceof CheckpointMismatchError && /missing: encoder\.conv_in\.bias/.test(error.message) && /unknown: stranger/.test(error.message),
+    (error: Error) =>
+      error instanceof CheckpointMismatchError &&
+      /missing: encoder\.conv_in\.bias/.test(error.message) &&
+      /unknown: stranger/.test(error.message),
   );
   assert.throws(() => tokenizer.encode(tf.zeros([1, 15, 16, 3])), /divisible by 4, got \[1,15,16,3\]/);
 });
 
 test('a training pass gives every parameter a gradient and leaks nothing', () => {
-  const pixels = tf.tensor(new Stream(2).fill('uniform', 2 * 8 * 8 * 3), [2, 8, 8, 3]) as tf.Tensor4D;
+  const pixels = tf.tensor<tf.Rank.R4>(new Stream(2).fill('uniform', 2 * 8 * 8 * 3), [2, 8, 8, 3]);
   const pass = () => {
     const { value, grads } = tf.variableGrads(() => {
       const out = tokenizer.reconstruct(pixels);
@@ -70,7 +83,10 @@ test('a training pass gives every parameter a gradient and leaks nothing', () =>
     return silent;
   };
   // A key's bias shifts all scores of a row alike: softmax does not see it.
-  assert.deepEqual(pass().filter((name) => !name.endsWith('attn_1.k.bias')), []);
+  assert.deepEqual(
+    pass().filter((name) => !name.endsWith('attn_1.k.bias')),
+    [],
+  );
   const before = tf.memory().numTensors;
   tf.tidy(() => pass());
   assert.equal(tf.memory().numTensors, before);

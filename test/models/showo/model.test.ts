@@ -21,14 +21,20 @@ before(async () => {
 const folder = () => mkdtempSync(path.join(tmpdir(), 'unilab-showo-'));
 
 test('saved and loaded again: bit for bit in F32, to bf16 rounding in BF16', async () => {
-  for (const [dtype, tolerance] of [['F32', 0], ['BF16', 1 / 256]] as const) { // prettier-ignore
+  for (const [dtype, tolerance] of [
+    ['F32', 0],
+    ['BF16', 1 / 256],
+  ] as const) {
+    // prettier-ignore
     const place = folder();
     await model.save(place, dtype);
     const again = await ShowoModel.fromPretrained(place);
     assert.deepEqual(again.config, { ...model.config });
     const [old, fresh] = [await model.parameters.values(), await again.parameters.values()];
     for (const name of Object.keys(old)) {
-      old[name].data.forEach((value, i) => assert.ok(Math.abs(value - fresh[name].data[i]) <= tolerance * Math.abs(value), `${name}[${i}]`));
+      old[name].data.forEach((value, i) =>
+        assert.ok(Math.abs(value - fresh[name].data[i]) <= tolerance * Math.abs(value), `${name}[${i}]`),
+      );
     }
     again.dispose();
   }
@@ -36,7 +42,10 @@ test('saved and loaded again: bit for bit in F32, to bf16 rounding in BF16', asy
 
 test('what is wrong with a checkpoint is said, with the file', async () => {
   const place = folder();
-  await assert.rejects(() => ShowoModel.fromPretrained(path.join(place, 'nowhere')), /config\.json cannot be read as a Show-o checkpoint/);
+  await assert.rejects(
+    () => ShowoModel.fromPretrained(path.join(place, 'nowhere')),
+    /config\.json cannot be read as a Show-o checkpoint/,
+  );
   await model.save(place, 'F32');
   truncateSync(path.join(place, 'model.safetensors'), 5000);
   await assert.rejects(() => ShowoModel.fromPretrained(place), /model\.safetensors/);
@@ -44,7 +53,10 @@ test('what is wrong with a checkpoint is said, with the file', async () => {
   const file = path.join(place, 'config.json');
   const config = JSON.parse(readFileSync(file, 'utf8')) as { transformer: Record<string, unknown>; model_type: string };
   writeFileSync(file, JSON.stringify({ ...config, transformer: { ...config.transformer, num_hidden_layers: 3 } }));
-  await assert.rejects(() => ShowoModel.fromPretrained(place), /does not fit[\s\S]*missing: showo\.model\.layers\.2\.input_layernorm\.bias/);
+  await assert.rejects(
+    () => ShowoModel.fromPretrained(place),
+    /does not fit[\s\S]*missing: showo\.model\.layers\.2\.input_layernorm\.bias/,
+  );
   writeFileSync(file, JSON.stringify({ ...config, transformer: { ...config.transformer, num_attention_heads: 5 } }));
   await assert.rejects(() => ShowoModel.fromPretrained(place), ShowoConfigError);
   writeFileSync(file, JSON.stringify({ ...config, model_type: 'janus' }));
@@ -61,7 +73,7 @@ test('concept tokens: expanded once, their rows reach the pictures and get a gra
   const rows = [row(tokens.expand([50, 3]))];
   const { value, grads } = tf.variableGrads(() => {
     const hidden = model.hidden(rows, rows.map((r) => textToImageMask(r, model.vocabulary)), model.parameters, tokens); // prettier-ignore
-    return tf.sum(tf.square(hidden)) as tf.Scalar;
+    return tf.sum<tf.Scalar>(tf.square(hidden));
   }, [tokens.variables.embed]);
   const size = tf.tidy(() => tf.sum(tf.abs(grads[tokens.variables.embed.name]), 1).arraySync() as number[]);
   assert.ok(size.every((g) => g > 0), `every token of the prompt gets a gradient: ${size}`); // prettier-ignore

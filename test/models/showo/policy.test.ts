@@ -3,7 +3,14 @@ import { before, test } from 'node:test';
 import { startEngine, Stream, tf } from '../../../src/engine';
 import { sampleAnswers } from '../../../src/models/showo/answers';
 import { textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
-import { answerPiece, type AnswerPiece, type ImageLogProbs, replayPieces, transitionPieces, type TransitionPiece } from '../../../src/models/showo/policy';
+import {
+  answerPiece,
+  type AnswerPiece,
+  type ImageLogProbs,
+  replayPieces,
+  transitionPieces,
+  type TransitionPiece,
+} from '../../../src/models/showo/policy';
 import { PictureBatch } from '../../../src/models/showo/sampler';
 import { showoFixture } from './fixture';
 
@@ -15,7 +22,11 @@ before(async () => {
 });
 
 function pictures(guidanceScale: number): TransitionPiece[] {
-  const conditions = [[66, 134, 114], [5, 7], [9, 9, 9, 9, 12]];
+  const conditions = [
+    [66, 134, 114],
+    [5, 7],
+    [9, 9, 9, 9, 12],
+  ];
   const streams = conditions.map((_, i) => new Stream(7).fork(i));
   const batch = new PictureBatch(model, conditions, streams, { steps: 4, guidanceScale });
   batch.finish();
@@ -54,23 +65,35 @@ test('shifted by one position the ratio is not 1: the test above can fail', () =
   assert.ok(worstRatio(shifted) > 0.1);
   const [answer] = answers();
   assert.ok(worstRatio([{ ...answer, ids: shift(answer.ids) }]) > 0.1);
-  assert.ok(worstRatio(pictures(5), 'conditional') > 0.1, 'the conditional half is not what was sampled under guidance');
+  assert.ok(
+    worstRatio(pictures(5), 'conditional') > 0.1,
+    'the conditional half is not what was sampled under guidance',
+  );
 });
 
 test('scored positions: all, those unknown before the step, those that stay', () => {
   const batch = new PictureBatch(model, [[1, 2]], [new Stream(3)], { steps: 4, guidanceScale: 0 });
   batch.finish();
   const n = model.config.num_vq_tokens;
-  const count = (scored: 'all' | 'masked' | 'committed') => transitionPieces(batch, 0, scored).map((piece) => piece.mask.reduce((a, b) => a + b, 0));
+  const count = (scored: 'all' | 'masked' | 'committed') =>
+    transitionPieces(batch, 0, scored).map((piece) => piece.mask.reduce((a, b) => a + b, 0));
   assert.deepEqual(count('all'), [n, n, n, n]);
   const masked = count('masked');
   assert.equal(masked[0], n);
   for (let t = 1; t < 4; t++) assert.ok(masked[t] < masked[t - 1] && masked[t] > 0);
-  assert.equal(count('committed').reduce((a, b) => a + b, 0), n, 'every position stays exactly once');
+  assert.equal(
+    count('committed').reduce((a, b) => a + b, 0),
+    n,
+    'every position stays exactly once',
+  );
 });
 
 test('pictures do not depend on their neighbours, and can be stopped, thinned out and carried on', () => {
-  const conditions = [[1, 2], [3, 4], [5, 6]];
+  const conditions = [
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ];
   const streams = () => conditions.map((_, i) => new Stream(11).fork(i));
   const options = { steps: 5, guidanceScale: 2 };
   const whole = new PictureBatch(model, conditions, streams(), options).finish();
@@ -82,5 +105,8 @@ test('pictures do not depend on their neighbours, and can be stopped, thinned ou
   const rest = stopped.subset([2, 0]);
   assert.deepEqual(rest.finish(), [whole[2], whole[0]]);
   assert.ok(whole.every((codes) => codes.every((code) => code >= 0 && code < model.config.codebook_size)));
-  assert.throws(() => replayPieces(model, [...answers().slice(0, 1), ...pictures(0).slice(0, 1)]), /one segment at a time/);
+  assert.throws(
+    () => replayPieces(model, [...answers().slice(0, 1), ...pictures(0).slice(0, 1)]),
+    /one segment at a time/,
+  );
 });

@@ -19,7 +19,10 @@ before(async () => {
 function allLogits(rows: number[][], masks: Uint8Array[]): Float32Array {
   return tf.tidy(() => {
     const hidden = fixture.model.hidden(rows, masks);
-    return showoLogits(fixture.model.parameters, tf.reshape(hidden, [-1, fixture.config.hidden_size]) as tf.Tensor2D).dataSync<'float32'>();
+    return showoLogits(
+      fixture.model.parameters,
+      tf.reshape<tf.Rank.R2>(hidden, [-1, fixture.config.hidden_size]),
+    ).dataSync<'float32'>();
   });
 }
 
@@ -27,11 +30,29 @@ test('masks equal upstream, bit for bit', () => {
   const { inputs, expected, model } = fixture;
   const t2i = rowsOf(inputs.t2i_input_ids);
   const flat = (masks: Uint8Array[]) => Float32Array.from(masks.flatMap((mask) => Array.from(mask)));
-  assert.equal(maxDifference(flat(t2i.map((row) => textToImageMask(row, model.vocabulary))), toFloat32(expected.mask_t2i)), 0);
-  assert.equal(maxDifference(flat(t2i.map((row) => textToImageMask(row, model.vocabulary, { hidePads: false }))), toFloat32(expected.mask_t2i_keep_pad)), 0);
-  assert.equal(maxDifference(flat(rowsOf(inputs.lm_input_ids).map((row) => causalMask(row.length))), toFloat32(expected.mask_lm)), 0);
+  assert.equal(
+    maxDifference(flat(t2i.map((row) => textToImageMask(row, model.vocabulary))), toFloat32(expected.mask_t2i)),
+    0,
+  );
+  assert.equal(
+    maxDifference(
+      flat(t2i.map((row) => textToImageMask(row, model.vocabulary, { hidePads: false }))),
+      toFloat32(expected.mask_t2i_keep_pad),
+    ),
+    0,
+  );
+  assert.equal(
+    maxDifference(flat(rowsOf(inputs.lm_input_ids).map((row) => causalMask(row.length))), toFloat32(expected.mask_lm)),
+    0,
+  );
   const eoi = understandingEoi(fixture.config);
-  assert.equal(maxDifference(flat(rowsOf(inputs.mmu_input_ids).map((row) => understandingMask(row.length, eoi))), toFloat32(expected.mask_mmu)), 0);
+  assert.equal(
+    maxDifference(
+      flat(rowsOf(inputs.mmu_input_ids).map((row) => understandingMask(row.length, eoi))),
+      toFloat32(expected.mask_mmu),
+    ),
+    0,
+  );
 });
 
 test('logits of the three layouts', () => {
@@ -84,7 +105,11 @@ test('guided MaskGIT decoding with the supplied noise gives upstream codes and l
     const from = row.indexOf(v.t2i) + 2;
     return row.slice(from, config.max_text_len - 1);
   });
-  for (const [guidanceScale, key] of [[info.guidance_scale, 'gen_final_codes'], [0, 'gen_final_codes_noguidance']] as const) { // prettier-ignore
+  for (const [guidanceScale, key] of [
+    [info.guidance_scale, 'gen_final_codes'],
+    [0, 'gen_final_codes_noguidance'],
+  ] as const) {
+    // prettier-ignore
     const batch = new PictureBatch(model, texts, draws, { steps, guidanceScale, temperature: info.temperature0, temperatureMode: 'compound' });
     const codes = batch.finish();
     assert.deepEqual(codes.map((row) => Array.from(row)), rowsOf(expected[key])); // prettier-ignore
@@ -103,6 +128,10 @@ test('greedy answers equal upstream', () => {
   const { inputs, expected, model } = fixture;
   const [ids] = rowsOf(inputs.mmu_gen_input_ids);
   const want = Array.from(toFloat32(expected.mmu_greedy_ids));
-  const [answer] = sampleAnswers(model, [{ ids, picture: true }], [], { temperature: 0, maxNewTokens: want.length, vocabulary: 'all' });
+  const [answer] = sampleAnswers(model, [{ ids, picture: true }], [], {
+    temperature: 0,
+    maxNewTokens: want.length,
+    vocabulary: 'all',
+  });
   assert.deepEqual(answer.ids, want);
 });
