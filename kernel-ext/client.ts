@@ -172,7 +172,15 @@ export class KernelClient {
   }
 
   private async listen(socket: AsyncIterable<Buffer[]>, handle: (message: Message) => void): Promise<void> {
-    for await (const frames of socket) handle(decode(this.connection.key, frames));
+    for await (const frames of socket) {
+      let message: Message;
+      try {
+        message = decode(this.connection.key, frames);
+      } catch {
+        continue; // not from our kernel
+      }
+      handle(message);
+    }
   }
 
   private replied(message: Message): void {

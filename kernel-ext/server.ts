@@ -13,6 +13,9 @@ import { decode, encode, type Header, type Json, type Message, newHeader } from 
 // After ./handler, which loads the patched compiler first.
 import { ZmqServer } from 'tslab/dist/jupyter';
 
+/** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
+const complain = process.stderr.write.bind(process.stderr);
+
 /** A cell that is being run. */
 interface Running {
   readonly request: Message;
@@ -121,7 +124,7 @@ export class KernelServer extends ZmqServer {
     try {
       message = decode(this.connInfo.key, frames);
     } catch (error) {
-      process.stderr.write(`unilab kernel: ${(error as Error).message}\n`);
+      complain(`unilab kernel: ${(error as Error).message}\n`);
       return;
     }
     const ordered = ['execute_request', 'history_request'].includes(message.header.msg_type);
@@ -200,7 +203,7 @@ export class KernelServer extends ZmqServer {
           answer({ restart: message.content.restart === true });
           break;
         default:
-          process.stderr.write(`unilab kernel: a message of the unknown type ${inspect(type)} was ignored\n`);
+          complain(`unilab kernel: a message of the unknown type ${inspect(type)} was ignored\n`);
       }
     } catch (error) {
       answer({ status: 'error', ...failureOf(error, this.cells.compiler.codeMap) });
@@ -359,7 +362,7 @@ export class KernelServer extends ZmqServer {
         this.answers.delete(id);
         answer(String(message.content.value ?? ''));
       } catch (error) {
-        process.stderr.write(`unilab kernel: ${(error as Error).message}\n`);
+        complain(`unilab kernel: ${(error as Error).message}\n`);
       }
     }
   }
