@@ -24,7 +24,10 @@ const arrows = {
 
 const rules = Object.entries(arrows).map(([folder, allowed]) => ({
   name: `${folder}-leans-on`,
-  comment: allowed.length > 0 ? `src/${folder} may import ${allowed.join(', ')}` : `src/${folder} imports no other folder of src/`,
+  comment:
+    allowed.length > 0
+      ? `src/${folder} may import ${allowed.join(', ')}`
+      : `src/${folder} imports no other folder of src/`,
   severity: 'error',
   from: { path: `^src/${folder}/` },
   to: {
@@ -97,7 +100,10 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.test.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'types', 'default', 'import'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['require', 'node', 'types', 'default', 'import'],
+    },
     skipAnalysisNotInRules: true,
   },
 };

@@ -22,7 +22,8 @@ function lacking() {
     if (name === '') continue;
     const found = installed[name];
     if (!found && (optional || peer)) continue; // for another system
-    if (found?.version !== version) return `${name.replace(/^.*node_modules\//, '')} is ${found?.version ?? 'missing'}, not ${version}`;
+    if (found?.version !== version)
+      return `${name.replace(/^.*node_modules\//, '')} is ${found?.version ?? 'missing'}, not ${version}`;
     if (!fs.existsSync(path.join(root, name))) return `${name} was removed`;
   }
   return undefined;
@@ -41,12 +42,18 @@ function main() {
   }
   console.log(`packages: ${reason}; running npm ci (about 1 GB in node_modules).`);
   const started = Date.now();
-  const { status, error } = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    stdio: 'inherit',
-    cwd: root,
-  });
+  const { status, error } = spawnSync(
+    'npm',
+    ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      stdio: 'inherit',
+      cwd: root,
+    },
+  );
   if (status !== 0) {
-    console.error(`packages: npm ci failed${error ? ` (${error.message})` : ''}; mend what it names and run this again.`);
+    console.error(
+      `packages: npm ci failed${error ? ` (${error.message})` : ''}; mend what it names and run this again.`,
+    );
     return 1;
   }
   console.log(`packages: installed in ${((Date.now() - started) / 1000).toFixed(0)} s.`);

@@ -20,7 +20,15 @@ const CHECKS = [
   { name: 'types (tsc)', args: ['typescript/bin/tsc', '-p', 'tsconfig.test.json', '--pretty', 'false'] },
   {
     name: 'who imports whom (dependency-cruiser)',
-    args: ['dependency-cruiser/bin/dependency-cruise.mjs', '--config', '.dependency-cruiser.cjs', 'src', 'kernel-ext', 'test', 'scripts'],
+    args: [
+      'dependency-cruiser/bin/dependency-cruise.mjs',
+      '--config',
+      '.dependency-cruiser.cjs',
+      'src',
+      'kernel-ext',
+      'test',
+      'scripts',
+    ],
   },
   { name: 'formatting (prettier)', args: ['prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'] },
 ];
@@ -45,7 +53,9 @@ async function worker(queue, failed) {
     const { status, output } = await run([path.join(packages, program), ...args]);
     if (status !== 0) failed.push(check.name);
     if (status !== 0 && output.trim()) console.log(output.trimEnd());
-    console.log(`== ${check.name}: ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(0)} s)`);
+    console.log(
+      `== ${check.name}: ${status === 0 ? 'ok' : 'FAILED'} (${((Date.now() - started) / 1000).toFixed(0)} s)`,
+    );
   }
 }
 
@@ -71,7 +81,13 @@ async function main() {
   const files = chosen.length > 0 ? chosen : testFiles(path.join(root, 'test'));
   console.log(`== tests: ${files.length} files`);
   // Two files at a time: each keeps more than one core busy only now and then.
-  const options = ['--require', 'ts-node/register/transpile-only', '--test', '--test-concurrency=2', '--test-timeout=900000'];
+  const options = [
+    '--require',
+    'ts-node/register/transpile-only',
+    '--test',
+    '--test-concurrency=2',
+    '--test-timeout=900000',
+  ];
   const env = { ...process.env, TS_NODE_PROJECT: path.join(root, 'tsconfig.json') };
   const { status } = await run([...options, '--test-reporter=spec', ...files], { show: true, env });
   if (status !== 0) failed.push('tests');

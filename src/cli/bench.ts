@@ -7,7 +7,17 @@ import type { Precision } from '../engine';
 import { packageRoot } from '../io/package-root';
 import type { BenchSizes } from './bench/inputs';
 import { type Answer, LineWorker } from './bench/line-worker';
-import { type Agreement, type BenchReport, formatReport, median, ratiosOf, type Timing, type Work, type WorkProfile, WORKS } from './bench/report';
+import {
+  type Agreement,
+  type BenchReport,
+  formatReport,
+  median,
+  ratiosOf,
+  type Timing,
+  type Work,
+  type WorkProfile,
+  WORKS,
+} from './bench/report';
 import { findTorch, torchScript } from './bench/torch';
 import { type Command, UsageError } from './command';
 
@@ -47,14 +57,16 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
       return 0;
     }
     const repeats = Number(values.repeats);
-    if (!Number.isInteger(repeats) || repeats < 1) throw new UsageError(`--repeats needs a whole number from 1, got '${values.repeats}'`);
+    if (!Number.isInteger(repeats) || repeats < 1)
+      throw new UsageError(`--repeats needs a whole number from 1, got '${values.repeats}'`);
     const works = values.work.split(',').map((name) => {
       const work = WORKS.find((known) => known === name.trim());
       if (!work) throw new UsageError(`--work: there is no '${name}'; there are ${WORKS.join(', ')}`);
       return work;
     });
     const precisions = PRECISIONS.filter((name) => values.precision === 'both' || values.precision === name);
-    if (precisions.length === 0) throw new UsageError(`--precision: '${values.precision}'; expected bf16, float32 or both`);
+    if (precisions.length === 0)
+      throw new UsageError(`--precision: '${values.precision}'; expected bf16, float32 or both`);
     const torch = values['no-torch'] ? { reason: '--no-torch was given' } : findTorch(values.python);
     const report = await bench({ repeats, works, precisions, torch, sizes: values.small ? SMALL : {} });
     console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
@@ -84,28 +96,53 @@ async function bench({ repeats, works, precisions, torch, sizes }: BenchOptions)
   try {
     for (const precision of precisions) {
       const program = path.join(packageRoot(), 'bin', 'unilab');
-      const worker = new LineWorker(`UniLab (${precision})`, process.execPath, [program, 'bench', '--worker', precision]);
+      const worker = new LineWorker(`UniLab (${precision})`, process.execPath, [
+        program,
+        'bench',
+        '--worker',
+        precision,
+      ]);
       sides.push({ side: 'unilab', precision, worker });
     }
     if ('python' in torch) {
       for (const precision of precisions) {
-        sides.push({ side: 'pytorch', precision, worker: new LineWorker(`PyTorch (${precision})`, torch.python, [torchScript()]) });
+        sides.push({
+          side: 'pytorch',
+          precision,
+          worker: new LineWorker(`PyTorch (${precision})`, torch.python, [torchScript()]),
+        });
       }
     }
     console.error('unilab bench: preparing weights and inputs');
     const prepared = (await sides[0].worker.ask({ do: 'prepare', folder, sizes })).sizes as BenchSizes;
-    const machine: Record<string, string | number> = { cpu: os.cpus()[0]?.model.trim() ?? 'unknown', cores: os.availableParallelism() };
+    const machine: Record<string, string | number> = {
+      cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+      cores: os.availableParallelism(),
+    };
     for (const { side, precision, worker } of sides) {
       const more = side === 'pytorch' ? { precision, threads: os.availableParallelism() } : {};
       const answer = await worker.ask({ do: 'load', folder, ...more });
       if (side === 'pytorch') machine.torch = String(answer.torch);
-      else Object.assign(machine, { engine: `${String(answer.engine)} ${String(answer.library)}`, parameters: Number(answer.parameters) });
+      else
+        Object.assign(machine, {
+          engine: `${String(answer.engine)} ${String(answer.library)}`,
+          parameters: Number(answer.parameters),
+        });
     }
     const agreement = await firstRuns(sides, works);
     const timings = await timedRuns(sides, works, repeats);
     const profile = await profiles(sides[0], works);
     const skipped = 'reason' in torch ? { pytorchSkipped: torch.reason } : {};
-    return { machine, sizes: { ...prepared }, repeats, timings, ratios: ratiosOf(timings), agreement, profile, ...skipped };
+    return {
+      machine,
+      sizes: { ...prepared },
+      repeats,
+      timings,
+      ratios: ratiosOf(timings),
+      agreement,
+      profile,
+      ...skipped,
+    };
   } finally {
     for (const { worker } of sides) worker.close();
     await rm(folder, { recursive: true, force: true });
@@ -124,7 +161,8 @@ async function firstRuns(sides: readonly Side[], works: readonly Work[]): Promis
     const quantity = quantities[work];
     for (const precision of PRECISIONS) {
       const [unilab, pytorch] = [values.get(`unilab ${precision}`), values.get(`pytorch ${precision}`)];
-      if (quantity && unilab !== undefined && pytorch !== undefined) found.push({ quantity, precision, unilab, pytorch });
+      if (quantity && unilab !== undefined && pytorch !== undefined)
+        found.push({ quantity, precision, unilab, pytorch });
     }
   }
   return found;

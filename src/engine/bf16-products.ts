@@ -101,7 +101,13 @@ function isWorth(name: string, inputs: readonly tf.TensorInfo[], at: readonly [n
   return large * Math.sqrt(small) >= WORTH_CASTING;
 }
 
-function inBf16(backend: Backend, name: string, attributes: readonly Attribute[], inputs: readonly tf.TensorInfo[], at: readonly number[]) {
+function inBf16(
+  backend: Backend,
+  name: string,
+  attributes: readonly Attribute[],
+  inputs: readonly tf.TensorInfo[],
+  at: readonly number[],
+) {
   const { binding } = backend;
   const cast = (from: number, to: number): Attribute[] => [
     { name: 'SrcT', type: binding.TF_ATTR_TYPE, value: from },
@@ -117,7 +123,9 @@ function inBf16(backend: Backend, name: string, attributes: readonly Attribute[]
   try {
     const down = cast(binding.TF_FLOAT, BFLOAT16);
     const ids = backend.getInputTensorIds(inputs).map((id, i) => (at.includes(i) ? run('Cast', down, [id]) : id));
-    const typed = attributes.map((attribute) => (attribute.name === 'T' ? { ...attribute, value: BFLOAT16 } : attribute));
+    const typed = attributes.map((attribute) =>
+      attribute.name === 'T' ? { ...attribute, value: BFLOAT16 } : attribute,
+    );
     const product = run(name, typed, ids);
     return backend.createOutputTensor(binding.executeOp('Cast', cast(BFLOAT16, binding.TF_FLOAT), [product], 1)[0]);
   } finally {

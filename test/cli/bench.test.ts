@@ -26,7 +26,10 @@ describe('bench: numbers', () => {
 });
 
 describe('bench: workers', () => {
-  const program = (body: string) => ['-e', `require('readline').createInterface({input: process.stdin}).on('line', (line) => {${body}})`];
+  const program = (body: string) => [
+    '-e',
+    `require('readline').createInterface({input: process.stdin}).on('line', (line) => {${body}})`,
+  ];
 
   test('answers come in the order of the questions; an answer may be an error', async () => {
     const worker = new LineWorker('echo', process.execPath, program('console.log("noise"); console.log(line)'));
@@ -56,7 +59,16 @@ describe('bench: workers', () => {
 
 describe('bench: the command', () => {
   test('times the three works and says where the time goes; beside PyTorch, where there is one, the numbers agree', () => {
-    const args = [path.join(root, 'bin/unilab'), 'bench', '--small', '--repeats', '1', '--precision', 'float32', '--json'];
+    const args = [
+      path.join(root, 'bin/unilab'),
+      'bench',
+      '--small',
+      '--repeats',
+      '1',
+      '--precision',
+      'float32',
+      '--json',
+    ];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: root });
     assert.equal(status, 0, stderr);
     const report = JSON.parse(stdout) as BenchReport;
@@ -83,7 +95,9 @@ describe('bench: the command', () => {
       [['--work', 'sleep'], /there is no 'sleep'/],
       [['--precision', 'int4'], /'int4'/],
     ] as const) {
-      const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], { encoding: 'utf8' });
+      const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], {
+        encoding: 'utf8',
+      });
       assert.equal(status, 2);
       assert.match(stderr, message);
     }

@@ -71,7 +71,10 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const source = sceneSource(await loadSprites(), text, 'train');
   const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE });
   const batch = await task.batch(0, stream.fork('batch'));
-  const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.picture(stream.fork(`caption ${i}`)).caption);
+  const captions = Array.from(
+    { length: sizes.rollouts },
+    (_, i) => source.picture(stream.fork(`caption ${i}`)).caption,
+  );
   const rollout = new PictureBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => stream.fork(`draw ${i}`)), sizes); // prettier-ignore
   rollout.finish();
   const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
@@ -96,7 +99,15 @@ export async function readInputs(folder: string): Promise<{ model: ShowoModel; i
 export function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): TransitionPiece {
   const logProbs = new Float32Array(ids.length);
   const mask = new Uint8Array(ids.length).fill(1);
-  return { segment: 'generation', condition, before: Int32Array.from(before), ids: Int32Array.from(ids), guidanceScale, logProbs, mask };
+  return {
+    segment: 'generation',
+    condition,
+    before: Int32Array.from(before),
+    ids: Int32Array.from(ids),
+    guidanceScale,
+    logProbs,
+    mask,
+  };
 }
 
 function plain(piece: TransitionPiece): PlainPiece {
@@ -106,10 +117,18 @@ function plain(piece: TransitionPiece): PlainPiece {
 function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
   const start = imageStart(config);
   const pictures = batch.images.map(({ labels }) => {
-    const positions = labels.map((_, i) => i).filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
+    const positions = labels
+      .map((_, i) => i)
+      .filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
     return { positions, targets: positions.map((i) => labels[i]) };
   });
-  const group = (rows: ShowoBatch['images'], scored: { positions: number[]; targets: number[] }[], weight: number, picture: boolean, eoi: number) => ({
+  const group = (
+    rows: ShowoBatch['images'],
+    scored: { positions: number[]; targets: number[] }[],
+    weight: number,
+    picture: boolean,
+    eoi: number,
+  ) => ({
     picture,
     eoi,
     weight,

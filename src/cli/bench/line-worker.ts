@@ -27,7 +27,10 @@ export class LineWorker {
     env: Readonly<Record<string, string>> = {},
   ) {
     this.child = spawn(program, args, { env: { ...process.env, ...env } });
-    this.child.stderr.on('data', (piece: Buffer) => (this.complaints = (this.complaints + piece.toString()).slice(-4000)));
+    this.child.stderr.on(
+      'data',
+      (piece: Buffer) => (this.complaints = (this.complaints + piece.toString()).slice(-4000)),
+    );
     this.child.stdin.on('error', () => undefined); // the 'close' event says what happened
     this.child.on('error', (error) => this.end(`${name} could not be started: ${error.message}`));
     this.child.on('close', (status) => this.end(`${name} ended with status ${status}: ${this.complaints.trim()}`));
@@ -63,7 +66,7 @@ export class LineWorker {
 
   private end(why: string): void {
     this.ended ??= new Error(why);
-    for (const { reject } of this.waiting.splice(0)) reject(this.ended);
+    for (const asked of this.waiting.splice(0)) asked.reject(this.ended);
   }
 }
 

@@ -33,7 +33,12 @@ export interface BenchReport {
   readonly repeats: number;
   readonly timings: readonly Timing[];
   /** UniLab's median over PyTorch's; empty without PyTorch. */
-  readonly ratios: readonly { readonly work: Work; readonly precision: 'bf16' | 'float32'; readonly ratio: number; readonly cpuRatio: number }[];
+  readonly ratios: readonly {
+    readonly work: Work;
+    readonly precision: 'bf16' | 'float32';
+    readonly ratio: number;
+    readonly cpuRatio: number;
+  }[];
   readonly agreement: readonly Agreement[];
   /** Where UniLab's time goes, by work. */
   readonly profile: Readonly<Partial<Record<Work, WorkProfile>>>;
@@ -72,7 +77,8 @@ export function formatReport(report: BenchReport, kernels = 10): string {
   lines.push(row(['work', 'precision', 'UniLab', 'PyTorch', 'UniLab / PyTorch', 'in processor time']));
   for (const work of WORKS) {
     for (const precision of ['bf16', 'float32'] as const) {
-      const of = (side: Timing['side']) => report.timings.find((t) => t.work === work && t.side === side && t.precision === precision);
+      const of = (side: Timing['side']) =>
+        report.timings.find((t) => t.work === work && t.side === side && t.precision === precision);
       const [ours, theirs] = [of('unilab'), of('pytorch')];
       if (!ours && !theirs) continue;
       const found = report.ratios.find((r) => r.work === work && r.precision === precision);
@@ -83,7 +89,9 @@ export function formatReport(report: BenchReport, kernels = 10): string {
   if (report.pytorchSkipped) lines.push(`PyTorch was skipped: ${report.pytorchSkipped}`);
   for (const { quantity, precision, unilab, pytorch } of report.agreement) {
     const apart = Math.abs(unilab - pytorch).toExponential(1);
-    lines.push(`${quantity} on the same weights, ${precision}: UniLab ${unilab.toFixed(6)}, PyTorch ${pytorch.toFixed(6)} (${apart} apart)`);
+    lines.push(
+      `${quantity} on the same weights, ${precision}: UniLab ${unilab.toFixed(6)}, PyTorch ${pytorch.toFixed(6)} (${apart} apart)`,
+    );
   }
   for (const work of WORKS) {
     const profile = report.profile[work];

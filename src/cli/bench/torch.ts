@@ -14,7 +14,9 @@ export function findTorch(given?: string): TorchPython {
   const candidates = chosen ? [chosen] : [...(existsSync(own) ? [own] : []), 'python3'];
   const reasons: string[] = [];
   for (const python of candidates) {
-    const { error, status, stdout, stderr } = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], { encoding: 'utf8' });
+    const { error, status, stdout, stderr } = spawnSync(python, ['-c', 'import torch; print(torch.__version__)'], {
+      encoding: 'utf8',
+    });
     if (status === 0) return { python, version: stdout.trim() };
     const last = stderr?.trim().split('\n').at(-1) ?? '';
     reasons.push(`${python}: ${error ? error.message : last}`);

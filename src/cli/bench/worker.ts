@@ -5,7 +5,15 @@ import { replayPieces, type TransitionPiece } from '../../models/showo/policy';
 import { PictureBatch } from '../../models/showo/sampler';
 import { type StepReport, trainSupervised } from '../../sft/loop';
 import { showoTask } from '../../sft/train-showo';
-import { BENCH_SIZES, BENCH_TRAINING, type BenchInputs, type BenchSizes, pieceOf, readInputs, writeInputs } from './inputs';
+import {
+  BENCH_SIZES,
+  BENCH_TRAINING,
+  type BenchInputs,
+  type BenchSizes,
+  pieceOf,
+  readInputs,
+  writeInputs,
+} from './inputs';
 import { type Answer, serveLines } from './line-worker';
 
 /** Learning rate of the timed training steps. */
@@ -33,7 +41,8 @@ export async function serveBench(precision: Precision): Promise<void> {
       const { elapsed, kernels } = await profileKernels(work);
       return { elapsed, kernels };
     }
-    if (!(task in works)) throw new Error(`there is no work '${task}' (loaded: ${Object.keys(works).join(', ') || 'nothing'})`);
+    if (!(task in works))
+      throw new Error(`there is no work '${task}' (loaded: ${Object.keys(works).join(', ') || 'nothing'})`);
     const cpu = process.cpuUsage();
     const start = performance.now();
     const value = await works[task]();
@@ -64,10 +73,21 @@ function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerato
   const never = () => {
     throw new Error('the batch is given');
   };
-  const task = showoTask(model, { picture: never, text: never }, { ...BENCH_SIZES, size: 0, weights: BENCH_TRAINING.weights });
+  const task = showoTask(
+    model,
+    { picture: never, text: never },
+    { ...BENCH_SIZES, size: 0, weights: BENCH_TRAINING.weights },
+  );
   return trainSupervised(
     { ...task, batch: () => batch },
-    { steps: 1e6, warmupSteps: 0, learningRate: BENCH_LEARNING_RATE, weightDecay: BENCH_TRAINING.weightDecay, beta2: BENCH_TRAINING.beta2, seed: 1 },
+    {
+      steps: 1e6,
+      warmupSteps: 0,
+      learningRate: BENCH_LEARNING_RATE,
+      weightDecay: BENCH_TRAINING.weightDecay,
+      beta2: BENCH_TRAINING.beta2,
+      seed: 1,
+    },
   );
 }
 
@@ -82,7 +102,10 @@ function rollout(model: ShowoModel, { captions, sizes }: BenchInputs, seed: numb
 
 /** Log-probs of the recorded transitions with the gradient of their mean. @returns that mean */
 function replay(model: ShowoModel, pieces: readonly TransitionPiece[]): number {
-  const { value, grads } = tf.variableGrads(() => tf.mean(replayPieces(model, pieces)), Object.values(model.parameters.variables));
+  const { value, grads } = tf.variableGrads(
+    () => tf.mean(replayPieces(model, pieces)),
+    Object.values(model.parameters.variables),
+  );
   const mean = value.dataSync()[0];
   tf.dispose([value, grads] as tf.TensorContainer);
   return mean;
