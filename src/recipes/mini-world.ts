@@ -4,6 +4,7 @@
  */
 import {
   factExample,
+  factProblem,
   loadSprites,
   sampleScene,
   type Split,
@@ -36,6 +37,9 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
   seed: 1,
 };
 
+/** Step of Show-o's training from which on it reads more text. */
+const TEXT_PHASE_START = 778;
+
 /** Training of Show-o. Text alone weighs as much as pictures here: it carries the reasoning. */
 export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> &
   Omit<Parameters<typeof showoTask>[2], 'size'> = {
@@ -47,6 +51,7 @@ export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightD
   questions: 12,
   texts: 8,
   weights: { t2i: 1, mmu: 0.5, lm: 0.5 },
+  textPhase: { from: TEXT_PHASE_START, texts: 16, lm: 1 },
   conditionDrop: 0.1,
 };
 
@@ -63,6 +68,14 @@ export function scenePictures(sprites: SpriteSheet, split: Split): (stream: Stre
   return (stream) => renderScene(sampleScene(stream, split), sprites);
 }
 
+/** One or two facts, made from the first ones of a longer example: the one asked for, and perhaps another. */
+function shortFactExample(stream: Stream, split: Split) {
+  const { facts, asked, problem, solution } = factExample(stream, split);
+  const others = facts.filter((fact) => fact !== asked).slice(0, stream.int(2));
+  const prompt = problem.slice(problem.indexOf('question : ') + 'question : '.length, problem.indexOf(' answer :'));
+  return { problem: factProblem(stream.shuffle([asked, ...others]), prompt), solution };
+}
+
 /** Captioned, questioned scenes and facts of a split, as ids. */
 export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Split): ShowoSource {
   return {
@@ -75,8 +88,8 @@ export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Sp
         questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
       };
     },
-    text(stream) {
-      const fact = factExample(stream, split);
+    text(stream, short) {
+      const fact = short && stream.uniform() < 0.5 ? shortFactExample(stream, split) : factExample(stream, split);
       return { question: text.encode(fact.problem), answer: text.encode(fact.solution) };
     },
   };

@@ -28,7 +28,20 @@ export interface ShowoTextExample {
 
 export interface ShowoSource {
   picture(stream: Stream): ShowoPictureExample;
-  text(stream: Stream): ShowoTextExample;
+  /** @param short also texts that are easier to read: part of the later training, see {@link TextPhase} */
+  text(stream: Stream, short: boolean): ShowoTextExample;
+}
+
+/**
+ * A later part of the training that reads more text, short texts among it: copying from one fact is learned quickly,
+ * and finding the right one of six builds on it.
+ */
+export interface TextPhase {
+  /** First step of this part. */
+  readonly from: number;
+  readonly texts: number;
+  /** Weight of the text loss. */
+  readonly lm: number;
 }
 
 export interface ShowoTrainingOptions {
@@ -38,6 +51,8 @@ export interface ShowoTrainingOptions {
   readonly questions: number;
   /** Texts a batch. */
   readonly texts: number;
+  /** From a certain step on: more, and shorter, texts. */
+  readonly textPhase?: TextPhase;
   /** Loss weights; Show-o's are 1, 1, 0.1. */
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
   /** Chance that the caption is dropped (for guidance). Default 0.1. */
@@ -55,6 +70,7 @@ export interface ShowoBatch {
   readonly images: readonly Row[];
   readonly answers: readonly Row[];
   readonly texts: readonly Row[];
+  readonly lmWeight: number;
 }
 
 /** Mask rate of a training picture: cos(pi u / 2), at least one position. */
@@ -74,12 +90,12 @@ export function showoTask(
   return {
     name: 'showo',
     variables: model.parameters.variables,
-    batch: (_step, stream) => makeBatch(model, source, options, conditionDrop, stream),
+    batch: (step, stream) => makeBatch(model, source, options, { conditionDrop, step, lm: weights.lm }, stream),
     loss: (batch) => {
       const t2i = pictureLoss(model, batch.images);
       const mmu = answerLoss(model, batch.answers, true);
       const lm = answerLoss(model, batch.texts, false);
-      const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
+      const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, batch.lmWeight)]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };
@@ -89,10 +105,11 @@ function makeBatch(
   model: ShowoModel,
   source: ShowoSource,
   options: ShowoTrainingOptions,
-  conditionDrop: number,
+  at: { readonly conditionDrop: number; readonly step: number; readonly lm: number },
   stream: Stream,
 ): ShowoBatch {
   const { config } = model;
+  const phase = options.textPhase && at.step >= options.textPhase.from ? options.textPhase : undefined;
   const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
   const flat = tf.tidy(() => model.images.encode(pixels).dataSync<'int32'>());
@@ -100,18 +117,18 @@ function makeBatch(
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
   const draws = stream.fork('masks');
   const images = examples.map((example, i) => {
-    const caption = draws.uniform() < conditionDrop ? null : example.caption;
+    const caption = draws.uniform() < at.conditionDrop ? null : example.caption;
     return textToImageExample(config, caption, codes[i], maskedPositions(config.num_vq_tokens, draws));
   });
   const asked = Array.from({ length: options.questions }, (_, i) => {
     const { question, answer } = draws.pick(examples[i % examples.length].questions);
     return { prefix: understandingPrefix(config, codes[i % examples.length], question), answer };
   });
-  const told = Array.from({ length: options.texts }, (_, i) => {
-    const { question, answer } = source.text(stream.fork(`text ${i}`));
+  const told = Array.from({ length: phase?.texts ?? options.texts }, (_, i) => {
+    const { question, answer } = source.text(stream.fork(`text ${i}`), phase !== undefined);
     return { prefix: textPrefix(config, question), answer };
   });
-  return { images, answers: padded(model, asked), texts: padded(model, told) };
+  return { images, answers: padded(model, asked), texts: padded(model, told), lmWeight: phase?.lm ?? at.lm };
 }
 
 function padded(model: ShowoModel, rows: readonly { prefix: readonly number[]; answer: readonly number[] }[]): Row[] {
