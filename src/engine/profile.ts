@@ -46,13 +46,17 @@ class Clock {
 /** Puts the clock around TensorFlow's operations. @returns what takes it away */
 function watchTensorflow(clock: Clock): () => void {
   const backend = tf.backend() as unknown as Record<string, Execute | undefined>;
-  const names = ['executeSingleOutput', 'executeMultipleOutputs'];
-  for (const method of names) {
+  const undo = ['executeSingleOutput', 'executeMultipleOutputs'].map((method) => {
+    // The engine may have put a method of its own before the class's: that one comes back.
+    const own = Object.getOwnPropertyDescriptor(backend, method);
     const original = (backend[method] as Execute).bind(backend);
     backend[method] = (name, ...rest) => clock.run(name, () => original(name, ...rest));
-  }
-  // The methods of the class are there again when the object's own are gone.
-  return () => names.forEach((method) => delete backend[method]);
+    return () => {
+      delete backend[method];
+      if (own) Object.defineProperty(backend, method, own);
+    };
+  });
+  return () => undo.forEach((restore) => restore());
 }
 
 /** Puts the clock around the registered kernels of any other engine. */

@@ -39,3 +39,19 @@ test('work that throws leaves the engine as it was', async () => {
   );
   assert.equal(backend.executeSingleOutput, method);
 });
+
+test('a method that the engine put in place itself is there again', async (t) => {
+  if (tf.getBackend() !== 'tensorflow') {
+    t.skip('only TensorFlow is watched in this way');
+    return;
+  }
+  const backend = tf.backend() as unknown as { executeSingleOutput: (...args: unknown[]) => unknown };
+  const before = Object.getOwnPropertyDescriptor(backend, 'executeSingleOutput');
+  const current = backend.executeSingleOutput.bind(backend);
+  const own = (...args: unknown[]) => current(...args);
+  backend.executeSingleOutput = own;
+  await profileKernels(() => tf.tidy(() => tf.exp(tf.ones([2])).dataSync()));
+  assert.equal(backend.executeSingleOutput, own);
+  delete (backend as { executeSingleOutput?: unknown }).executeSingleOutput;
+  if (before) Object.defineProperty(backend, 'executeSingleOutput', before);
+});
