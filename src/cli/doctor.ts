@@ -67,6 +67,9 @@ async function examine(): Promise<Health> {
   for (const problem of new Set([float32, bf16])) if (typeof problem === 'string') mends.push(problem);
   const engine = best?.report ?? null;
   mends.push(...(engine?.passedOver ?? []));
+  if (engine?.engine === 'tensorflow' && engine.device === 'cpu' && !engine.ownKernels) {
+    mends.push('the fused operations are not compiled: training is slower (run `make engine`, with a C++ compiler)');
+  }
   const folder = findKernelspec('unilab') ?? null;
   if (!folder) mends.push('the notebook kernel is not installed (run `bin/unilab kernel install`)');
   const rounded = (measured: Measured | string) =>
@@ -95,6 +98,9 @@ export function describeHealth(health: Health): string {
       ? ([
           ['library', `${library} ${engine.library}, tf.js ${engine.tfjs}`],
           ['device', engine.device],
+          ...(engine.engine === 'tensorflow'
+            ? [['fused ops', engine.ownKernels ? 'compiled' : 'none'] as [string, string]]
+            : []),
           ['precision', `${engine.precision} (UNILAB_PRECISION=float32 or bf16)`],
         ] satisfies [string, string][])
       : []),

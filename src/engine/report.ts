@@ -21,6 +21,8 @@ export interface EngineReport {
   /** Version of the library behind the engine, e.g. TensorFlow's. */
   readonly library: string;
   readonly tfjs: string;
+  /** Whether UniLab's own fused TensorFlow kernels are in use (CPU only). */
+  readonly ownKernels?: boolean;
   /** Why better engines were passed over, one line each with the mend; none when the first choice runs. */
   readonly passedOver?: readonly string[];
 }

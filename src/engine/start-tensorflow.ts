@@ -31,9 +31,17 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   await tf.ready();
   const backend = tf.backend() as unknown as NodeBackend;
   const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
-  setOwnKernels(device === 'cpu' && loadOwnKernels());
+  const ownKernels = device === 'cpu' && loadOwnKernels();
+  setOwnKernels(ownKernels);
   if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
-  return { engine: 'tensorflow', device, precision, library: backend.binding.TF_Version, tfjs: tf.version_core };
+  return {
+    engine: 'tensorflow',
+    device,
+    precision,
+    library: backend.binding.TF_Version,
+    tfjs: tf.version_core,
+    ownKernels,
+  };
 }
 
 /** Loads UniLab's own kernels where `make engine` could compile them. `UNILAB_NATIVE=0` leaves them out. */
