@@ -13,32 +13,26 @@ function findRoot(start: string): string {
   }
 }
 
-const built = path.join(packageRoot, 'dist', 'src', 'index');
-const source = path.join(packageRoot, 'src', 'index.ts');
-const preferSource = Boolean(process.env.UNILAB_SOURCE);
+/** Whether this is the compiled package; then its cells get the compiled package, too, else its sources. */
+const compiled = __dirname.startsWith(path.join(packageRoot, 'dist') + path.sep);
+const codeFolder = compiled ? path.join(packageRoot, 'dist', 'src') : path.join(packageRoot, 'src');
 
-/** What `import 'unilab'` runs: the compiled package where it was built, else its sources (`UNILAB_SOURCE=1` forces them). */
+/** What `import 'unilab'` runs. */
 export function packageMain(): string {
-  return !preferSource && existsSync(`${built}.js`) ? `${built}.js` : source;
+  return path.join(codeFolder, compiled ? 'index.js' : 'index.ts');
 }
 
 /** What `import 'unilab'` is checked against: declaration files are much quicker to read than sources. */
 export function packageTypes(): string {
-  return !preferSource && existsSync(`${built}.d.ts`) ? `${built}.d.ts` : source;
+  return path.join(codeFolder, compiled ? 'index.d.ts' : 'index.ts');
 }
 
 /** The file behind `unilab/NAME`, or undefined. @param extensions tried in this order */
 export function packageFile(specifier: string, extensions: readonly string[]): string | undefined {
-  const inside = specifier.slice('unilab/'.length);
-  const bases = preferSource ? [path.join(packageRoot, 'src')] : [path.dirname(built), path.join(packageRoot, 'src')];
-  for (const base of bases) {
-    for (const ending of extensions) {
-      for (const file of [path.join(base, inside) + ending, path.join(base, inside, `index${ending}`)]) {
-        if (existsSync(file)) return file;
-      }
-    }
-  }
-  return undefined;
+  const base = path.join(codeFolder, specifier.slice('unilab/'.length));
+  return extensions
+    .flatMap((ending) => [base + ending, path.join(base, `index${ending}`)])
+    .find((file) => existsSync(file));
 }
 
 /** Whether a file belongs to the package's own code, which cells neither compile nor check. */
