@@ -3,7 +3,7 @@
  * to questions about the picture, and text alone; loss 1.0 t2i + 1.0 mmu + 0.1 lm as published, the last one an
  * option because here text alone carries the reasoning.
  */
-import { crossEntropy, type Stream, tf } from '../engine';
+import { crossEntropy, readValues, type Stream, tf } from '../engine';
 import { answerLogits, type AnswerPrefix, scoredPositions } from '../models/showo/answers';
 import { answerExample, textPrefix, textToImageExample, understandingPrefix } from '../models/showo/layout';
 import { textToImageMask } from '../models/showo/masks';
@@ -112,7 +112,7 @@ function makeBatch(
   const phase = options.textPhase && at.step >= options.textPhase.from ? options.textPhase : undefined;
   const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
-  const flat = tf.tidy(() => model.images.encode(pixels).dataSync<'int32'>());
+  const flat = readValues<'int32'>(() => model.images.encode(pixels));
   pixels.dispose();
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
   const draws = stream.fork('masks');

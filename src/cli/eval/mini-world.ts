@@ -9,7 +9,7 @@ import {
   type Scene,
   type Split,
 } from '../../data';
-import { Stream, tf } from '../../engine';
+import { readValues, Stream, tf } from '../../engine';
 import { exactMatch } from '../../eval';
 import { scoreScene, type Reading, type SceneReader } from '../../eval/reader';
 import { type AnswerPrefix, sampleAnswers } from '../../models/showo/answers';
@@ -123,11 +123,9 @@ function withoutPlace(reading: Reading, scene: Scene): boolean {
 }
 
 function encode(model: ShowoModel, pictures: readonly Uint8Array[]): Int32Array[] {
-  return tf.tidy(() => {
-    const flat = model.images.encode(pixelsTensor(pictures, 64, 64)).dataSync<'int32'>();
-    const n = model.config.num_vq_tokens;
-    return pictures.map((_, i) => flat.slice(i * n, (i + 1) * n));
-  });
+  const flat = readValues<'int32'>(() => model.images.encode(pixelsTensor(pictures, 64, 64)));
+  const n = model.config.num_vq_tokens;
+  return pictures.map((_, i) => flat.slice(i * n, (i + 1) * n));
 }
 
 function readCodes(
@@ -136,7 +134,7 @@ function readCodes(
   codes: readonly Int32Array[],
 ): { readings: Reading[]; pictures: Uint8Array[] } {
   const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
-  const bytes = tf.tidy(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32').dataSync<'int32'>());
+  const bytes = readValues<'int32'>(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32'));
   const size = bytes.length / codes.length;
   const readings = reader.read(pixels);
   pixels.dispose();

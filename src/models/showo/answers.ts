@@ -1,5 +1,5 @@
 /** Sampling text: answers to questions about a picture, or to text alone. */
-import { logSoftmax, type Stream, tf } from '../../engine';
+import { logSoftmax, readValues, type Stream, tf } from '../../engine';
 import { IGNORE, understandingEoi } from './layout';
 import { drawIndex } from './maskgit';
 import { causalMask, understandingMask } from './masks';
@@ -42,10 +42,10 @@ export function sampleAnswers(
   const finished = prefixes.map(() => false);
   for (let step = 0; step < maxNewTokens && finished.includes(false); step++) {
     const live = rows.map((_, b) => b).filter((b) => !finished[b]);
-    const { values, width } = tf.tidy(() => {
-      const logits = answerLogits(model, live.map((b) => ({ ids: rows[b], picture: prefixes[b].picture })), live.map((b) => [rows[b].length - 1]), vocabulary); // prettier-ignore
-      return { values: logSoftmax(logits).dataSync<'float32'>(), width: logits.shape[1] };
-    });
+    const growing = live.map((b) => ({ ids: rows[b], picture: prefixes[b].picture }));
+    const ends = live.map((b) => [rows[b].length - 1]);
+    const values = readValues(() => logSoftmax(answerLogits(model, growing, ends, vocabulary)));
+    const width = values.length / live.length;
     live.forEach((b, i) => {
       const id =
         temperature === 0

@@ -2,7 +2,7 @@
  * Sampling pictures: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
-import { logSoftmax, type Stream, tf } from '../../engine';
+import { logSoftmax, readValues, type Stream } from '../../engine';
 import { conditionTokens, textToImageIds } from './layout';
 import { drawIndex, maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
 import type { ShowoModel } from './model';
@@ -94,9 +94,7 @@ export class PictureBatch {
     const rows = this.conditions.map((text, b) =>
       textToImageIds(model.config, conditionTokens(model.config, text), this.codes[b]),
     );
-    const logProbs = tf.tidy(() =>
-      logSoftmax(model.imageLogits(rows, this.dropped(), options.guidanceScale)).dataSync<'float32'>(),
-    );
+    const logProbs = readValues(() => logSoftmax(model.imageLogits(rows, this.dropped(), options.guidanceScale)));
     const s = this.step;
     this.temperature = maskTemperature(
       options.temperature,

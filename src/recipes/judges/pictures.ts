@@ -18,7 +18,7 @@ import {
   type SceneItem,
   type SpriteSheet,
 } from '../../data';
-import { type Stream, tf } from '../../engine';
+import { readValues, type Stream, tf } from '../../engine';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import { pixelsTensor } from '../../sft/train-magvit';
 
@@ -142,9 +142,9 @@ export function reconstructions(
   const out: Uint8Array[] = [];
   for (let from = 0; from < pictures.length; from += CHUNK) {
     const part = pictures.slice(from, from + CHUNK);
-    const bytes = tf.tidy(() => {
+    const bytes = readValues<'int32'>(() => {
       const back = throughNoisyTokenizer(images, pixelsTensor(part, PICTURE_SIZE, PICTURE_SIZE), 0.03, stream);
-      return tf.cast(tf.round(tf.mul(tf.add(back, 1), 127.5)), 'int32').dataSync<'int32'>();
+      return tf.cast(tf.round(tf.mul(tf.add(back, 1), 127.5)), 'int32');
     });
     const size = bytes.length / part.length;
     part.forEach((_, i) => out.push(Uint8Array.from(bytes.subarray(i * size, (i + 1) * size))));

@@ -8,7 +8,7 @@
  *     A = R - mean R; one clipped step on the reasoning and on every image transition           (Eq. 7-8)
  */
 import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
-import { AdamW, Stream, tf } from '../../engine';
+import { AdamW, readValues, Stream, tf } from '../../engine';
 import {
   type CheckpointStore,
   fromTensor,
@@ -197,7 +197,7 @@ export class SyncR1 {
     const { model } = this.setup;
     const side = Math.round(Math.sqrt(pictures[0].length / 3));
     const pixels = pixelsTensor(pictures, side, side);
-    const flat = tf.tidy(() => model.images.encode(pixels).dataSync<'int32'>());
+    const flat = readValues<'int32'>(() => model.images.encode(pixels));
     pixels.dispose();
     const n = model.config.num_vq_tokens;
     return pictures.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
