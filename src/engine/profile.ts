@@ -52,7 +52,7 @@ function watchTensorflow(clock: Clock): () => void {
     const original = (backend[method] as Execute).bind(backend);
     backend[method] = (name, ...rest) => clock.run(name, () => original(name, ...rest));
     return () => {
-      delete backend[method];
+      Reflect.deleteProperty(backend, method);
       if (own) Object.defineProperty(backend, method, own);
     };
   });

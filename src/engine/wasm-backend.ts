@@ -46,7 +46,7 @@ export function register(
         return tensor;
       };
       try {
-        return make({ inputs: inputs as Inputs, attributes: (attrs ?? {}) as Attributes, backend: wasm }, run, drop);
+        return make({ inputs: inputs as Inputs, attributes: attrs ?? {}, backend: wasm }, run, drop);
       } finally {
         for (const tensor of dropped) wasm.disposeData(tensor.dataId);
       }

@@ -60,7 +60,7 @@ export function checkGradients(op: Operation, inputs: tf.Tensor[], what: string,
   const total = (xs: tf.Tensor[]): number => {
     // summed in float64: a float32 sum would drown the difference
     const [y, w] = [tf.tidy(() => op(...xs)), dy.dataSync()];
-    const sum = y.dataSync().reduce((acc: number, v: number, i: number) => acc + v * w[i], 0);
+    const sum = Array.from(y.dataSync()).reduce((acc, v, i) => acc + v * w[i], 0);
     y.dispose();
     return sum;
   };

@@ -82,7 +82,7 @@ export function tokenLogProbsPlain(logits: tf.Tensor, ids: tf.Tensor1D): tf.Tens
   checkRows('tokenLogProbs', logits, ids);
   return tf.tidy(() => {
     const [, vocab] = logits.shape;
-    return tf.gather(tf.reshape(tf.logSoftmax(logits, -1), [logits.size]), places(ids, vocab)) as tf.Tensor1D;
+    return tf.gather<tf.Tensor1D>(tf.reshape(tf.logSoftmax(logits, -1), [logits.size]), places(ids, vocab));
   });
 }
 
@@ -114,8 +114,8 @@ function meanOver(
   checkRows('crossEntropy', logits, labels);
   return tf.tidy(() => {
     const counts = tf.cast(tf.notEqual(labels, tf.scalar(ignoreIndex, 'int32')), 'float32');
-    const safe = tf.mul(labels, tf.cast(counts, 'int32')) as tf.Tensor1D;
+    const safe = tf.mul<tf.Tensor1D>(labels, tf.cast(counts, 'int32'));
     const weights = tf.div(counts, tf.minimum(tf.neg(tf.sum(counts)), -1));
-    return tf.sum(tf.mul(logProbs(logits, safe), weights)) as tf.Scalar;
+    return tf.sum<tf.Scalar>(tf.mul(logProbs(logits, safe), weights));
   });
 }

@@ -130,7 +130,7 @@ export class TensorflowMoments implements Moments {
       const attributes = [type('T'), bool('use_locking', false), bool('use_nesterov', false)];
       const inputs = [this.weight.input, this.m.input, this.v.input, ...scalars, grad];
       kernels('ResourceApplyAdam', attributes, inputs, 0);
-      variable.assign(this.weight.read() as tf.Variable);
+      variable.assign(this.weight.read());
     });
   }
 
