@@ -13,7 +13,7 @@ type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 
 
 /** Training of the scene reader. */
 export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
-  steps: 1000,
+  steps: 700,
   batch: 48,
   pool: 1500,
   learningRate: 2e-3,

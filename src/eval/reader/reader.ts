@@ -99,17 +99,13 @@ export class SceneReader {
   }
 
   private readChunk(pixels: tf.Tensor4D, from: number, count: number): Reading[] {
-    const [category, colour, identity, offset, ground] = tf.tidy(() => {
-      const o = readerForward(this.parameters, this.trunk, tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]));
-      const values = [
-        tf.softmax(o.category),
-        tf.softmax(o.colour),
-        tf.softmax(o.identity),
-        o.offset,
-        tf.softmax(o.ground),
-      ];
-      return values.map((tensor) => tensor.dataSync<'float32'>());
+    const outputs = tf.tidy(() => {
+      const part = tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]);
+      const o = readerForward(this.parameters, this.trunk, part);
+      return [tf.softmax(o.category), tf.softmax(o.colour), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
     });
+    const [category, colour, identity, offset, ground] = outputs.map((tensor) => tensor.dataSync<'float32'>());
+    tf.dispose(outputs);
     const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);
     return Array.from({ length: count }, (_, i) =>
       decodeReading({

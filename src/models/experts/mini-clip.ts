@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { type Stream, tf } from '../../engine';
+import { readValues, type Stream, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { Parameters } from '../../nn/parameters';
@@ -149,10 +149,12 @@ export class MiniClip {
     if (pixels.shape[0] !== texts.length)
       throw new RangeError(`there are ${pixels.shape[0]} pictures and ${texts.length} texts`);
     const encoded = texts.map((text) => this.text.encode(text));
-    return tf.tidy(() => {
-      const cosines = tf.sum(tf.mul(this.imageFeatures(pixels), this.textFeatures(encoded)), 1);
-      return Array.from(tf.clipByValue(cosines, -1, 1).dataSync<'float32'>());
-    });
+    return Array.from(
+      readValues(() => {
+        const cosines = tf.sum(tf.mul(this.imageFeatures(pixels), this.textFeatures(encoded)), 1);
+        return tf.clipByValue(cosines, -1, 1);
+      }),
+    );
   }
 
   dispose(): void {
