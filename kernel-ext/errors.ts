@@ -107,6 +107,7 @@ export function failureOf(thrown: unknown, code: CodeMap): Failure {
 export function diagnosticFailure(diagnostics: readonly Diagnostic[], cell: string, source: string): Failure {
   const lines: string[] = [];
   let last: Diagnostic | undefined;
+  let count = 0;
   for (const one of diagnostics) {
     const same =
       last && one.start.offset === last.start.offset && one.code === last.code && one.fileName === last.fileName;
@@ -115,6 +116,7 @@ export function diagnosticFailure(diagnostics: readonly Diagnostic[], cell: stri
       continue;
     }
     last = one;
+    count += 1;
     const [line, column] = [one.start.line + 1, one.start.character + 1];
     lines.push(
       `${one.fileName ?? cellTitle(cell)}:${line}:${column} - ${red(`error TS${one.code}`)}: ${one.messageText}`,
@@ -122,7 +124,7 @@ export function diagnosticFailure(diagnostics: readonly Diagnostic[], cell: stri
     if (!one.fileName) lines.push(...codeFrame(source, line, column));
   }
   const [first] = diagnostics;
-  const more = diagnostics.length > 1 ? ` (and ${diagnostics.length - 1} more)` : '';
+  const more = count > 1 ? ` (and ${count - 1} more)` : '';
   lines.push(dim('// @ts-nocheck as the first line of the cell runs it without type checks.'));
   return { ename: 'TypeScriptError', evalue: `${first.messageText}${more}`, traceback: lines };
 }

@@ -12,6 +12,12 @@ HTML = "import { display } from 'unilab/display';\nawait display({ [Symbol.for('
 
 
 class UniLabConformance(jkt.KernelTests):
+    @classmethod
+    def setUpClass(cls):
+        """The suite waits 15 s for an answer: on a busy machine the first cell, which waits for the compiler, takes longer."""
+        super().setUpClass()
+        cls.kc.execute_interactive("import 'unilab/display'", timeout=300, store_history=False)
+
     kernel_name = "unilab"
     language_name = "typescript"
     file_extension = ".ts"
