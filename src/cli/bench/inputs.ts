@@ -69,7 +69,7 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const images = MagvitTokenizer.random(MAGVIT_MINI, stream.fork('images'));
   const model = ShowoModel.random(config, images, stream.fork('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
-  const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE });
+  const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, stream.fork('batch'));
   const captions = Array.from(
     { length: sizes.rollouts },
@@ -149,7 +149,7 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       groups: [
         group(batch.images, pictures, weights.t2i, true, 0),
         answers(batch.answers, weights.mmu, understandingEoi(config)),
-        answers(batch.texts, weights.lm, -1),
+        answers(batch.texts, batch.lmWeight, -1),
       ],
     },
     rollout: { conditions: captions.map((text) => conditionTokens(config, text)), dropped, steps, guidanceScale },
