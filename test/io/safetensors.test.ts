@@ -57,7 +57,7 @@ describe('reading', () => {
       assert.deepEqual(got[name].shape, shape);
       const flat = [values].flat(9).map((v) => (typeof v === 'boolean' ? Number(v) : v));
       assert.deepEqual(
-        Array.from(got[name].data, (v) => (typeof v === 'bigint' ? String(v) : v)),
+        Array.from(got[name].data as Iterable<number | bigint>, (v) => (typeof v === 'bigint' ? String(v) : v)),
         flat,
       );
     }

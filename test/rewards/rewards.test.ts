@@ -112,7 +112,7 @@ describe('ensemble', () => {
 
   it("has the paper's weights, which sum to 1", () => {
     for (const weights of Object.values(unictokensWeights)) {
-      assert.ok(Math.abs(Object.values(weights).reduce((a, b) => a + b, 0) - 1) < 1e-12);
+      assert.ok(Math.abs(Object.values<number>(weights).reduce((a, b) => a + b, 0) - 1) < 1e-12);
     }
   });
 });

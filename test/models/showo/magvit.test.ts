@@ -13,7 +13,9 @@ let inputs: Record<string, RawTensor>;
 let expected: Record<string, RawTensor>;
 
 const nhwc = (raw: RawTensor) =>
-  tf.tidy<tf.Tensor4D>(() => tf.transpose(tf.tensor(toFloat32(raw), [...raw.shape]), [0, 2, 3, 1]));
+  tf.tidy<tf.Tensor4D>(() =>
+    tf.transpose(tf.tensor4d(toFloat32(raw), [...raw.shape] as [number, number, number, number]), [0, 2, 3, 1]),
+  );
 const nchw = (x: tf.Tensor) => tf.tidy(() => tf.transpose(x, [0, 3, 1, 2]).dataSync<'float32'>());
 
 before(async () => {
