@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/client';
 import { kernelSpec } from '../../kernel-ext/spec';
 import type { Json, Message } from '../../kernel-ext/wire';
@@ -14,6 +15,9 @@ const plainTslab = [
   '--config-path',
   '{connection_file}',
 ];
+
+/** Longest wait for an answer, in milliseconds; plain tslab leaves some requests without one. */
+const patience = process.env.UNILAB_TEST_PLAIN ? 10_000 : 240_000;
 
 /** Everything that came for one request. */
 export interface Ran {
@@ -65,8 +69,11 @@ export class TestKernel {
     const all: Message[] = [];
     const begun = performance.now();
     const request = this.client.request(type, content, channel, (message) => all.push(message));
-    const reply = await request.reply;
-    await request.idle;
+    const both = Promise.all([request.reply, request.idle]);
+    const late = sleep(patience, undefined, { ref: false }).then(() =>
+      Promise.reject(new Error(`no reply or no idle to ${type}`)),
+    );
+    const [reply] = await Promise.race([both, late]);
     const outputs = all.filter((one) => !['status', 'execute_input'].includes(one.header.msg_type));
     const stream = (name: string): string =>
       outputs
