@@ -55,6 +55,18 @@ export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightD
   conditionDrop: 0.1,
 };
 
+/** Further training of Show-o from the weights that are there; can be repeated with another seed. */
+export const SHOWO_MORE_RECIPE: typeof SHOWO_RECIPE = {
+  ...SHOWO_RECIPE,
+  steps: 1100,
+  learningRate: 7e-4,
+  seed: 2,
+  questions: 12,
+  texts: 20,
+  weights: { t2i: 1, mmu: 0.5, lm: 1 },
+  textPhase: { from: 0, texts: 20, lm: 1 },
+};
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();
@@ -125,4 +137,12 @@ export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE
     model,
     task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }),
   };
+}
+
+/** Show-o's further training. @param model trained so far */
+export async function showoMoreTraining(model: ShowoModel) {
+  const sprites = await loadSprites();
+  const { text } = miniText();
+  const task = showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_MORE_RECIPE, size: PICTURE_SIZE });
+  return { ...task, name: 'showo-more' };
 }

@@ -3,11 +3,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
+import { ShowoModel } from '../../models/showo/model';
 import { MagvitTokenizer } from '../../models/showo/magvit';
 import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
 import type { Parameters } from '../../nn/parameters';
 import {
+  SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
+  showoMoreTraining,
   showoTraining,
   TOKENIZER_RECIPE,
   tokenizerTraining,
@@ -75,6 +78,15 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare(seed) {
       const { model, task } = await showoTraining(await trainedTokenizer(), seed);
       return { task: task, save: (folder) => model.save(folder, 'BF16') };
+    },
+  },
+  'showo-more': {
+    recipe: SHOWO_MORE_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare() {
+      const model = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
+      const task = await showoMoreTraining(model);
+      return { task: task as SupervisedTask<unknown>, save: (folder) => model.save(folder, 'BF16') };
     },
   },
   reader: {
