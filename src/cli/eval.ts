@@ -38,7 +38,7 @@ const OPTIONS = {
   temperature: { type: 'string' },
   sheet: { type: 'string' },
   card: { type: 'boolean', default: false },
-  curve: { type: 'string' },
+  training: { type: 'string', default: path.join('out', 'train') },
   json: { type: 'boolean', default: false },
 } as const;
 
@@ -62,7 +62,7 @@ clip        mini_clip: how often the true caption is nearer than one that differ
   --temperature T       mini-world: noise of re-masking (default 1)
   --sheet FILE.png      mini-world: true and generated pictures side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
-  --curve FILE          the training curve for the card (default out/train/STAGE/curve.jsonl)
+  --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)
   --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
   async run(args) {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
@@ -92,12 +92,8 @@ clip        mini_clip: how often the true caption is nearer than one that differ
     };
     if (values.sheet && samples) await saveSheet(values.sheet, samples.slice(0, 32));
     if (values.card) {
-      const stage = { 'mini-world': 'showo', reader: 'reader', clip: 'clip' }[target];
-      const curve = values.curve ?? path.join('out', 'train', stage, 'curve.jsonl');
-      if (!existsSync(curve))
-        throw new Error(`the card needs the training curve; there is none at ${curve} (--curve FILE)`);
-      if (target === 'mini-world') await writeModelCard(folder, report, curve, path.join('out', 'train'));
-      else await writeJudgeCard(folder, target, report, curve);
+      if (target === 'mini-world') await writeModelCard(folder, report, values.training);
+      else await writeJudgeCard(folder, target, report, path.join(values.training, target, 'curve.jsonl'));
       console.error(`written: ${path.join(folder, 'README.md')}`);
     }
     if (values.json) console.log(JSON.stringify(report));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -67,9 +67,11 @@ describe('unilab eval', () => {
   });
 
   it('writes a card from the scores and the curve; steps done twice count once', async () => {
-    const curveFile = path.join(folder, 'curve.jsonl');
+    const curveFile = path.join(folder, 'showo', 'curve.jsonl');
+    mkdirSync(path.dirname(curveFile));
     const lines = Array.from({ length: 300 }, (_, i) => step(i + 1, 6 - i / 100));
-    writeFileSync(curveFile, [...lines.slice(0, 200), ...lines.slice(150)].join('') + '{"step":3');
+    const other = step(900, 1).replace('"steps":300', '"steps":2000'); // another run's record in the same file
+    writeFileSync(curveFile, [other, ...lines.slice(0, 200), ...lines.slice(150)].join('') + '{"step":3');
     const curve = await readCurve(curveFile);
     assert.equal(curve.steps, 300);
     assert.equal(curve.seconds, 600);
@@ -80,13 +82,14 @@ describe('unilab eval', () => {
       'ceiling/object': { value: 1, ci95: [1, 1] as const, n: 10 },
     };
     const report = { checkpoint: 'x', seed: 1, n: 10, metrics, settings: { split: 'heldout', steps: 8 } };
-    await writeModelCard(folder, report, curveFile, path.join(folder, 'absent'));
+    await writeModelCard(folder, report, folder);
+    await assert.rejects(writeModelCard(folder, report, path.join(folder, 'absent')), /--training FOLDER/);
     const card = readFileSync(path.join(folder, 'README.md'), 'utf8');
     assert.match(card, /\| object \| 50\.0 \| 40\.0 to 60\.0 \| 10 \|/);
     assert.match(card, /300 steps, 10 minutes/);
     assert.ok(!card.includes('NaN'));
-    assert.match(readFileSync(path.join(folder, 'curve.svg'), 'utf8'), /^<svg/);
-    assert.equal((JSON.parse(readFileSync(path.join(folder, 'curve.json'), 'utf8')) as unknown[]).length, 100);
+    assert.match(readFileSync(path.join(folder, 'curve-showo.svg'), 'utf8'), /^<svg/);
+    assert.equal((JSON.parse(readFileSync(path.join(folder, 'curve-showo.json'), 'utf8')) as unknown[]).length, 100);
     await assert.rejects(readCurve(path.join(folder, 'none.jsonl')), /has no steps/);
   });
 

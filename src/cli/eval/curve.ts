@@ -24,7 +24,9 @@ export interface Curve {
  */
 export async function readCurve(file: string): Promise<Curve> {
   const byStep = new Map<number, StepReport>();
-  for (const record of await JsonLines.read<StepReport>(file)) byStep.set(record.step, record);
+  const all = await JsonLines.read<StepReport>(file);
+  // A run of another length that was logged to the same file is another run.
+  for (const record of all) if (record.steps === all[all.length - 1].steps) byStep.set(record.step, record);
   const records = [...byStep.values()].sort((a, b) => a.step - b.step);
   if (records.length === 0) throw new Error(`${file} has no steps`);
   const size = Math.max(1, Math.ceil(records.length / POINTS));

@@ -4,43 +4,41 @@ import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { HELD_OUT_COMBINATIONS } from '../../data';
 import { MAGVIT_MINI } from '../../models/showo/mini';
-import { SHOWO_RECIPE, TOKENIZER_RECIPE, WIDE_TOKENIZER_RECIPE } from '../../recipes/mini-world';
+import { STAGES } from '../train/stages';
 import { metricTable, PICTURE_LICENCES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';
 import type { EvalReport } from './metrics';
 
-/** The tokenizer's two trainings; the second starts from the first and adds bits. */
-const TOKENIZER_STAGES = [
-  ['tokenizer-narrow', TOKENIZER_RECIPE],
-  ['tokenizer', WIDE_TOKENIZER_RECIPE],
-] as const;
+/** Stages in the order in which they were run, and the losses to draw. */
+const HISTORY: readonly (readonly [stage: string, losses: readonly string[]])[] = [
+  ['tokenizer-narrow', ['l1', 'l2']],
+  ['tokenizer', ['l1', 'l2']],
+  ['showo', ['t2i', 'mmu', 'lm']],
+  ['showo-more', ['t2i', 'mmu', 'lm']],
+];
 
 /**
- * Writes README.md, eval.json, curve.json and curve.svg (and those of the tokenizer's trainings where their curves are).
- * @param curveFile the curve of `unilab train showo`
+ * Writes README.md, eval.json, and curve-STAGE.json and curve-STAGE.svg of every stage whose curve is there.
  * @param training folder with one folder for each stage, as `unilab train` leaves it
+ * @throws Error when there is no curve of the stage `showo`
  */
-export async function writeModelCard(
-  folder: string,
-  report: EvalReport,
-  curveFile: string,
-  training: string,
-): Promise<void> {
-  const curve = await readCurve(curveFile);
-  await saveCurve(folder, 'curve', curve, 'Show-o mini', ['t2i', 'mmu', 'lm']);
+export async function writeModelCard(folder: string, report: EvalReport, training: string): Promise<void> {
   const commands: string[] = [];
-  const plots = ['curve'];
-  for (const [stage, recipe] of TOKENIZER_STAGES) {
+  const plots: string[] = [];
+  for (const [stage, losses] of HISTORY) {
     const file = path.join(training, stage, 'curve.jsonl');
-    const own = existsSync(file) ? await readCurve(file) : undefined;
+    if (!existsSync(file) || !(stage in STAGES)) {
+      if (stage === 'showo')
+        throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
+      continue;
+    }
+    const curve = await readCurve(file);
+    await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
     commands.push(
-      `\`bin/unilab train ${stage}\`: seed ${recipe.seed}, ${own ? `${own.steps} steps, ${spent(own.seconds)}` : `${recipe.steps} steps`}`,
+      `\`bin/unilab train ${stage}\`: seed ${STAGES[stage].recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)}`,
     );
-    if (!own) continue;
-    await saveCurve(folder, `${stage}-curve`, own, `image tokenizer (${stage})`, ['l1', 'l2']);
-    plots.push(`${stage}-curve`);
+    plots.push(`curve-${stage}`);
   }
-  commands.push(`\`bin/unilab train showo\`: seed ${SHOWO_RECIPE.seed}, ${curve.steps} steps, ${spent(curve.seconds)}`);
   await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
   const { steps, guidanceScale, temperature, split } = report.settings ?? {};
   const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.colour} ${c.object}`).join(', ');
