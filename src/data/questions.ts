@@ -18,8 +18,8 @@ export interface Question {
 function absent(scene: Scene, item: SceneItem, stream: Stream): string {
   const present = new Set(scene.items.map(shortName));
   const candidates = [
-    ...COLOURS.map((colour) => ({ object: item.object as string, colour })),
-    ...OBJECTS.map((object) => ({ object: object as string, colour: item.colour as Colour })),
+    ...COLOURS.map((colour) => ({ object: item.object, colour })),
+    ...OBJECTS.map((object) => ({ object: object, colour: item.colour as Colour })),
   ].filter(
     // A scene without held-out combinations may be one of split `train`, where not even a question may name one.
     (c) => !present.has(`${c.colour} ${c.object}`) && (hasHeldOut(scene) || !isHeldOut(c.object, c.colour)),

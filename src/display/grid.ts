@@ -50,7 +50,7 @@ type GridInput = PictureInput | CaptionedPicture;
 function tilesOf(input: GridInput | readonly GridInput[], options: GridOptions): Tile[] {
   const tiles: Tile[] = [];
   for (const one of Array.isArray(input) ? (input as readonly GridInput[]) : [input as GridInput]) {
-    const captioned: CaptionedPicture = isTensor(one) || isPicture(one) ? { picture: one } : (one as CaptionedPicture);
+    const captioned: CaptionedPicture = isTensor(one) || isPicture(one) ? { picture: one } : one;
     for (const picture of picturesOf(captioned.picture)) {
       const i = tiles.length;
       tiles.push({

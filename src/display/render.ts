@@ -49,7 +49,7 @@ async function completed(view: Displayable): Promise<MimeBundle> {
       `[Symbol.for('Jupyter.display')]() must return an object from MIME type to content, it returned ${typeof bundle}`,
     );
   }
-  if ('text/plain' in bundle) return bundle as MimeBundle;
+  if ('text/plain' in bundle) return bundle;
   return { ...bundle, 'text/plain': twin(view, Object.keys(bundle)) };
 }
 
@@ -57,6 +57,6 @@ async function completed(view: Displayable): Promise<MimeBundle> {
 function twin(view: Displayable, types: readonly string[]): string {
   const own = (view as { toString?: () => string }).toString;
   if (typeof own === 'function' && own !== Object.prototype.toString && own !== Function.prototype.toString)
-    return String(view);
+    return own.call(view);
   return `[${view.constructor?.name ?? 'display'}: ${types.join(', ')}]`;
 }

@@ -49,7 +49,7 @@ function tableOf(input: FrameLike | readonly Readonly<Record<string, unknown>>[]
     const numeric = input.dtypes.map((type) => type === 'int32' || type === 'float32');
     return { columns, index: input.index.map(String), rows, numeric };
   }
-  const records = input as readonly Readonly<Record<string, unknown>>[];
+  const records = input;
   const columns = [...new Set(records.flatMap((record) => Object.keys(record)))];
   const rows = records.map((record) => columns.map((column) => record[column]));
   const numeric = columns.map((_, c) => rows.every((row) => typeof row[c] === 'number' || row[c] === undefined));
@@ -58,8 +58,9 @@ function tableOf(input: FrameLike | readonly Readonly<Record<string, unknown>>[]
 
 function cell(value: unknown, digits: number): string {
   if (value === null || value === undefined) return '';
-  if (typeof value !== 'number')
-    return typeof value === 'object' ? JSON.stringify(value) : String(value as string | boolean | bigint | symbol);
+  if (typeof value === 'string') return value;
+  if (typeof value === 'boolean' || typeof value === 'bigint' || typeof value === 'symbol') return String(value);
+  if (typeof value !== 'number') return JSON.stringify(value);
   if (Number.isInteger(value) || !Number.isFinite(value)) return String(value);
   const size = Math.abs(value);
   return size < 10 ** -digits || size >= 1e9 ? value.toExponential(Math.min(digits, 3)) : value.toFixed(digits);

@@ -61,9 +61,7 @@ export function tensorView(tensor: TensorLike): Display {
   }
   if (tensor.size === 0) lines.push('no values');
   else if (tensor.size <= small) {
-    const printed = Array.from(values as ArrayLike<number | string>, (value) =>
-      typeof value === 'string' ? JSON.stringify(value) : number(value),
-    );
+    const printed = Array.from(values, (value) => (typeof value === 'string' ? JSON.stringify(value) : number(value)));
     lines.push(nested(printed, tensor.shape));
   } else {
     const first = Array.from({ length: 8 }, (_, i) => values[i]);

@@ -59,7 +59,8 @@ export class TerminalTransport implements DisplayTransport {
 
   private async print(entry: Shown, content: MimeBundle, id: string | undefined, final: boolean): Promise<void> {
     const file = await this.save(entry, content);
-    const text = String(content['text/plain'] ?? '') + (file ? `\n  -> ${file}` : '');
+    const text =
+      (typeof content['text/plain'] === 'string' ? content['text/plain'] : '') + (file ? `\n  -> ${file}` : '');
     const line = !text.includes('\n');
     if (this.out.isTTY && line && id !== undefined) {
       if (this.openLine !== undefined && this.openLine !== id) this.out.write('\n');

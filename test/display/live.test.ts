@@ -116,7 +116,7 @@ test('in a terminal pictures become files, live lines are overwritten, order is 
   try {
     let text = '';
     const out = { isTTY: true, columns: 80, write: (part: string) => ((text += part), true) };
-    setDisplayTransport(new TerminalTransport(out as unknown as NodeJS.WriteStream));
+    setDisplayTransport(new TerminalTransport(out));
     void display(pictureGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
     const bar = progress(2, 'work');
     bar.tick();

@@ -254,8 +254,12 @@ test('values are shown richly with no call, everything else as text', async () =
     'text/html',
     'text/plain',
   ]);
-  assert.deepEqual(await types(tensor(Array(192).fill(0.5), [8, 8, 3])), ['image/png', 'text/html', 'text/plain']);
-  assert.deepEqual(await types(tensor(Array(192).fill(2), [8, 8, 3])), ['text/html', 'text/plain']);
+  assert.deepEqual(await types(tensor(Array<number>(192).fill(0.5), [8, 8, 3])), [
+    'image/png',
+    'text/html',
+    'text/plain',
+  ]);
+  assert.deepEqual(await types(tensor(Array<number>(192).fill(2), [8, 8, 3])), ['text/html', 'text/plain']);
   assert.deepEqual(
     await types({
       $schema: 'https://vega.github.io/schema/vega-lite/v6.json',

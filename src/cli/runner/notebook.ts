@@ -33,7 +33,7 @@ export interface Notebook {
 
 /** A text of nbformat: one string, or a list of lines. */
 function joined(text: unknown): string {
-  return Array.isArray(text) ? text.join('') : String(text ?? '');
+  return Array.isArray(text) ? text.join('') : typeof text === 'string' ? text : '';
 }
 
 /**
