@@ -87,7 +87,7 @@ interface Choice {
 }
 
 /**
- * mini_clip on `n` fresh pictures of split `train` and `n` of held-out scenes' captions: how often the true caption is
+ * mini_clip on `n` fresh pictures of split `train`: how often the true caption is
  * nearer than one that differs in one thing (`choice`, and by what differs), and how often it is the nearest of 64
  * (`retrieval`).
  */
