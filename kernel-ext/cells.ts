@@ -97,7 +97,7 @@ export class CellRunner {
     // tslab runs the cell before `execute` returns, and names no file.
     vm.runInThisContext = (text, options) => {
       vm.runInThisContext = plain;
-      return plain(text, { ...(options as vm.RunningScriptOptions), filename: name });
+      return plain(text, { ...(options as vm.RunningScriptOptions), filename: name }) as unknown;
     };
     try {
       return this.executor.execute(code);

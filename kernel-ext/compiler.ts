@@ -8,6 +8,7 @@ import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
 import { rewriteForRuntime } from './rewrite';
+import { expandShorthands } from './shorthands';
 import { type CodeMaps, CodeMap } from './sourcemap';
 import { patched, ts } from './typescript';
 // After ./typescript: the converter must see the patched compiler.
@@ -192,7 +193,7 @@ export class CellCompiler implements Converter {
     builder: TypeScript.EmitAndSemanticDiagnosticsBuilderProgram,
   ): TypeScript.EmitAndSemanticDiagnosticsBuilderProgram {
     const emit = builder.emit.bind(builder);
-    builder.emit = (source, write, ...rest) =>
+    builder.emit = (source, write, cancel, onlyTypes, transformers) =>
       emit(
         source,
         write &&
@@ -200,7 +201,12 @@ export class CellCompiler implements Converter {
             if (source && name.endsWith('.js')) this.emitted.set(text, source.fileName);
             write(this.outputName(name), text, ...more);
           }),
-        ...rest,
+        cancel,
+        onlyTypes,
+        {
+          ...transformers,
+          before: [...(transformers?.before ?? []), expandShorthands(builder.getProgram().getTypeChecker())],
+        },
       );
     const dependencies = builder.getAllDependencies.bind(builder);
     builder.getAllDependencies = (source) => dependencies(source).filter((file) => !isPackageCode(file));

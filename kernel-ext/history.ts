@@ -2,6 +2,7 @@
 import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { textOf } from './wire';
 
 /** One run cell: session number, line number within it, code, and the text of its result. */
 export interface HistoryEntry {
@@ -101,7 +102,7 @@ export class History {
       const [start, stop] = [Number(request.start ?? 0), Number(request.stop ?? Infinity)];
       found = all.filter((one) => one.session === session && one.line >= start && one.line < stop);
     } else if (request.hist_access_type === 'search') {
-      const pattern = matcher(String(request.pattern ?? '*'));
+      const pattern = matcher(textOf(request.pattern, '*'));
       const hits = all.filter((one) => pattern.test(one.input));
       const seen = new Set<string>();
       const unique = [...hits]

@@ -17,7 +17,7 @@ interface Entry {
   readonly parent: Partial<Header>;
   readonly content: Json | Promise<Json>;
   readonly extra: SendExtra;
-  readonly settle?: (error?: { readonly error: unknown }) => void;
+  readonly settle?: (failed: { readonly error: unknown } | undefined) => void;
 }
 
 interface Piece {
@@ -64,9 +64,11 @@ export class OutputQueue {
    */
   pushLater(type: string, content: Promise<Json>, parent: Partial<Header>): Promise<void> {
     this.closePiece();
-    return new Promise((resolve, reject: (reason: unknown) => void) => {
-      const settle = (failed?: { readonly error: unknown }): void => (failed ? reject(failed.error) : resolve());
+    const sent = new Promise<{ readonly error: unknown } | undefined>((settle) => {
       this.enqueue({ type, content, parent, extra: {}, settle });
+    });
+    return sent.then((failed) => {
+      if (failed) throw failed.error;
     });
   }
 
@@ -101,7 +103,7 @@ export class OutputQueue {
       try {
         const content = entry.content instanceof Promise ? await entry.content : entry.content;
         this.sendNow(entry.type, content, entry.parent, entry.extra);
-        entry.settle?.();
+        entry.settle?.(undefined);
       } catch (error) {
         entry.settle?.({ error });
       }

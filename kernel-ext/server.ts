@@ -9,7 +9,7 @@ import { CellHandler } from './handler';
 import { History } from './history';
 import { OutputQueue } from './iopub';
 import { flushLive, type MimeBundle, renderValue } from './render';
-import { decode, encode, type Header, type Json, type Message, newHeader } from './wire';
+import { decode, encode, type Header, type Json, type Message, newHeader, textOf } from './wire';
 // After ./handler, which loads the patched compiler first.
 import { ZmqServer } from 'tslab/dist/jupyter';
 
@@ -61,7 +61,9 @@ export class KernelServer extends ZmqServer {
   override async init(): Promise<void> {
     const zmq = await import('zeromq');
     // tslab's sockets, except that the publisher learns of its subscribers (and greets them) ...
-    const bind = this['bindSocket'].bind(this);
+    // Private in tslab's types, which is why it is reached around them.
+    const tslabServer = this as unknown as { bindSocket(socket: unknown, port: number): Promise<void> };
+    const bind = tslabServer.bindSocket.bind(this);
     Object.defineProperty(this, 'bindSocket', {
       value: async (socket: Router | Publisher, port: number): Promise<void> => {
         let bound = socket;
@@ -77,7 +79,7 @@ export class KernelServer extends ZmqServer {
         Object.assign(bound, { sendHighWaterMark: 0, linger: 1000 });
         if ((bound as unknown) !== this.hb) Object.assign(bound, { sendTimeout: 0 });
         if ((bound as unknown) === this.stdin) void this.listenForInput();
-        await bind(bound as Router, port);
+        await bind(bound, port);
       },
     });
     await super.init();
@@ -218,7 +220,7 @@ export class KernelServer extends ZmqServer {
 
   private async execute(socket: Router, request: Message): Promise<void> {
     const { content } = request;
-    const code = String(content.code ?? '');
+    const code = textOf(content.code);
     const silent = content.silent === true;
     const stored = !silent && content.store_history !== false;
     if (stored) this.count += 1;
@@ -237,7 +239,7 @@ export class KernelServer extends ZmqServer {
     if (outcome.status === 'ok' && shown) {
       try {
         const data = await shown;
-        text = String(data['text/plain'] ?? '');
+        text = textOf(data['text/plain']);
         if (!silent) this.output.push('execute_result', { execution_count: count, data, metadata: {} }, request.header);
       } catch (error) {
         outcome = { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) };
@@ -360,7 +362,7 @@ export class KernelServer extends ZmqServer {
         // Clients differ in what they name as the parent: there is one question at a time.
         const [[id, answer]] = [...this.answers];
         this.answers.delete(id);
-        answer(String(message.content.value ?? ''));
+        answer(textOf(message.content.value));
       } catch (error) {
         complain(`unilab kernel: ${(error as Error).message}\n`);
       }

@@ -21,10 +21,10 @@ export async function startKernel(connectionFile: string): Promise<number> {
   const cells = new CellRunner(process.cwd());
   let end: (status: number) => void = () => undefined;
   const ended = new Promise<number>((resolve) => (end = resolve));
-  let warm: NodeJS.Timeout | undefined;
+  const warm: { timer?: NodeJS.Timeout } = {};
   let warmed = false;
   const warmUp = (): void => {
-    clearTimeout(warm);
+    clearTimeout(warm.timer);
     if (warmed) return;
     warmed = true;
     setImmediate(() => void cells.compiler);
@@ -35,7 +35,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
   giveCellsTheirGlobals(cells, server);
   watchParent();
   await server.init();
-  warm = setTimeout(warmUp, warmAfter);
+  warm.timer = setTimeout(warmUp, warmAfter);
   const status = await ended;
   await server.settle();
   server.close();
@@ -86,11 +86,11 @@ function routeFailures(cells: CellRunner, server: KernelServer): void {
   process.on('unhandledRejection', (reason) => cells.failStray(reason));
   process.on('uncaughtException', (error) => cells.failStray(error));
   process.on('SIGINT', () => server.interrupt());
-  process.exit = ((status?: number | string | null) => {
+  process.exit = (status?: number | string | null) => {
     throw new Error(
       `process.exit(${status ?? ''}) was called in a cell. The kernel goes on; shut it down from the notebook's menu.`,
     );
-  }) as typeof process.exit;
+  };
 }
 
 function giveCellsTheirGlobals(cells: CellRunner, server: KernelServer): void {

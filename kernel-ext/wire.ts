@@ -16,6 +16,11 @@ export interface Header {
 
 export type Json = Record<string, unknown>;
 
+/** A field that should be text; anything else counts as missing. */
+export function textOf(value: unknown, missing = ''): string {
+  return typeof value === 'string' ? value : missing;
+}
+
 /** One message. `parent` is empty where nothing was answered; `buffers` are binary parts, as comms use them. */
 export interface Message {
   readonly identities: readonly Buffer[];

@@ -24,7 +24,7 @@ test('the working folder is the notebook’s', async () => {
   assert.equal(ran.result?.['text/plain'], `'${realpathSync(kernel.folder)}'`);
 });
 
-async function interrupted(code: string, how: () => void | Promise<unknown>): Promise<string> {
+async function interrupted(code: string, how: () => unknown): Promise<string> {
   const request = kernel.client.execute(code);
   await sleep(500);
   await how();
