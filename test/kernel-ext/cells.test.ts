@@ -55,6 +55,13 @@ async function gives(code: string, expected: string): Promise<void> {
   assert.equal(plain(ran), expected, code);
 }
 
+test('variables of earlier cells in shorthand properties, on either side of an assignment', async () => {
+  await gives('let seed: number = 1;\nconst pair = { seed };\npair.seed', '1');
+  await gives('const options = { seed, other: [{ seed }] };\nJSON.stringify(options)', `'{"seed":1,"other":[{"seed":1}]}'`);
+  await gives('({ seed } = { seed: 7 });\nseed', '7');
+  await gives('({ seed = 9 } = {} as { seed?: number });\nseed', '9');
+});
+
 test('top-level await in every form', async () => {
   await gives('await (new Promise<number>((resolve) => setTimeout(() => resolve(5), 5)))', '5');
   await gives('let sum = 0;\nfor await (const n of [1, Promise.resolve(2)]) sum += n;\nsum', '3');
