@@ -65,13 +65,8 @@ figures: setup ## runs notebooks/figures; leaves out/figures
 	  $(timed) "$$notebook" bin/unilab run "$$notebook" --out "out/figures/$$name.ipynb" --html "out/figures/$$name.html" || exit 1; \
 	done; test -n "$$found" || echo 'figures: there are no notebooks in notebooks/figures yet: nothing was made.'
 
-interop: setup ## other programs on our files and our kernel (Python in .venv/interop)
-	@if test -f test/interop/requirements.txt; then \
-	  test -e .venv/interop/.ready || { $(python) -m venv .venv/interop && \
-	  .venv/interop/bin/pip install -q -r test/interop/requirements.txt && touch .venv/interop/.ready; } && \
-	  bin/unilab kernel install --prefix .venv/interop && \
-	  .venv/interop/bin/python -m unittest discover -v -s test/interop -p 'test_*.py'; \
-	else echo 'interop: there is nothing in test/interop yet: nothing was checked.'; fi
+interop: setup ## real Jupyter clients on our kernel: the conformance suite, nbconvert beside our runner
+	@$(timed) 'Jupyter clients' test/interop/interop.sh
 
 clean: ## removes what was built (not node_modules, nor what was trained)
 	rm -rf dist .venv .cache out/demo out/figures
