@@ -86,7 +86,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare() {
       const model = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
       const task = await showoMoreTraining(model);
-      return { task: task as SupervisedTask<unknown>, save: (folder) => model.save(folder, 'BF16') };
+      return { task: task, save: (folder) => model.save(folder, 'BF16') };
     },
   },
   reader: {
