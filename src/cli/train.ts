@@ -27,15 +27,17 @@ Ctrl-C saves the state and stops; the same command goes on from there.`,
       },
     });
     const [stage, ...rest] = positionals;
-    if (!stage || rest.length > 0 || !(stage in STAGES)) throw new UsageError(`say which stage: ${Object.keys(STAGES).join(', ')}`);
+    if (!stage || rest.length > 0 || !(stage in STAGES))
+      throw new UsageError(`say which stage: ${Object.keys(STAGES).join(', ')}`);
     const integer = (name: 'steps' | 'seed'): number | undefined => {
       const given = values[name];
       if (given === undefined) return undefined;
       const value = Number(given);
-      if (!Number.isInteger(value) || (name === 'steps' && value < 1)) throw new UsageError(`--${name} needs a whole number, got '${given}'`);
+      if (!Number.isInteger(value) || (name === 'steps' && value < 1))
+        throw new UsageError(`--${name} needs a whole number, got '${given}'`);
       return value;
     };
-    return runTraining(stage as keyof typeof STAGES, {
+    return runTraining(stage, {
       steps: integer('steps'),
       seed: integer('seed'),
       out: values.out,

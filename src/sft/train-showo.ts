@@ -95,7 +95,11 @@ export function showoTask(
       const t2i = pictureLoss(model, batch.images);
       const mmu = answerLoss(model, batch.answers, true);
       const lm = answerLoss(model, batch.texts, false);
-      const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, batch.lmWeight)]) as tf.Scalar;
+      const loss = tf.addN([
+        tf.mul(t2i, weights.t2i),
+        tf.mul(mmu, weights.mmu),
+        tf.mul(lm, batch.lmWeight),
+      ]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };

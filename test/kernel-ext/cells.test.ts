@@ -57,7 +57,10 @@ async function gives(code: string, expected: string): Promise<void> {
 
 test('variables of earlier cells in shorthand properties, on either side of an assignment', async () => {
   await gives('let seed: number = 1;\nconst pair = { seed };\npair.seed', '1');
-  await gives('const options = { seed, other: [{ seed }] };\nJSON.stringify(options)', `'{"seed":1,"other":[{"seed":1}]}'`);
+  await gives(
+    'const options = { seed, other: [{ seed }] };\nJSON.stringify(options)',
+    `'{"seed":1,"other":[{"seed":1}]}'`,
+  );
   await gives('({ seed } = { seed: 7 });\nseed', '7');
   await gives('({ seed = 9 } = {} as { seed?: number });\nseed', '9');
 });

@@ -18,6 +18,7 @@ export {
 } from './options';
 export { type ConceptJudges, conceptJudges, type JudgeModels, type RewardRow } from './rewards';
 export { type DsogReport, type EarlyJudge, type Rollout, type RolloutContext, type SyncSample } from './rollout';
-export { decodePictures, type ShownSample, SyncR1, type SyncR1Setup, type SyncStep } from './session';
+export { decodePictures } from './pictures';
+export { type ShownSample, SyncR1, type SyncR1Setup, type SyncStep } from './session';
 export { HEADLINE_METRIC, SyncLab, type SyncLabOptions, type SyncResult } from './lab';
 export { saveSyncRun } from './save-run';

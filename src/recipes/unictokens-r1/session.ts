@@ -9,14 +9,7 @@
  */
 import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
 import { AdamW, readValues, Stream, tf } from '../../engine';
-import {
-  type CheckpointStore,
-  fromTensor,
-  type Picture,
-  tensorToPictures,
-  toTensor,
-  type WritableTensor,
-} from '../../io';
+import { type CheckpointStore, fromTensor, type Picture, toTensor, type WritableTensor } from '../../io';
 import { ConceptTokens } from '../../models/showo/concept-tokens';
 import type { ShowoModel } from '../../models/showo/model';
 import { replayPieces, type ShowoPiece } from '../../models/showo/policy';
@@ -32,6 +25,7 @@ import { pixelsTensor } from '../../sft/train-magvit';
 import type { TextTokenizer } from '../../text';
 import { ExampleSource, type SyncExample } from './examples';
 import type { SyncR1Options } from './options';
+import { decodePictures } from './pictures';
 import { type ConceptJudges, earlyScores, type RewardRow, scoreSamples } from './rewards';
 import { type RolloutContext, rollOut, type DsogReport, type SyncSample } from './rollout';
 
@@ -290,14 +284,6 @@ export class SyncR1 {
     this.reference?.parameters.dispose();
     this.reference?.extra.dispose();
   }
-}
-
-/** Codes -> pictures, clipped to what pixels can show. */
-export async function decodePictures(model: ShowoModel, codes: readonly Int32Array[]): Promise<Picture[]> {
-  const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
-  const pictures = await tensorToPictures(pixels);
-  pixels.dispose();
-  return pictures;
 }
 
 function partColumns(rewards: readonly RewardRow[]): Record<string, number[]> {
