@@ -86,7 +86,7 @@ export const SYNC_R1_PAPER: SyncR1Options = {
  */
 export const SYNC_R1_MINI: SyncR1Options = {
   ...SYNC_R1_PAPER,
-  learningRate: 5e-5,
+  learningRate: 1e-4,
   weightDecay: 0,
   aggregation: 'segment_mean',
   pictures: { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
