@@ -83,6 +83,7 @@ export function loadTokenizer(file: string = MINI_WORLD_TOKENIZER, options: Toke
       return ids;
     },
     decode(ids) {
+      if (ids.length === 0) return ''; // a model may say nothing at all
       for (const id of ids) {
         if (tokenizer.id_to_token(id) === undefined) {
           throw new RangeError(`token ${id} is outside the vocabulary of ${vocabularySize}`);

@@ -22,6 +22,12 @@ it('every token comes back, <sks> as one', () => {
   assert.equal(tokenizer.decode(tokenizer.encode('a photo of <sks> .')), 'a photo of <sks> .');
 });
 
+it('an empty answer is an empty text', () => {
+  const tokenizer = loadTokenizer();
+  assert.equal(tokenizer.decode([]), '');
+  assert.deepEqual(tokenizer.encode(''), []);
+});
+
 it('unknown words: an error that names them, or [UNK]', () => {
   assert.throws(() => loadTokenizer().encode('a red zeppelin'), /'zeppelin'/);
   const lenient = loadTokenizer(undefined, { unknown: 'unk' });
