@@ -23,7 +23,7 @@ export interface UpdateOptions extends SurrogateOptions, KlOptions {
   readonly learningRate: number;
   /** Default 1. */
   readonly maxGradNorm?: number;
-  /** Rows of a forward pass. Default 24. */
+  /** Rows of a forward pass. Default 24; 6 on the wasm engine, whose memory ends at 4 GiB. Changes memory and speed alone. */
   readonly chunk?: number;
 }
 
@@ -65,7 +65,10 @@ export function updatePolicy(
   const names = Object.keys(variables);
   const sums = { loss: 0, kl: 0, entropy: 0, clipped: 0, tokens: 0, difference: 0, worst: 0 };
   let total: Record<string, tf.Tensor> | undefined;
-  for (const chunk of chunks(weigh(trajectories, advantages, options), options.chunk ?? 24)) {
+  for (const chunk of chunks(
+    weigh(trajectories, advantages, options),
+    options.chunk ?? (tf.getBackend() === 'wasm' ? 6 : 24),
+  )) {
     const reference = options.beta > 0 ? policy.replay(chunk.map((w) => w.piece), 'reference') : undefined; // prettier-ignore
     const batch = chunkTensors(chunk);
     const { value, grads } = tf.variableGrads(
