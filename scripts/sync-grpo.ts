@@ -83,10 +83,11 @@ async function main(): Promise<void> {
   }
   const rows = await unilab.JsonLines.read<{ step: number; metrics: Record<string, number> }>(metricsFile);
   await unilab.display(unilab.rewardPlot(rows.map(({ step, metrics }) => ({ step, ...metrics })), { metrics: ['reward/mean'] })); // prettier-ignore
+  const svg = await unilab.svgOf(unilab.rewardSpec(rows.map(({ step, metrics }) => ({ step, ...metrics }))));
   const after = await lab.evaluate();
   const result = lab.result(before, after, rows);
   await unilab.display(unilab.tableView(Object.entries(result.metrics).map(([metric, m]) => ({ metric, n: m.n, before: m.before, after: m.after, delta: m.delta, low: m.ci95[0], high: m.ci95[1] })))); // prettier-ignore
-  console.log((await unilab.saveSyncRun(out, lab, result, before, after, shown)).join('\n'));
+  console.log((await unilab.saveSyncRun(out, lab, result, before, after, shown, svg)).join('\n'));
   console.log(JSON.stringify(result.heldout));
   lab.dispose();
 }

@@ -30,7 +30,8 @@ function pictureSheet(pictures: readonly Picture[], columns: number): Picture {
 }
 
 /**
- * Writes `result.json`, `steps.jsonl` (metrics of every step), `references.png`, `before.png` and `after.png`; each file
+ * Writes `result.json`, `steps.jsonl` (metrics of every step), `rewards.svg` (their plot, when one is given as SVG),
+ * `references.png`, `before.png` and `after.png`; each file
  * is whole or not there. @returns the files
  */
 export async function saveSyncRun(
@@ -40,6 +41,7 @@ export async function saveSyncRun(
   before: readonly HeldOutResult[],
   after: readonly HeldOutResult[],
   steps: readonly SyncStep[],
+  plot?: string,
 ): Promise<string[]> {
   await mkdir(folder, { recursive: true });
   const sheets: Record<string, Picture> = {
@@ -63,7 +65,9 @@ export async function saveSyncRun(
     }),
   );
   await writeFileAtomic(path.join(folder, 'steps.jsonl'), `${lines.join('\n')}\n`);
+  if (plot !== undefined) await writeFileAtomic(path.join(folder, 'rewards.svg'), plot);
   // Last, so that a result is there only when all of it is.
   await writeFileAtomic(path.join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
-  return [...files, 'steps.jsonl', 'result.json'].map((name) => path.join(folder, name));
+  const plots = plot === undefined ? [] : ['rewards.svg'];
+  return [...files, 'steps.jsonl', ...plots, 'result.json'].map((name) => path.join(folder, name));
 }
