@@ -48,7 +48,7 @@ The Show-o class of this repository (\`src/models/showo\`) at a size that two CP
 bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.
 
 ${commands.map((line) => `- ${line}.`).join('\n')}
-- Two CPU cores, bf16 matrix products. Hyper-parameters: \`src/recipes/mini-world.ts\`. Both go on where they were stopped.
+- Two CPU cores, bf16 matrix products. Hyper-parameters: \`src/recipes/mini-world.ts\`. Each stage goes on where it was stopped.
 - Files: ${files(folder)}.
 
 ## Data
