@@ -3,7 +3,7 @@
  * fills it from a seeded stream or from a checkpoint, and gives it back for saving.
  */
 import { type Stream, tf } from '../engine';
-import type { RawTensor } from '../io';
+import type { RawTensor, SafetensorsReader } from '../io';
 import { toFloat32 } from '../io';
 
 export interface ParameterSpec {
@@ -20,6 +20,14 @@ export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 /** A checkpoint does not fit the model: every unknown, missing and mis-shaped tensor, listed at once. */
 export class CheckpointMismatchError extends Error {
   override readonly name = 'CheckpointMismatchError';
+}
+
+/** How the names in a file relate to the model's. */
+export interface NameRules {
+  /** The model's name of a tensor in the file. Default: the same. */
+  readonly rename?: (name: string) => string;
+  /** Whether a tensor, by its name in the file, carries no parameter of the model. Default: none. */
+  readonly ignore?: (name: string) => boolean;
 }
 
 /** What is saved of one parameter: upstream shape and values. */
@@ -65,21 +73,41 @@ export class Parameters {
     where: string,
     ignore: readonly string[] = [],
   ): Parameters {
-    const faults: string[] = [];
-    for (const [name, spec] of Object.entries(specs)) {
-      const found = tensors[name];
-      if (!found) faults.push(`missing: ${name} [${spec.shape}]`);
-      else if (found.shape.join() !== spec.shape.join())
-        faults.push(`${name}: expected [${spec.shape}], found [${found.shape}]`);
-    }
-    for (const name of Object.keys(tensors))
-      if (!specs[name] && !ignore.includes(name)) faults.push(`unknown: ${name} [${tensors[name].shape}]`);
-    if (faults.length > 0)
-      throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
+    checkShapes(
+      specs,
+      Object.entries(tensors).filter(([name]) => specs[name] || !ignore.includes(name)),
+      where,
+    );
     return new Parameters(
       specs,
       mapSpecs(specs, (spec, name) => toVariable(spec, toFloat32(tensors[name]))),
     );
+  }
+
+  /**
+   * Values of an opened checkpoint, read one tensor at a time: a file never stands in memory beside its parameters.
+   * @throws CheckpointMismatchError naming every missing, unknown and mis-shaped tensor, before anything is read
+   */
+  static async read(
+    specs: ParameterSpecs,
+    reader: SafetensorsReader,
+    where: string,
+    { rename = (name) => name, ignore = () => false }: NameRules = {},
+  ): Promise<Parameters> {
+    const names = reader.names.filter((name) => !ignore(name)).map((name) => [rename(name), name] as const);
+    checkShapes(
+      specs,
+      names.map(([name, stored]) => [name, reader.info(stored)] as const),
+      where,
+    );
+    const variables: Record<string, tf.Variable> = {};
+    try {
+      for (const [name, stored] of names) variables[name] = toVariable(specs[name], await reader.readFloat32(stored));
+    } catch (error) {
+      tf.dispose(variables);
+      throw error;
+    }
+    return new Parameters(specs, variables);
   }
 
   /** The variable of an upstream name. @throws Error for a name that the model does not have */
@@ -128,6 +156,27 @@ export class Parameters {
   dispose(): void {
     for (const variable of Object.values(this.variables)) variable.dispose();
   }
+}
+
+/** @throws CheckpointMismatchError listing everything that does not fit */
+function checkShapes(
+  specs: ParameterSpecs,
+  found: readonly (readonly [name: string, tensor: { readonly shape: readonly number[] }])[],
+  where: string,
+): void {
+  const shapes = new Map(found.map(([name, { shape }]) => [name, shape]));
+  const faults: string[] = [];
+  for (const [name, { shape }] of Object.entries(specs)) {
+    const other = shapes.get(name);
+    if (!other) faults.push(`missing: ${name} [${shape}]`);
+    else if (other.join() !== shape.join()) faults.push(`${name}: expected [${shape}], found [${other}]`);
+  }
+  found.forEach(([name, { shape }], i) => {
+    if (!specs[name]) faults.push(`unknown: ${name} [${shape}]`);
+    else if (found.findIndex(([other]) => other === name) < i) faults.push(`twice, under two names: ${name}`);
+  });
+  if (faults.length > 0)
+    throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
 }
 
 function mapSpecs<T>(specs: ParameterSpecs, make: (spec: ParameterSpec, name: string) => T): Record<string, T> {
