@@ -2,8 +2,8 @@
  * A model's parameters by their upstream names. A model declares what it needs (`ParameterSpecs`); this class
  * fills it from a seeded stream or from a checkpoint, and gives it back for saving.
  */
-import { type Stream, tf } from '../engine';
-import type { RawTensor, SafetensorsReader } from '../io';
+import { embedding, linear, type Stream, tf } from '../engine';
+import type { RawTensor, SafetensorsReader, WritableTensor } from '../io';
 import { toFloat32 } from '../io';
 
 export interface ParameterSpec {
@@ -13,6 +13,8 @@ export interface ParameterSpec {
   readonly init: { readonly normal: number } | { readonly constant: number };
   /** `conv`: held as `[height, width, in, out]`, the layout tf.js convolves with. Default `plain`: held as upstream. */
   readonly layout?: 'plain' | 'conv';
+  /** The parameter whose values this one shares (tied weights): they are held, counted and saved once, under that name. */
+  readonly tiedTo?: string;
 }
 
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
@@ -40,9 +42,9 @@ const CONV_TO_TF = [2, 3, 1, 0];
 const CONV_TO_TORCH = [3, 2, 0, 1];
 
 export class Parameters {
-  private constructor(
+  protected constructor(
     readonly specs: ParameterSpecs,
-    /** The variables, by upstream name, in the layout that the forward pass uses. */
+    /** What can learn, by name: every parameter that is not tied to another, in the layout that the forward pass uses. */
     readonly variables: Readonly<Record<string, tf.Variable>>,
   ) {}
 
@@ -78,10 +80,13 @@ export class Parameters {
       Object.entries(tensors).filter(([name]) => specs[name] || !ignore.includes(name)),
       where,
     );
-    return new Parameters(
+    const parameters = new Parameters(
       specs,
       mapSpecs(specs, (spec, name) => toVariable(spec, toFloat32(tensors[name]))),
     );
+    for (const [name, { tiedTo }] of Object.entries(specs))
+      if (tiedTo && tensors[name]) checkTied(name, toFloat32(tensors[name]), tiedTo, toFloat32(tensors[tiedTo]), where);
+    return parameters;
   }
 
   /**
@@ -102,7 +107,13 @@ export class Parameters {
     );
     const variables: Record<string, tf.Variable> = {};
     try {
-      for (const [name, stored] of names) variables[name] = toVariable(specs[name], await reader.readFloat32(stored));
+      const storedAs = new Map(names);
+      for (const [name, stored] of names) {
+        const { tiedTo } = specs[name];
+        const values = await reader.readFloat32(stored);
+        if (tiedTo === undefined) variables[name] = toVariable(specs[name], values);
+        else checkTied(name, values, tiedTo, await reader.readFloat32(storedAs.get(tiedTo) as string), where);
+      }
     } catch (error) {
       tf.dispose(variables);
       throw error;
@@ -110,33 +121,75 @@ export class Parameters {
     return new Parameters(specs, variables);
   }
 
-  /** The variable of an upstream name. @throws Error for a name that the model does not have */
-  get(name: string): tf.Variable {
-    const variable = this.variables[name];
+  /** What the forward pass computes with under an upstream name. @throws Error for a name that the model does not have */
+  get(name: string): tf.Tensor {
+    const variable = this.variables[this.ownName(name)];
     if (!variable) throw new Error(`this model has no parameter '${name}'`);
     return variable;
   }
 
   has(name: string): boolean {
-    return name in this.variables;
+    return name in this.specs;
   }
 
-  /** Number of scalars. */
+  /** The linear layer `name`: `x` `[..., in]` -> `[..., out]`, with a bias where the model has one. */
+  linear(name: string, x: tf.Tensor): tf.Tensor {
+    return linear(x, this.get(`${name}.weight`), this.has(`${name}.bias`) ? this.get(`${name}.bias`) : null);
+  }
+
+  /** Rows of the table `name`: `ids` `[...]` int32 -> `[..., dim]`. */
+  embedding(name: string, ids: tf.Tensor): tf.Tensor {
+    return embedding(this.get(`${name}.weight`), ids);
+  }
+
+  /** Number of scalars, tied ones once. */
   count(): number {
-    return Object.values(this.specs).reduce((sum, spec) => sum + spec.shape.reduce((a, b) => a * b, 1), 0);
+    return Object.values(this.specs).reduce(
+      (sum, { shape, tiedTo }) => sum + (tiedTo ? 0 : shape.reduce((a, b) => a * b, 1)),
+      0,
+    );
+  }
+
+  /** The name under which a parameter's values are held. */
+  protected ownName(name: string): string {
+    return this.specs[name]?.tiedTo ?? name;
   }
 
   /** Values under upstream names, shapes and layouts, for saving. */
   async values(): Promise<Record<string, ParameterValues>> {
     const out: Record<string, ParameterValues> = {};
-    for (const [name, spec] of Object.entries(this.specs))
-      out[name] = await parameterValues(spec, this.variables[name]);
+    for (const name of untied(this.specs)) out[name] = await this.valuesOf(name);
     return out;
+  }
+
+  /**
+   * The same for `writeSafetensors`, one parameter in memory at a time. The parameters must live until it is written.
+   * @param dtype how they are stored; default `F32`
+   */
+  writable(dtype: 'F32' | 'BF16' | 'F16' = 'F32'): Record<string, WritableTensor> {
+    return Object.fromEntries(
+      untied(this.specs).map((name): [string, WritableTensor] => [
+        name,
+        { dtype, shape: this.specs[name].shape, data: async () => (await this.valuesOf(name)).data },
+      ]),
+    );
+  }
+
+  private async valuesOf(name: string): Promise<ParameterValues> {
+    const spec = this.specs[name];
+    const upstream = tf.tidy(() => {
+      const held = this.get(name);
+      return spec.layout === 'conv' ? tf.transpose(held, CONV_TO_TORCH) : tf.clone(held);
+    });
+    const data = new Float32Array(await upstream.data<'float32'>());
+    upstream.dispose();
+    return { shape: [...spec.shape], data };
   }
 
   /** Overwrites the values in place, e.g. to restore a checkpoint. Shapes are those of {@link Parameters.values}. */
   assign(values: Readonly<Record<string, ParameterValues>>): void {
-    for (const [name, spec] of Object.entries(this.specs)) {
+    for (const name of untied(this.specs)) {
+      const spec = this.specs[name];
       const given = values[name];
       if (!given) throw new CheckpointMismatchError(`missing: ${name} [${spec.shape}]`);
       const fresh = tensorOf(spec, given.data);
@@ -166,9 +219,11 @@ function checkShapes(
 ): void {
   const shapes = new Map(found.map(([name, { shape }]) => [name, shape]));
   const faults: string[] = [];
-  for (const [name, { shape }] of Object.entries(specs)) {
+  for (const [name, { shape, tiedTo }] of Object.entries(specs)) {
     const other = shapes.get(name);
-    if (!other) faults.push(`missing: ${name} [${shape}]`);
+    if (!other && !tiedTo) faults.push(`missing: ${name} [${shape}]`);
+    else if (!other)
+      continue; // tied weights are stored once
     else if (other.join() !== shape.join()) faults.push(`${name}: expected [${shape}], found [${other}]`);
   }
   found.forEach(([name, { shape }], i) => {
@@ -179,8 +234,23 @@ function checkShapes(
     throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
 }
 
+/** A file may hold tied weights twice, but not two different ones. */
+function checkTied(name: string, values: Float32Array, tiedTo: string, own: Float32Array, where: string): void {
+  const at = values.findIndex((value, i) => value !== own[i] && !(Number.isNaN(value) && Number.isNaN(own[i])));
+  if (at < 0) return;
+  throw new CheckpointMismatchError(
+    `${where} does not fit this configuration: ${name} is tied to ${tiedTo}, but differs from it at ${at}: ${values[at]} and ${own[at]}`,
+  );
+}
+
+/** The names of all parameters that have values of their own. */
+function untied(specs: ParameterSpecs): string[] {
+  return Object.keys(specs).filter((name) => specs[name].tiedTo === undefined);
+}
+
+/** One value a parameter that is not tied to another. */
 function mapSpecs<T>(specs: ParameterSpecs, make: (spec: ParameterSpec, name: string) => T): Record<string, T> {
-  return Object.fromEntries(Object.entries(specs).map(([name, spec]) => [name, make(spec, name)]));
+  return Object.fromEntries(untied(specs).map((name) => [name, make(specs[name], name)]));
 }
 
 function tensorOf(spec: ParameterSpec, values: Float32Array): tf.Tensor {
@@ -195,11 +265,4 @@ function toVariable(spec: ParameterSpec, values: Float32Array): tf.Variable {
   const variable = tf.variable(tensor);
   tensor.dispose();
   return variable;
-}
-
-async function parameterValues(spec: ParameterSpec, variable: tf.Variable): Promise<ParameterValues> {
-  const upstream = spec.layout === 'conv' ? tf.transpose(variable, CONV_TO_TORCH) : variable;
-  const data = new Float32Array(await upstream.data<'float32'>());
-  if (upstream !== variable) upstream.dispose();
-  return { shape: [...spec.shape], data };
 }

@@ -69,18 +69,22 @@ export function showoHidden(
     const headDim = config.hidden_size / heads;
     const tables = rotaryTables(tokens, headDim, Math.floor(headDim * config.partial_rotary_factor), config.rope_theta);
     let x = embedTokens(p, config, ids, extra);
-    for (let i = 0; i < config.num_hidden_layers; i++) x = block(p, config, `showo.model.layers.${i}`, x, mask, tables);
+    for (let i = 0; i < config.num_hidden_layers; i++) {
+      const [before, at] = [x, `showo.model.layers.${i}`];
+      // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
+      x = tf.tidy(() => block(p, config, at, before, mask, tables));
+    }
     return normed(p, 'showo.model.final_layernorm', x, config.layer_norm_eps) as tf.Tensor3D;
   });
 }
 
 function embedTokens(p: Parameters, config: ShowoConfig, ids: tf.Tensor2D, extra?: ExtraTokens): tf.Tensor3D {
-  const table = p.get('showo.model.embed_tokens.weight') as tf.Tensor2D;
-  if (!extra) return embedding(table, ids) as tf.Tensor3D;
+  const rows = (of: tf.Tensor2D) => p.embedding('showo.model.embed_tokens', of) as tf.Tensor3D;
+  if (!extra) return rows(ids);
   const size = showoVocabulary(config).size;
   // Two small look-ups instead of one in a concatenated table: the table of a real checkpoint is half a gigabyte.
   const isExtra = tf.cast(tf.greaterEqual(ids, tf.scalar(size, 'int32')), 'int32');
-  const base = embedding(table, tf.mul<tf.Tensor2D>(ids, tf.sub(tf.scalar(1, 'int32'), isExtra)));
+  const base = rows(tf.mul<tf.Tensor2D>(ids, tf.sub(tf.scalar(1, 'int32'), isExtra)));
   const own = embedding(extra.embed, tf.mul<tf.Tensor2D>(tf.sub(ids, tf.scalar(size, 'int32')), isExtra));
   const pick = tf.expandDims(tf.cast(isExtra, 'float32'), -1);
   return tf.add<tf.Tensor3D>(tf.mul(base, tf.sub(1, pick)), tf.mul(own, pick));
@@ -91,7 +95,7 @@ function normed(p: Parameters, name: string, x: tf.Tensor, eps: number): tf.Tens
 }
 
 function dense(p: Parameters, name: string, x: tf.Tensor): tf.Tensor {
-  return linear(x, p.get(`${name}.weight`), p.get(`${name}.bias`));
+  return p.linear(name, x);
 }
 
 function block(
