@@ -2,10 +2,10 @@
 import { tf } from '../engine';
 
 export interface RotaryTables {
-  /** `[tokens, headDim]`; 1 on dimensions that are not turned. */
-  readonly cos: tf.Tensor2D;
-  /** `[tokens, headDim]`; 0 on dimensions that are not turned. */
-  readonly sin: tf.Tensor2D;
+  /** `[tokens, headDim]`, or `[batch, 1, tokens, headDim]` where rows differ; 1 on dimensions that are not turned. */
+  readonly cos: tf.Tensor;
+  /** Shaped as `cos`; 0 on dimensions that are not turned. */
+  readonly sin: tf.Tensor;
   /** `[headDim, headDim]`: x times this is x with its rotated halves swapped and the first one negated. */
   readonly swap: tf.Tensor2D;
 }
@@ -46,6 +46,23 @@ export function rotaryTables(
     sin: tf.tensor2d(sin, [tokens, headDim]),
     swap: tf.tensor2d(swap, [headDim, headDim]),
   };
+}
+
+/** Tables for rows whose tokens stand at positions of their own. @param positions `[batch][tokens]` */
+export function rotaryTablesOf(
+  positions: readonly ArrayLike<number>[],
+  headDim: number,
+  rotated: number,
+  theta: number,
+): RotaryTables {
+  return tf.tidy(() => {
+    const flat = Int32Array.from(positions.flatMap((row) => Array.from(row)));
+    const shape: [number, number, number, number] = [positions.length, 1, positions[0].length, headDim];
+    const whole = rotaryTables(flat.reduce((a, b) => Math.max(a, b), 0) + 1, headDim, rotated, theta);
+    const rows = tf.tensor1d(flat, 'int32');
+    const take = (table: tf.Tensor) => tf.reshape<tf.Rank.R4>(tf.gather(table, rows), shape);
+    return { cos: take(whole.cos), sin: take(whole.sin), swap: whole.swap };
+  }) as RotaryTables;
 }
 
 /**

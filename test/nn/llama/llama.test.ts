@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { causalMask } from '../../../src/nn/causal-mask';
+import { KvCache } from '../../../src/nn/kv-cache';
+import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../../src/nn/llama';
+import {
+  type LlamaConfig,
+  LlamaConfigError,
+  llamaConfigFromUpstream,
+  llamaConfigToUpstream,
+} from '../../../src/nn/llama-config';
+import { type ParameterSpec, Parameters } from '../../../src/nn/parameters';
+
+const CONFIG: LlamaConfig = {
+  vocab_size: 23,
+  hidden_size: 24,
+  intermediate_size: 40,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 8,
+  rms_norm_eps: 1e-6,
+  rope_theta: 10000,
+  rope_factor: 1,
+  max_position_embeddings: 64,
+  attention_bias: false,
+  mlp_bias: false,
+  tie_word_embeddings: false,
+};
+
+const KINDS: Readonly<Record<string, Partial<LlamaConfig>>> = {
+  'grouped queries': {},
+  'one key-value head a head, biases, tied': {
+    num_key_value_heads: 4,
+    attention_bias: true,
+    mlp_bias: true,
+    tie_word_embeddings: true,
+  },
+  'norms on queries and keys, norms after the blocks': { qk_norm: true, swin_norm: true },
+  'scaled positions': { rope_factor: 4, num_key_value_heads: 1 },
+};
+
+function build(change: Partial<LlamaConfig> = {}): { config: LlamaConfig; p: Parameters } {
+  const config = { ...CONFIG, ...change };
+  const specs: Record<string, ParameterSpec> = {};
+  declareLlama(specs, 'm', config);
+  // Norms and biases that do something, weights large enough that a wrong position shows.
+  for (const [name, spec] of Object.entries(specs))
+    if (!spec.tiedTo) specs[name] = { ...spec, init: { normal: 'normal' in spec.init ? 0.3 : 0.7 } };
+  return { config, p: Parameters.random(specs, new Stream(5)) };
+}
+
+const ids = (rows: readonly (readonly number[])[]) => tf.tensor2d(rows.flat(), [rows.length, rows[0].length], 'int32');
+
+/** Logits of the rows' tokens, `[rows * tokens * vocab]`. */
+function logitsOf(
+  { config, p }: ReturnType<typeof build>,
+  rows: readonly (readonly number[])[],
+  options: LlamaForwardOptions = {},
+): Float32Array {
+  return readValues(() => {
+    const embeds = p.embedding('m.embed_tokens', ids(rows)) as tf.Tensor3D;
+    const hidden = llamaHidden(p, 'm', config, embeds, options);
+    return llamaLogits(p, tf.reshape(hidden, [-1, config.hidden_size]));
+  });
+}
+
+function worst(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  let most = 0;
+  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
+  return most;
+}
+
+const TOKENS = [
+  [3, 1, 4, 1, 5, 9, 2, 6],
+  [2, 7, 1, 8, 2, 8, 1, 8],
+];
+
+before(() => startEngine({ precision: 'float32' }));
+
+describe('decoder', () => {
+  for (const [name, change] of Object.entries(KINDS)) {
+    test(`in pieces with the cache it gives the numbers of one pass: ${name}`, () => {
+      const model = build(change);
+      const whole = logitsOf(model, TOKENS);
+      fc.assert(
+        fc.property(fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 8, maxLength: 8 }), (sizes) => {
+          const cache = new KvCache(model.config.num_hidden_layers);
+          const vocab = model.config.vocab_size;
+          for (let at = 0, i = 0; at < 8; i++) {
+            const end = Math.min(8, at + sizes[i]);
+            const part = logitsOf(model, TOKENS.map((row) => row.slice(at, end)), { cache }); // prettier-ignore
+            const expected = TOKENS.flatMap((_, b) => [...whole.slice((b * 8 + at) * vocab, (b * 8 + end) * vocab)]);
+            assert.ok(worst(part, expected) < 1e-4, `tokens ${at}..${end}`);
+            at = end;
+          }
+          assert.equal(cache.length, 8);
+          cache.dispose();
+        }),
+        { numRuns: 5 },
+      );
+      model.p.dispose();
+    });
+  }
+
+  test('rows of different length, padded on the left, give what each gives alone', () => {
+    const model = build();
+    const vocab = model.config.vocab_size;
+    const [long, short] = [TOKENS[0], TOKENS[1].slice(3)];
+    const pads = [0, 3];
+    const rows = [long, [0, 0, 0, ...short]];
+    const positions = [long.map((_, t) => t), [0, 0, 0, ...short.map((_, t) => t)]];
+    const mask = causalMask(8, 8, pads);
+    const got = logitsOf(model, rows, { mask, positions });
+    assert.ok(worst(got.slice(0, 8 * vocab), logitsOf(model, [long])) < 1e-4);
+    assert.ok(worst(got.slice((8 + 3) * vocab), logitsOf(model, [short])) < 1e-4);
+    tf.dispose(mask ?? []);
+    model.p.dispose();
+  });
+
+  test('the order of tokens matters, and later tokens are not seen', () => {
+    const model = build();
+    const vocab = model.config.vocab_size;
+    const one = logitsOf(model, [TOKENS[0]]);
+    const swapped = logitsOf(model, [[1, 3, ...TOKENS[0].slice(2)]]);
+    assert.ok(worst(one.slice(-vocab), swapped.slice(-vocab)) > 1e-3);
+    const other = logitsOf(model, [[...TOKENS[0].slice(0, 7), 20]]);
+    assert.ok(worst(one.slice(0, 7 * vocab), other.slice(0, 7 * vocab)) === 0);
+    model.p.dispose();
+  });
+
+  test('every parameter gets a gradient, that of the tied table through both its uses', () => {
+    for (const change of Object.values(KINDS)) {
+      const model = build(change);
+      const { value, grads } = tf.variableGrads(() => {
+        const embeds = model.p.embedding('m.embed_tokens', ids(TOKENS)) as tf.Tensor3D;
+        const hidden = llamaHidden(model.p, 'm', model.config, embeds);
+        return tf.mean<tf.Scalar>(tf.square(llamaLogits(model.p, tf.reshape(hidden, [-1, model.config.hidden_size]))));
+      }, Object.values(model.p.variables));
+      for (const [name, variable] of Object.entries(model.p.variables)) {
+        const size = readValues(() => tf.sum(tf.abs(grads[variable.name])))[0];
+        assert.ok(size > 0 && Number.isFinite(size), name);
+      }
+      tf.dispose([value, grads] as tf.TensorContainer);
+      model.p.dispose();
+    }
+  });
+
+  test('what does not fit is said with both shapes', () => {
+    const { p, config } = build();
+    const embeds = tf.zeros<tf.Rank.R3>([1, 3, 7]);
+    assert.throws(
+      () => llamaHidden(p, 'm', config, embeds),
+      /embeddings are \[1,3,7\], expected \[batch, tokens, 24\]/,
+    );
+    const right = tf.zeros<tf.Rank.R3>([1, 3, 24]);
+    const mask = tf.zeros<tf.Rank.R4>([1, 1, 3, 4]);
+    assert.throws(
+      () => llamaHidden(p, 'm', config, right, { mask }),
+      /mask is \[1,1,3,4\], expected \[1 or 1, 1, 3, 3\]/,
+    );
+    assert.throws(() => llamaHidden(p, 'm', config, right, { positions: [0, 1] }), /positions are 1 x 2, expected 3/);
+    tf.dispose([embeds, right, mask]);
+    p.dispose();
+  });
+});
+
+describe('cache', () => {
+  test('rows can be dropped and repeated; nothing is left behind', () => {
+    const model = build();
+    const vocab = model.config.vocab_size;
+    const prompt = TOKENS.map((row) => row.slice(0, 5));
+    logitsOf(model, prompt); // whatever the engine keeps for itself is there now
+    const start = tf.memory().numTensors;
+    const cache = new KvCache(model.config.num_hidden_layers);
+    logitsOf(model, prompt, { cache });
+    const held = tf.memory().numTensors;
+    assert.equal(held - start, 2 * model.config.num_hidden_layers);
+    cache.select([1, 1, 0]);
+    assert.equal(cache.batch, 3);
+    const next = logitsOf(model, [[9], [4], [4]], { cache });
+    const alone = [[...prompt[1], 9], [...prompt[1], 4], [...prompt[0], 4]].map((row) => logitsOf(model, [row]).slice(-vocab)); // prettier-ignore
+    alone.forEach((expected, b) =>
+      assert.ok(worst(next.slice(b * vocab, (b + 1) * vocab), expected) < 1e-4, `row ${b}`),
+    );
+    for (let i = 0; i < 50; i++) {
+      logitsOf(model, [[1], [2], [3]], { cache });
+      assert.equal(tf.memory().numTensors, held);
+    }
+    assert.equal(cache.bytes, 2 * 2 * 4 * 3 * 2 * 56 * 8); // keys and values, layers, float32, rows, heads, tokens, dim
+    assert.throws(
+      () => logitsOf(model, [[1], [2]], { cache }),
+      /holds keys \[3,2,56,8\]; \[2,2,1,8\] cannot be appended/,
+    );
+    cache.dispose();
+    assert.equal(tf.memory().numTensors, start);
+    model.p.dispose();
+  });
+});
+
+describe('configuration', () => {
+  const json = { hidden_size: 64, num_attention_heads: 4, vocab_size: 100, num_hidden_layers: 1, intermediate_size: 8 };
+
+  test('rotary settings are read in both styles', () => {
+    const now = llamaConfigFromUpstream({ ...json, rope_parameters: { rope_theta: 5e5, rope_type: 'default' } }, 'c');
+    assert.deepEqual([now.rope_theta, now.rope_factor, now.head_dim, now.num_key_value_heads], [5e5, 1, 16, 4]);
+    const before = llamaConfigFromUpstream(
+      { ...json, rope_theta: 7e3, rope_scaling: { type: 'linear', factor: 2 } },
+      'c',
+    );
+    assert.deepEqual([before.rope_theta, before.rope_factor], [7e3, 2]);
+    assert.equal(llamaConfigFromUpstream({ ...json, rope_scaling: null }, 'c').rope_theta, 10000);
+    for (const config of [now, before])
+      assert.deepEqual(llamaConfigFromUpstream(llamaConfigToUpstream(config), 'c'), config);
+  });
+
+  test('what cannot be built is named', () => {
+    for (const [change, message] of [
+      [{ hidden_size: 'wide' }, /c: hidden_size is "wide", expected a number/],
+      [{ num_key_value_heads: 3 }, /num_attention_heads 4 is not divisible by num_key_value_heads 3/],
+      [{ hidden_act: 'relu' }, /hidden_act is "relu", expected "silu"/],
+      [{ rope_parameters: { rope_type: 'yarn' } }, /rope_type is "yarn"; "default" and "linear" can be read/],
+      [{ num_hidden_layers: 0 }, /num_hidden_layers is 0, expected a positive integer/],
+      [{ head_dim: 7 }, /head_dim is 7, expected an even number/],
+      [{ attention_bias: 1 }, /attention_bias is 1, expected true or false/],
+    ] as const) {
+      assert.throws(
+        () => llamaConfigFromUpstream({ ...json, ...change }, 'c'),
+        (error: Error) => error instanceof LlamaConfigError && message.test(error.message),
+      );
+    }
+  });
+});
