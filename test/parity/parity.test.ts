@@ -38,6 +38,7 @@ describe('reference numbers', () => {
     dsog: 190,
     merge: 20,
     bleu: 12,
+    lpips: 18,
     magvitv2: 9,
     showo: 29,
     showo_maskgit: 72,

@@ -6,9 +6,12 @@ interface Module {
 }
 
 const handlers: Record<string, () => Module> = {
+  bert: () => require('./bert') as Module,
   bleu: () => require('./bleu') as Module,
   dsog: () => require('./dsog') as Module,
+  ernie: () => require('./ernie') as Module,
   grpo: () => require('./grpo') as Module,
+  lpips: () => require('./lpips') as Module,
   magvitv2: () => require('./magvitv2') as Module,
   merge: () => require('./merge') as Module,
   safetensors: () => require('./safetensors') as Module,
