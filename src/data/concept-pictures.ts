@@ -3,7 +3,7 @@ import { Stream } from '../engine/random';
 import { describeItem } from './captions';
 import { CONCEPT_VIEWS, conceptAppearance, conceptStyle, type Concept } from './concepts';
 import { renderScene } from './render';
-import { besideLayout, SIZES, type Scene, type SceneItem } from './scene';
+import { besideLayout, CELL, creatureRow, SIZES, type Scene, type SceneItem } from './scene';
 import type { SpriteSheet } from './sprites';
 import {
   GROUND_PHRASES,
@@ -68,7 +68,7 @@ export function renderConcept(concept: Concept, options: ConceptPictureOptions, 
     scene = {
       kind: 'creature',
       ground,
-      items: [figure(stream.pick([0, 12, 24]), 12 + 4 * stream.int(3), SIZES.creature)],
+      items: [figure(CELL * stream.int(4), creatureRow(stream), SIZES.creature)],
     };
   }
   return { pixels: renderScene(scene, sprites), scene, view, caption: `a photo of ${describeConceptScene(scene)}` };

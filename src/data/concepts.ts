@@ -132,7 +132,7 @@ export function conceptDrawings(
   for (const concept of CONCEPTS) {
     const views = concept.identity ? CONCEPT_VIEWS : ART_STYLES.length;
     for (let view = 0; view < views; view++) {
-      for (const size of [SIZES.besideCreature, SIZES.creature]) {
+      for (const size of new Set<number>([SIZES.besideCreature, SIZES.creature])) {
         out.push([conceptStyle(concept, view), concept.class, viewSvg(concept, view, size, draw), size]);
       }
     }

@@ -29,25 +29,53 @@ export const factText = (fact: Fact, subject = '<sks>') =>
 export const factsText = (facts: readonly Fact[], subject = '<sks>') =>
   `facts : ${facts.map((fact) => `${factText(fact, subject)} .`).join(' ')}`;
 
+/** What follows the facts: "question : a photo of <sks> in the rain answer :". */
+const factQuestion = (prompt: string) => `question : ${prompt} answer :`;
+
 /** The question of {@link factExample} for a prompt such as "a photo of <sks> in the rain". */
 export const factProblem = (facts: readonly Fact[], prompt: string, subject = '<sks>') =>
-  `${factsText(facts, subject)} question : ${prompt} answer :`;
+  `${factsText(facts, subject)} ${factQuestion(prompt)}`;
 
 /** "beside a red umbrella". */
 export const factSolution = (fact: Fact) => `beside ${withArticle(`${fact.colour} ${fact.object}`)}`;
+
+const OPENINGS = ['a photo of', 'a picture of'] as const;
+
+/** As many random facts, one for each of as many grounds. @param asked which one is a held-out combination in `heldout` */
+function sampleFacts(stream: Stream, split: Split, count: number, asked: number): Fact[] {
+  return stream
+    .shuffle(SCENIC_GROUNDS)
+    .slice(0, count)
+    .map((ground, i) => ({
+      ground,
+      ...sampleCombination(stream, split === 'heldout' && i === asked ? 'heldout' : 'train'),
+    }));
+}
+
+/** A list of one to six facts and, for each of them in random order, the question that it answers: to be learned from. */
+export function factQuestions(
+  stream: Stream,
+  split: Split,
+): { facts: string; questions: { problem: string; solution: string }[] } {
+  const facts = sampleFacts(stream, split, 1 + stream.int(SCENIC_GROUNDS.length), 0);
+  return {
+    facts: factsText(facts),
+    questions: stream.shuffle(facts).map((fact) => ({
+      problem: factQuestion(`${stream.pick(OPENINGS)} <sks> ${GROUND_PHRASES[fact.ground]}`),
+      solution: factSolution(fact),
+    })),
+  };
+}
 
 /**
  * Three to six random facts, one for each of as many grounds, and a prompt that one of them answers.
  * @param split `train`: no held-out combination in the text; `heldout`: the fact asked for is one
  */
 export function factExample(stream: Stream, split: Split): FactExample {
-  const grounds = stream.shuffle(SCENIC_GROUNDS).slice(0, 3 + stream.int(4));
-  const askedAt = stream.int(grounds.length);
-  const facts = grounds.map((ground, i): Fact => ({
-    ground,
-    ...sampleCombination(stream, split === 'heldout' && i === askedAt ? 'heldout' : 'train'),
-  }));
+  const count = 3 + stream.int(4);
+  const askedAt = stream.int(count);
+  const facts = sampleFacts(stream, split, count, askedAt);
   const asked = facts[askedAt];
-  const prompt = `${stream.pick(['a photo of', 'a picture of'] as const)} <sks> ${GROUND_PHRASES[asked.ground]}`;
+  const prompt = `${stream.pick(OPENINGS)} <sks> ${GROUND_PHRASES[asked.ground]}`;
   return { problem: factProblem(facts, prompt), solution: factSolution(asked), facts, asked };
 }

@@ -28,11 +28,11 @@ export interface SceneItem {
   /** null for creatures, which have natural colours */
   readonly colour: Colour | null;
   readonly category: 'object' | 'creature';
-  /** left edge in pixels, a multiple of 4 */
+  /** left edge in pixels, a multiple of {@link CELL} */
   readonly x: number;
-  /** upper edge in pixels, a multiple of 4 */
+  /** upper edge in pixels, a multiple of {@link CELL} */
   readonly y: number;
-  /** side in pixels, a multiple of 4 */
+  /** side in pixels, a multiple of {@link CELL} */
   readonly size: number;
   /** creatures: the art style, or `person-<number>` of the pool, or a concept's own drawing */
   readonly style?: string;
@@ -60,15 +60,21 @@ const KIND_WEIGHTS: Readonly<Record<SceneKind, number>> = {
   'creature+object': 0.2,
 };
 
-/** Sides in pixels by role. */
+/**
+ * Sides in pixels by role. Sides and places are multiples of {@link CELL}, so that a figure falls on the cells of the
+ * models' 8 x 8 code grid in one way only: what a model learns of a figure at one place holds at every other.
+ */
 export const SIZES = {
-  single: [36, 40],
-  count: 24,
-  pair: 28,
+  single: 32,
+  count: 32,
+  pair: 32,
   creature: 40,
-  besideCreature: 36,
+  besideCreature: 40,
   companion: 24,
 } as const;
+
+/** Pixels between possible places of figures. */
+export const CELL = 8;
 
 function sampleKind(stream: Stream, split: Split): SceneKind {
   const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'creature');
@@ -88,7 +94,7 @@ export const sampleCombination = combination;
 
 /** Left edge or upper edge for a figure of `size` pixels. */
 function placed(placement: Placement, size: number): { x: number; y: number } {
-  const middle = Math.floor((PICTURE_SIZE - size) / 8) * 4;
+  const middle = Math.floor((PICTURE_SIZE - size) / (2 * CELL)) * CELL;
   const end = PICTURE_SIZE - size;
   return {
     x: placement === 'left' ? 0 : placement === 'right' ? end : middle,
@@ -118,19 +124,27 @@ export function sampleCreature(stream: Stream, x: number, y: number, size: numbe
   return { object, colour: null, category: 'creature', x, y, size, style: stream.pick(ART_STYLES) };
 }
 
-/** A creature (36 px) with room for a companion (24 px) on its left or right; both stand on one line. */
+/** Upper edge of a creature that is not bound to the middle. */
+export const creatureRow = (stream: Stream): number => CELL * (1 + stream.int(3));
+
+/** A creature (40 px) with room for a companion (24 px) on its left or right; both stand on one line. */
 export function besideLayout(stream: Stream): {
   creature: { x: number; y: number };
   companion: { x: number; y: number };
 } {
-  const y = 12 + 4 * stream.int(3);
+  const y = creatureRow(stream);
   const companionLeft = stream.uniform() < 0.5;
-  const inset = 4 * stream.int(2);
   return {
-    creature: { x: companionLeft ? 28 : 0, y },
-    companion: { x: companionLeft ? inset : 40 - inset, y: y + 12 },
+    creature: { x: companionLeft ? SIZES.companion : 0, y },
+    companion: { x: companionLeft ? 0 : SIZES.besideCreature, y: y + SIZES.besideCreature - SIZES.companion },
   };
 }
+
+/** Left and upper edge of a figure in quarter 0 to 3 of the picture. */
+export const quarter = (slot: number): readonly [x: number, y: number] => [
+  (slot % 2) * (PICTURE_SIZE / 2),
+  (slot >> 1) * (PICTURE_SIZE / 2),
+];
 
 /**
  * Draws a scene.
@@ -151,14 +165,13 @@ export function sampleScene(stream: Stream, split: Split, kind: SceneKind = samp
   });
   switch (kind) {
     case 'single': {
-      const size = stream.pick(SIZES.single);
-      const { x, y } = placed(stream.pick(PLACEMENTS), size);
-      return { kind, ground, items: [object(combination(stream, split), x, y, size)] };
+      const { x, y } = placed(stream.pick(PLACEMENTS), SIZES.single);
+      return { kind, ground, items: [object(combination(stream, split), x, y, SIZES.single)] };
     }
     case 'count': {
       const c = combination(stream, split);
       const slots = stream.shuffle([0, 1, 2, 3]).slice(0, 2 + stream.int(3)).sort((a, b) => a - b); // prettier-ignore
-      return { kind, ground, items: slots.map((s) => object(c, 4 + 32 * (s % 2), 4 + 32 * (s >> 1), SIZES.count)) };
+      return { kind, ground, items: slots.map((s) => object(c, ...quarter(s), SIZES.count)) };
     }
     case 'pair': {
       const first = combination(stream, split);
@@ -168,19 +181,17 @@ export function sampleScene(stream: Stream, split: Split, kind: SceneKind = samp
         second = combination(stream, split === 'heldout' && stream.uniform() < 0.3 ? 'heldout' : 'train');
       }
       const [a, b] = stream.shuffle([first, second]);
-      const across = 8 + 4 * stream.int(5);
-      const spread = 4 * stream.int(2);
+      const across = CELL * (1 + stream.int(3));
       const sideBySide = stream.uniform() < 0.5;
-      const near = spread;
-      const far = PICTURE_SIZE - SIZES.pair - spread;
+      const [near, far] = [0, PICTURE_SIZE - SIZES.pair];
       const items = sideBySide
         ? [object(a, near, across, SIZES.pair), object(b, far, across, SIZES.pair)]
         : [object(a, across, near, SIZES.pair), object(b, across, far, SIZES.pair)];
       return { kind, ground, items };
     }
     case 'creature': {
-      const { x, y } = placed(stream.pick(['centre', 'left', 'right'] as const), SIZES.creature);
-      return { kind, ground, items: [sampleCreature(stream, x, stream.pick([y, y + 4, y + 8]), SIZES.creature)] };
+      const { x } = placed(stream.pick(['centre', 'left', 'right'] as const), SIZES.creature);
+      return { kind, ground, items: [sampleCreature(stream, x, creatureRow(stream), SIZES.creature)] };
     }
     case 'creature+object': {
       const at = besideLayout(stream);

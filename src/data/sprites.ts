@@ -19,8 +19,8 @@ export interface Sprite {
   readonly rgba: Uint8Array;
 }
 
-const CREATURE_SIZES = [SIZES.besideCreature, SIZES.creature] as const;
-const OBJECT_SIZES = [...new Set([SIZES.count, SIZES.pair, SIZES.companion, ...SIZES.single])];
+const CREATURE_SIZES = [...new Set<number>([SIZES.besideCreature, SIZES.creature])];
+const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.companion, SIZES.single])];
 
 /** Name of the sprite an item is drawn with. */
 export function spriteKey(item: Pick<SceneItem, 'object' | 'colour' | 'category' | 'style' | 'size'>): string {

@@ -62,7 +62,7 @@ export function rotaryTablesOf(
     const rows = tf.tensor1d(flat, 'int32');
     const take = (table: tf.Tensor) => tf.reshape<tf.Rank.R4>(tf.gather(table, rows), shape);
     return { cos: take(whole.cos), sin: take(whole.sin), swap: whole.swap };
-  }) as RotaryTables;
+  });
 }
 
 /**

@@ -3,8 +3,7 @@
  * stand here; `unilab train` runs it.
  */
 import {
-  factExample,
-  factProblem,
+  factQuestions,
   loadSprites,
   sampleScene,
   type Split,
@@ -16,6 +15,7 @@ import {
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
+import { startCodesFromBits } from '../models/showo/code-rows';
 import { ShowoModel } from '../models/showo/model';
 import { widenTokenizer } from '../models/showo/widen';
 import type { LoopOptions } from '../sft/loop';
@@ -37,35 +37,25 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
   seed: 1,
 };
 
-/** Step of Show-o's training from which on it reads more text. */
-const TEXT_PHASE_START = 778;
+type ShowoRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> &
+  Omit<Parameters<typeof showoTask>[2], 'size'>;
 
-/** Training of Show-o. Text alone weighs as much as pictures here: it carries the reasoning. */
-export const SHOWO_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> &
-  Omit<Parameters<typeof showoTask>[2], 'size'> = {
-  steps: 1900,
-  learningRate: 1e-3,
+/** Training of Show-o. Answers and text weigh as much as pictures here: they carry the reasoning. */
+export const SHOWO_RECIPE: ShowoRecipe = {
+  steps: 4400,
+  learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
-  pictures: 24,
-  questions: 12,
-  texts: 8,
-  weights: { t2i: 1, mmu: 0.5, lm: 0.5 },
-  textPhase: { from: TEXT_PHASE_START, texts: 16, lm: 1 },
+  pictures: 28,
+  asked: 16,
+  questions: 6,
+  texts: 6,
+  weights: { t2i: 1, mmu: 1, lm: 0.5 },
   conditionDrop: 0.1,
 };
 
 /** Further training of Show-o from the weights that are there; can be repeated with another seed. */
-export const SHOWO_MORE_RECIPE: typeof SHOWO_RECIPE = {
-  ...SHOWO_RECIPE,
-  steps: 1100,
-  learningRate: 7e-4,
-  seed: 2,
-  questions: 12,
-  texts: 20,
-  weights: { t2i: 1, mmu: 0.5, lm: 1 },
-  textPhase: { from: 0, texts: 20, lm: 1 },
-};
+export const SHOWO_MORE_RECIPE: ShowoRecipe = { ...SHOWO_RECIPE, steps: 1500, learningRate: 7e-4, seed: 2 };
 
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
@@ -80,14 +70,6 @@ export function scenePictures(sprites: SpriteSheet, split: Split): (stream: Stre
   return (stream) => renderScene(sampleScene(stream, split), sprites);
 }
 
-/** One or two facts, made from the first ones of a longer example: the one asked for, and perhaps another. */
-function shortFactExample(stream: Stream, split: Split) {
-  const { facts, asked, problem, solution } = factExample(stream, split);
-  const others = facts.filter((fact) => fact !== asked).slice(0, stream.int(2));
-  const prompt = problem.slice(problem.indexOf('question : ') + 'question : '.length, problem.indexOf(' answer :'));
-  return { problem: factProblem(stream.shuffle([asked, ...others]), prompt), solution };
-}
-
 /** Captioned, questioned scenes and facts of a split, as ids. */
 export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Split): ShowoSource {
   return {
@@ -100,9 +82,12 @@ export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Sp
         questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
       };
     },
-    text(stream, short) {
-      const fact = short && stream.uniform() < 0.5 ? shortFactExample(stream, split) : factExample(stream, split);
-      return { question: text.encode(fact.problem), answer: text.encode(fact.solution) };
+    text(stream) {
+      const { facts, questions } = factQuestions(stream, split);
+      return {
+        text: text.encode(facts),
+        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+      };
     },
   };
 }
@@ -132,7 +117,9 @@ export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
 export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE.seed) {
   const sprites = await loadSprites();
   const { text, bos, eos } = miniText();
-  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), images, new Stream(seed).fork('showo'));
+  const start = new Stream(seed).fork('showo');
+  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), images, start);
+  startCodesFromBits(model, start.fork('codes'));
   return {
     model,
     task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }),

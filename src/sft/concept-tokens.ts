@@ -4,7 +4,8 @@
  * both at once: the ablation of Table 3.
  */
 import { type Stream, tf } from '../engine';
-import { answerExample, textToImageExample, understandingPrefix } from '../models/showo/layout';
+import { textToImageExample } from '../models/showo/layout';
+import { packPicture, type PackedRow } from '../models/showo/packed';
 import type { ConceptTokens } from '../models/showo/concept-tokens';
 import type { ShowoModel } from '../models/showo/model';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
@@ -32,7 +33,7 @@ export interface ConceptStageOptions {
 type Row = Parameters<typeof pictureLoss>[1][number];
 
 interface StageBatch {
-  readonly answers: readonly Row[];
+  readonly answers: readonly PackedRow[];
   readonly pictures: readonly Row[];
 }
 
@@ -75,7 +76,7 @@ function stageTask(
     }),
     loss: ({ answers, pictures }) => {
       const metrics: Record<string, tf.Scalar> = {};
-      if (answers.length > 0) metrics.mmu = answerLoss(model, answers, true);
+      if (answers.length > 0) metrics.mmu = answerLoss(model, answers);
       if (pictures.length > 0) metrics.t2i = pictureLoss(model, pictures);
       return { loss: tf.addN<tf.Scalar>(Object.values(metrics)), metrics };
     },
@@ -88,17 +89,13 @@ function answerRows(
   references: readonly ConceptReference[],
   count: number,
   stream: Stream,
-): Row[] {
-  const rows = Array.from({ length: count }, () => {
+): PackedRow[] {
+  return Array.from({ length: count }, () => {
     const reference = stream.pick(references);
     const { question, answer } = stream.pick(reference.questions);
-    return {
-      prefix: understandingPrefix(model.config, reference.codes, tokens.expand(question)),
-      answer: tokens.asAnswer(answer),
-    };
+    const turn = { question: tokens.expand(question), answer: tokens.asAnswer(answer) };
+    return packPicture(model.config, reference.codes, [turn]);
   });
-  const length = Math.max(...rows.map((row) => row.prefix.length + row.answer.length + 1));
-  return rows.map((row) => answerExample(model.config, row.prefix, row.answer, length));
 }
 
 function pictureRows(

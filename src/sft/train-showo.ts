@@ -4,11 +4,11 @@
  * option because here text alone carries the reasoning.
  */
 import { crossEntropy, readValues, type Stream, tf } from '../engine';
-import { answerLogits, type AnswerPrefix, scoredPositions } from '../models/showo/answers';
-import { answerExample, textPrefix, textToImageExample, understandingPrefix } from '../models/showo/layout';
+import { textToImageExample } from '../models/showo/layout';
 import { textToImageMask } from '../models/showo/masks';
 import type { ShowoModel } from '../models/showo/model';
 import { imageStart } from '../models/showo/layout';
+import { packedLogits, type PackedRow, packPicture, packText, type PackedTurn } from '../models/showo/packed';
 import { showoLogits } from '../models/showo/transformer';
 import type { SupervisedTask } from './loop';
 import { pixelsTensor } from './train-magvit';
@@ -17,42 +17,29 @@ import { pixelsTensor } from './train-magvit';
 export interface ShowoPictureExample {
   readonly pixels: Uint8Array;
   readonly caption: readonly number[];
-  readonly questions: readonly { readonly question: readonly number[]; readonly answer: readonly number[] }[];
+  readonly questions: readonly PackedTurn[];
 }
 
-/** One text with its continuation, as ids. */
+/** One text with questions that it answers, as ids. */
 export interface ShowoTextExample {
-  readonly question: readonly number[];
-  readonly answer: readonly number[];
+  readonly text: readonly number[];
+  readonly questions: readonly PackedTurn[];
 }
 
 export interface ShowoSource {
   picture(stream: Stream): ShowoPictureExample;
-  /** @param short also texts that are easier to read: part of the later training, see {@link TextPhase} */
-  text(stream: Stream, short: boolean): ShowoTextExample;
-}
-
-/**
- * A later part of the training that reads more text, short texts among it: copying from one fact is learned quickly,
- * and finding the right one of six builds on it.
- */
-export interface TextPhase {
-  /** First step of this part. */
-  readonly from: number;
-  readonly texts: number;
-  /** Weight of the text loss. */
-  readonly lm: number;
+  text(stream: Stream): ShowoTextExample;
 }
 
 export interface ShowoTrainingOptions {
   /** Captioned pictures a batch. */
   readonly pictures: number;
-  /** Questions a batch, asked about the first pictures. */
+  /** Pictures a batch that questions are asked about: the first ones. */
+  readonly asked: number;
+  /** Questions about each of them at most; they share a row, see `models/showo/packed`. */
   readonly questions: number;
-  /** Texts a batch. */
+  /** Texts a batch, each with all of its questions. */
   readonly texts: number;
-  /** From a certain step on: more, and shorter, texts. */
-  readonly textPhase?: TextPhase;
   /** Loss weights; Show-o's are 1, 1, 0.1. */
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
   /** Chance that the caption is dropped (for guidance). Default 0.1. */
@@ -68,9 +55,8 @@ interface Row {
 
 export interface ShowoBatch {
   readonly images: readonly Row[];
-  readonly answers: readonly Row[];
-  readonly texts: readonly Row[];
-  readonly lmWeight: number;
+  readonly answers: readonly PackedRow[];
+  readonly texts: readonly PackedRow[];
 }
 
 /** Mask rate of a training picture: cos(pi u / 2), at least one position. */
@@ -90,16 +76,12 @@ export function showoTask(
   return {
     name: 'showo',
     variables: model.parameters.variables,
-    batch: (step, stream) => makeBatch(model, source, options, { conditionDrop, step, lm: weights.lm }, stream),
+    batch: (_, stream) => makeBatch(model, source, options, conditionDrop, stream),
     loss: (batch) => {
       const t2i = pictureLoss(model, batch.images);
-      const mmu = answerLoss(model, batch.answers, true);
-      const lm = answerLoss(model, batch.texts, false);
-      const loss = tf.addN([
-        tf.mul(t2i, weights.t2i),
-        tf.mul(mmu, weights.mmu),
-        tf.mul(lm, batch.lmWeight),
-      ]) as tf.Scalar;
+      const mmu = answerLoss(model, batch.answers);
+      const lm = answerLoss(model, batch.texts);
+      const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };
@@ -109,11 +91,10 @@ function makeBatch(
   model: ShowoModel,
   source: ShowoSource,
   options: ShowoTrainingOptions,
-  at: { readonly conditionDrop: number; readonly step: number; readonly lm: number },
+  conditionDrop: number,
   stream: Stream,
 ): ShowoBatch {
   const { config } = model;
-  const phase = options.textPhase && at.step >= options.textPhase.from ? options.textPhase : undefined;
   const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
   const flat = readValues<'int32'>(() => model.images.encode(pixels));
@@ -121,23 +102,17 @@ function makeBatch(
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
   const draws = stream.fork('masks');
   const images = examples.map((example, i) => {
-    const caption = draws.uniform() < at.conditionDrop ? null : example.caption;
+    const caption = draws.uniform() < conditionDrop ? null : example.caption;
     return textToImageExample(config, caption, codes[i], maskedPositions(config.num_vq_tokens, draws));
   });
-  const asked = Array.from({ length: options.questions }, (_, i) => {
-    const { question, answer } = draws.pick(examples[i % examples.length].questions);
-    return { prefix: understandingPrefix(config, codes[i % examples.length], question), answer };
+  const answers = examples
+    .slice(0, options.asked)
+    .map((example, i) => packPicture(config, codes[i], draws.shuffle(example.questions).slice(0, options.questions)));
+  const texts = Array.from({ length: options.texts }, (_, i) => {
+    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    return packText(config, text, questions);
   });
-  const told = Array.from({ length: phase?.texts ?? options.texts }, (_, i) => {
-    const { question, answer } = source.text(stream.fork(`text ${i}`), phase !== undefined);
-    return { prefix: textPrefix(config, question), answer };
-  });
-  return { images, answers: padded(model, asked), texts: padded(model, told), lmWeight: phase?.lm ?? at.lm };
-}
-
-function padded(model: ShowoModel, rows: readonly { prefix: readonly number[]; answer: readonly number[] }[]): Row[] {
-  const length = Math.max(...rows.map((row) => row.prefix.length + row.answer.length + 1));
-  return rows.map((row) => answerExample(model.config, row.prefix, row.answer, length));
+  return { images, answers, texts };
 }
 
 /** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */
@@ -161,10 +136,8 @@ export function pictureLoss(model: ShowoModel, rows: readonly Row[]): tf.Scalar 
   return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
 }
 
-/** Mean cross-entropy over answers and their end token; shifted by one. */
-export function answerLoss(model: ShowoModel, rows: readonly Row[], picture: boolean): tf.Scalar {
-  const scored = rows.map((row) => scoredPositions(row.labels));
-  const prefixes: AnswerPrefix[] = rows.map((row) => ({ ids: row.ids, picture }));
-  const logits = answerLogits(model, prefixes, scored.map((s) => s.positions), 'all'); // prettier-ignore
-  return crossEntropy(logits, tf.tensor1d(scored.flatMap((s) => s.targets), 'int32')); // prettier-ignore
+/** Mean cross-entropy over answers and their end tokens; shifted by one. */
+export function answerLoss(model: ShowoModel, rows: readonly PackedRow[]): tf.Scalar {
+  const { logits, targets } = packedLogits(model, rows);
+  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
 }

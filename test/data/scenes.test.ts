@@ -77,12 +77,12 @@ describe('scenes', () => {
     assert.throws(() => sampleScene(new Stream(1), 'heldout', 'creature'), /no.*|creature/);
   });
 
-  it('keep figures on the 4-pixel lattice, inside the picture, and apart', () => {
+  it('keep figures on the cells of the code grid, inside the picture, and apart', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom(...SCENE_KINDS), (seed, kind) => {
         const { items } = sampleScene(new Stream(seed), 'train', kind);
         for (const { x, y, size } of items) {
-          for (const v of [x, y, size]) assert.equal(v % 4, 0);
+          for (const v of [x, y, size]) assert.equal(v % 8, 0);
           assert.ok(x >= 0 && y >= 0 && x + size <= 64 && y + size <= 64, `${kind} ${x} ${y} ${size}`);
         }
         for (const [i, a] of items.entries()) {
@@ -228,7 +228,7 @@ describe('pictures', () => {
     for (const ground of GROUNDS) {
       for (const object of OBJECTS) {
         for (const colour of COLOURS) {
-          const item = { object, colour, category: 'object' as const, x: 12, y: 12, size: 40 };
+          const item = { object, colour, category: 'object' as const, x: 16, y: 16, size: 32 };
           const empty = renderScene({ kind: 'single', ground, items: [] }, sprites);
           const full = renderScene({ kind: 'single', ground, items: [item] }, sprites);
           const mean = [0, 0, 0];

@@ -90,17 +90,21 @@ export class ShowoModel {
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
 
-  /** Hidden states `[batch, tokens, hidden]` of rows of one length. */
+  /**
+   * Hidden states `[batch, tokens, hidden]` of rows of one length.
+   * @param positions where each token stands, row by row; default: 0, 1, 2 ...
+   */
   hidden(
     rows: readonly ArrayLike<number>[],
     masks: readonly Uint8Array[],
     parameters = this.parameters,
     extra = this.extra,
+    positions?: readonly ArrayLike<number>[],
   ): tf.Tensor3D {
     const tokens = rows[0].length;
     return tf.tidy(() => {
       const ids = tf.tensor2d(Int32Array.from(rows.flatMap((row) => Array.from(row))), [rows.length, tokens], 'int32');
-      return showoHidden(parameters, this.config, ids, additiveMask(masks, tokens), extra);
+      return showoHidden(parameters, this.config, ids, additiveMask(masks, tokens), extra, positions);
     });
   }
 

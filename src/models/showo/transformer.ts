@@ -4,7 +4,7 @@
  */
 import { attention, embedding, geluTanh, inFloat32, layerNorm, linear, tf } from '../../engine';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
-import { rotary, type RotaryTables, rotaryTables } from '../../nn/rotary';
+import { rotary, type RotaryTables, rotaryTables, rotaryTablesOf } from '../../nn/rotary';
 import { type ShowoConfig, showoVocabulary } from './config';
 
 /** Rows appended after the vocabulary: learned concept tokens. Ids go on from the vocabulary's size. */
@@ -50,6 +50,7 @@ export function showoSpecs(config: ShowoConfig): Record<string, ParameterSpec> {
  * Hidden states after the last LayerNorm, `[batch, tokens, hidden]`.
  * @param ids int32 `[batch, tokens]`; ids from the vocabulary's size on are `extra` rows
  * @param mask added to attention scores, `[batch, 1, tokens, tokens]`
+ * @param positions `[batch][tokens]`, whole numbers from 0; default: 0, 1, 2 ... in every row
  */
 export function showoHidden(
   p: Parameters,
@@ -57,6 +58,7 @@ export function showoHidden(
   ids: tf.Tensor2D,
   mask: tf.Tensor4D,
   extra?: ExtraTokens,
+  positions?: readonly ArrayLike<number>[],
 ): tf.Tensor3D {
   const [batch, tokens] = ids.shape;
   if (mask.shape.join() !== [batch, 1, tokens, tokens].join()) {
@@ -67,7 +69,10 @@ export function showoHidden(
   return tf.tidy(() => {
     const heads = config.num_attention_heads;
     const headDim = config.hidden_size / heads;
-    const tables = rotaryTables(tokens, headDim, Math.floor(headDim * config.partial_rotary_factor), config.rope_theta);
+    const rotated = Math.floor(headDim * config.partial_rotary_factor);
+    const tables = positions
+      ? rotaryTablesOf(positions, headDim, rotated, config.rope_theta)
+      : rotaryTables(tokens, headDim, rotated, config.rope_theta);
     let x = embedTokens(p, config, ids, extra);
     for (let i = 0; i < config.num_hidden_layers; i++) {
       const [before, at] = [x, `showo.model.layers.${i}`];

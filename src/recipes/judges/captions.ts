@@ -8,6 +8,7 @@ import {
   GROUNDS,
   isHeldOut,
   OBJECTS,
+  quarter,
   sampleCreature,
   sampleScene,
   shortName,
@@ -123,14 +124,19 @@ export function variantOf({ scene, concept }: Subject, stream: Stream): Subject 
     };
     const colours = COLOURS.filter((c) => c !== item.colour && !isHeldOut(item.object, c));
     const objects = OBJECTS.filter((o) => !items.some((i) => i.object === o) && !isHeldOut(o, item.colour));
-    // Colours are what a glance gets wrong most easily: asked for twice as often.
-    changes.push(() => repaint(item.object, stream.pick(colours)), () => repaint(item.object, stream.pick(colours)), () => repaint(stream.pick(objects), item.colour as Colour)); // prettier-ignore
+    // What stands there, and in which colour, is what a glance gets wrong most easily: asked for more often.
+    for (let k = 0; k < 2; k++) {
+      changes.push(
+        () => repaint(item.object, stream.pick(colours)),
+        () => repaint(stream.pick(objects), item.colour as Colour),
+      );
+    }
   }
   if (kind === 'count') {
     changes.push(() => {
       const slots = stream.shuffle([0, 1, 2, 3]).slice(0, stream.pick([2, 3, 4].filter((n) => n !== items.length))).sort((a, b) => a - b); // prettier-ignore
       return {
-        scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: 4 + 32 * (s % 2), y: 4 + 32 * (s >> 1) })) },
+        scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: quarter(s)[0], y: quarter(s)[1] })) },
       };
     });
   }

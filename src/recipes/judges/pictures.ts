@@ -64,7 +64,7 @@ export function looseScene(stream: Stream): Scene {
   const slots = stream.shuffle([0, 1, 2, 3]).slice(0, 1 + stream.int(4));
   const creatureAt = slots.length < 3 && stream.uniform() < 0.3 ? slots[0] : -1;
   const items = slots.map((slot): SceneItem => {
-    const size = slot === creatureAt ? SIZES.besideCreature : stream.pick([SIZES.count, SIZES.pair]);
+    const size = slot === creatureAt ? SIZES.besideCreature : stream.pick([SIZES.companion, SIZES.pair]);
     const near = (quarter: number) =>
       4 * Math.round((16 + 32 * quarter - size / 2 + 10 * (stream.uniform() - 0.5)) / 4);
     const x = Math.min(Math.max(near(slot % 2), 0), PICTURE_SIZE - size);

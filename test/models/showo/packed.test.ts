@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { startEngine, Stream, tf } from '../../../src/engine';
+import { answerLogits, scoredPositions } from '../../../src/models/showo/answers';
+import { startCodesFromBits } from '../../../src/models/showo/code-rows';
+import type { ShowoConfig } from '../../../src/models/showo/config';
+import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
+import { MagvitTokenizer } from '../../../src/models/showo/magvit';
+import { ShowoModel } from '../../../src/models/showo/model';
+import { packedLogits, packPicture, packText } from '../../../src/models/showo/packed';
+
+const config: ShowoConfig = {
+  hidden_size: 32,
+  intermediate_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  layer_norm_eps: 1e-5,
+  rope_theta: 10000,
+  partial_rotary_factor: 0.5,
+  llm_vocab_size: 40,
+  codebook_size: 64,
+  num_vq_tokens: 9,
+  bos_token_id: 2,
+  eos_token_id: 3,
+  max_text_len: 10,
+};
+
+let model: ShowoModel;
+before(async () => {
+  await startEngine({ precision: 'float32', quiet: true });
+  const coder = { ch: 8, ch_mult: [1, 1], num_res_blocks: [1, 1], z_channels: 6, norm_groups: 4 };
+  const images = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 6 }, new Stream(1));
+  model = ShowoModel.random(config, images, new Stream(2));
+  // Larger weights than a fresh model's, so that positions and masks matter.
+  for (const variable of Object.values(model.parameters.variables))
+    if (variable.shape.length > 1) tf.tidy(() => variable.assign(tf.mul(variable, 10)));
+});
+
+const turns = [
+  { question: [5, 6, 7], answer: [8, 9] },
+  { question: [10], answer: [11, 12, 13] },
+  { question: [7, 5, 6, 20], answer: [21] },
+];
+const codes = Array.from({ length: 9 }, (_, i) => (i * 7) % 64);
+
+function separate(prefixes: readonly (readonly number[])[], picture: boolean): tf.Tensor2D {
+  const rows = prefixes.map((prefix, i) => answerExample(config, prefix, turns[i].answer, 40));
+  const scored = rows.map((row) => scoredPositions(row.labels));
+  return answerLogits(model, rows.map((row) => ({ ids: row.ids, picture })), scored.map((s) => s.positions), 'all'); // prettier-ignore
+}
+
+const largest = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
+
+describe('several questions in one row', () => {
+  it('give the logits of separate rows, for pictures and for text', () => {
+    const pictures = packedLogits(model, [packPicture(config, codes, turns)]);
+    assert.deepEqual(pictures.targets, turns.flatMap((turn) => [...turn.answer, model.vocabulary.eot]));
+    const alone = separate(turns.map((turn) => understandingPrefix(config, codes, turn.question)), true); // prettier-ignore
+    assert.deepEqual(pictures.logits.shape, alone.shape);
+    assert.ok(largest(pictures.logits, alone) < 1e-4, String(largest(pictures.logits, alone)));
+
+    const facts = [30, 31, 32, 33, 34];
+    const texts = packedLogits(model, [packText(config, facts, turns)]);
+    const aloneText = separate(turns.map((turn) => textPrefix(config, [...facts, ...turn.question])), false); // prettier-ignore
+    assert.ok(largest(texts.logits, aloneText) < 1e-4, String(largest(texts.logits, aloneText)));
+    tf.dispose([pictures.logits, alone, texts.logits, aloneText]);
+  });
+
+  it('rows of different lengths do not disturb each other, and nothing leaks', () => {
+    const rows = [packPicture(config, codes, turns), packPicture(config, [...codes].reverse(), turns.slice(1, 2))];
+    const before = tf.memory().numTensors;
+    const together = packedLogits(model, rows);
+    const apart = rows.map((row) => packedLogits(model, [row]));
+    const joined = tf.concat(apart.map((one) => one.logits)); // prettier-ignore
+    assert.ok(largest(together.logits, joined) < 1e-4);
+    tf.dispose([together.logits, joined, ...apart.map((one) => one.logits)]);
+    assert.equal(tf.memory().numTensors, before);
+  });
+
+  it('a change in one turn changes no other', () => {
+    const base = packedLogits(model, [packPicture(config, codes, turns)]);
+    const other = packedLogits(model, [packPicture(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]])]); // prettier-ignore
+    const delta = tf.tidy(() => Array.from(tf.max(tf.abs(tf.sub(base.logits, other.logits)), 1).dataSync()));
+    assert.ok(delta.slice(3, 7).every((d) => d > 1e-3), 'its own answers do change');
+    assert.ok([...delta.slice(0, 3), ...delta.slice(7)].every((d) => d < 1e-5));
+    tf.dispose([base.logits, other.logits]);
+  });
+
+  it('refuses a turn that asks nothing, as nothing could predict its answer', () => {
+    assert.throws(() => packText(config, [30], [{ question: [], answer: [5] }]), /without a question/);
+  });
+});
+
+describe('rows of image codes that start from their bits', () => {
+  it('are closer the more bits two codes share, and leave the text rows alone', () => {
+    const table = model.parameters.get('showo.model.embed_tokens.weight') as tf.Variable<tf.Rank.R2>;
+    const offset = model.vocabulary.imageOffset;
+    const text = tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync()));
+    startCodesFromBits(model, new Stream(3));
+    assert.deepEqual(tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync())), text); // prettier-ignore
+    const rows = tf.tidy(() => tf.slice(table, [offset, 0], [64, -1]).arraySync());
+    const distance = (a: number, b: number) => Math.hypot(...rows[a].map((v, j) => v - rows[b][j]));
+    const mean: number[] = [];
+    for (const apart of [1, 3, 6]) {
+      const pairs = rows.flatMap((_, a) => rows.map((__, b) => [a, b])).filter(([a, b]) => [...(a ^ b).toString(2)].filter((d) => d === '1').length === apart); // prettier-ignore
+      mean.push(pairs.reduce((sum, [a, b]) => sum + distance(a, b), 0) / pairs.length);
+    }
+    assert.ok(mean[0] < mean[1] && mean[1] < mean[2], mean.join());
+    assert.deepEqual(table.shape[1], 32);
+  });
+});
