@@ -111,7 +111,7 @@ export class Parameters {
       for (const [name, stored] of names) {
         const { tiedTo } = specs[name];
         const values = await reader.readFloat32(stored);
-        if (tiedTo === undefined) variables[name] = toVariable(specs[name], values);
+        if (tiedTo === undefined) takeOver((variables[name] = toVariable(specs[name], values)));
         else checkTied(name, values, tiedTo, await reader.readFloat32(storedAs.get(tiedTo) as string), where);
       }
     } catch (error) {
@@ -265,4 +265,10 @@ function toVariable(spec: ParameterSpec, values: Float32Array): tf.Variable {
   const variable = tf.variable(tensor);
   tensor.dispose();
   return variable;
+}
+
+/** A native engine copies a tensor's numbers when it first uses them; until then they would stand outside it, too. */
+function takeOver(tensor: tf.Tensor): void {
+  const { shape } = tensor;
+  if (tensor.size > 0) tf.tidy(() => void tf.slice(tensor, shape.map(() => 0), shape.map(() => 1))); // prettier-ignore
 }
