@@ -3,7 +3,7 @@
  * behind a layer norm and around a shortcut (Dosovitskiy et al. 2021, eq. 2 and 3). Variants are settings: one fused or
  * three separate projections, layer scale (Touvron et al. 2021), a gated MLP (SwiGLU, Shazeer 2020).
  */
-import { attention, layerNorm, linear, silu, tf } from '../engine';
+import { attention, layerNorm, silu, tf } from '../engine';
 import { activation } from './activations';
 import type { ParameterSpec, Parameters } from './parameters';
 
@@ -57,7 +57,7 @@ export function declareLayerNorm(specs: MutableSpecs, name: string, size: number
 
 /** `x W^T + b` with the parameters of that name; a bias only where the model declared one. */
 export function namedLinear(p: Parameters, name: string, x: tf.Tensor): tf.Tensor {
-  return linear(x, p.get(`${name}.weight`), p.has(`${name}.bias`) ? p.get(`${name}.bias`) : null);
+  return p.linear(name, x);
 }
 
 /** Layer norm over the last axis with the parameters of that name. */
@@ -163,13 +163,13 @@ function selfAttention(
   const [batch, tokens] = x.shape;
   const parts =
     'qkv' in project
-      ? tf.split(namedLinear(p, `${prefix}.${project.qkv}`, x), 3, -1)
-      : [project.query, project.key, project.value].map((name) => namedLinear(p, `${prefix}.${name}`, x));
+      ? tf.split(p.linear(`${prefix}.${project.qkv}`, x), 3, -1)
+      : [project.query, project.key, project.value].map((name) => p.linear(`${prefix}.${name}`, x));
   const [q, k, v] = parts.map((part) =>
     tf.transpose(tf.reshape(part, [batch, tokens, heads, hidden / heads]), [0, 2, 1, 3]),
   );
   const mixed = tf.reshape(tf.transpose(attention(q, k, v, mask), [0, 2, 1, 3]), [batch, tokens, hidden]);
-  return namedLinear(p, `${prefix}.${output}`, mixed);
+  return p.linear(`${prefix}.${output}`, mixed);
 }
 
 function feedForward(
@@ -179,8 +179,8 @@ function feedForward(
   names: EncoderNames,
   x: tf.Tensor,
 ): tf.Tensor {
-  const wide = namedLinear(p, `${prefix}.${names.up}`, x);
-  if (!names.gated) return namedLinear(p, `${prefix}.${names.down}`, activation(config.activation)(wide));
+  const wide = p.linear(`${prefix}.${names.up}`, x);
+  if (!names.gated) return p.linear(`${prefix}.${names.down}`, activation(config.activation)(wide));
   const [gate, value] = tf.split(wide, 2, -1);
-  return namedLinear(p, `${prefix}.${names.down}`, tf.mul(silu(gate), value));
+  return p.linear(`${prefix}.${names.down}`, tf.mul(silu(gate), value));
 }

@@ -14,6 +14,8 @@ const handlers: Record<string, () => Module> = {
   lpips: () => require('./lpips') as Module,
   magvitv2: () => require('./magvitv2') as Module,
   merge: () => require('./merge') as Module,
+  preprocess: () => require('./preprocess') as Module,
+  mtcnn: () => require('./mtcnn') as Module,
   safetensors: () => require('./safetensors') as Module,
   showo: () => require('./showo') as Module,
   showo_maskgit: () => require('./showo-maskgit') as Module,

@@ -1,0 +1,111 @@
+/** From pictures to what a published vision model takes, by the `preprocessor_config.json` that stands beside it. */
+import { readFile } from 'node:fs/promises';
+import * as path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
+import type { Picture } from '../pictures';
+import { centreCrop, padToSquare, type SizeRule, targetSize } from './geometry';
+import { processorConfigFromUpstream } from './upstream';
+import { type ResampleFilter, resamplePicture } from './resample';
+
+type Channels = readonly [number, number, number];
+
+/** What is done to a picture, in this order; a step that is left out is not taken. */
+export interface ProcessorConfig {
+  readonly size?: SizeRule;
+  readonly filter: ResampleFilter;
+  readonly crop?: { readonly height: number; readonly width: number };
+  /** Pads to a square of this colour. */
+  readonly background?: Channels;
+  /** Multiplies the bytes, as a rule by 1/255. */
+  readonly rescale?: number;
+  readonly normalize?: { readonly mean: Channels; readonly std: Channels };
+}
+
+/** A `preprocessor_config.json` that cannot be followed, with every field at fault. */
+export class ProcessorConfigError extends Error {
+  override readonly name = 'ProcessorConfigError';
+}
+
+export class ImageProcessor {
+  constructor(readonly config: ProcessorConfig) {}
+
+  /**
+   * The processor of a model's folder.
+   * @param fallback upstream's class (such as `CLIPImageProcessor`) with its defaults, where the folder has no
+   *   `preprocessor_config.json` or the file names no class; default: none
+   * @throws ProcessorConfigError for a file that is missing (without `fallback`), broken, or of a class that is not known
+   */
+  static async fromPretrained(folder: string, fallback?: string): Promise<ImageProcessor> {
+    const file = path.join(folder, 'preprocessor_config.json');
+    let text: string;
+    try {
+      text = await readFile(file, 'utf8');
+    } catch (error) {
+      if (fallback !== undefined && (error as NodeJS.ErrnoException).code === 'ENOENT')
+        return ImageProcessor.fromUpstream({}, fallback, fallback);
+      throw new ProcessorConfigError(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    }
+    let json: unknown;
+    try {
+      json = JSON.parse(text);
+    } catch (error) {
+      throw new ProcessorConfigError(`${file} is not JSON: ${(error as Error).message}`, { cause: error });
+    }
+    return ImageProcessor.fromUpstream(json, file, fallback);
+  }
+
+  /**
+   * @param json a parsed `preprocessor_config.json`
+   * @param where named in errors
+   * @param fallback upstream's class where the file names none
+   * @throws ProcessorConfigError listing every field at fault
+   */
+  static fromUpstream(json: unknown, where: string, fallback?: string): ImageProcessor {
+    const { config, faults } = processorConfigFromUpstream(json, fallback);
+    if (!config) throw new ProcessorConfigError(`${where} cannot be used:\n  ${faults.join('\n  ')}`);
+    return new ImageProcessor(config);
+  }
+
+  /** The picture resized, cropped and padded; bytes, before numbers are made of them. @throws RangeError for a broken picture */
+  arrange(picture: Picture): Picture {
+    const { size, filter, crop, background } = this.config;
+    let out = picture;
+    if (size) out = resamplePicture(out, ...targetSize(out.width, out.height, size), filter);
+    if (crop) out = centreCrop(out, crop.width, crop.height);
+    return background ? padToSquare(out, background) : out;
+  }
+
+  /**
+   * @returns `[n, height, width, 3]` float32, the caller's to dispose
+   * @throws RangeError for no picture, a broken one, or pictures that come out in several sizes
+   */
+  process(pictures: readonly Picture[]): tf.Tensor4D {
+    if (pictures.length === 0) throw new RangeError('no pictures were given');
+    const arranged = pictures.map((picture) => this.arrange(picture));
+    const [{ width, height }] = arranged;
+    const size = width * height * 3;
+    const out = new Float32Array(arranged.length * size);
+    for (const [i, picture] of arranged.entries()) {
+      if (picture.width !== width || picture.height !== height) {
+        throw new RangeError(
+          `picture ${i} comes out ${picture.width} x ${picture.height}, the first ${width} x ${height}; one batch needs one size`,
+        );
+      }
+      this.toNumbers(picture.rgb, out.subarray(i * size, (i + 1) * size));
+    }
+    return tf.tensor4d(out, [arranged.length, height, width, 3]);
+  }
+
+  /** Each operation rounds to float32, as upstream's do. */
+  private toNumbers(rgb: Uint8Array, out: Float32Array): void {
+    const { rescale = 1, normalize } = this.config;
+    const tables = [0, 1, 2].map((channel) =>
+      Float32Array.from({ length: 256 }, (_, byte) => {
+        const value = Math.fround(byte * rescale);
+        if (!normalize) return value;
+        return Math.fround(value - Math.fround(normalize.mean[channel])) / Math.fround(normalize.std[channel]);
+      }),
+    );
+    for (let i = 0; i < rgb.length; i++) out[i] = tables[i % 3][rgb[i]];
+  }
+}
