@@ -73,9 +73,10 @@ class Showo:
         mlp = self.linear(f"{at}.mlp.fc2", F.gelu(self.linear(f"{at}.mlp.fc1", h), approximate="tanh"))
         return x + attended + mlp
 
-    def hidden(self, ids, mask):
-        """ids [batch, tokens], mask bool [batch, tokens, tokens] -> [batch, tokens, hidden]"""
-        angles = torch.outer(torch.arange(ids.shape[1]).float(), self.frequencies).repeat(1, 2)
+    def hidden(self, ids, mask, places=None):
+        """ids [batch, tokens], mask bool [batch, tokens, tokens], places [batch, tokens] -> [batch, tokens, hidden]"""
+        places = torch.arange(ids.shape[1])[None] if places is None else places
+        angles = (places[:, None, :, None].float() * self.frequencies).repeat(1, 1, 1, 2)
         cos, sin = angles.cos(), angles.sin()
         x = F.embedding(ids, self.p["showo.model.embed_tokens.weight"])
         for i in range(self.config["num_hidden_layers"]):
@@ -107,12 +108,14 @@ def picture_mask(ids, v):
     return ((causal | in_picture) & ~pad[:, None, :]) | (pad[:, :, None] & causal)
 
 
-def question_mask(ids, eoi):
-    """Causal, and all see the columns up to the picture's end (eoi: its position; -1 for text alone)."""
-    tokens = ids.shape[1]
-    mask = torch.ones(tokens, tokens, dtype=torch.bool).tril()
-    mask[:, : eoi + 1] = True
-    return mask.expand(len(ids), -1, -1)
+def turns_mask(starts, shared, picture):
+    """Every turn sees the shared beginning and, causally, itself; a shared picture sees itself whole."""
+    tokens = starts.shape[1]
+    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
+    own = causal & (starts[:, :, None] == starts[:, None, :])
+    inside = torch.arange(tokens)[None] < shared[:, None]
+    sees = torch.ones_like(inside) if picture else ~inside
+    return own | (sees[:, :, None] & inside[:, None, :])
 
 
 class Worker:
@@ -140,8 +143,12 @@ class Worker:
         with self.autocast():
             for group in self.inputs["training"]["groups"]:
                 ids = torch.tensor(group["ids"])
-                mask = picture_mask(ids, self.model.vocabulary) if group["picture"] else question_mask(ids, group["eoi"])
-                hidden = self.model.hidden(ids, mask).flatten(0, 1)[torch.tensor(group["positions"])]
+                if "starts" in group:
+                    starts, shared = torch.tensor(group["starts"]), torch.tensor(group["shared"])
+                    mask, places = turns_mask(starts, shared, group["picture"]), torch.tensor(group["places"])
+                else:
+                    mask, places = picture_mask(ids, self.model.vocabulary), None
+                hidden = self.model.hidden(ids, mask, places).flatten(0, 1)[torch.tensor(group["positions"])]
                 logits = self.model.linear("showo.lm_head", hidden)
                 loss = loss + group["weight"] * F.cross_entropy(logits.float(), torch.tensor(group["targets"]))
         loss.backward()

@@ -74,7 +74,7 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
   },
 };
 
-const SMALL: Partial<BenchSizes> = { pictures: 2, questions: 1, texts: 1, rollouts: 1, steps: 2, replays: 1 };
+const SMALL: Partial<BenchSizes> = { pictures: 2, asked: 1, questions: 2, texts: 1, rollouts: 1, steps: 2, replays: 1 };
 
 interface BenchOptions {
   readonly repeats: number;

@@ -6,11 +6,12 @@ import { Stream } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { scoredPositions } from '../../models/showo/answers';
 import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
-import { conditionTokens, imageStart, understandingEoi } from '../../models/showo/layout';
+import { conditionTokens, imageStart } from '../../models/showo/layout';
 import { MagvitTokenizer } from '../../models/showo/magvit';
 import { MAGVIT_MINI, showoMini } from '../../models/showo/mini';
 import { ShowoModel } from '../../models/showo/model';
 import { type TransitionPiece, transitionPieces } from '../../models/showo/policy';
+import { type PackedRow, padRow } from '../../models/showo/packed';
 import { PictureBatch } from '../../models/showo/sampler';
 import { showoSpecs } from '../../models/showo/transformer';
 import { Parameters } from '../../nn/parameters';
@@ -19,8 +20,9 @@ import { type ShowoBatch, showoTask } from '../../sft/train-showo';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
 export interface BenchSizes {
-  /** Captioned pictures, questions and texts of a training batch. */
+  /** A training batch: captioned pictures, how many of them are asked about, questions about each at most, texts. */
   readonly pictures: number;
+  readonly asked: number;
   readonly questions: number;
   readonly texts: number;
   /** Pictures that are sampled together, MaskGIT steps and guidance. */
@@ -33,6 +35,7 @@ export interface BenchSizes {
 
 export const BENCH_SIZES: BenchSizes = {
   pictures: SHOWO_RECIPE.pictures,
+  asked: SHOWO_RECIPE.asked,
   questions: SHOWO_RECIPE.questions,
   texts: SHOWO_RECIPE.texts,
   rollouts: 8,
@@ -41,7 +44,7 @@ export const BENCH_SIZES: BenchSizes = {
   replays: 2,
 };
 
-export const BENCH_TRAINING = { weights: { t2i: 1, mmu: 0.5, lm: 0.5 }, weightDecay: 0.01, beta2: 0.99 } as const;
+export const BENCH_TRAINING = { weights: { t2i: 1, mmu: 1, lm: 0.5 }, weightDecay: 0.01, beta2: 0.99 } as const;
 
 /** `inputs.json`: first what UniLab reads, then the same in the plain arrays that PyTorch takes. */
 export interface BenchInputs {
@@ -122,22 +125,21 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       .filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
     return { positions, targets: positions.map((i) => labels[i]) };
   });
-  const group = (
-    rows: ShowoBatch['images'],
-    scored: { positions: number[]; targets: number[] }[],
-    weight: number,
-    picture: boolean,
-    eoi: number,
-  ) => ({
-    picture,
-    eoi,
-    weight,
-    ids: rows.map((row) => row.ids),
-    positions: scored.flatMap((s, b) => s.positions.map((i) => b * rows[0].ids.length + i)),
-    targets: scored.flatMap((s) => s.targets),
-  });
-  const answers = (rows: ShowoBatch['images'], weight: number, eoi: number) =>
-    group(rows, rows.map((row) => scoredPositions(row.labels)), weight, false, eoi); // prettier-ignore
+  const answers = (rows: readonly PackedRow[], weight: number) => {
+    const length = Math.max(...rows.map((row) => row.ids.length));
+    const padded = rows.map((row) => padRow(row, length, showoVocabulary(config).pad));
+    const scored = padded.map((row) => scoredPositions(row.labels));
+    return {
+      weight,
+      ids: padded.map((row) => row.ids),
+      places: padded.map((row) => row.positions),
+      starts: padded.map((row) => row.starts),
+      shared: padded.map((row) => row.shared),
+      picture: padded[0].picture,
+      positions: scored.flatMap((s, b) => s.positions.map((i) => b * length + i)),
+      targets: scored.flatMap((s) => s.targets),
+    };
+  };
   const { weights, weightDecay, beta2 } = BENCH_TRAINING;
   const dropped = [conditionTokens(config, null)];
   const { steps, guidanceScale } = sizes;
@@ -147,9 +149,14 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       weightDecay,
       beta2,
       groups: [
-        group(batch.images, pictures, weights.t2i, true, 0),
-        answers(batch.answers, weights.mmu, understandingEoi(config)),
-        answers(batch.texts, batch.lmWeight, -1),
+        {
+          weight: weights.t2i,
+          ids: batch.images.map((row) => row.ids),
+          positions: pictures.flatMap((s, b) => s.positions.map((i) => b * batch.images[0].ids.length + i)),
+          targets: pictures.flatMap((s) => s.targets),
+        },
+        answers(batch.answers, weights.mmu),
+        answers(batch.texts, weights.lm),
       ],
     },
     rollout: { conditions: captions.map((text) => conditionTokens(config, text)), dropped, steps, guidanceScale },

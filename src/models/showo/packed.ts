@@ -68,7 +68,8 @@ function pack(
 /** The row on `length` tokens, padded on the right; pads belong to the last turn and nothing scored sees them. */
 export function padRow(row: PackedRow, length: number, pad: number): PackedRow {
   const missing = length - row.ids.length;
-  if (missing < 0) throw new PromptTooLongError(`the row has ${row.ids.length} tokens, ${length} were expected at most`);
+  if (missing < 0)
+    throw new PromptTooLongError(`the row has ${row.ids.length} tokens, ${length} were expected at most`);
   const more = <T>(list: readonly T[], value: T) => [...list, ...new Array<T>(missing).fill(value)];
   return {
     ...row,

@@ -54,7 +54,10 @@ const largest = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.s
 describe('several questions in one row', () => {
   it('give the logits of separate rows, for pictures and for text', () => {
     const pictures = packedLogits(model, [packPicture(config, codes, turns)]);
-    assert.deepEqual(pictures.targets, turns.flatMap((turn) => [...turn.answer, model.vocabulary.eot]));
+    assert.deepEqual(
+      pictures.targets,
+      turns.flatMap((turn) => [...turn.answer, model.vocabulary.eot]),
+    );
     const alone = separate(turns.map((turn) => understandingPrefix(config, codes, turn.question)), true); // prettier-ignore
     assert.deepEqual(pictures.logits.shape, alone.shape);
     assert.ok(largest(pictures.logits, alone) < 1e-4, String(largest(pictures.logits, alone)));
@@ -81,7 +84,10 @@ describe('several questions in one row', () => {
     const base = packedLogits(model, [packPicture(config, codes, turns)]);
     const other = packedLogits(model, [packPicture(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]])]); // prettier-ignore
     const delta = tf.tidy(() => Array.from(tf.max(tf.abs(tf.sub(base.logits, other.logits)), 1).dataSync()));
-    assert.ok(delta.slice(3, 7).every((d) => d > 1e-3), 'its own answers do change');
+    assert.ok(
+      delta.slice(3, 7).every((d) => d > 1e-3),
+      'its own answers do change',
+    );
     assert.ok([...delta.slice(0, 3), ...delta.slice(7)].every((d) => d < 1e-5));
     tf.dispose([base.logits, other.logits]);
   });
