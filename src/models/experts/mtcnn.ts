@@ -1,0 +1,199 @@
+/**
+ * MTCNN (Zhang et al. 2016): finds faces, their probability and five landmarks, as facenet-pytorch's code does. P-Net
+ * proposes boxes on a pyramid of sizes, R-Net and O-Net look closer at what is left. Frozen.
+ */
+import * as path from 'node:path';
+import { readValues, tf } from '../../engine';
+import { type Picture, readSafetensors } from '../../io';
+import type { Parameters } from '../../nn/parameters';
+import { AreaTable } from './mtcnn/area';
+import { type Box, pixelsOf, proposedBoxes, regressCrop, regressProposal, suppress, toSquare } from './mtcnn/boxes';
+import { NETWORK_SIDES, networkFromTensors, outputs, proposals, refinements } from './mtcnn/networks';
+
+export { type CropOptions, cropFace } from './mtcnn/crop';
+
+/** One face. Coordinates are pixels, x to the right and y down. */
+export interface DetectedFace {
+  /** x1, y1, x2, y2. */
+  readonly box: readonly [number, number, number, number];
+  /** How sure O-Net is, in (0, 1). */
+  readonly probability: number;
+  /** Eye, eye, nose, corner and corner of the mouth (those on the left of the picture first), each [x, y]. */
+  readonly landmarks: readonly (readonly [number, number])[];
+}
+
+export interface MtcnnOptions {
+  /** Side of the smallest face looked for, pixels. Default 20. */
+  readonly minFaceSize?: number;
+  /** Least probability after P-Net, R-Net and O-Net. Default 0.6, 0.7, 0.7. */
+  readonly thresholds?: readonly [number, number, number];
+  /** Ratio of one size of the pyramid to the one before, in (0, 1). Default 0.709: half the area. */
+  readonly factor?: number;
+  /** The largest face first (default), or the most probable. */
+  readonly order?: 'size' | 'probability';
+}
+
+/** What a detection went through, to be looked at. */
+export interface MtcnnTrace {
+  readonly faces: readonly DetectedFace[];
+  /** Boxes that R-Net and O-Net looked at. */
+  readonly counts: readonly [number, number];
+  /** What O-Net saw, `[boxes, 48, 48, 3]` as (value - 127.5) / 128, and its probability of a face. */
+  readonly crops: Float32Array;
+  readonly scores: readonly number[];
+}
+
+/** Crops that go through a network at once, as upstream. */
+const CHUNK = 512;
+/** Overlap above which the worse of two boxes goes: within one size of the pyramid, then everywhere. */
+const SAME_SIZE_OVERLAP = 0.5;
+const OVERLAP = 0.7;
+
+export class Mtcnn {
+  private readonly options: Required<MtcnnOptions>;
+
+  /** @throws RangeError for options outside their ranges */
+  constructor(
+    readonly pnet: Parameters,
+    readonly rnet: Parameters,
+    readonly onet: Parameters,
+    options: MtcnnOptions = {},
+  ) {
+    this.options = { minFaceSize: 20, thresholds: [0.6, 0.7, 0.7], factor: 0.709, order: 'size', ...options };
+    const { minFaceSize, factor, thresholds } = this.options;
+    if (!(minFaceSize >= 1)) throw new RangeError(`minFaceSize must be at least 1 pixel, got ${minFaceSize}`);
+    if (!(factor > 0 && factor < 1)) throw new RangeError(`the pyramid's factor must be in (0, 1), got ${factor}`);
+    if (thresholds.length !== 3 || !thresholds.every((t) => t >= 0 && t <= 1))
+      throw new RangeError(`three thresholds in [0, 1] are needed, got [${thresholds.join(', ')}]`);
+  }
+
+  /**
+   * Loads `pnet.safetensors`, `rnet.safetensors` and `onet.safetensors` of a folder: facenet-pytorch's state dicts.
+   * @throws CheckpointMismatchError or SafetensorsError naming file and tensors
+   */
+  static async load(folder: string, options: MtcnnOptions = {}): Promise<Mtcnn> {
+    const made: Parameters[] = [];
+    try {
+      for (const name of ['pnet', 'rnet', 'onet'] as const) {
+        const file = path.join(folder, `${name}.safetensors`);
+        made.push(networkFromTensors(name, await readSafetensors(file), file));
+      }
+      return new Mtcnn(made[0], made[1], made[2], options);
+    } catch (error) {
+      for (const network of made) network.dispose();
+      throw error;
+    }
+  }
+
+  /** The faces of each picture; an empty list where there is none. Pictures may differ in size. */
+  detect(pictures: readonly Picture[]): DetectedFace[][] {
+    return pictures.map((picture) => [...this.trace(picture).faces]);
+  }
+
+  /** The same for one picture, with what happened on the way. */
+  trace(picture: Picture): MtcnnTrace {
+    const table = new AreaTable(picture);
+    const proposed = this.propose(table);
+    const refined = this.refine(table, proposed);
+    const { faces, crops, scores } = this.output(table, refined);
+    return { faces, crops, scores, counts: [proposed.length, refined.length] };
+  }
+
+  dispose(): void {
+    for (const network of [this.pnet, this.rnet, this.onet]) network.dispose();
+  }
+
+  /** Sizes at which the picture is looked at, as shares of its own. */
+  private scales({ width, height }: Picture): number[] {
+    const scales: number[] = [];
+    const first = NETWORK_SIDES.pnet / this.options.minFaceSize;
+    let shorter = Math.min(width, height) * first;
+    for (let scale = first; shorter >= NETWORK_SIDES.pnet; scale *= this.options.factor) {
+      scales.push(scale);
+      shorter *= this.options.factor;
+    }
+    return scales;
+  }
+
+  private propose(table: AreaTable): Box[] {
+    const { width, height } = table.picture;
+    const whole = { left: 0, top: 0, right: width, bottom: height };
+    const found: Box[] = [];
+    for (const scale of this.scales(table.picture)) {
+      const [rows, columns] = [Math.trunc(height * scale + 1), Math.trunc(width * scale + 1)];
+      const pixels = new Float32Array(rows * columns * 3);
+      table.resample(whole, rows, columns, pixels);
+      let places: [number, number] = [0, 0];
+      const values = readValues(() => {
+        const { probability, regression } = proposals(this.pnet, tf.tensor4d(pixels, [1, rows, columns, 3]));
+        places = [probability.shape[1], probability.shape[2]];
+        return tf.concat([probability, regression], 3);
+      });
+      const boxes = proposedBoxes(values, ...places, scale, this.options.thresholds[0]);
+      for (const i of suppress(boxes, SAME_SIZE_OVERLAP)) found.push(boxes[i]);
+    }
+    return suppress(found, OVERLAP).map((i) => toSquare(regressProposal(found[i])));
+  }
+
+  private refine(table: AreaTable, proposed: readonly Box[]): Box[] {
+    const { boxes, values } = this.look(table, proposed, NETWORK_SIDES.rnet, (crops) => {
+      const { probability, regression } = refinements(this.rnet, crops);
+      return tf.concat([probability, regression], 1);
+    });
+    const passed = boxes.flatMap((box, i) => {
+      const [, score, ...regression] = values[i];
+      return score > Math.fround(this.options.thresholds[1]) ? [{ ...box, score, regression }] : [];
+    });
+    return suppress(passed, OVERLAP).map((i) => toSquare(regressCrop(passed[i])));
+  }
+
+  private output(table: AreaTable, refined: readonly Box[]): Omit<MtcnnTrace, 'counts'> {
+    const { boxes, values, crops } = this.look(table, refined, NETWORK_SIDES.onet, (pixels) => {
+      const { probability, regression, points } = outputs(this.onet, pixels);
+      return tf.concat([probability, regression, points], 1);
+    });
+    const passed: Box[] = [];
+    const landmarks: (readonly [number, number])[][] = [];
+    boxes.forEach((box, i) => {
+      const score = values[i][1];
+      if (!(score > Math.fround(this.options.thresholds[2]))) return;
+      const regression = values[i].slice(2, 6);
+      const [width, height] = [box.x2 - box.x1 + 1, box.y2 - box.y1 + 1];
+      const place = (k: number) =>
+        [width * values[i][6 + k] + box.x1 - 1, height * values[i][11 + k] + box.y1 - 1] as const;
+      landmarks.push([0, 1, 2, 3, 4].map(place));
+      passed.push(regressCrop({ ...box, score, regression }));
+    });
+    const picked = suppress(passed, OVERLAP, 'smaller');
+    if (this.options.order === 'size') {
+      const size = ({ x1, y1, x2, y2 }: Box) => (x2 - x1) * (y2 - y1);
+      picked.sort((i, j) => size(passed[j]) - size(passed[i]));
+    }
+    const faces = picked.map((i): DetectedFace => {
+      const { x1, y1, x2, y2, score } = passed[i];
+      return { box: [x1, y1, x2, y2], probability: score, landmarks: landmarks[i] };
+    });
+    return { faces, crops, scores: values.map((row) => row[1]) };
+  }
+
+  /** A network on the boxes that have pixels in the picture: those boxes, one row of numbers each, and the crops. */
+  private look(table: AreaTable, candidates: readonly Box[], side: number, run: (crops: tf.Tensor4D) => tf.Tensor2D) {
+    const { width, height } = table.picture;
+    const inside = candidates.flatMap((box) => {
+      const pixels = pixelsOf(box, width, height);
+      return pixels ? [{ box, pixels }] : [];
+    });
+    const size = side * side * 3;
+    const crops = new Float32Array(inside.length * size);
+    inside.forEach(({ pixels }, i) => table.resample(pixels, side, side, crops, i * size));
+    const values: number[][] = [];
+    for (let at = 0; at < inside.length; at += CHUNK) {
+      const count = Math.min(CHUNK, inside.length - at);
+      const part = crops.subarray(at * size, (at + count) * size);
+      const flat = readValues(() => run(tf.tensor4d(part, [count, side, side, 3])));
+      const row = flat.length / count;
+      for (let i = 0; i < count; i++) values.push(Array.from(flat.subarray(i * row, (i + 1) * row)));
+    }
+    return { boxes: inside.map(({ box }) => box), values, crops };
+  }
+}
