@@ -8,6 +8,11 @@ interface Module {
 const handlers: Record<string, () => Module> = {
   bert: () => require('./bert') as Module,
   bleu: () => require('./bleu') as Module,
+  blip2_itm: () => require('./blip2-itm') as Module,
+  blip_caption: () => require('./blip-caption') as Module,
+  blip_itm: () => require('./blip-itm') as Module,
+  chameleon: () => require('./chameleon') as Module,
+  dinov2: () => require('./dinov2') as Module,
   dsog: () => require('./dsog') as Module,
   ernie: () => require('./ernie') as Module,
   grpo: () => require('./grpo') as Module,
@@ -19,6 +24,7 @@ const handlers: Record<string, () => Module> = {
   safetensors: () => require('./safetensors') as Module,
   showo: () => require('./showo') as Module,
   showo_maskgit: () => require('./showo-maskgit') as Module,
+  vit: () => require('./vit') as Module,
 };
 
 /** @returns undefined for a kind that nothing checks */

@@ -1,0 +1,8 @@
+/** DINO's ViT: tokens at every depth, other picture sizes, cosines between pictures. */
+import { Vit } from '../../models/experts/vit';
+import type { Check } from './check';
+import { visionChecks } from './vision';
+
+export async function* parity(folder: string): AsyncGenerator<Check, void, undefined> {
+  yield* visionChecks(folder, await Vit.fromPretrained(folder));
+}

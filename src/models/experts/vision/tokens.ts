@@ -1,0 +1,70 @@
+/** A picture as the tokens that enter a vision transformer: class token, patches, positions. */
+import { tf } from '../../../engine';
+import { embedPatches, interpolatePositions } from '../../../nn/patches';
+
+/** How pictures are cut up. */
+export interface PictureGrid {
+  /** Height and width of the pictures that the positions were learned for, in pixels. */
+  readonly picture: readonly [number, number];
+  /** Height and width of a patch, in pixels. */
+  readonly patch: readonly [number, number];
+  /** Rows and columns of patches in such a picture. */
+  readonly grid: readonly [number, number];
+  readonly channels: number;
+}
+
+export interface TokenParts {
+  /** `[patch height, patch width, channels, hidden]` */
+  readonly weight: tf.Tensor4D;
+  /** `[hidden]` */
+  readonly bias: tf.Tensor | null;
+  /** `hidden` numbers, in whatever shape upstream keeps them. */
+  readonly classToken: tf.Tensor;
+  /** `1 + rows * columns` times `hidden` numbers, in whatever shape upstream keeps them. */
+  readonly positions: tf.Tensor;
+}
+
+/** @throws RangeError for patches that are larger than the picture */
+export function pictureGrid(
+  picture: readonly [number, number],
+  patch: readonly [number, number],
+  channels: number,
+): PictureGrid {
+  const grid = picture.map((side, i) => Math.floor(side / patch[i])) as [number, number];
+  if (grid.includes(0))
+    throw new RangeError(`a picture of ${picture.join(' x ')} holds no patch of ${patch.join(' x ')}`);
+  return { picture, patch, channels, grid };
+}
+
+/**
+ * @param pixels `[batch, height, width, channels]`
+ * @param stretch whether positions are interpolated for pictures of another size
+ * @returns `[batch, 1 + rows * columns, hidden]`
+ * @throws RangeError for pixels of another shape, or of another size when positions may not be stretched
+ */
+export function pictureTokens(
+  pixels: tf.Tensor4D,
+  { weight, bias, classToken, positions }: TokenParts,
+  { picture, patch, grid, channels }: PictureGrid,
+  stretch: boolean,
+): tf.Tensor3D {
+  const { shape } = pixels;
+  if (shape.length !== 4 || shape[3] !== channels)
+    throw new RangeError(`expected pixels [batch, height, width, ${channels}], got [${shape}]`);
+  const [batch, height, width] = shape;
+  if (!stretch && (height !== picture[0] || width !== picture[1])) {
+    throw new RangeError(
+      `expected pixels [batch, ${picture[0]}, ${picture[1]}, ${channels}], got [${shape}]; other sizes need interpolatePositions`,
+    );
+  }
+  if (height < patch[0] || width < patch[1])
+    throw new RangeError(`pixels [${shape}] hold no whole patch of ${patch[0]} x ${patch[1]}`);
+  return tf.tidy(() => {
+    const patches = embedPatches(pixels, weight, bias);
+    const hidden = patches.shape[2];
+    const first = tf.tile(tf.reshape<tf.Rank.R3>(classToken, [1, 1, hidden]), [batch, 1, 1]);
+    const to = [Math.floor(height / patch[0]), Math.floor(width / patch[1])] as const;
+    const table = interpolatePositions(tf.reshape<tf.Rank.R2>(positions, [-1, hidden]), grid, to);
+    return tf.add<tf.Tensor3D>(tf.concat([first, patches], 1), table);
+  });
+}
