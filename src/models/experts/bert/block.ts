@@ -22,10 +22,10 @@ export interface BlockConfig {
 export type ProjectionParent = 'self' | 'attention';
 
 /** Keys and values of an attention, `[batch, heads, tokens, headDim]` each. */
-export interface KeysValues {
+export type KeysValues = {
   readonly keys: tf.Tensor4D;
   readonly values: tf.Tensor4D;
-}
+};
 
 type MutableSpecs = Record<string, ParameterSpec>;
 

@@ -50,6 +50,11 @@ export class ConfigFields {
     return new ConfigFields(found ? (value as Json) : {}, this.file, `${this.prefix}${name}.`, this.faults);
   }
 
+  /** Whether the file says anything under that name. */
+  has(name: string): boolean {
+    return this.source[name] != null;
+  }
+
   /** An integer of at least 1. */
   size(name: string, fallback?: number): number {
     const right = (v: unknown): boolean => Number.isInteger(v) && (v as number) >= 1;

@@ -1,0 +1,187 @@
+/**
+ * BLIP's captioner (Li et al. 2022; `BlipForConditionalGeneration`): a picture in, a sentence about it out. CoRL's cycle
+ * reward reads generated pictures with it. Hugging Face parameter names. Frozen.
+ */
+import { crossEntropy, logSoftmax, type Stream, tf } from '../../engine';
+import { openSafetensors } from '../../io';
+import { type ParameterSpec, Parameters } from '../../nn/parameters';
+import { ConfigFields } from './bert/fields';
+import { freeze, isPositionIds } from './bert/load';
+import { bothMasks, causalPart, checkRows, checkTable, paddingMask, tableTensor, type TokenRows } from './bert/rows';
+import { type BlipConfig, readBlipConfig } from './blip/config';
+import { decode, type DecodingOptions } from './blip/decoding';
+import { declareWordHead, HEAD_BIAS, projectionIsTied, OWN_PROJECTION, SECOND_BIAS, wordLogits } from './blip/head';
+import { blipText, declareBlipText, pictureKeys } from './blip/text';
+import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
+
+export { BLIP_BASE, type BlipConfig } from './blip/config';
+export type { BlipVisionOutput } from './blip/vision';
+
+const DECODER = 'text_decoder.bert';
+
+export interface CaptionOptions extends DecodingOptions {
+  /**
+   * What every caption starts with, one row a picture, as the tokenizer gives it: its first token is replaced by bos
+   * and its last one (sep) dropped. Default: bos alone.
+   */
+  readonly prompt?: TokenRows;
+}
+
+export class BlipCaptioner {
+  private constructor(
+    readonly config: BlipConfig,
+    readonly parameters: Parameters,
+  ) {}
+
+  /** One with random weights. */
+  static random(config: BlipConfig, stream: Stream): BlipCaptioner {
+    return new BlipCaptioner(config, freeze(Parameters.random(blipCaptionerSpecs(config), stream)));
+  }
+
+  /**
+   * Loads `config.json` and the weights of a folder.
+   * @throws ExpertConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
+   */
+  static async fromPretrained(folder: string): Promise<BlipCaptioner> {
+    const config = readBlipConfig(await ConfigFields.read(folder));
+    const reader = await openSafetensors(folder);
+    try {
+      const tied = await projectionIsTied(reader, config.tie_word_embeddings);
+      const secondBias = reader.names.includes(HEAD_BIAS);
+      const parameters = await Parameters.read(blipCaptionerSpecs(config, tied), reader, folder, {
+        rename: (name) => (name === SECOND_BIAS ? HEAD_BIAS : name),
+        ignore: (name) =>
+          isPositionIds(name) || (secondBias && name === SECOND_BIAS) || (tied && name === OWN_PROJECTION),
+      });
+      return new BlipCaptioner(config, freeze(parameters));
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
+  vision(pixels: tf.Tensor4D): BlipVisionOutput {
+    return blipVision(this.parameters, this.config.vision, pixels);
+  }
+
+  /**
+   * Logits of the token after each token of the given captions, `[batch, tokens, vocab]`; the caller disposes them.
+   * @param pixels `[batch, size, size, 3]`
+   * @throws RangeError when pictures and rows do not fit
+   */
+  logits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor3D {
+    const [, tokens] = this.check(pixels, rows);
+    const { parameters: p, config } = this;
+    return tf.tidy(() => {
+      const { hidden } = blipText(p, DECODER, config.text, {
+        ids: tableTensor(rows.ids),
+        mask: bothMasks(causalPart(tokens), paddingMask(rows.mask)),
+        picture: pictureKeys(p, DECODER, config.text, this.vision(pixels).lastHiddenState),
+      });
+      return wordLogits(p, config.text, hidden) as tf.Tensor3D;
+    });
+  }
+
+  /**
+   * Mean of -log p of each label given what stands before it, with the configuration's label smoothing.
+   * @param labels as the rows of `ids`; -100 takes no part. Default: the ids where the mask shows them
+   */
+  loss(pixels: tf.Tensor4D, rows: TokenRows, labels?: readonly ArrayLike<number>[]): tf.Scalar {
+    const { vocab_size: words, label_smoothing: smoothing } = this.config.text;
+    const wanted =
+      labels ?? rows.ids.map((row, r) => Array.from(row, (id, i) => (rows.mask?.[r][i] === 0 ? -100 : id)));
+    const shape = this.check(pixels, rows);
+    checkTable(
+      wanted.map((row) => Array.from(row, (id) => (id === -100 ? 0 : id))),
+      shape,
+      words,
+      'blip: label',
+    );
+    return tf.tidy(() => {
+      const [batch, tokens] = shape;
+      const before = tf.slice(this.logits(pixels, rows), [0, 0, 0], [batch, tokens - 1, words]);
+      const flat = tf.reshape<tf.Rank.R2>(before, [batch * (tokens - 1), words]);
+      const after = tf.tensor1d(wanted.flatMap((row) => Array.from(row).slice(1)), 'int32'); // prettier-ignore
+      const exact = crossEntropy(flat, after);
+      if (smoothing === 0) return exact;
+      const counted = tf.cast(tf.notEqual(after, -100), 'float32');
+      const spread = tf.div(tf.sum(tf.mul(tf.neg(tf.mean(logSoftmax(flat), 1)), counted)), tf.sum(counted));
+      return tf.add<tf.Scalar>(tf.mul(exact, 1 - smoothing), tf.mul(spread, smoothing));
+    });
+  }
+
+  /**
+   * A caption a picture.
+   * @param pixels `[batch, size, size, 3]`
+   * @returns rows of one length: bos, prompt, caption, sep where it ended, then pads. {@link captionTokens} takes the
+   *   caption out
+   * @throws RangeError for prompts that do not fit, or a length that the model cannot reach
+   */
+  generate(pixels: tf.Tensor4D, options: CaptionOptions = {}): number[][] {
+    const { text } = this.config;
+    const [batch] = pixels.shape;
+    const { maxLength = 20, temperature = 0, streams = [] } = options;
+    if (!Number.isInteger(maxLength) || maxLength < 1 || maxLength > text.max_position_embeddings)
+      throw new RangeError(`captions have 1 to ${text.max_position_embeddings} tokens, not ${maxLength}`);
+    if (!(temperature >= 0 && temperature < Infinity))
+      throw new RangeError(`the temperature is ${temperature}; it must be a number of at least 0`);
+    if (temperature > 0 && streams.length !== batch)
+      throw new RangeError(`captions are drawn with a stream a picture: ${batch} are needed, ${streams.length} given`);
+    const { start, shown } = this.startOf(batch, options.prompt);
+    const picture = tf.tidy(() => pictureKeys(this.parameters, DECODER, text, this.vision(pixels).lastHiddenState));
+    try {
+      return decode(this.parameters, DECODER, text, picture, start, shown, { ...options, maxLength });
+    } finally {
+      for (const { keys, values } of picture) tf.dispose([keys, values]);
+    }
+  }
+
+  /** What a row of {@link BlipCaptioner.generate} says: the tokens between bos and sep, the prompt's included. */
+  captionTokens(row: readonly number[]): number[] {
+    const end = row.indexOf(this.config.text.sep_token_id, 1);
+    return row.slice(1, end < 0 ? row.length : end);
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+
+  private startOf(batch: number, prompt: TokenRows | undefined): { start: number[][]; shown: number[][] } {
+    const { bos_token_id: bos, pad_token_id: pad } = this.config.text;
+    if (!prompt)
+      return { start: Array.from({ length: batch }, () => [bos]), shown: Array.from({ length: batch }, () => [1]) };
+    const [rows, tokens] = this.checkTokens(prompt);
+    if (rows !== batch) throw new RangeError(`there are ${batch} pictures and ${rows} prompts`);
+    if (tokens < 2) throw new RangeError('a prompt has at least two tokens: the first is replaced, the last dropped');
+    const start = prompt.ids.map((row) => [bos, ...Array.from(row).slice(1, -1)]);
+    // Without a mask, pads are what is not to be seen, as upstream infers.
+    const shown = prompt.mask
+      ? prompt.mask.map((row) => Array.from(row).slice(0, -1))
+      : start.map((row) => row.map((id) => (id === pad ? 0 : 1)));
+    return { start, shown };
+  }
+
+  private check(pixels: tf.Tensor4D, rows: TokenRows): [number, number] {
+    const shape = this.checkTokens(rows);
+    if (pixels.shape[0] !== shape[0])
+      throw new RangeError(`blip: there are ${pixels.shape[0]} pictures and ${shape[0]} rows of tokens`);
+    return shape;
+  }
+
+  private checkTokens(rows: TokenRows): [number, number] {
+    const { vocab_size: vocabulary, max_position_embeddings: positions } = this.config.text;
+    return checkRows(rows, { model: 'blip', vocabulary, positions });
+  }
+}
+
+/** Every parameter under its upstream name. @param tied whether the words' table is the output projection */
+export function blipCaptionerSpecs(
+  config: BlipConfig,
+  tied = config.tie_word_embeddings,
+): Record<string, ParameterSpec> {
+  const specs: Record<string, ParameterSpec> = {};
+  declareBlipVision(specs, config.vision);
+  declareBlipText(specs, DECODER, config.text);
+  declareWordHead(specs, config.text, tied);
+  return specs;
+}

@@ -1,0 +1,98 @@
+/** Continuing captions word by word, with the keys and values of what was said kept. */
+import { readValues, type Stream, tf } from '../../../engine';
+import type { Parameters } from '../../../nn/parameters';
+import type { KeysValues } from '../bert/block';
+import { bothMasks, causalPart, paddingMask, tableTensor } from '../bert/rows';
+import type { BlipTextConfig } from './config';
+import { wordLogits } from './head';
+import { blipText } from './text';
+
+export interface DecodingOptions {
+  /** Longest caption in tokens, first token and prompt included. Default 20, as upstream. */
+  readonly maxLength?: number;
+  /** 0 (default) takes the likeliest token each time; else tokens are drawn from softmax(logits / temperature). */
+  readonly temperature?: number;
+  /** One a picture; needed when the temperature is above 0. */
+  readonly streams?: readonly Stream[];
+  /** Keeps keys and values instead of computing all of the row again for each token. Default true; for tests. */
+  readonly cache?: boolean;
+  /** Is given every step's logits, `[batch, vocab]` flat, finished rows' too. */
+  readonly onStep?: (logits: Float32Array) => void;
+}
+
+/**
+ * @param picture every layer's keys and values of the pictures
+ * @param start first tokens of each row, all of one length
+ * @param shown 1 where a token of `start` is to be seen
+ * @returns rows of one length: `start`, what was said, sep where it ended, then pads
+ */
+export function decode(
+  p: Parameters,
+  name: string,
+  config: BlipTextConfig,
+  picture: readonly KeysValues[],
+  start: readonly (readonly number[])[],
+  shown: readonly (readonly number[])[],
+  options: DecodingOptions = {},
+): number[][] {
+  const { maxLength = 20, temperature = 0, streams, cache = true, onStep } = options;
+  const rows = start.map((row) => [...row]);
+  const masks = shown.map((row) => [...row]);
+  const finished = rows.map(() => false);
+  let past: KeysValues[] | undefined;
+  try {
+    while (rows[0].length < maxLength && finished.includes(false)) {
+      const known = past?.[0].keys.shape[2] ?? 0;
+      const logits = readValues(() => {
+        const ids = tableTensor(rows.map((row) => row.slice(known)));
+        const mask = bothMasks(causalPart(rows[0].length - known, known), paddingMask(masks));
+        const next = blipText(p, name, config, { ids, mask, picture, past });
+        if (cache) {
+          disposeAll(past);
+          past = next.past;
+          for (const { keys, values } of past) [keys, values].forEach((kept) => tf.keep(kept));
+        }
+        const last = tf.slice(next.hidden, [0, next.hidden.shape[1] - 1, 0], [-1, 1, -1]);
+        return wordLogits(p, config, last);
+      });
+      onStep?.(logits);
+      rows.forEach((row, r) => {
+        const at = r * config.vocab_size;
+        const own = logits.subarray(at, at + config.vocab_size);
+        const id = finished[r]
+          ? config.pad_token_id
+          : temperature === 0
+            ? likeliest(own)
+            : drawn(own, temperature, streams?.[r]);
+        finished[r] ||= id === config.sep_token_id;
+        row.push(id);
+        masks[r].push(1);
+      });
+    }
+  } finally {
+    disposeAll(past);
+  }
+  return rows;
+}
+
+function disposeAll(past: readonly KeysValues[] | undefined): void {
+  for (const { keys, values } of past ?? []) tf.dispose([keys, values]);
+}
+
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let k = 1; k < logits.length; k++) if (logits[k] > logits[best]) best = k;
+  return best;
+}
+
+function drawn(logits: Float32Array, temperature: number, stream: Stream | undefined): number {
+  if (!stream) throw new RangeError('captions are drawn with a stream a picture; there are too few');
+  const top = logits[likeliest(logits)];
+  const weights = Float64Array.from(logits, (z) => Math.exp((z - top) / temperature));
+  let rest = stream.uniform() * weights.reduce((sum, w) => sum + w, 0);
+  for (let k = 0; k < weights.length; k++) {
+    rest -= weights[k];
+    if (rest < 0) return k;
+  }
+  return likeliest(logits); // rounding left a crumb
+}
