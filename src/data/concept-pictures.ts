@@ -3,7 +3,7 @@ import { Stream } from '../engine/random';
 import { describeItem } from './captions';
 import { CONCEPT_VIEWS, conceptAppearance, conceptStyle, type Concept } from './concepts';
 import { renderScene } from './render';
-import { besideLayout, CELL, creatureRow, SIZES, type Scene, type SceneItem } from './scene';
+import { besideLayout, CREATURE_ROW, creatureColumn, SIZES, type Scene, type SceneItem } from './scene';
 import type { SpriteSheet } from './sprites';
 import {
   GROUND_PHRASES,
@@ -68,7 +68,7 @@ export function renderConcept(concept: Concept, options: ConceptPictureOptions, 
     scene = {
       kind: 'creature',
       ground,
-      items: [figure(CELL * stream.int(4), creatureRow(stream), SIZES.creature)],
+      items: [figure(creatureColumn(stream), CREATURE_ROW, SIZES.creature)],
     };
   }
   return { pixels: renderScene(scene, sprites), scene, view, caption: `a photo of ${describeConceptScene(scene)}` };

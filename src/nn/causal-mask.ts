@@ -2,7 +2,7 @@
 import { tf } from '../engine';
 
 /** Added where attention is not allowed: far below any score, far above float32's lowest. */
-const BLOCKED = -1e9;
+export const BLOCKED = -1e9;
 
 /**
  * What is added to attention scores when the last `queries` of `keys` tokens are computed: 0 where a query may see a

@@ -4,7 +4,7 @@
  * It starts from embeddings, because Janus mixes text with pictures there.
  */
 import { attention, inFloat32, layerNorm, rmsNorm, silu, tf } from '../engine';
-import { causalMask } from './causal-mask';
+import { BLOCKED, causalMask } from './causal-mask';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
 import type { ParameterSpec, Parameters } from './parameters';
@@ -102,10 +102,12 @@ export function llamaHidden(
     // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.
     const shared = config.num_attention_heads / config.num_key_value_heads;
     const wide = seen && shared > 1 ? tf.tile(seen, [1, 1, shared, 1]) : seen;
+    // Softmax would spread a token that may see nothing (padding) over everything; the reference gives it nothing.
+    const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
     const tables = tablesFor(config, batch, tokens, before, options.positions);
     let x = embeds;
     for (let i = 0; i < config.num_hidden_layers; i++)
-      x = block(p, `${prefix}.layers.${i}`, config, x, { layer: i, mask: wide, tables, cache: options.cache });
+      x = block(p, `${prefix}.layers.${i}`, config, x, { layer: i, mask: wide, sees, tables, cache: options.cache });
     return normed(p, `${prefix}.norm`, x, config) as tf.Tensor3D;
   });
 }
@@ -119,6 +121,8 @@ export function llamaLogits(p: Parameters, hidden: tf.Tensor2D, head = 'lm_head'
 interface BlockContext {
   readonly layer: number;
   readonly mask: tf.Tensor | null;
+  /** 1 for tokens that see something, 0 for others, `[batch or 1, 1, tokens, 1]`; null where all do. */
+  readonly sees: tf.Tensor | null;
   readonly tables: RotaryTables;
   readonly cache?: KvCache;
 }
@@ -148,7 +152,8 @@ function selfAttention(p: Parameters, at: string, config: LlamaConfig, x: tf.Ten
     values: tf.transpose(split('v_proj', groups), [0, 2, 1, 3]) as tf.Tensor4D,
   };
   const { keys, values } = context.cache ? context.cache.append(context.layer, own.keys, own.values) : own;
-  const mixed = tf.reshape(attention(q, keys, values, context.mask, dim ** -0.5), [batch, heads, tokens, dim]);
+  const all = tf.reshape(attention(q, keys, values, context.mask, dim ** -0.5), [batch, heads, tokens, dim]);
+  const mixed = context.sees ? tf.mul(all, context.sees) : all;
   return p.linear(`${at}.o_proj`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, heads * dim]));
 }
 

@@ -212,7 +212,7 @@ export class Parameters {
 }
 
 /** @throws CheckpointMismatchError listing everything that does not fit */
-function checkShapes(
+export function checkShapes(
   specs: ParameterSpecs,
   found: readonly (readonly [name: string, tensor: { readonly shape: readonly number[] }])[],
   where: string,

@@ -23,7 +23,7 @@ export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 
 /** Training of mini_clip: 64 pictures a batch, in groups of four that differ in one thing. */
 export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
-  steps: 500,
+  steps: 900,
   groups: 16,
   variants: 4,
   pool: 240,

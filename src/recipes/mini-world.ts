@@ -42,7 +42,7 @@ type ShowoRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 
 
 /** Training of Show-o. Answers and text weigh as much as pictures here: they carry the reasoning. */
 export const SHOWO_RECIPE: ShowoRecipe = {
-  steps: 4400,
+  steps: 3600,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,

@@ -16,6 +16,7 @@ const handlers: Record<string, () => Module> = {
   dsog: () => require('./dsog') as Module,
   ernie: () => require('./ernie') as Module,
   grpo: () => require('./grpo') as Module,
+  janus: () => require('./janus') as Module,
   lpips: () => require('./lpips') as Module,
   magvitv2: () => require('./magvitv2') as Module,
   merge: () => require('./merge') as Module,

@@ -58,21 +58,19 @@ async function weightsFolder(folder: string, named = ''): Promise<string> {
 }
 
 function* networkChecks(mtcnn: Mtcnn, inputs: Tensors, expected: Tensors): Generator<Check> {
-  const runs = {
-    pnet: (x: tf.Tensor4D) => ({ ...proposals(mtcnn.pnet, x) }),
-    rnet: (x: tf.Tensor4D) => ({ ...refinements(mtcnn.rnet, x) }),
-    onet: (x: tf.Tensor4D) => ({ ...outputs(mtcnn.onet, x) }),
+  const runs: Record<string, (x: tf.Tensor4D) => object> = {
+    pnet: (x) => proposals(mtcnn.pnet, x),
+    rnet: (x) => refinements(mtcnn.rnet, x),
+    onet: (x) => outputs(mtcnn.onet, x),
   };
   const quantities = { regression: 'reg', probability: 'prob', points: 'points' };
   for (const [name, run] of Object.entries(runs)) {
     const input = inputs[`${name}_input`];
     if (!input) continue;
-    const results = tf.tidy(() => {
+    const results: Record<string, tf.Tensor> = tf.tidy(() => {
       const nchw = tf.tensor<tf.Rank.R4>(toFloat32(input), input.shape as [number, number, number, number]);
-      const found = run(tf.transpose(nchw, [0, 2, 3, 1]));
-      return Object.fromEntries(
-        Object.entries(found).map(([key, x]) => [key, x.rank === 4 ? tf.transpose(x, [0, 3, 1, 2]) : x]),
-      );
+      const found = Object.entries(run(tf.transpose(nchw, [0, 2, 3, 1])) as Record<string, tf.Tensor>);
+      return Object.fromEntries(found.map(([key, x]) => [key, x.rank === 4 ? tf.transpose(x, [0, 3, 1, 2]) : x]));
     });
     for (const [key, quantity] of Object.entries(quantities)) {
       const wanted = expected[`${name}_${quantity}`];

@@ -100,7 +100,7 @@ export function poolCeil(x: tf.Tensor4D, side: number): tf.Tensor4D {
 function convolutions(p: Parameters, name: NetworkName, pixels: tf.Tensor4D): tf.Tensor4D {
   let h = pixels;
   LAYOUTS[name].convolutions.forEach(({ pool }, i) => {
-    h = tf.prelu<tf.Tensor4D>(conv(p, `conv${i + 1}`, h, 1, 'valid'), p.get(`prelu${i + 1}.weight`));
+    h = tf.prelu(conv(p, `conv${i + 1}`, h, 1, 'valid'), p.get(`prelu${i + 1}.weight`) as tf.Tensor4D);
     if (pool !== undefined) h = poolCeil(h, pool);
   });
   return h;
@@ -110,7 +110,7 @@ function convolutions(p: Parameters, name: NetworkName, pixels: tf.Tensor4D): tf
 function dense(p: Parameters, name: 'rnet' | 'onet', h: tf.Tensor4D): tf.Tensor2D {
   const place = LAYOUTS[name].convolutions.length + 1;
   const flat = tf.reshape(tf.transpose(h, [0, 2, 1, 3]), [h.shape[0], -1]);
-  return tf.prelu<tf.Tensor2D>(p.linear(`dense${place}`, flat) as tf.Tensor2D, p.get(`prelu${place}.weight`));
+  return tf.prelu(p.linear(`dense${place}`, flat) as tf.Tensor2D, p.get(`prelu${place}.weight`) as tf.Tensor2D);
 }
 
 /** What the networks say of a place or crop. */
