@@ -56,9 +56,9 @@ interface Scored extends TierSample {
 
 /** Where a person's face can be: left edge, upper edge, side, in pixels of a 64 x 64 picture. */
 const FACE_WINDOWS: readonly (readonly [x: number, y: number, side: number])[] = [
-  [0, 14, 36],
-  [28, 14, 36],
-  [12, 14, 40],
+  [0, 16, 40],
+  [8, 16, 40],
+  [24, 16, 40],
 ];
 
 /** Features of the concept's training references; `others` are pictures that the means are taken over. */
