@@ -1,0 +1,78 @@
+/** Rows of Janus' language model on their way: prompts in at once, then one token a row and step, with the cache. */
+import { tf } from '../../engine';
+import { causalMask } from '../../nn/causal-mask';
+import { KvCache } from '../../nn/kv-cache';
+import type { Parameters } from '../../nn/parameters';
+import { padLeft } from './layout';
+import type { JanusModel } from './model';
+
+export class Decoder {
+  private readonly cache: KvCache;
+  private pads: readonly number[] = [];
+
+  constructor(
+    private readonly model: JanusModel,
+    private readonly parameters: Parameters = model.parameters,
+  ) {
+    this.cache = new KvCache(model.config.text.num_hidden_layers);
+  }
+
+  /** Tokens seen so far, padding included. */
+  get length(): number {
+    return this.cache.length;
+  }
+
+  /**
+   * The prompts; they may differ in length, and none sees another's padding.
+   * @param features for the placeholders in the prompts, in the order of the rows
+   * @returns hidden states of each prompt's last token, `[rows, hidden]`
+   */
+  start(prompts: readonly (readonly number[])[], features?: tf.Tensor3D): tf.Tensor2D {
+    const { ids, pads } = padLeft(this.model.config, prompts);
+    this.pads = pads;
+    return tf.tidy(() => this.run(this.model.embed(ids, features, this.parameters)));
+  }
+
+  /** One token a row. @param embeds `[rows, 1, hidden]` @returns `[rows, hidden]` */
+  next(embeds: tf.Tensor3D): tf.Tensor2D {
+    return tf.tidy(() => this.run(embeds));
+  }
+
+  /** Goes on with the given rows; a row may be repeated. */
+  select(rows: readonly number[]): void {
+    if (rows.length === this.pads.length && rows.every((row, i) => row === i)) return;
+    this.cache.select(rows);
+    this.pads = rows.map((row) => this.pads[row]);
+  }
+
+  dispose(): void {
+    this.cache.dispose();
+  }
+
+  private run(embeds: tf.Tensor3D): tf.Tensor2D {
+    const [rows, tokens, width] = embeds.shape;
+    const before = this.cache.length;
+    const at = Array.from({ length: tokens }, (_, t) => before + t);
+    const padded = this.pads.some((pad) => pad > 0);
+    const hidden = this.model.hidden(
+      embeds,
+      {
+        cache: this.cache,
+        mask: causalMask(tokens, before + tokens, this.pads),
+        positions: padded ? this.pads.map((pad) => at.map((t) => Math.max(0, t - pad))) : at,
+      },
+      this.parameters,
+    );
+    return tf.reshape(tf.slice(hidden, [0, tokens - 1, 0], [-1, 1, -1]), [rows, width]);
+  }
+}
+
+/** Equal objects once: which are different, and for each of the list the place among those. */
+export function distinct<T>(list: readonly T[]): { unique: T[]; of: number[] } {
+  const places = new Map<T, number>();
+  const of = list.map((item) => {
+    if (!places.has(item)) places.set(item, places.size);
+    return places.get(item) as number;
+  });
+  return { unique: [...places.keys()], of };
+}

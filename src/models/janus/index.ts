@@ -1,0 +1,28 @@
+/** Janus: one class for the mini model and for real checkpoints of Janus and Janus-Pro. */
+export { type AnswerOptions, type JanusAnswer, type JanusPrefix, sampleAnswers } from './answers';
+export { descriptionText, JANUS_SYSTEM, plainText, questionText, type QuestionText } from './chat';
+export {
+  JANUS_PRO_1B,
+  type JanusConfig,
+  JanusConfigError,
+  type JanusTokens,
+  type JanusVisionConfig,
+  type JanusVqConfig,
+  pictureCodes,
+  visionTokens,
+} from './config';
+export { generationIds, PromptTooLongError, textIds, unconditionalIds, understandingIds } from './layout';
+export { JanusModel, janusSpecs, type LoadOptions, type SaveOptions } from './model';
+export { type PictureOptions, type PictureSample, PictureBatch, type StepLogits } from './pictures';
+export {
+  type AnswerPiece,
+  answerPiece,
+  type ImageLogProbs,
+  JanusPolicy,
+  type JanusRequest,
+  type JanusTrajectory,
+  pictureLogits,
+  type PicturePiece,
+  picturePiece,
+  replayPieces,
+} from './policy';
