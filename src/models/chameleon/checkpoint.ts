@@ -1,0 +1,176 @@
+/** Chameleon's checkpoints: Hugging Face's folder in and out, with the whole VQGAN beside it. */
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { openSafetensors, type SafetensorsReader, type WritableTensor, writeSafetensors } from '../../io';
+import { CheckpointMismatchError, checkShapes, Parameters, type ParameterSpecs } from '../../nn/parameters';
+import { vqganSpecs, VqganTokenizer } from '../../nn/vqgan-tokenizer';
+import {
+  type ChameleonConfig,
+  chameleonConfigFromUpstream,
+  chameleonConfigToUpstream,
+  type PictureLayout,
+  vqganConfigFromTaming,
+  vqganConfigToTaming,
+} from './config';
+import { chameleonSpecs } from './transformer';
+import { chameleonVocabulary } from './vocabulary';
+
+export interface LoadOptions {
+  /** How pictures stand in sequences: `lumina` for Lumina-mGPT's checkpoints. Default: what `config.json` says, else `chameleon`. */
+  readonly layout?: PictureLayout;
+}
+
+export interface SaveOptions {
+  /** How weights are stored. Default `F32`. */
+  readonly dtype?: 'F32' | 'BF16' | 'F16';
+  /** Above so many bytes the language model goes into several files with an index. Default: one file. */
+  readonly shardBytes?: number;
+}
+
+export interface LoadedChameleon {
+  readonly config: ChameleonConfig;
+  readonly parameters: Parameters;
+  readonly images: VqganTokenizer | undefined;
+}
+
+/** Where the image tokenizer's tensors stand in transformers' file. */
+const VQ_PREFIX = 'model.vqmodel.';
+/** Buffers of older files that carry no parameter. */
+const BUFFER = /\.rotary_emb\.inv_freq$/;
+const isImages = (name: string): boolean => name.startsWith(VQ_PREFIX);
+
+/** See `ChameleonModel.fromPretrained`. */
+export async function loadChameleon(folder: string, options: LoadOptions): Promise<LoadedChameleon> {
+  const file = path.join(folder, 'config.json');
+  const config = chameleonConfigFromUpstream(await readJson(file), file, options.layout);
+  chameleonVocabulary(config); // said before gigabytes are read
+  const reader = await openSafetensors(folder);
+  try {
+    const language = chameleonSpecs(config);
+    // Lumina-mGPT's files leave the image tokenizer out.
+    const hasImages = reader.names.some(isImages);
+    const encoder = hasImages ? vqganSpecs(config.vq, 'encoder', VQ_PREFIX) : {};
+    const found = reader.names.filter((name) => !BUFFER.test(name)).map((name) => [name, reader.info(name)] as const);
+    checkShapes({ ...language, ...encoder }, found, folder);
+    const images = await loadImages(folder, config, hasImages ? reader : undefined);
+    try {
+      const ignore = (name: string): boolean => isImages(name) || BUFFER.test(name);
+      return { config, images, parameters: await Parameters.read(language, reader, folder, { ignore }) };
+    } catch (error) {
+      images?.dispose();
+      throw error;
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+/** The whole VQGAN where it is there; else the encoder of the model's file; else none. */
+async function loadImages(
+  folder: string,
+  config: ChameleonConfig,
+  reader: SafetensorsReader | undefined,
+): Promise<VqganTokenizer | undefined> {
+  const place = path.join(folder, 'vqgan');
+  const file = path.join(place, 'config.json');
+  if (!existsSync(file)) {
+    if (!reader) return undefined;
+    const rules = {
+      ignore: (name: string) => !isImages(name),
+      rename: (name: string) => name.slice(VQ_PREFIX.length),
+    };
+    return new VqganTokenizer(
+      config.vq,
+      await Parameters.read(vqganSpecs(config.vq, 'encoder'), reader, folder, rules),
+    );
+  }
+  const own = vqganConfigFromTaming(await readJson(file), file);
+  const specs = vqganSpecs(own);
+  const whole = await openSafetensors(place);
+  try {
+    // Checkpoints of the training hold the discriminator, too.
+    const rules = { ignore: (name: string) => name.startsWith('loss.') };
+    if (reader) checkSameEncoder(specs, vqganSpecs(config.vq, 'encoder'), file, folder);
+    const parameters = await Parameters.read(specs, whole, place, rules);
+    const images = new VqganTokenizer(own, parameters);
+    if (reader) await checkSameCodebook(images, reader, place, folder);
+    return images;
+  } finally {
+    await whole.close();
+  }
+}
+
+/** Both files must describe one tokenizer. */
+function checkSameEncoder(whole: ParameterSpecs, encoder: ParameterSpecs, file: string, folder: string): void {
+  const faults = Object.entries(encoder)
+    .filter(([name, { shape }]) => whole[name]?.shape.join() !== shape.join())
+    .map(([name, { shape }]) => `${name}: [${shape}] by config.json, [${whole[name]?.shape ?? 'missing'}] by ${file}`);
+  if (faults.length > 0)
+    throw new CheckpointMismatchError(`${folder}: two different image tokenizers:\n  ${faults.join('\n  ')}`);
+}
+
+/** Another codebook would give codes that the language model never saw. Files may be rounded to 16 bits. */
+async function checkSameCodebook(
+  images: VqganTokenizer,
+  reader: SafetensorsReader,
+  place: string,
+  folder: string,
+): Promise<void> {
+  const name = 'quantize.embedding.weight';
+  const theirs = await reader.readFloat32(`${VQ_PREFIX}${name}`);
+  const ours = images.codebook.dataSync<'float32'>();
+  const largest = ours.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const at = ours.findIndex((value, i) => Math.abs(value - theirs[i]) > 0.01 * largest);
+  if (at < 0) return;
+  images.dispose();
+  throw new CheckpointMismatchError(
+    `${folder}: the image tokenizer in ${place} is another one: ${name} differs at ${at}: ${ours[at]}, and ${theirs[at]} in the model's file`,
+  );
+}
+
+/** What is saved: a model, or its parts. */
+export interface SavedChameleon {
+  readonly config: ChameleonConfig;
+  readonly parameters: Parameters;
+  readonly images?: VqganTokenizer;
+}
+
+/** See `ChameleonModel.savePretrained`. */
+export async function saveChameleon(folder: string, model: SavedChameleon, options: SaveOptions): Promise<void> {
+  const { dtype = 'F32', shardBytes } = options;
+  const { config, parameters, images } = model;
+  await mkdir(folder, { recursive: true });
+  const tensors: Record<string, WritableTensor> = { ...parameters.writable(dtype) };
+  if (images) {
+    const encoder = vqganSpecs(config.vq, 'encoder');
+    for (const [name, tensor] of Object.entries(images.parameters.writable(dtype)))
+      if (name in encoder) tensors[`${VQ_PREFIX}${name}`] = tensor;
+    if (images.hasDecoder) {
+      const place = path.join(folder, 'vqgan');
+      await mkdir(place, { recursive: true });
+      await writeSafetensors(path.join(place, 'model.safetensors'), images.parameters.writable(dtype));
+      await writeJson(path.join(place, 'config.json'), vqganConfigToTaming(images.config, config.resolution));
+    }
+  }
+  await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { shardBytes, metadata: { format: 'pt' } });
+  const dtypeName = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' }[dtype];
+  await writeJson(path.join(folder, 'config.json'), { ...chameleonConfigToUpstream(config), dtype: dtypeName });
+}
+
+async function readJson(file: string): Promise<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(await readFile(file, 'utf8'));
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) throw new Error('it is no JSON object');
+    return json as Record<string, unknown>;
+  } catch (error) {
+    throw new Error(`${file} cannot be read as a Chameleon checkpoint's configuration: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+async function writeJson(file: string, value: unknown): Promise<void> {
+  await writeFileAtomic(file, `${JSON.stringify(value, null, 2)}\n`);
+}
