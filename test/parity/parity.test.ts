@@ -39,6 +39,8 @@ describe('reference numbers', () => {
     merge: 20,
     bleu: 12,
     lpips: 18,
+    chameleon: 25,
+    chameleon_mp: 25,
     janus: 31,
     janus_tied: 31,
     magvitv2: 9,
