@@ -270,5 +270,5 @@ function toVariable(spec: ParameterSpec, values: Float32Array): tf.Variable {
 /** A native engine copies a tensor's numbers when it first uses them; until then they would stand outside it, too. */
 function takeOver(tensor: tf.Tensor): void {
   const { shape } = tensor;
-  if (tensor.size > 0) tf.tidy(() => void tf.slice(tensor, shape.map(() => 0), shape.map(() => 1))); // prettier-ignore
+  if (tensor.size > 0 && tensor.rank > 0) tf.tidy(() => void tf.slice(tensor, shape.map(() => 0), shape.map(() => 1))); // prettier-ignore
 }
