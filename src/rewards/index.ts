@@ -1,4 +1,5 @@
 export * from './ensemble';
+export * from './face-similarity';
 export * from './feature-cosine';
 export * from './scorer';
 export * from './tier';

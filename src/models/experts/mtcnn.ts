@@ -85,7 +85,10 @@ export class Mtcnn {
     }
   }
 
-  /** The faces of each picture; an empty list where there is none. Pictures may differ in size. */
+  /**
+   * The faces of each picture; an empty list where there is none. Pictures may differ in size.
+   * @throws RangeError for a picture that lacks bytes
+   */
   detect(pictures: readonly Picture[]): DetectedFace[][] {
     return pictures.map((picture) => [...this.trace(picture).faces]);
   }

@@ -10,8 +10,13 @@ export class AreaTable {
   /** `[height + 1, width + 1, 3]`: sums of what lies above and to the left, modulo 2^32; differences of them are exact. */
   private readonly sums: Uint32Array;
 
+  /** @throws RangeError for a picture without pixels, or with another number of bytes than its size says */
   constructor(readonly picture: Picture) {
     const { width, height, rgb } = picture;
+    if (!(width > 0 && height > 0) || rgb.length !== width * height * 3)
+      throw new RangeError(
+        `a ${width} x ${height} picture needs ${width * height * 3} bytes of RGB, got ${rgb.length}`,
+      );
     const row = (width + 1) * 3;
     const sums = new Uint32Array((height + 1) * row);
     for (let y = 0; y < height; y++) {

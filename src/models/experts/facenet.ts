@@ -1,0 +1,111 @@
+/**
+ * FaceNet (Schroff et al. 2015) as InceptionResnetV1: a face to a unit vector of 512 numbers, whose cosine says whether
+ * two faces are one person's. Weights are facenet-pytorch's state dicts (VGGFace2, CASIA-WebFace). Frozen.
+ */
+import { readValues, type Stream, tf } from '../../engine';
+import { openSafetensors, type Picture } from '../../io';
+import { Parameters } from '../../nn/parameters';
+import { EMBEDDING_SIZE, facenetEmbeddings, facenetSpecs, LEAST_SIDE } from './facenet/network';
+
+export { facenetSpecs } from './facenet/network';
+
+/** Faces embedded at once. */
+const CHUNK = 16;
+
+/** Pictures of one size as `[n, height, width, 3]`, (value - 127.5) / 128. @throws RangeError for none, or mixed sizes */
+export function fixedImageStandardization(faces: readonly Picture[]): tf.Tensor4D {
+  if (faces.length === 0) throw new RangeError('no faces were given');
+  const { width, height } = faces[0];
+  const odd = faces.findIndex((face) => face.width !== width || face.height !== height);
+  if (odd >= 0) {
+    throw new RangeError(
+      `face ${odd} is ${faces[odd].width} x ${faces[odd].height}, the first ${width} x ${height}; one batch needs one size`,
+    );
+  }
+  const size = width * height * 3;
+  const values = new Float32Array(faces.length * size);
+  faces.forEach(({ rgb }, i) => {
+    for (let j = 0; j < size; j++) values[i * size + j] = (rgb[j] - 127.5) / 128;
+  });
+  return tf.tensor4d(values, [faces.length, height, width, 3]);
+}
+
+export class FaceNet {
+  readonly name = 'facenet';
+  readonly size = EMBEDDING_SIZE;
+
+  private constructor(
+    readonly parameters: Parameters,
+    /** Classes of the classifier that came with the weights; 0 without one. */
+    readonly classes: number,
+  ) {}
+
+  /** One that has learned nothing yet. @param classes default 8631, as many people as VGGFace2 trains on */
+  static random(stream: Stream, classes = 8631): FaceNet {
+    return new FaceNet(Parameters.random(facenetSpecs(classes), stream), classes);
+  }
+
+  /**
+   * Loads facenet-pytorch's state dict, saved as safetensors.
+   * @param where the file, or a folder that holds it
+   * @throws CheckpointMismatchError or SafetensorsError naming file and tensors
+   */
+  static async load(where: string): Promise<FaceNet> {
+    const reader = await openSafetensors(where);
+    try {
+      const classes = reader.tensors.get('logits.weight')?.shape[0] ?? 0;
+      // Counters of training steps: no numbers of the network's.
+      const ignore = (name: string): boolean => name.endsWith('.num_batches_tracked');
+      return new FaceNet(await Parameters.read(facenetSpecs(classes), reader, where, { ignore }), classes);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  /**
+   * @param faces `[batch, height, width, 3]` as {@link fixedImageStandardization} makes them; 160 x 160 in training
+   * @returns unit vectors `[batch, 512]`; the caller disposes them
+   * @throws RangeError for another shape, or sides below 75
+   */
+  embeddings(faces: tf.Tensor4D): tf.Tensor2D {
+    checkFaces(faces);
+    return tf.tidy(() => {
+      const raw = facenetEmbeddings(this.parameters, faces);
+      return tf.div<tf.Tensor2D>(raw, tf.maximum(tf.norm(raw, 2, 1, true), 1e-12));
+    });
+  }
+
+  /**
+   * Scores of the classes that training knew, `[batch, classes]`; the caller disposes them.
+   * @throws Error when the weights came without a classifier; RangeError as {@link embeddings}
+   */
+  logits(faces: tf.Tensor4D): tf.Tensor2D {
+    checkFaces(faces);
+    if (this.classes === 0) throw new Error('these FaceNet weights have no classifier (logits.weight)');
+    return tf.tidy(() => this.parameters.linear('logits', facenetEmbeddings(this.parameters, faces)) as tf.Tensor2D);
+  }
+
+  /** One vector a face; faces are of one size, e.g. `cropFace`'s. An empty list gives an empty list. */
+  embed(faces: readonly Picture[]): Float32Array[] {
+    const out: Float32Array[] = [];
+    for (let at = 0; at < faces.length; at += CHUNK) {
+      const part = faces.slice(at, at + CHUNK);
+      const flat = readValues(() => this.embeddings(fixedImageStandardization(part)));
+      part.forEach((_, i) => out.push(flat.slice(i * EMBEDDING_SIZE, (i + 1) * EMBEDDING_SIZE)));
+    }
+    return out;
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+}
+
+function checkFaces(faces: tf.Tensor4D): void {
+  const [, height, width, channels] = faces.shape;
+  if (faces.rank !== 4 || channels !== 3 || height < LEAST_SIDE || width < LEAST_SIDE) {
+    throw new RangeError(
+      `FaceNet sees faces [batch, height, width, 3] with sides of at least ${LEAST_SIDE}, got [${faces.shape}]`,
+    );
+  }
+}
