@@ -2,7 +2,7 @@
  * CLIP's byte-pair tokenizer (Radford et al. 2021): 49,408 tokens, words end in `</w>`. The cutting is done by
  * `@huggingface/tokenizers`; here are the file formats that the vocabulary comes in, the cleaning, and the frame.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { cleanCaption } from './clip-cleaning';
@@ -30,6 +30,9 @@ export interface ClipContext {
 
 /** How OpenAI's vocabulary is cut: contractions, letters, single digits, everything else but white space. */
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
+
+/** OpenAI's file, packed and not. */
+const LISTS = ['bpe_simple_vocab_16e6.txt.gz', 'bpe_simple_vocab_16e6.txt'];
 
 /** Merges in use; the published list is longer. */
 const MERGES = 49152 - 256 - 2;
@@ -71,18 +74,20 @@ export class ClipTokenizer {
     const info = await stat(folderOrFile).catch(() => undefined);
     if (!info) throw new Error(`${folderOrFile}: there is no such file or folder with a CLIP vocabulary`);
     if (!info.isDirectory()) return fromList(folderOrFile);
-    const has = async (name: string): Promise<boolean> =>
-      stat(path.join(folderOrFile, name)).then(
-        () => true,
-        () => false,
-      );
-    if (await has('tokenizer.json')) return fromTokenizerJson(path.join(folderOrFile, 'tokenizer.json'));
-    if ((await has('vocab.json')) && (await has('merges.txt'))) return fromVocabulary(folderOrFile);
-    for (const name of ['bpe_simple_vocab_16e6.txt.gz', 'bpe_simple_vocab_16e6.txt'])
-      if (await has(name)) return fromList(path.join(folderOrFile, name));
+    const found = await ClipTokenizer.find(folderOrFile);
+    if (found) return found;
     throw new Error(
-      `${folderOrFile} holds no CLIP vocabulary: neither tokenizer.json, nor vocab.json with merges.txt, nor bpe_simple_vocab_16e6.txt.gz`,
+      `${folderOrFile} holds no CLIP vocabulary: neither tokenizer.json, nor vocab.json with merges.txt, nor ${LISTS.join(' or ')}`,
     );
+  }
+
+  /** As {@link ClipTokenizer.fromPretrained} for a folder, but undefined where it holds no vocabulary. */
+  static async find(folder: string): Promise<ClipTokenizer | undefined> {
+    const names = await readdir(folder);
+    if (names.includes('tokenizer.json')) return fromTokenizerJson(path.join(folder, 'tokenizer.json'));
+    if (names.includes('vocab.json') && names.includes('merges.txt')) return fromVocabulary(folder);
+    const list = LISTS.find((name) => names.includes(name));
+    return list === undefined ? undefined : fromList(path.join(folder, list));
   }
 
   /** Around a `tokenizer.json` that was read or made. @param cleans whether {@link cleanCaption} comes first */

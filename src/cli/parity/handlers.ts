@@ -12,6 +12,7 @@ const handlers: Record<string, () => Module> = {
   blip_caption: () => require('./blip-caption') as Module,
   blip_itm: () => require('./blip-itm') as Module,
   chameleon: () => require('./chameleon') as Module,
+  clip: () => require('./clip') as Module,
   clip_bpe: () => require('./clip-bpe') as Module,
   dinov2: () => require('./dinov2') as Module,
   dsog: () => require('./dsog') as Module,

@@ -1,0 +1,151 @@
+/**
+ * CLIP (Radford et al. 2021): texts and pictures as vectors of one space. It is the judge behind CLIP-I and CLIP-T, and
+ * with other weights PickScore (Kirstain et al. 2023). Frozen: gradients leave its weights alone.
+ */
+import { readValues, type Stream, tf } from '../../engine';
+import { ImageProcessor, type Picture } from '../../io';
+import { Parameters } from '../../nn/parameters';
+import { ClipTokenizer } from '../../text/clip-bpe';
+import { freeze, loadFrozen } from './bert/load';
+import { padRows, type TokenRows } from './bert/rows';
+import { type ClipConfig, clipConfigFromUpstream } from './clip/config';
+import { clipSpecs, textTower, type TowerOutput, visionTower } from './clip/towers';
+import { embedInBatches } from './vision/batches';
+import { readConfigJson } from './vision/config';
+
+export { type ClipConfig, clipConfigFromUpstream } from './clip/config';
+
+/** Upstream's image processor for this model. */
+const PROCESSOR = 'CLIPImageProcessor';
+
+/** What reads pictures and texts for the towers. */
+export interface ClipReaders {
+  /** Default: upstream's defaults, 224 x 224. */
+  readonly processor?: ImageProcessor;
+  /** Default: none; then texts must come as token numbers. */
+  readonly tokenizer?: ClipTokenizer;
+}
+
+export class Clip {
+  readonly processor: ImageProcessor;
+  private readonly tokenizer?: ClipTokenizer;
+
+  private constructor(
+    readonly config: ClipConfig,
+    readonly parameters: Parameters,
+    readers: ClipReaders,
+  ) {
+    this.processor = readers.processor ?? ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR);
+    this.tokenizer = readers.tokenizer;
+    if (this.tokenizer && this.tokenizer.vocabularySize > config.text.vocabulary) {
+      throw new RangeError(
+        `the tokenizer has ${this.tokenizer.vocabularySize} tokens, this CLIP knows ${config.text.vocabulary}`,
+      );
+    }
+  }
+
+  /** A frozen one with random weights. */
+  static random(config: ClipConfig, stream: Stream, readers: ClipReaders = {}): Clip {
+    return new Clip(config, freeze(Parameters.random(clipSpecs(config), stream)), readers);
+  }
+
+  /**
+   * Loads a folder: `config.json`, `model.safetensors` (or shards and index); `preprocessor_config.json` and the
+   * vocabulary where they are there.
+   * @param tokenizer used in place of the folder's
+   * @throws ExpertConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
+   */
+  static async fromPretrained(folder: string, tokenizer?: ClipTokenizer): Promise<Clip> {
+    const { json, file } = await readConfigJson(folder);
+    const config = clipConfigFromUpstream(json, file);
+    const readers = {
+      processor: await ImageProcessor.fromPretrained(folder, PROCESSOR),
+      tokenizer: tokenizer ?? (await ClipTokenizer.find(folder)),
+    };
+    return new Clip(config, await loadFrozen(folder, clipSpecs(config)), readers);
+  }
+
+  /** Length of a vector. */
+  get size(): number {
+    return this.config.projection;
+  }
+
+  /** The learned factor on cosines, exp(logit_scale): 100 in OpenAI's. */
+  get scale(): number {
+    return readValues(() => tf.exp(this.parameters.get('logit_scale')))[0];
+  }
+
+  /**
+   * The text tower. @param rows token numbers with begin and end, padded behind; padding after the end changes no feature
+   * @throws RangeError for rows that do not fit, or that hold no end token
+   */
+  text(rows: TokenRows): TowerOutput {
+    return textTower(this.parameters, this.config.text, rows);
+  }
+
+  /**
+   * The vision tower.
+   * @param pixels `[batch, height, width, channels]`, as the processor makes them
+   * @param options.interpolatePositions stretches the positions to pictures of another size; default false
+   * @throws RangeError for pixels of another shape, or of another size unless positions are interpolated
+   */
+  vision(pixels: tf.Tensor4D, options: { readonly interpolatePositions?: boolean } = {}): TowerOutput {
+    return visionTower(this.parameters, this.config.vision, pixels, options.interpolatePositions ?? false);
+  }
+
+  /** Texts in the shared space, not normalised, `[batch, size]`. @throws RangeError as {@link Clip.text} */
+  textFeatures(rows: TokenRows): tf.Tensor2D {
+    return tf.tidy(() => this.parameters.linear('text_projection', this.text(rows).poolerOutput) as tf.Tensor2D);
+  }
+
+  /** Pictures in the shared space, not normalised, `[batch, size]`. @throws RangeError as {@link Clip.vision} */
+  imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
+    return tf.tidy(() => this.parameters.linear('visual_projection', this.vision(pixels).poolerOutput) as tf.Tensor2D);
+  }
+
+  /** {@link Clip.textFeatures} of length 1. */
+  textEmbeds(rows: TokenRows): tf.Tensor2D {
+    return tf.tidy(() => unit(this.textFeatures(rows)));
+  }
+
+  /** {@link Clip.imageFeatures} of length 1. */
+  imageEmbeds(pixels: tf.Tensor4D): tf.Tensor2D {
+    return tf.tidy(() => unit(this.imageFeatures(pixels)));
+  }
+
+  /** exp(logit_scale) times the cosine of every picture with every text, `[pictures, texts]`. */
+  logitsPerImage(imageEmbeds: tf.Tensor2D, textEmbeds: tf.Tensor2D): tf.Tensor2D {
+    return tf.tidy(() =>
+      tf.mul(tf.matMul(imageEmbeds, textEmbeds, false, true), tf.exp(this.parameters.get('logit_scale'))),
+    );
+  }
+
+  /**
+   * The unit vector of each text; `batch` (default 32) at a time. What is longer than the tower reads is cut.
+   * @throws Error when there is no tokenizer
+   */
+  async embedTexts(texts: readonly string[], batch = 32): Promise<Float32Array[]> {
+    const { tokenizer } = this;
+    if (!tokenizer) {
+      throw new Error(
+        'this CLIP has no vocabulary: put tokenizer.json or bpe_simple_vocab_16e6.txt.gz into its folder, or give fromPretrained a ClipTokenizer',
+      );
+    }
+    const rows = texts.map((text) => tokenizer.context(text, this.config.text.positions).ids);
+    return embedInBatches(rows, batch, (part) => this.textEmbeds({ ids: padRows(part, tokenizer.end).ids }));
+  }
+
+  /** The unit vector of each picture, of any size; `batch` (default 16) at a time. @throws RangeError for a broken picture */
+  embedPictures(pictures: readonly Picture[], batch = 16): Promise<Float32Array[]> {
+    return embedInBatches(pictures, batch, (part) => tf.tidy(() => this.imageEmbeds(this.processor.process(part))));
+  }
+
+  dispose(): void {
+    this.parameters.dispose();
+  }
+}
+
+/** Rows of length 1; a row of zeros stays. */
+function unit(rows: tf.Tensor2D): tf.Tensor2D {
+  return tf.div<tf.Tensor2D>(rows, tf.maximum(tf.norm(rows, 2, 1, true), 1e-12));
+}
