@@ -5,6 +5,7 @@ import { Stream } from '../../src/engine/random';
 import {
   COLOURS,
   factExample,
+  factQuestions,
   GROUND_PHRASES,
   GROUNDS,
   HELD_OUT_COMBINATIONS,
@@ -55,7 +56,9 @@ describe('scenes', () => {
         const scene = sampleScene(stream, 'train');
         assert.ok(!hasHeldOut(scene));
         const { problem, solution } = factExample(stream, 'train');
-        const texts = [captionOf(scene, stream), problem, solution];
+        const list = factQuestions(stream, 'train');
+        const texts = [captionOf(scene, stream), problem, solution, list.facts];
+        for (const q of list.questions) texts.push(q.solution);
         for (const q of questionsOf(scene, stream)) texts.push(q.problem, q.solution);
         for (const text of texts) for (const c of combinationsIn(text)) assert.ok(!forbidden.has(c), text);
       }),
@@ -177,6 +180,24 @@ describe('captions and questions', () => {
       if (q?.solution === 'yes') yes++;
     }
     assert.ok(Math.abs(yes / n - 0.5) < 0.05, `${yes} of ${n}`);
+  });
+
+  it('lists of facts: every question names one ground, and its answer is that fact and no other', () => {
+    fc.assert(
+      fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
+        const { facts, questions } = factQuestions(new Stream(seed), split);
+        const told = facts.replace('facts : ', '').split(' .').map((fact) => fact.trim()).filter(Boolean); // prettier-ignore
+        assert.ok(told.length >= 1 && told.length <= 6);
+        assert.equal(questions.length, told.length);
+        for (const { problem, solution } of questions) {
+          const fitting = told.filter((fact) => problem.includes(fact.slice(0, fact.indexOf(' <sks>'))));
+          assert.equal(fitting.length, 1, `${problem} / ${facts}`);
+          assert.ok(fitting[0].endsWith(`<sks> is ${solution}`), `${solution} / ${fitting[0]}`);
+        }
+        assert.equal(split === 'heldout', combinationsIn(facts).some((c) => forbidden.has(c)));
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('stay within the vocabulary', () => {
