@@ -37,8 +37,11 @@ export interface SequenceOptions {
   readonly stop?: readonly number[];
   /** Ids that text never says, besides the image codes, which it never does. Default none. */
   readonly banned?: readonly number[];
-  /** A token to be taken whatever the model says, at place `index` of what is new in row `row`; undefined: draw. */
-  readonly forced?: (row: number, index: number) => number | undefined;
+  /**
+   * A token to be taken whatever the model says, at place `index` of what is new in row `row`; undefined: draw. In a
+   * picture only codes can be forced, and not where the layout itself forces a token.
+   */
+  readonly forced?: (row: number, index: number, inPicture: boolean) => number | undefined;
   /** Default `guided`. */
   readonly imageLogProbs?: ImageLogProbs;
   /** False computes every token's whole context again. Default true. */
@@ -129,7 +132,15 @@ export function sampleSequences(
     let unconditional = startUnconditional(model, live, other, settled);
     for (;;) {
       for (const [b, row] of live.entries())
-        advance(model, row, b, logits, unconditional, settled, options.forced?.(rows.indexOf(row), row.ids.length));
+        advance(
+          model,
+          row,
+          b,
+          logits,
+          unconditional,
+          settled,
+          options.forced?.(rows.indexOf(row), row.ids.length, row.offset >= 0),
+        );
       const stay = live.map((_, b) => b).filter((b) => !live[b].done);
       if (stay.length === 0) break;
       if (stay.length < live.length) {

@@ -1,0 +1,63 @@
+/** Small Chameleons for this folder's tests. */
+import path from 'node:path';
+import { Stream } from '../../../src/engine';
+import type { ChameleonConfig } from '../../../src/models/chameleon/config';
+import { ChameleonModel } from '../../../src/models/chameleon/model';
+import { nameOfCode } from '../../../src/models/chameleon/vocabulary';
+
+export const PARITY = path.join(__dirname, '..', '..', 'parity');
+
+/** Eleven codes between the special tokens and 40 ids of text, in no order; 4 x 4 codes of 2 x 2 pixels. */
+export function tinyConfig(change: Partial<ChameleonConfig> = {}): ChameleonConfig {
+  const codes = 11;
+  const reserved = (n: number) => `<reserved${String(n).padStart(5, '0')}>`;
+  const names = ['<s>', '<pad>', '</s>', '<unk>', '<racm3:break>', '<eoss>', '<image>', reserved(8706), reserved(8799), reserved(8801), reserved(8802), reserved(8803)]; // prettier-ignore
+  const map = Object.fromEntries(names.map((name, id) => [name, id]));
+  for (let code = 0; code < codes; code++) map[nameOfCode(code)] = names.length + ((code * 7) % codes);
+  return {
+    text: {
+      vocab_size: 64,
+      hidden_size: 24,
+      intermediate_size: 40,
+      num_hidden_layers: 2,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      head_dim: 6,
+      rms_norm_eps: 1e-5,
+      rope_theta: 10000,
+      rope_factor: 1,
+      max_position_embeddings: 128,
+      attention_bias: false,
+      mlp_bias: false,
+      tie_word_embeddings: false,
+      qk_norm: true,
+      swin_norm: false,
+    },
+    model_parallel_size: 1,
+    bos_token_id: 0,
+    pad_token_id: 1,
+    eos_token_id: 2,
+    image_token_id: 6,
+    vocabulary_map: map,
+    vq: { ch: 4, ch_mult: [1, 2], num_res_blocks: 1, z_channels: 4, embed_dim: 3, n_embed: codes, norm_groups: 2 },
+    resolution: 8,
+    layout: 'chameleon',
+    ...change,
+  };
+}
+
+/** Random weights, large enough that choices differ from each other. */
+export function tinyModel(change: Partial<ChameleonConfig> = {}, seed = 5): ChameleonModel {
+  const model = ChameleonModel.random(tinyConfig(change), new Stream(seed));
+  for (const [name, variable] of Object.entries(model.parameters.variables))
+    if (/proj|embed|head/.test(name)) {
+      const louder = variable.mul(6);
+      variable.assign(louder);
+      louder.dispose();
+    }
+  return model;
+}
+
+export const prompts = [[0, 20 + 5, 30, 31], [0, 40, 4], [0, 33, 35, 37, 39, 41, 43]]; // prettier-ignore
+export const streams = (seed: number, count = prompts.length) =>
+  Array.from({ length: count }, (_, k) => new Stream(seed).fork(k));
