@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type RawTensor, type WritableTensor, readSafetensors, writeSafetensors } from './safetensors';
+import { isRunning } from './running';
 import { syncFolder } from './sync-folder';
 
 /** A checkpoint could not be saved or loaded. */
@@ -196,7 +197,9 @@ export class CheckpointStore<S = unknown> {
     const names = await readdir(this.folder).catch(() => [] as string[]);
     for (const name of names) {
       const pid = /^\.step-\d{8}\.(\d+)\.partial$/.exec(name)?.[1];
-      if (pid && !isRunning(Number(pid))) await rm(path.join(this.folder, name), { recursive: true, force: true });
+      // Our own: left by a save that threw while cleaning up.
+      const left = pid !== undefined && (Number(pid) === process.pid || !isRunning(Number(pid)));
+      if (left) await rm(path.join(this.folder, name), { recursive: true, force: true });
     }
   }
 
@@ -210,16 +213,6 @@ export class CheckpointStore<S = unknown> {
     const intact =
       steps.length > 0 ? `what was saved before is intact: steps ${steps.join(', ')}` : 'nothing had been saved before';
     return new CheckpointError(target, `it was not saved: ${why} (${intact})`, { cause: error });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  if (pid === process.pid) return false; // our own: left by a save that threw while cleaning up
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

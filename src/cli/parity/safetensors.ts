@@ -1,6 +1,15 @@
-/** Safetensors: sharded checkpoints, all types, and what is wrong with broken files. */
+/** Safetensors: sharded checkpoints, all types, written and read again, and what is wrong with broken files. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { type RawTensor, SafetensorsError, openSafetensors, readSafetensors, toFloat32 } from '../../io';
+import {
+  type RawTensor,
+  SafetensorsError,
+  openSafetensors,
+  readSafetensors,
+  toFloat32,
+  writeSafetensors,
+} from '../../io';
 import { type Check, holds, same } from './check';
 
 interface Description {
@@ -35,6 +44,7 @@ export async function* parity(
       Object.keys(expected).flatMap((t) => bits(got[t])),
       Object.values(expected).flatMap(bits),
     );
+    yield* rewritten(name, got);
   }
   if (d.other_dtypes) {
     const file = 'other_dtypes.safetensors';
@@ -46,6 +56,7 @@ export async function* parity(
       );
       yield same(`${file} ${name}`, 'values and shape', [...own, ...(got[name]?.shape ?? [])], [...flat, ...shape]);
     }
+    yield* rewritten(file, got);
     const reader = await openSafetensors(at(file));
     await reader.close();
     const expected = d.other_metadata ?? {};
@@ -68,8 +79,36 @@ export async function* parity(
       (e: unknown) => e,
     );
     const code = error instanceof SafetensorsError ? error.code : error instanceof Error ? error.message : 'nothing';
-    yield holds(file, `reports ${must_report}`, code === must_report, `reported ${code}`);
+    const named = error instanceof Error && error.message.includes(path.basename(file));
+    yield holds(file, `reports ${must_report}`, code === must_report && named, `reported ${code}`);
   }
+}
+
+/** Writes tensors, whole and in several files, and reads them again: not a bit may differ. */
+async function* rewritten(name: string, tensors: Record<string, RawTensor>): AsyncGenerator<Check> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'unilab-rewritten-'));
+  try {
+    const largest = Math.max(...Object.values(tensors).map(({ data }) => data.byteLength));
+    for (const [form, shardBytes] of [
+      ['whole', Infinity],
+      ['sharded', largest],
+    ] as const) {
+      // prettier-ignore
+      await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { shardBytes });
+      const again = await readSafetensors(folder, { nonFinite: 'allow' });
+      const told = Object.keys(tensors).map((key) => description(again[key]));
+      yield same(`${name} ${form}`, 'written and read again', told, Object.values(tensors).map(description)); // prettier-ignore
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** All of a tensor as one text. */
+function description(tensor: RawTensor | undefined): string {
+  if (!tensor) return 'nothing';
+  const { buffer, byteOffset, byteLength } = tensor.data;
+  return `${tensor.dtype} [${tensor.shape}] ${Buffer.from(buffer, byteOffset, byteLength).toString('hex')}`;
 }
 
 /** The float32 bits: -0 is not 0 here. */

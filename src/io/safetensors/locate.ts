@@ -2,6 +2,7 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { SafetensorsError } from './errors';
+import { findDuplicateKey } from './json-keys';
 
 export interface Location {
   /** All files, in a fixed order. */
@@ -34,10 +35,17 @@ export async function locate(where: string): Promise<Location> {
 async function readIndex(file: string): Promise<Location> {
   const bad = (what: string): SafetensorsError => new SafetensorsError('invalid_index', file, undefined, what);
   let parsed: unknown;
+  let text = '';
   try {
-    parsed = JSON.parse(await readFile(file, 'utf8'));
+    text = await readFile(file, 'utf8');
+    parsed = JSON.parse(text);
   } catch (error) {
     throw bad(`it is not JSON (${(error as Error).message})`);
+  }
+  const twice = findDuplicateKey(text);
+  if (twice) {
+    const what = `the index has the key '${twice.key}' twice, and it is not clear which one is meant`;
+    throw new SafetensorsError('duplicate_key', file, twice.within === 'weight_map' ? twice.key : undefined, what);
   }
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) throw bad("it has no object 'weight_map'");
@@ -45,12 +53,13 @@ async function readIndex(file: string): Promise<Location> {
   const weightMap = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
     if (typeof shard !== 'string') throw bad(`weight_map['${tensor}'] is not a file name`);
-    weightMap.set(tensor, await shardFile(file, folder, tensor, shard));
+    weightMap.set(tensor, shardFile(file, folder, tensor, shard));
   }
+  await checkShards(file, weightMap);
   return { files: [...new Set(weightMap.values())].sort(), index: { file, weightMap } };
 }
 
-async function shardFile(index: string, folder: string, tensor: string, shard: string): Promise<string> {
+function shardFile(index: string, folder: string, tensor: string, shard: string): string {
   const full = path.resolve(folder, shard);
   // An index comes with a download: it must not make us read elsewhere on the disk.
   const outside = path.isAbsolute(shard) || shard.includes('\\') || !full.startsWith(folder + path.sep);
@@ -58,14 +67,20 @@ async function shardFile(index: string, folder: string, tensor: string, shard: s
     const what = `the index names '${shard}', which is not a .safetensors file inside the index's own folder`;
     throw new SafetensorsError('invalid_shard_name', index, tensor, what);
   }
-  const info = await stat(full).catch(() => undefined);
-  if (!info?.isFile()) {
-    throw new SafetensorsError(
-      'missing_shard',
-      index,
-      tensor,
-      `the index names the file '${shard}', which is not there`,
-    );
-  }
   return full;
+}
+
+/** @throws SafetensorsError `missing_shard` naming every file that is not there */
+async function checkShards(index: string, weightMap: ReadonlyMap<string, string>): Promise<void> {
+  const missing: string[] = [];
+  let first: string | undefined;
+  for (const file of new Set(weightMap.values())) {
+    if ((await stat(file).catch(() => undefined))?.isFile()) continue;
+    const tensors = [...weightMap].filter(([, shard]) => shard === file).map(([tensor]) => tensor);
+    first ??= tensors[0];
+    missing.push(`'${path.basename(file)}' (${tensors.length} tensors)`);
+  }
+  if (missing.length === 0) return;
+  const what = `the index names ${missing.join(', ')}, which ${missing.length > 1 ? 'are' : 'is'} not there`;
+  throw new SafetensorsError('missing_shard', index, first, what);
 }

@@ -49,11 +49,12 @@ export class SafetensorsReader {
           tensors.set(entry.name, { ...entry, file });
         }
       }
-      for (const [name, file] of index?.weightMap ?? []) {
-        if (!tensors.has(name)) {
-          const what = `the index places it in ${file}, whose header does not have it`;
-          throw new SafetensorsError('missing_tensor', index?.file ?? where, name, what);
-        }
+      const missing = [...(index?.weightMap ?? [])].filter(([name]) => !tensors.has(name));
+      if (missing.length > 0) {
+        const [[name, file]] = missing;
+        const others = missing.length > 1 ? `; so it is with ${missing.slice(1).map(([other]) => `'${other}'`).join(', ')}` : ''; // prettier-ignore
+        const what = `the index places it in ${file}, whose header does not have it${others}`;
+        throw new SafetensorsError('missing_tensor', index?.file ?? where, name, what);
       }
       return new SafetensorsReader(handles, tensors, metadata);
     } catch (error) {
@@ -90,11 +91,19 @@ export class SafetensorsReader {
 
   /**
    * One tensor's numbers as float32. Converted piece by piece: 16-bit weights never stand beside their float32 copy.
-   * @throws SafetensorsError `unknown_tensor`, `data_truncated`, `unsupported_conversion`
+   * @throws SafetensorsError `unknown_tensor`, `data_truncated`, `unsupported_conversion`; `non_finite_values` when
+   *   asked for
    */
-  async readFloat32(name: string): Promise<Float32Array> {
+  async readFloat32(name: string, options: ReadOptions = {}): Promise<Float32Array> {
     const info = this.info(name);
-    if (info.dtype === 'F32') return toFloat32(await this.read(name));
+    const values = info.dtype === 'F32' ? toFloat32(await this.read(name)) : await this.converted(info);
+    if (options.nonFinite !== 'allow' && hasNonFinite(values)) {
+      report(nonFiniteError(info.file, name, { dtype: 'F32', shape: info.shape, data: values }), options);
+    }
+    return values;
+  }
+
+  private async converted(info: TensorInfo): Promise<Float32Array> {
     const size = bytesOf(info.dtype);
     const out = new Float32Array((info.end - info.begin) / size);
     const step = Math.floor(pieceBytes / size);
@@ -170,9 +179,7 @@ export async function readSafetensors(where: string, options: ReadOptions = {}):
     for (const name of reader.names) {
       const tensor = await reader.read(name);
       if (options.nonFinite !== 'allow') {
-        const error = nonFiniteError(reader.info(name).file, name, tensor);
-        if (error && options.nonFinite === 'error') throw error;
-        if (error) process.emitWarning(error.message, { code: error.code });
+        report(nonFiniteError(reader.info(name).file, name, tensor), options);
       }
       entries.push([name, tensor]);
     }
@@ -196,6 +203,18 @@ export async function checkFinite(where: string): Promise<void> {
   } finally {
     await reader.close();
   }
+}
+
+function report(error: SafetensorsError | undefined, { nonFinite }: ReadOptions): void {
+  if (error && nonFinite === 'error') throw error;
+  if (error) process.emitWarning(error.message, { code: error.code });
+}
+
+/** Only whether there are any: a look at a billion weights should not take longer than reading them. */
+function hasNonFinite(values: Float32Array): boolean {
+  let zero = 0;
+  for (let i = 0; i < values.length; i++) zero += values[i] * 0; // NaN as soon as one is
+  return zero !== 0;
 }
 
 function nonFiniteError(file: string, name: string, tensor: RawTensor): SafetensorsError | undefined {

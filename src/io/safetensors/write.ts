@@ -2,6 +2,7 @@
 import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type DType, type TensorData, bytesOf, isDType, toBfloat16Bits, toFloat16Bits, viewAs } from './dtypes';
+import { isRunning } from '../running';
 import { syncFolder } from '../sync-folder';
 import { SafetensorsError } from './errors';
 
@@ -24,10 +25,13 @@ export interface WriteOptions {
 }
 
 /**
- * Writes tensors as safetensors. What was at `file` stays until the new file is complete on the disk.
+ * Writes tensors as safetensors. What was there before stays, whole, until the new files are complete on the disk: a
+ * process that is stopped at any moment leaves the old checkpoint or the new one.
  *
  * With `shardBytes` and more data than that: `NAME-00001-of-0000N.safetensors` and `NAME.safetensors.index.json` are
- * written beside each other (NAME from `file`), and an older `NAME.safetensors` is removed once they stand.
+ * written beside each other (NAME from `file`), and an older `NAME.safetensors` is removed once they stand. Where an
+ * older checkpoint's shards have these names, the new ones are `NAME-v2-00001-of-0000N.safetensors` and so on, as the
+ * old index needs the old ones until its place is taken.
  * @param file path ending in `.safetensors`; its folder is made when missing
  * @returns the files written, the index last
  * @throws SafetensorsError when a tensor's shape, dtype and data do not fit; the system's error (ENOSPC, EACCES) with
@@ -89,10 +93,10 @@ async function writeShards(
     filled += item.bytes;
   }
   const stem = file.slice(0, -'.safetensors'.length);
-  const five = (n: number): string => String(n).padStart(5, '0');
+  const names = await freeNames(stem, shards.length);
   const weightMap: Record<string, string> = {};
   const jobs: Job[] = shards.map((shard, i) => {
-    const name = `${stem}-${five(i + 1)}-of-${five(shards.length)}.safetensors`;
+    const name = names[i];
     for (const item of shard) weightMap[item.name] = path.basename(name);
     return { file: name, write: (handle) => writeFile(handle, name, shard, metadata) };
   });
@@ -104,14 +108,31 @@ async function writeShards(
   return written;
 }
 
+/** Names for the shards of which none is taken. */
+async function freeNames(stem: string, count: number): Promise<string[]> {
+  const there = new Set(await readdir(path.dirname(stem)));
+  const five = (n: number): string => String(n).padStart(5, '0');
+  for (let version = 1; ; version++) {
+    const own = version === 1 ? stem : `${stem}-v${version}`;
+    const names = Array.from({ length: count }, (_, i) => `${own}-${five(i + 1)}-of-${five(count)}.safetensors`);
+    if (!names.some((name) => there.has(path.basename(name)))) return names;
+  }
+}
+
 interface Job {
   readonly file: string;
   readonly write: (handle: FileHandle) => Promise<void>;
 }
 
-/** Writes all files aside and only then, when every byte is on the disk, gives them their names. */
+/** Tells apart what one process writes at the same time. */
+let writes = 0;
+
+/** Writes all files aside and only then, when every byte is on the disk, gives them their names; the last one's counts. */
 async function writeAside(jobs: readonly Job[]): Promise<void> {
-  const aside = jobs.map(({ file }) => path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.partial`));
+  const folder = path.dirname(jobs[0].file);
+  await removeLeftovers(folder);
+  const mark = `${process.pid}-${writes++}`;
+  const aside = jobs.map(({ file }) => path.join(folder, `.${path.basename(file)}.${mark}.partial`));
   try {
     for (const [i, job] of jobs.entries()) {
       const handle = await open(aside[i], 'w');
@@ -122,12 +143,25 @@ async function writeAside(jobs: readonly Job[]): Promise<void> {
         await handle.close();
       }
     }
+    for (const [i, job] of jobs.entries()) {
+      // The index must never be on the disk before what it names.
+      if (i > 0 && i === jobs.length - 1) await syncFolder(folder);
+      await rename(aside[i], job.file);
+    }
   } catch (error) {
     for (const name of aside) await rm(name, { force: true });
     throw error;
   }
-  for (const [i, job] of jobs.entries()) await rename(aside[i], job.file);
-  await syncFolder(path.dirname(jobs[0].file));
+  await syncFolder(folder);
+}
+
+/** Removes what processes that are gone had begun to write. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^\..*\.safetensors(?:\.index\.json)?\.(\d+)(?:-\d+)?\.partial$/.exec(name)?.[1];
+    if (pid && Number(pid) !== process.pid && !isRunning(Number(pid)))
+      await rm(path.join(folder, name), { force: true });
+  }
 }
 
 /** An older checkpoint of the same name in another form (whole or sharded) would be read in place of the new one. */
@@ -137,7 +171,7 @@ async function removeOthers(file: string, written: readonly string[]): Promise<v
   const folder = path.dirname(file);
   for (const name of await readdir(folder)) {
     if (!name.startsWith(stem) || keep.has(name)) continue;
-    if (/^(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/.test(name.slice(stem.length))) {
+    if (/^((-v\d+)?-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?$/.test(name.slice(stem.length))) {
       await rm(path.join(folder, name), { force: true });
     }
   }
