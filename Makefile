@@ -42,13 +42,10 @@ demo: setup ## trains a concept by Sync-GRPO in a notebook; leaves out/demo   [c
 	@cat $(demo)/result.json
 	@echo; echo 'demo: open $(demo)/01-sync-grpo.html in a browser to see it.'
 
-lab: setup .venv/lab/.ready ## JupyterLab with the unilab kernel
+lab: setup ## JupyterLab with the unilab kernel
+	@$(timed) 'JupyterLab in .venv/lab' env PYTHON=$(python) node scripts/setup/jupyter.mjs
 	@bin/unilab kernel install --prefix .venv/lab
 	.venv/lab/bin/jupyter lab --notebook-dir=.
-
-.venv/lab/.ready:
-	@$(timed) 'JupyterLab in .venv/lab' sh -c '$(python) -m venv .venv/lab && .venv/lab/bin/pip install -q jupyterlab'
-	@touch $@
 
 torch: .venv/torch/.ready ## PyTorch in .venv/torch, for the comparison in `make bench` (about 200 MB)
 
@@ -65,8 +62,9 @@ figures: setup ## runs notebooks/figures; leaves out/figures
 	  $(timed) "$$notebook" bin/unilab run "$$notebook" --out "out/figures/$$name.ipynb" --html "out/figures/$$name.html" || exit 1; \
 	done; test -n "$$found" || echo 'figures: there are no notebooks in notebooks/figures yet: nothing was made.'
 
-interop: setup ## real Jupyter clients on our kernel: the conformance suite, nbconvert beside our runner
-	@$(timed) 'Jupyter clients' test/interop/interop.sh
+interop: setup ## real Jupyter clients on our kernel: conformance, nbclient, nbconvert, JupyterLab in a browser
+	@$(timed) 'Jupyter clients' env PYTHON=$(python) node scripts/setup/jupyter.mjs --optional
+	@UNILAB_INTEROP=all node scripts/setup/test.mjs $(CURDIR)/test/interop/*.test.ts
 
 clean: ## removes what was built (not node_modules, nor what was trained)
 	rm -rf dist .venv .cache out/demo out/figures

@@ -77,6 +77,7 @@ async function main() {
   if (chosen.length === 0) {
     const queue = [...CHECKS];
     await Promise.all(Array.from({ length: Math.min(2, os.cpus().length) }, () => worker(queue, failed)));
+    await run([path.join(root, 'scripts/setup/jupyter.mjs'), '--optional'], { show: true });
   }
   const files = chosen.length > 0 ? chosen : testFiles(path.join(root, 'test'));
   console.log(`== tests: ${files.length} files`);

@@ -1,6 +1,5 @@
 /** What a display is: a MIME bundle, and the convention by which a value says how it wants to be shown. */
 import { inspect } from 'node:util';
-import { plainText } from './html';
 
 /**
  * Content by MIME type: text types as strings, binary types (`image/png`) as base64 strings, JSON types as values.
@@ -59,11 +58,6 @@ export class Display implements Displayable {
   [inspect.custom](): string {
     return this.text;
   }
-}
-
-/** A view of Markdown text; its `text/plain` twin is the text itself. */
-export function markdownView(text: string): Display {
-  return new Display(plainText(text), () => ({ 'text/markdown': text }));
 }
 
 /** The `text/plain` bundle of any value: strings as they are, everything else as Node's inspector prints it. */

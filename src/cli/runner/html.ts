@@ -1,7 +1,6 @@
 /** An executed notebook as one HTML page that needs nothing else: every output in it, no scripts, nothing fetched. */
 import { stripVTControlCharacters } from 'node:util';
-import sanitizeHtml from 'sanitize-html';
-import { html, SafeHtml } from '../../display';
+import { cleanHtml, html, markdownRenderer, SafeHtml } from '../../display';
 import type { Cell, Notebook, Output } from './notebook';
 
 const style = `
@@ -19,78 +18,6 @@ table { border-collapse: collapse; font-size: 13px; } th, td { padding: .2rem .6
 .raw { color: #888; }
 `;
 
-/** What HTML of outputs and Markdown may contain; scripts, frames, event handlers and foreign pictures may not. */
-const allowed: sanitizeHtml.IOptions = {
-  allowedTags: [
-    ...sanitizeHtml.defaults.allowedTags,
-    'img',
-    'details',
-    'summary',
-    'progress',
-    'figure',
-    'figcaption',
-    'del',
-    'input',
-    'h1',
-    'h2',
-  ],
-  allowedAttributes: {
-    '*': ['style', 'class', 'title', 'colspan', 'rowspan', 'align'],
-    a: ['href'],
-    img: ['src', 'alt', 'width', 'height'],
-    details: ['open'],
-    progress: ['value', 'max'],
-    input: [{ name: 'type', multiple: false, values: ['checkbox'] }, 'checked', 'disabled'],
-  },
-  allowedSchemes: ['http', 'https', 'mailto'],
-  allowedSchemesByTag: { img: ['data'] },
-  exclusiveFilter: (frame) => frame.tag === 'img' && !/^data:image\//.test(frame.attribs.src ?? ''),
-  allowedStyles: {
-    '*': Object.fromEntries(
-      [
-        'align-items',
-        'border',
-        'border-radius',
-        'color',
-        'background',
-        'background-color',
-        'display',
-        'flex',
-        'flex-wrap',
-        'font-size',
-        'font-weight',
-        'font-variant-numeric',
-        'gap',
-        'grid-template-columns',
-        'line-height',
-        'list-style',
-        'margin',
-        'margin-bottom',
-        'margin-top',
-        'margin-left',
-        'margin-right',
-        'max-width',
-        'min-width',
-        'opacity',
-        'outline',
-        'overflow-wrap',
-        'overflow-x',
-        'padding',
-        'padding-left',
-        'text-align',
-        'vertical-align',
-        'white-space',
-        'width',
-        'height',
-      ].map((property) => [property, [/^(?!.*(?:url|expression)\s*\()[^<>"]*$/i]]),
-    ),
-  },
-};
-
-function clean(markup: string): SafeHtml {
-  return new SafeHtml(sanitizeHtml(markup, allowed));
-}
-
 function text(value: unknown): string {
   return typeof value === 'string' ? value : Array.isArray(value) ? value.join('') : JSON.stringify(value, null, 2);
 }
@@ -100,10 +27,8 @@ function picture(type: string, base64: string): SafeHtml {
   return html`<img src="data:${type};base64,${base64.replace(/[^\w+/=]/g, '')}" alt="" />`;
 }
 
-type Markdown = (source: string) => SafeHtml;
-
-function bundleHtml(data: Record<string, unknown>, markdown: Markdown): SafeHtml {
-  if (data['text/html'] !== undefined) return clean(text(data['text/html']));
+function bundleHtml(data: Record<string, unknown>, markdown: (source: string) => SafeHtml): SafeHtml {
+  if (data['text/html'] !== undefined) return cleanHtml(text(data['text/html']));
   if (data['image/svg+xml'] !== undefined)
     return picture('image/svg+xml', Buffer.from(text(data['image/svg+xml'])).toString('base64'));
   for (const type of ['image/png', 'image/jpeg', 'image/gif'])
@@ -113,7 +38,7 @@ function bundleHtml(data: Record<string, unknown>, markdown: Markdown): SafeHtml
   return html`<pre>${text(plain)}</pre>`;
 }
 
-function outputHtml(output: Output, markdown: Markdown): SafeHtml {
+function outputHtml(output: Output, markdown: (source: string) => SafeHtml): SafeHtml {
   switch (output.output_type) {
     case 'stream':
       return html`<pre class="${output.name}">${stripVTControlCharacters(output.text)}</pre>`;
@@ -125,7 +50,7 @@ ${stripVTControlCharacters(output.traceback.join('\n') || `${output.ename}: ${ou
   }
 }
 
-function cellHtml(cell: Cell, markdown: Markdown): SafeHtml {
+function cellHtml(cell: Cell, markdown: (source: string) => SafeHtml): SafeHtml {
   if (cell.cell_type === 'markdown') return html`<section>${markdown(cell.source)}</section>`;
   if (cell.cell_type === 'raw') return html`<section class="raw"><pre>${cell.source}</pre></section>`;
   const outputs = cell.outputs.map((output) => outputHtml(output, markdown));
@@ -141,9 +66,7 @@ function cellHtml(cell: Cell, markdown: Markdown): SafeHtml {
 
 /** The page of a notebook. @param title in the browser's tab */
 export async function notebookHtml(notebook: Notebook, title: string): Promise<string> {
-  const { Marked } = await import('marked');
-  const marked = new Marked({ gfm: true, async: false });
-  const markdown: Markdown = (source) => clean(marked.parse(source) as string);
+  const markdown = await markdownRenderer();
   const body = notebook.cells.map((cell) => cellHtml(cell, markdown));
   const page = html`<head>
       <meta charset="utf-8" />

@@ -1,0 +1,83 @@
+/** The kernel under Jupyter's own clients: the protocol's conformance suite, nbclient and nbconvert. */
+import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { notebookText, readNotebook } from '../../src/cli/runner/notebook';
+import { injectParameters, parseParameters } from '../../src/cli/runner/parameters';
+import { finished, JupyterWorld, noJupyter, out, program, root } from './jupyter';
+import { outputsOf, readCells } from './notebook';
+
+const skip = noJupyter ?? false;
+if (skip) console.log(`Jupyter's clients: skipped, ${skip}`);
+
+/** nbclient on a notebook, in the notebook's folder. */
+const nbclient = `
+import sys, nbformat
+from nbclient import NotebookClient
+source, target = sys.argv[1:]
+notebook = nbformat.read(source, as_version=4)
+NotebookClient(notebook, kernel_name="unilab", timeout=900).execute(cwd=".")
+nbformat.write(notebook, target)
+`;
+
+/** Longer notebooks are run by nbclient as well when \`make interop\` asks for everything; nbconvert sits on it. */
+const everything = process.env.UNILAB_INTEROP === 'all';
+
+function notebooksBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ipynb') && !name.split(path.sep).some((part) => part.startsWith('.')))
+    .map((name) => path.join(folder, name));
+}
+
+describe("Jupyter's own clients", { skip }, () => {
+  let world: JupyterWorld;
+  before(() => (world = new JupyterWorld()));
+  after(() => world?.remove());
+
+  test('the conformance suite passes, and nothing in it is skipped for lack of an answer', async () => {
+    const { status, stderr } = await finished(program('python'), ['-m', 'unittest', '-v', 'conformance'], {
+      cwd: __dirname,
+      env: world.env,
+    });
+    writeFileSync(path.join(out, 'conformance.txt'), stderr);
+    assert.equal(status, 0, stderr);
+    const skipped = stderr.split('\n').filter((line) => /\.\.\. skipped/.test(line));
+    // The pager is a payload, which the protocol has given up.
+    assert.deepEqual(
+      skipped.filter((line) => !line.startsWith('test_pager')),
+      [],
+      stderr,
+    );
+    const passed = stderr.split('\n').filter((line) => /\.\.\. ok$/.test(line)).length;
+    console.log(`jupyter_kernel_test: ${passed} passed, ${skipped.length} skipped`);
+    assert.ok(passed >= 12, stderr);
+  });
+
+  for (const notebook of notebooksBelow(path.join(root, 'notebooks'))) {
+    test(`${path.relative(root, notebook)}: our runner, nbclient and nbconvert leave the same outputs`, async () => {
+      const name = path.basename(notebook, '.ipynb');
+      const read = readNotebook(notebook);
+      const trains = read.cells.some((cell) => (cell.metadata.tags as string[] | undefined)?.includes('parameters'));
+      const given = trains ? ['quick=true', `out=${path.join(world.folder, 'results')}`] : [];
+      const source = path.join(world.folder, `${name}.ipynb`);
+      writeFileSync(source, notebookText(injectParameters(read, parseParameters(given))));
+      const target = (by: string): string => path.join(out, `${name}.${by}.ipynb`);
+      const options = { cwd: world.folder, env: world.env };
+      const run = async (command: string, args: readonly string[]): Promise<void> => {
+        const { status, stderr } = await finished(command, args, options);
+        assert.equal(status, 0, stderr);
+      };
+      await run(process.execPath, [path.join(root, 'bin/unilab'), 'run', source, '--out', target('unilab')]);
+      await run(program('jupyter-nbconvert'), [
+        ...['--execute', '--to', 'notebook', '--ExecutePreprocessor.timeout=900'],
+        ...['--output', `${name}.nbconvert`, '--output-dir', out, source],
+      ]);
+      const own = readCells(target('unilab')).map(outputsOf);
+      assert.deepEqual(readCells(target('nbconvert')).map(outputsOf), own);
+      if (trains && !everything) return;
+      await run(program('python'), ['-c', nbclient, source, target('nbclient')]);
+      assert.deepEqual(readCells(target('nbclient')).map(outputsOf), own);
+    });
+  }
+});
