@@ -5,7 +5,8 @@
  */
 import { decodeHTML, decodeHTMLStrict } from 'entities/decode';
 
-const windows1252 = new TextDecoder('windows-1252');
+/** What the control codes 128 to 159 stand for in Windows-1252; a space where they stand for nothing. */
+const WINDOWS_1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
 
 /** Latin ligatures and digraphs, and forms of other width: what compatibility normalisation takes apart. */
 const COMPATIBILITY = /[\u0132\u0133\u0149\u01c4-\u01cc\u01f1-\u01f3\u3000\ufb00-\ufb04\ufb06\uff01-\uffef]/g;
@@ -22,9 +23,23 @@ function isControl(code: number): boolean {
   return code === 0x7f || (code >= 0x206a && code <= 0x206f) || code === 0xfeff || (code >= 0xfff9 && code <= 0xfffc);
 }
 
+function fromWindows1252(control: string): string {
+  const meant = WINDOWS_1252[control.charCodeAt(0) - 0x80];
+  return meant === ' ' ? control : meant;
+}
+
+/** HTML references that end in a semicolon, those written in capitals throughout as capitals. */
+function decodeReferences(text: string): string {
+  return decodeHTMLStrict(text).replace(/&[A-Z0-9]+;/g, (reference) => {
+    const lower = reference.toLowerCase();
+    const meant = decodeHTMLStrict(lower);
+    return meant === lower ? reference : meant.toUpperCase();
+  });
+}
+
 function mendOnce(line: string, html: boolean): string {
-  const text = (html ? decodeHTMLStrict(line) : line)
-    .replace(/[\u0080-\u009f]/g, (c) => windows1252.decode(Uint8Array.of(c.charCodeAt(0))))
+  const text = (html ? decodeReferences(line) : line)
+    .replace(/[\u0080-\u009f]/g, fromWindows1252)
     .replace(COMPATIBILITY, (c) => c.normalize('NFKC'))
     .replace(/\ufb05/g, '\u017ft')
     .replace(DOUBLE_QUOTES, '"')

@@ -1,6 +1,7 @@
 /**
  * Pillow's `Image.resize`, bit for bit: separable filters that widen when shrinking (antialiased), weights in fixed
- * point, 8 bits between the two passes. Published scores were made with it; other resizers differ by some grey levels.
+ * point, 8 bits between the two passes, rows first. Published scores were made with it; other resizers differ by some
+ * grey levels. (Pillow 13 takes the columns of some tall pictures first, and then differs from its forerunners by one.)
  */
 import type { Picture } from '../pictures';
 
