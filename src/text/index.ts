@@ -1,1 +1,2 @@
 export { loadTokenizer, MINI_WORLD_TOKENIZER, type TextTokenizer, type TokenizerOptions } from './tokenizer';
+export { loadWordPiece, type WordPiece, WordPieceError } from './wordpiece';

@@ -18,7 +18,8 @@ export async function* parity(
     const rows: BertRows = {
       ...plain,
       types: inputs.token_type_ids && intRows(inputs.token_type_ids),
-      tasks: inputs.task_type_ids && intRows(inputs.task_type_ids),
+      // Upstream does not look at them without a table of tasks.
+      tasks: model.config.task_types > 0 && inputs.task_type_ids ? intRows(inputs.task_type_ids) : undefined,
     };
     const output = model.forward(rows);
     const standard = model.forward(plain);

@@ -120,7 +120,7 @@ export class BlipCaptioner {
   generate(pixels: tf.Tensor4D, options: CaptionOptions = {}): number[][] {
     const { text } = this.config;
     const [batch] = pixels.shape;
-    const { maxLength = 20, temperature = 0, streams = [] } = options;
+    const { maxLength = Math.min(20, text.max_position_embeddings), temperature = 0, streams = [] } = options;
     if (!Number.isInteger(maxLength) || maxLength < 1 || maxLength > text.max_position_embeddings)
       throw new RangeError(`captions have 1 to ${text.max_position_embeddings} tokens, not ${maxLength}`);
     if (!(temperature >= 0 && temperature < Infinity))
@@ -128,6 +128,8 @@ export class BlipCaptioner {
     if (temperature > 0 && streams.length !== batch)
       throw new RangeError(`captions are drawn with a stream a picture: ${batch} are needed, ${streams.length} given`);
     const { start, shown } = this.startOf(batch, options.prompt);
+    if (start[0].length >= maxLength)
+      throw new RangeError(`a caption of ${maxLength} tokens has no room behind a start of ${start[0].length}`);
     const picture = tf.tidy(() => pictureKeys(this.parameters, DECODER, text, this.vision(pixels).lastHiddenState));
     try {
       return decode(this.parameters, DECODER, text, picture, start, shown, { ...options, maxLength });

@@ -43,6 +43,11 @@ export class BlipMatcher {
     return this.config.vision.image_size;
   }
 
+  /** Longest text in tokens. */
+  get longestText(): number {
+    return this.config.text.max_position_embeddings;
+  }
+
   /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
   vision(pixels: tf.Tensor4D): BlipVisionOutput {
     return blipVision(this.parameters, this.config.vision, pixels);

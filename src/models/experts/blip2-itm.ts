@@ -72,6 +72,11 @@ export class Blip2Matcher {
     return this.config.vision.image_size;
   }
 
+  /** Longest text in tokens. */
+  get longestText(): number {
+    return this.config.qformer.max_position_embeddings;
+  }
+
   /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
   vision(pixels: tf.Tensor4D): BlipVisionOutput {
     return blipVision(this.parameters, this.config.vision, pixels);

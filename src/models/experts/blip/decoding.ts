@@ -8,7 +8,7 @@ import { wordLogits } from './head';
 import { blipText } from './text';
 
 export interface DecodingOptions {
-  /** Longest caption in tokens, first token and prompt included. Default 20, as upstream. */
+  /** Longest caption in tokens, first token and prompt included. Default 20, as upstream, or what the model can reach. */
   readonly maxLength?: number;
   /** 0 (default) takes the likeliest token each time; else tokens are drawn from softmax(logits / temperature). */
   readonly temperature?: number;
@@ -33,9 +33,9 @@ export function decode(
   picture: readonly KeysValues[],
   start: readonly (readonly number[])[],
   shown: readonly (readonly number[])[],
-  options: DecodingOptions = {},
+  options: DecodingOptions & { readonly maxLength: number },
 ): number[][] {
-  const { maxLength = 20, temperature = 0, streams, cache = true, onStep } = options;
+  const { maxLength, temperature = 0, streams, cache = true, onStep } = options;
   const rows = start.map((row) => [...row]);
   const masks = shown.map((row) => [...row]);
   const finished = rows.map(() => false);

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { startEngine, Stream, tf } from '../../src/engine';
+import type { Picture } from '../../src/io';
+import { BlipDescriber } from '../../src/models/experts/blip-describe';
+import { BlipJudge } from '../../src/models/experts/blip-judge';
+import { SentenceEncoder } from '../../src/models/experts/sentences';
+import { berScorer, captionSimilarity, imageTextMatch, type PictureTextSample } from '../../src/rewards';
+
+const PARITY = path.join(__dirname, '..', 'parity');
+
+/** Words whose numbers fit the fixtures' special tokens: [SEP] is 108, the first token of a caption 118. */
+const WORDS = Array.from({ length: 120 }, (_, i) =>
+  i === 0 ? '[PAD]' : i === 1 ? '[UNK]' : i === 2 ? '[CLS]' : i === 108 ? '[SEP]' : i === 118 ? '[DEC]' : `w${i}`,
+);
+
+let scratch: string;
+let judges: BlipJudge[];
+let describer: BlipDescriber;
+let sentences: SentenceEncoder;
+before(async () => {
+  await startEngine({ precision: 'float32', quiet: true });
+  scratch = mkdtempSync(path.join(os.tmpdir(), 'unilab-picture-text-'));
+  const folder = (kind: string) => {
+    const place = path.join(scratch, kind);
+    cpSync(path.join(PARITY, kind), place, { recursive: true });
+    writeFileSync(path.join(place, 'vocab.txt'), WORDS.join('\n'));
+    writeFileSync(
+      path.join(place, 'preprocessor_config.json'),
+      JSON.stringify({ image_processor_type: 'BlipImageProcessor', size: { height: 32, width: 32 } }),
+    );
+    return place;
+  };
+  judges = [
+    await BlipJudge.fromPretrained(folder('blip_itm'), { batch: 2 }),
+    await BlipJudge.fromPretrained(folder('blip2_itm')),
+  ];
+  describer = await BlipDescriber.fromPretrained(folder('blip_caption'));
+  sentences = await SentenceEncoder.fromPretrained(folder('bert'));
+});
+after(() => {
+  for (const model of [...judges, describer, sentences]) model.dispose();
+  rmSync(scratch, { recursive: true });
+});
+
+const picture = (seed: number, side = 40): Picture => ({
+  width: side,
+  height: side - 5,
+  rgb: Uint8Array.from({ length: side * (side - 5) * 3 }, () => 0).map(
+    (_, i) => (i * seed * 37 + (i >> 5) * seed) % 256,
+  ),
+});
+const samples: PictureTextSample[] = [3, 5, 7].map((seed) => ({
+  picture: picture(seed),
+  text: `w${seed} w${seed + 4}`,
+}));
+
+describe('pictures with texts', () => {
+  it('are scored by BLIP and BLIP-2 under their names, each sample alike alone and in a batch', async () => {
+    const scorers = judges.flatMap((judge) => [berScorer(judge), imageTextMatch(judge)]);
+    assert.deepEqual(scorers.map((scorer) => scorer.name), ['ber_blip', 'itm_blip', 'ber', 'itm_blip2']); // prettier-ignore
+    for (const scorer of scorers) {
+      const kept = tf.memory().numTensors;
+      const all = await scorer.score(samples);
+      assert.equal(tf.memory().numTensors, kept);
+      for (const [i, { value }] of all.entries()) {
+        assert.ok(value >= scorer.range[0] && value <= scorer.range[1], `${scorer.name} ${value}`);
+        assert.ok(Math.abs((await scorer.score([samples[i]]))[0].value - value) < 1e-5);
+      }
+      assert.ok(new Set(all.map(({ value }) => value.toFixed(6))).size > 1, `${scorer.name} tells samples apart`);
+      assert.deepEqual(await scorer.score([]), []);
+    }
+  });
+
+  it('leave out the sample that cannot be scored, with the reason', async () => {
+    const broken: PictureTextSample = { picture: { width: 9, height: 9, rgb: new Uint8Array(3) }, text: 'w5' };
+    const silent: PictureTextSample = { picture: picture(9), text: ' ' };
+    for (const scorer of [berScorer(judges[0]), imageTextMatch(judges[1]), captionSimilarity(describer, sentences)]) {
+      const results = await scorer.score([samples[0], broken, silent]);
+      assert.ok(Math.abs(results[0].value - (await scorer.score([samples[0]]))[0].value) < 1e-5);
+      assert.ok(Number.isNaN(results[1].value) && Number.isNaN(results[2].value));
+      assert.match(results[1].reason ?? '', /9 x 9|bytes/);
+      assert.equal(results[2].reason, 'the text is empty');
+    }
+  });
+
+  it('are compared in words: 1 for the caption itself, and the caption can be seen', async () => {
+    const scorer = captionSimilarity(describer, sentences);
+    assert.equal(scorer.name, 'caption_similarity_blip_bert');
+    const kept = tf.memory().numTensors;
+    await scorer.score(samples);
+    const captions = samples.map((sample) => scorer.captionOf(sample.picture) as string);
+    assert.ok(captions.every((caption) => /^w\d+/.test(caption)), captions.join('; ')); // prettier-ignore
+    const same = await scorer.score(samples.map(({ picture }, i) => ({ picture, text: captions[i] })));
+    for (const { value } of same) assert.ok(Math.abs(value - 1) < 1e-5);
+    assert.equal(tf.memory().numTensors, kept);
+    const mute = captionSimilarity({ name: 'mute', captions: async (list) => list.map(() => '') }, sentences);
+    assert.deepEqual((await mute.score(samples.slice(0, 1)))[0], { value: 0, reason: 'the caption is empty' });
+  });
+
+  it('can be described by drawing, reproducibly, and from a prompt', async () => {
+    const list = samples.map((sample) => sample.picture);
+    const drawn = (seed: number, batch?: number) => describer.captions(list, { temperature: 2, stream: new Stream(seed), batch, maxLength: 12 }); // prettier-ignore
+    assert.deepEqual(await drawn(1), await drawn(1, 1));
+    assert.notDeepEqual(await drawn(1), await drawn(2));
+    const prompted = await describer.captions(list, { prompt: 'w9 w8', maxLength: 10 });
+    assert.ok(prompted.every((caption) => caption.startsWith('w9 w8')), prompted.join('; ')); // prettier-ignore
+    await assert.rejects(describer.captions(list, { temperature: 1 }), /give a stream/);
+    await assert.rejects(judges[0].match(list, ['w5']), /3 pictures and 1 texts/);
+  });
+});
