@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import { readValues, startEngine, Stream, tf } from '../../src/engine';
+import { sampleAnswers } from '../../src/models/janus/answers';
+import type { JanusConfig } from '../../src/models/janus/config';
+import { textIds, understandingIds } from '../../src/models/janus/layout';
+import { janusMini, startCodesFromCodebook } from '../../src/models/janus/mini';
+import { JanusModel, janusSpecs } from '../../src/models/janus/model';
+import { packedLogits, packTurns } from '../../src/models/janus/packed';
+import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
+import { type JanusSource, janusTask, janusVqTask, restartUnusedCodes } from '../../src/sft/train-janus';
+
+const SIDE = 16;
+
+/** The mini Janus, smaller still: 16 x 16 pictures, 4 x 4 codes out of 12. */
+function tinyConfig(): JanusConfig {
+  const { text, vision, vq, tokens } = janusMini(30, { bos: 2, eos: 3, pad: 0 });
+  const small = { hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, head_dim: 8, num_key_value_heads: 2 };
+  return {
+    text: { ...text, ...small, intermediate_size: 48, max_position_embeddings: 64 },
+    vision: { ...vision, hidden_size: 16, image_size: SIDE, patch_size: 8, num_hidden_layers: 1, projection_dim: 32 },
+    vq: {
+      ...vq,
+      num_embeddings: 12,
+      latent_channels: 8,
+      num_patches: 4,
+      base_channels: 8,
+      channel_multiplier: [1, 1, 2],
+      num_res_blocks: [0, 1, 1],
+      projection_dim: 32,
+      image_token_embed_dim: 32,
+    },
+    tokens,
+  };
+}
+
+/** A square of one of two colours on the left or on the right, with caption, question and a text of its own. */
+const source: JanusSource = {
+  picture(stream) {
+    const [red, left] = [stream.int(2), stream.int(2)];
+    const pixels = new Uint8Array(SIDE * SIDE * 3).fill(255);
+    for (let y = 4; y < 12; y++)
+      for (let x = 0; x < 8; x++) for (let c = 0; c < 3; c++) pixels[(y * SIDE + x + (left ? 0 : 8)) * 3 + c] = c === (red ? 0 : 2) ? 255 : 0; // prettier-ignore
+    const turns = [
+      { question: [10, 11], answer: [20 + red] },
+      { question: [12, 11], answer: [22 + left] },
+    ];
+    return { pixels, caption: [20 + red, 22 + left], questions: turns };
+  },
+  text(stream) {
+    const word = 24 + stream.int(4);
+    return { text: [14, word, 15], questions: [{ question: [16], answer: [word] }] };
+  },
+};
+
+const pictures = (stream: Stream) => source.picture(stream).pixels;
+
+async function collect(task: SupervisedTask<unknown>, steps: number, learningRate: number): Promise<StepReport[]> {
+  const out: StepReport[] = [];
+  let tensors = 0;
+  for await (const report of trainSupervised(task, { steps, seed: 3, learningRate })) {
+    if (report.step === 4) tensors = tf.memory().numTensors;
+    if (report.step > 4) assert.equal(tf.memory().numTensors, tensors, `step ${report.step}`);
+    out.push(report);
+  }
+  return out;
+}
+
+const mean = (list: readonly StepReport[], of: (report: StepReport) => number) =>
+  list.reduce((sum, report) => sum + of(report), 0) / list.length;
+
+before(() => startEngine({ precision: 'float32', quiet: true }));
+
+test('the mini model has 4 to 8 million parameters', () => {
+  const shapes = Object.values(janusSpecs(janusMini(203, { bos: 2, eos: 3, pad: 0 }))).map(({ shape }) => shape);
+  const count = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  assert.ok(count > 4e6 && count < 8e6, String(count));
+});
+
+describe('training', () => {
+  test('both stages learn, each its own part, and nothing leaks', async () => {
+    const model = JanusModel.random(tinyConfig(), new Stream(1));
+    const tokenizer = janusVqTask(model, pictures, {
+      batch: 4,
+      size: SIDE,
+      restartEvery: 5,
+      restartUntil: 20,
+      probe: 8,
+    });
+    const names = [Object.keys(tokenizer.variables), Object.keys(janusTask(model, source, { ...SIZES }).variables)];
+    assert.ok(names[0].every((name) => name.startsWith('model.vqmodel.')));
+    assert.equal(names[0].length + names[1].length, Object.keys(model.parameters.variables).length);
+    assert.equal(new Set(names.flat()).size, names.flat().length);
+    const first = await collect(tokenizer, 50, 4e-3);
+    assert.ok(mean(first.slice(-8), (r) => r.metrics.l1) < 0.6 * mean(first.slice(0, 8), (r) => r.metrics.l1));
+    assert.ok(first.every((report) => report.metrics.used >= 1 && report.metrics.used <= 12));
+
+    startCodesFromCodebook(model, new Stream(2));
+    const vq = readValues(() => tf.clone(model.parameters.get('model.vqmodel.encoder.conv_in.weight')));
+    const second = await collect(janusTask(model, source, SIZES), 120, 5e-3);
+    for (const part of ['t2i', 'mmu', 'lm']) {
+      const [start, end] = [second.slice(0, 8), second.slice(-8)].map((list) => mean(list, (r) => r.metrics[part]));
+      assert.ok(end < 0.5 * start, `${part}: ${start} to ${end}`);
+    }
+    assert.deepEqual(
+      readValues(() => tf.clone(model.parameters.get('model.vqmodel.encoder.conv_in.weight'))),
+      vq,
+    );
+    // What was learned is said when asked as samplers ask.
+    const text = { ids: textIds(model.config, [14, 26, 15, 16]) };
+    assert.deepEqual(sampleAnswers(model, [text], [], { temperature: 0, maxNewTokens: 4 })[0].ids, [26, 3]);
+    model.dispose();
+  });
+
+  test('unused codes go where latents are', () => {
+    const model = JanusModel.random(tinyConfig(), new Stream(1));
+    const codebook = model.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
+    tf.tidy(() => codebook.assign(tf.ones([12, 8]))); // every latent goes to the first
+    const pixels = tf.tensor4d(new Stream(6).fill('normal', 4 * SIDE * SIDE * 3), [4, SIDE, SIDE, 3]);
+    const used = () => new Set(model.encodePixels(pixels).dataSync()).size;
+    tf.tidy(() => assert.equal(used(), 1));
+    const start = tf.memory().numTensors;
+    assert.equal(restartUnusedCodes(model, pixels, new Stream(9)), 11);
+    assert.equal(tf.memory().numTensors, start);
+    tf.tidy(() => assert.ok(used() >= 8, String(used())));
+    pixels.dispose();
+    model.dispose();
+  });
+});
+
+const SIZES = { pictures: 6, asked: 4, questions: 2, texts: 4, size: SIDE };
+
+test('turns packed into one row get the logits of separate rows', () => {
+  const model = JanusModel.random(tinyConfig(), new Stream(4));
+  const { config } = model;
+  const turns = [
+    { question: [10, 11], answer: [20, 21] },
+    { question: [12], answer: [22] },
+    { question: [13, 14, 15], answer: [23] },
+  ];
+  const pixels = tf.tensor4d(new Stream(6).fill('normal', 2 * SIDE * SIDE * 3), [2, SIDE, SIDE, 3]);
+  const features = model.imageFeatures(pixels);
+  const first = tf.slice(features, [0, 0, 0], [1, -1, -1]);
+  const begin = understandingIds(config, []);
+  const logitsOf = (rows: Parameters<typeof packedLogits>[1], seen: tf.Tensor3D) =>
+    readValues(() => packedLogits(model, rows, seen).logits);
+  const packed = logitsOf([packTurns(config, begin, turns), packTurns(config, begin, turns.slice(0, 1))], features);
+  let at = 0;
+  for (const { question, answer } of turns) {
+    const alone = logitsOf([packTurns(config, begin, [{ question, answer }])], first);
+    alone.forEach((value, i) => assert.ok(Math.abs(value - packed[at + i]) < 1e-4));
+    at += alone.length;
+  }
+  const { targets, logits } = packedLogits(model, [packTurns(config, begin, turns)], first);
+  assert.deepEqual(targets, [20, 21, 3, 22, 3, 23, 3]);
+  assert.throws(() => packTurns(config, begin, [{ question: [], answer: [1] }]), /a turn needs a question/);
+  assert.throws(
+    () => packTurns(config, begin, [{ question: new Array<number>(60).fill(9), answer: [1] }]),
+    /this model has 64/,
+  );
+  tf.dispose([pixels, features, first, logits]);
+  model.dispose();
+});
