@@ -1,9 +1,14 @@
 export * from './ber';
 export * from './caption-similarity';
+export * from './clip-i';
+export * from './clip-t';
+export * from './dino-similarity';
 export * from './ensemble';
 export * from './face-similarity';
 export * from './feature-cosine';
 export * from './image-text-match';
-export { type PictureTextJudge, type PictureTextSample } from './picture-text';
+export * from './pick-score';
 export * from './scorer';
 export * from './tier';
+export { type PictureEmbedder, type ReferenceSample } from './picture-features';
+export { type PictureTextJudge, type PictureTextSample } from './picture-text';

@@ -63,7 +63,7 @@ export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>
     eps: fields.number('layer_norm_eps', 1e-6),
     qkvBias: fields.flag('qkv_bias', true),
     pooler: 'class token',
-    stretches: true,
+    model: 'dinov2',
     ...readPictureGrid(fields, json, { image_size: 224, patch_size: 14 }),
     ...(fields.flag('use_mask_token', true) ? { maskToken: [1, hidden] } : {}),
   };

@@ -53,7 +53,7 @@ export function vitConfigFromUpstream(
     activation: fields.activation('hidden_act', 'gelu'),
     eps: fields.number('layer_norm_eps', 1e-12),
     qkvBias: fields.flag('qkv_bias', true),
-    stretches: false,
+    model: 'vit',
     ...readPictureGrid(fields, json, { image_size: 224, patch_size: 16 }),
     ...(stored.some((name) => name.startsWith('pooler.'))
       ? {

@@ -21,8 +21,8 @@ import { pictureTokens, type PictureGrid } from './tokens';
 export interface VisionConfig extends EncoderConfig, PictureGrid {
   /** What is made of the class token: a layer's output, the token itself, or nothing. */
   readonly pooler?: { readonly size: number; readonly activation: string } | 'class token';
-  /** Whether positions are stretched to pictures of another size without being asked. */
-  readonly stretches: boolean;
+  /** Which of the two it is. DINOv2 stretches its positions to pictures of any size without being asked. */
+  readonly model: 'vit' | 'dinov2';
   /** Shape of the learned stand-in for a hidden patch; training needs it, features do not. */
   readonly maskToken?: readonly number[];
 }
@@ -83,7 +83,7 @@ export class VisionTransformer {
    * @throws RangeError for other shapes, and for another size than the configuration's unless positions are interpolated
    */
   forward(pixels: tf.Tensor4D, options: VisionForwardOptions = {}): VisionOutput {
-    const { interpolatePositions = this.config.stretches, hiddenStates = false } = options;
+    const { interpolatePositions = this.config.model === 'dinov2', hiddenStates = false } = options;
     const p = this.parameters;
     const { config } = this;
     const kept: tf.Tensor3D[] = [];
