@@ -49,6 +49,11 @@ describe('reference numbers', () => {
     janus: 31,
     janus_tied: 31,
     magvitv2: 9,
+    preprocess: 41,
+    clip: 18,
+    clip_bpe: 800,
+    vit: 11,
+    dinov2: 14,
     showo: 29,
     showo_maskgit: 72,
   })) {
