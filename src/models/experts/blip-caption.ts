@@ -10,7 +10,15 @@ import { freeze, isPositionIds } from './bert/load';
 import { bothMasks, causalPart, checkRows, checkTable, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { type BlipConfig, readBlipConfig } from './blip/config';
 import { decode, type DecodingOptions } from './blip/decoding';
-import { declareWordHead, HEAD_BIAS, projectionIsTied, OWN_PROJECTION, SECOND_BIAS, wordLogits } from './blip/head';
+import {
+  declareWordHead,
+  HEAD_BIAS,
+  OWN_PROJECTION,
+  projectionIsTied,
+  SECOND_BIAS,
+  unusedBias,
+  wordLogits,
+} from './blip/head';
 import { blipText, declareBlipText, pictureKeys } from './blip/text';
 import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
 
@@ -47,11 +55,12 @@ export class BlipCaptioner {
     const reader = await openSafetensors(folder);
     try {
       const tied = await projectionIsTied(reader, config.tie_word_embeddings);
-      const secondBias = reader.names.includes(HEAD_BIAS);
       const parameters = await Parameters.read(blipCaptionerSpecs(config, tied), reader, folder, {
         rename: (name) => (name === SECOND_BIAS ? HEAD_BIAS : name),
         ignore: (name) =>
-          isPositionIds(name) || (secondBias && name === SECOND_BIAS) || (tied && name === OWN_PROJECTION),
+          isPositionIds(name) ||
+          (tied && name === OWN_PROJECTION) ||
+          name === unusedBias(reader.names, config.tie_word_embeddings),
       });
       return new BlipCaptioner(config, freeze(parameters));
     } finally {

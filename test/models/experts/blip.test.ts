@@ -154,6 +154,21 @@ describe("BLIP's captioner", () => {
     const untied = await logitsOf(own);
     assert.equal(untied.parameters, tied.parameters + 120 * 48);
     assert.ok(far(untied.values, tied.values) > 0.1);
+    const apart = await withTensors('blip_caption', 'apart', (tensors) => ({
+      ...tensors,
+      [`${head}.decoder.weight`]: tensors[words],
+      [`${head}.decoder.bias`]: { dtype: 'F32', shape: [120], data: new Float32Array(120).fill(3) },
+    }));
+    const file = path.join(apart, 'config.json');
+    const config = JSON.parse(readFileSync(file, 'utf8')) as { text_config: object };
+    const text_config = { ...config.text_config, tie_word_embeddings: false };
+    writeFileSync(file, JSON.stringify({ ...config, text_config })); // one of two: tied still
+    assert.deepEqual(await logitsOf(apart), tied);
+    writeFileSync(file, JSON.stringify({ ...config, text_config, tie_word_embeddings: false }));
+    const fixture = await readSafetensors(path.join(PARITY, 'blip_caption', 'model.safetensors'));
+    const bias = fixture[`${head}.bias`].data as Float32Array;
+    const expected = tied.values.map((value, i) => value - bias[i % 120] + 3);
+    assert.ok(far((await logitsOf(apart)).values, expected) < 1e-4);
     pixels.dispose();
   });
 

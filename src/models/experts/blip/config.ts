@@ -90,7 +90,8 @@ export function readBlipConfig(fields: ConfigFields): BlipConfig {
       label_smoothing: text.number('label_smoothing', base.label_smoothing),
     },
     image_text_hidden_size: fields.size('image_text_hidden_size', BLIP_BASE.image_text_hidden_size),
-    tie_word_embeddings: fields.flag('tie_word_embeddings', true) && text.flag('tie_word_embeddings', true),
+    // Upstream ties them unless both objects say no.
+    tie_word_embeddings: [fields, text].map((each) => each.flag('tie_word_embeddings', true)).includes(true),
   };
   for (const name of ['bos_token_id', 'sep_token_id', 'pad_token_id'] as const)
     if (config.text[name] >= config.text.vocab_size)

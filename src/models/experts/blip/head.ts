@@ -11,9 +11,9 @@ const WORDS = 'text_decoder.bert.embeddings.word_embeddings.weight';
 
 /** A projection of its own, in a file that holds one. */
 export const OWN_PROJECTION = `${HEAD}.decoder.weight`;
-/** The second name of {@link HEAD_BIAS} in published files. */
-export const SECOND_BIAS = `${HEAD}.decoder.bias`;
 export const HEAD_BIAS = `${HEAD}.bias`;
+/** The second name of {@link HEAD_BIAS}: the same tensor where all is tied, the one that is used where nothing is. */
+export const SECOND_BIAS = `${HEAD}.decoder.bias`;
 
 /** @param tied whether the words' table is the projection */
 export function declareWordHead(specs: Record<string, ParameterSpec>, config: BlipTextConfig, tied: boolean): void {
@@ -31,6 +31,12 @@ export function wordLogits(p: Parameters, config: BlipTextConfig, hidden: tf.Ten
     const normed = namedLayerNorm(p, `${HEAD}.transform.LayerNorm`, turned, config.layer_norm_eps);
     return linear(normed, p.get(p.has(OWN_PROJECTION) ? OWN_PROJECTION : WORDS), p.get(HEAD_BIAS));
   });
+}
+
+/** Which of the two biases is left out, when a file holds both. */
+export function unusedBias(names: readonly string[], tiedByConfig: boolean): string | undefined {
+  if (!names.includes(HEAD_BIAS) || !names.includes(SECOND_BIAS)) return undefined;
+  return tiedByConfig ? SECOND_BIAS : HEAD_BIAS;
 }
 
 /**
