@@ -27,6 +27,8 @@ export interface HiddenOptions {
   readonly pads?: readonly number[];
   /** Position of every token, one list a row. Default: their place, padding counted. */
   readonly positions?: readonly (readonly number[])[];
+  /** Added to attention scores, `[rows or 1, 1, tokens, keys]`, in place of causal attention and `pads`. */
+  readonly mask?: tf.Tensor4D;
 }
 
 /**
@@ -55,7 +57,7 @@ export function chameleonHidden(
     return llamaHidden(p, 'model', config.text, embeds as tf.Tensor3D, {
       cache: options.cache,
       positions: options.positions,
-      mask: options.pads ? causalMask(tokens, keys, options.pads) : undefined,
+      mask: options.mask ?? (options.pads ? causalMask(tokens, keys, options.pads) : undefined),
     });
   });
 }

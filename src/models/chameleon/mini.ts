@@ -1,0 +1,102 @@
+/** Chameleon mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 4096 codes. */
+import { type Stream, tf } from '../../engine';
+import type { ChameleonConfig } from './config';
+import type { ChameleonModel } from './model';
+import { nameOfCode, TOKEN_NAMES } from './vocabulary';
+
+/** Height and width of the pictures, pixels. */
+const SIDE = 64;
+const CODES = 4096;
+
+/** The tokens of the text vocabulary that have a part in sequences. */
+export interface MiniTextIds {
+  readonly bos: number;
+  readonly eos: number;
+  readonly pad: number;
+  /** Ends a turn of a conversation. */
+  readonly separator: number;
+}
+
+/**
+ * 6.2 million parameters and 1.6 million of the image tokenizer, with the mini world's 203 words.
+ * @param words the text vocabulary, in the order of its ids; special tokens and codes follow it
+ */
+export function chameleonMini(words: readonly string[], text: MiniTextIds): ChameleonConfig {
+  const width = 256;
+  const [boi, eoi, image, first] = [0, 1, 2, 3].map((place) => words.length + place);
+  const map = Object.fromEntries(words.map((word, id) => [word, id]));
+  Object.assign(map, { [TOKEN_NAMES.boi]: boi, [TOKEN_NAMES.eoi]: eoi, '<image>': image, [TOKEN_NAMES.separator]: text.separator }); // prettier-ignore
+  for (let code = 0; code < CODES; code++) map[nameOfCode(code)] = first + code;
+  return {
+    text: {
+      vocab_size: first + CODES,
+      hidden_size: width,
+      intermediate_size: 704,
+      num_hidden_layers: 5,
+      num_attention_heads: 8,
+      num_key_value_heads: 8,
+      head_dim: width / 8,
+      rms_norm_eps: 1e-5,
+      rope_theta: 10000,
+      rope_factor: 1,
+      max_position_embeddings: 512,
+      attention_bias: false,
+      mlp_bias: false,
+      tie_word_embeddings: false,
+      qk_norm: true,
+      swin_norm: false,
+    },
+    model_parallel_size: 1,
+    bos_token_id: text.bos,
+    eos_token_id: text.eos,
+    pad_token_id: text.pad,
+    image_token_id: image,
+    vocabulary_map: map,
+    vq: {
+      ch: 32,
+      ch_mult: [1, 1, 2, 3],
+      // No residual blocks at full resolution, where they cost most and pictograms need them least.
+      num_res_blocks: [0, 1, 1, 1],
+      decoder_res_blocks: [0, 1, 1, 1],
+      z_channels: 64,
+      embed_dim: 16,
+      n_embed: CODES,
+      norm_groups: 4, // one channel a group would erase the colour of flat pictures
+    },
+    resolution: SIDE,
+    layout: 'chameleon',
+  };
+}
+
+/**
+ * Where training of the language model starts: codes whose entries lie close together start with similar rows, on the
+ * way in and on the way out. A plain random table treats 4,096 codes as 4,096 strangers.
+ * @param share of the rows' variance that the entries carry, in [0, 1]. Default 0.8
+ * @throws Error without an image tokenizer
+ */
+export function startCodesFromCodebook(model: ChameleonModel, stream: Stream, share = 0.8, std = 0.02): void {
+  const { images, vocabulary: v } = model;
+  if (!images) throw new Error('codes can only start from a codebook when there is an image tokenizer');
+  const [codes, dim] = images.codebook.shape;
+  const width = model.config.text.hidden_size;
+  for (const name of ['model.embed_tokens.weight', 'lm_head.weight']) {
+    const own = stream.fork(name);
+    const table = model.parameters.get(name) as tf.Variable<tf.Rank.R2>;
+    const values = Float32Array.from(table.dataSync<'float32'>());
+    const rows = tf.tidy(() => {
+      // Unit variance in every dimension, whatever lengths the codebook was trained to.
+      const { mean, variance } = tf.moments(images.codebook, 0);
+      const entries = tf.div<tf.Tensor2D>(tf.sub(images.codebook, mean), tf.sqrt(tf.add(variance, 1e-12)));
+      const directions = tf.tensor2d(own.fork('directions').fill('normal', dim * width), [dim, width]);
+      const noise = tf.tensor2d(own.fork('noise').fill('normal', codes * width), [codes, width]);
+      return tf.add(
+        tf.mul(tf.matMul(entries, directions), std * Math.sqrt(share / dim)),
+        tf.mul(noise, std * Math.sqrt(1 - share)),
+      );
+    });
+    const fresh = rows.dataSync<'float32'>();
+    rows.dispose();
+    v.idOfCode.forEach((id, code) => values.set(fresh.subarray(code * width, (code + 1) * width), id * width));
+    tf.tidy(() => table.assign(tf.tensor2d(values, table.shape)));
+  }
+}

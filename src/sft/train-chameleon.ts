@@ -1,0 +1,237 @@
+/**
+ * Training Chameleon, in two stages: the VQGAN alone, then the language model around it (Chameleon, Sec. 2): pictures
+ * given the caption, answers to questions about pictures, text alone, and interleaved sequences.
+ */
+import { crossEntropy, readValues, type Stream, tf } from '../engine';
+import { pictureIds, type Part, trainingExample } from '../models/chameleon/layout';
+import type { ChameleonModel } from '../models/chameleon/model';
+import { packedLogits, type PackedRow, packTurns, plainRow, type Turn } from '../models/chameleon/packed';
+import { nearestCodes } from '../nn/vqgan-codebook';
+import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
+import type { SupervisedTask } from './loop';
+import { type PictureBatchInput, type PictureSource, pixelsTensor } from './train-magvit';
+
+export interface VqganTrainingOptions {
+  /** Pictures a batch. */
+  readonly batch: number;
+  /** Height and width of the pictures, pixels. */
+  readonly size: number;
+  /** Steps between looks for unused codes. Default 50. */
+  readonly restartEvery?: number;
+  /** Last step that restarts unused codes; towards the end of training codes must rest. Default 0: the first step alone. */
+  readonly restartUntil?: number;
+  /** Pictures whose codes are looked at. Default 96. */
+  readonly probe?: number;
+}
+
+/**
+ * The image tokenizer's task. Loss: mean |x - y| + 2 mean (x - y)^2 + the codebook's. Neither a perceptual nor an
+ * adversarial term: pictograms have flat colours and hard edges, and nothing to be imagined.
+ *
+ * Codes that no picture uses get no gradient and would stay unused; every `restartEvery` steps they are put where
+ * latents of fresh pictures are (as k-means restarts empty clusters). What is done depends on the step and the weights
+ * alone, so a resumed run repeats it.
+ */
+export function vqganTask(
+  tokenizer: VqganTokenizer,
+  source: PictureSource,
+  options: VqganTrainingOptions,
+): SupervisedTask<PictureBatchInput> {
+  const { batch, size, restartEvery = 50, restartUntil = 0, probe = 96 } = options;
+  const pictures = (count: number, stream: Stream) =>
+    pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
+  return {
+    name: 'vqgan',
+    variables: tokenizer.parameters.variables,
+    batch: (step, stream) => {
+      if (step <= restartUntil && step % restartEvery === 0) {
+        const pixels = pictures(probe, stream.fork('probe'));
+        restartUnusedCodes(tokenizer, pixels, stream.fork('restart'));
+        pixels.dispose();
+      }
+      return { pixels: pictures(batch, stream) };
+    },
+    loss: ({ pixels }) => {
+      const out = tokenizer.reconstruct(pixels);
+      const difference = tf.sub(out.pixels, pixels);
+      const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
+      const l2 = tf.mean<tf.Scalar>(tf.square(difference));
+      const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
+      return {
+        loss: tf.addN([l1, tf.mul(l2, 2), out.loss]) as tf.Scalar,
+        metrics: { l1, l2, codebook: out.loss, used },
+      };
+    },
+  };
+}
+
+/**
+ * Puts every code that the pictures do not use near a random latent of theirs.
+ * @param pixels `[pictures, height, width, 3]` in [-1, 1]
+ * @returns how many codes were unused
+ */
+export function restartUnusedCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, stream: Stream): number {
+  const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
+  const [count, dim] = codebook.shape;
+  const latents = readValues(() => tokenizer.encodeContinuous(pixels));
+  const codes = readValues<'int32'>(() =>
+    nearestCodes(tf.tensor2d(latents, [latents.length / dim, dim]), codebook, tokenizer.config.l2_norm),
+  );
+  const used = new Uint8Array(count);
+  for (const code of codes) used[code] = 1;
+  const rows = Float32Array.from(codebook.dataSync<'float32'>());
+  // Codes put at one latent must part: a little noise, measured by how far latents spread.
+  const spread = 0.05 * Math.sqrt(latents.reduce((sum, value) => sum + value * value, 0) / latents.length);
+  let unused = 0;
+  for (let code = 0; code < count; code++) {
+    if (used[code]) continue;
+    unused++;
+    const from = stream.int(codes.length) * dim;
+    for (let k = 0; k < dim; k++) rows[code * dim + k] = latents[from + k] + spread * stream.normal();
+  }
+  tf.tidy(() => codebook.assign(tf.tensor2d(rows, [count, dim])));
+  return unused;
+}
+
+/** One picture with what is said and asked about it, as ids. */
+export interface ChameleonPictureExample {
+  readonly pixels: Uint8Array;
+  readonly caption: readonly number[];
+  readonly questions: readonly Turn[];
+}
+
+/** One text with questions that it answers, as ids. */
+export interface ChameleonTextExample {
+  readonly text: readonly number[];
+  readonly questions: readonly Turn[];
+}
+
+/** A part of an interleaved sequence: text ids, or a picture as RGB bytes. Scored parts are learned. */
+export type ChameleonSequencePart =
+  | { readonly ids: readonly number[]; readonly scored: boolean }
+  | { readonly pixels: Uint8Array; readonly scored: boolean };
+
+export interface ChameleonSource {
+  picture(stream: Stream): ChameleonPictureExample;
+  text(stream: Stream): ChameleonTextExample;
+  /** Interleaved text and pictures (X-CoT). Asked for when `sequences` is above 0. */
+  sequence?(stream: Stream): readonly ChameleonSequencePart[];
+}
+
+export interface ChameleonTrainingOptions {
+  /** Captioned pictures a batch. */
+  readonly pictures: number;
+  /** Pictures a batch that questions are asked about: the first ones. */
+  readonly asked: number;
+  /** Questions about each of them at most; they share a row, see `models/chameleon/packed`. */
+  readonly questions: number;
+  /** Texts a batch, each with all of its questions. */
+  readonly texts: number;
+  /** Interleaved sequences a batch. Default 0. */
+  readonly sequences?: number;
+  /** Loss weights. Default 1, 1, 0.5, 1. */
+  readonly weights?: Readonly<Record<ChameleonLoss, number>>;
+  /** Chance that the caption is dropped, so that guidance has a picture without one. Default 0.1. */
+  readonly conditionDrop?: number;
+  /** Height and width of the pictures, pixels. */
+  readonly size: number;
+}
+
+/** What is learned: pictures, answers about pictures, text, interleaved sequences. */
+export type ChameleonLoss = 't2i' | 'mmu' | 'lm' | 'xcot';
+
+export type ChameleonBatch = Readonly<Record<ChameleonLoss, readonly PackedRow[]>>;
+
+/**
+ * The language model's task; the image tokenizer is frozen, and must be trained.
+ * @throws Error when sequences are asked for and the source has none
+ */
+export function chameleonTask(
+  model: ChameleonModel,
+  source: ChameleonSource,
+  options: ChameleonTrainingOptions,
+): SupervisedTask<ChameleonBatch> {
+  if (options.sequences && !source.sequence)
+    throw new Error(`${options.sequences} sequences a batch are asked for, but the source makes none`);
+  const weights = options.weights ?? { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 };
+  return {
+    name: 'chameleon',
+    variables: model.parameters.variables,
+    batch: (_step, stream) => makeBatch(model, source, options, stream),
+    loss: (batch) => {
+      const kinds = (Object.keys(batch) as ChameleonLoss[]).filter((kind) => batch[kind].length > 0);
+      const metrics = Object.fromEntries(kinds.map((kind) => [kind, packedLoss(model, batch[kind])]));
+      const loss = tf.addN(kinds.map((kind) => tf.mul(metrics[kind], weights[kind]))) as tf.Scalar;
+      return { loss, metrics };
+    },
+  };
+}
+
+/** Mean cross-entropy of the scored tokens, over the whole vocabulary. */
+export function packedLoss(model: ChameleonModel, rows: readonly PackedRow[]): tf.Scalar {
+  const { logits, targets } = packedLogits(model, rows);
+  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
+}
+
+function makeBatch(
+  model: ChameleonModel,
+  source: ChameleonSource,
+  options: ChameleonTrainingOptions,
+  stream: Stream,
+): ChameleonBatch {
+  const { config, vocabulary: v } = model;
+  const { conditionDrop = 0.1, sequences = 0 } = options;
+  const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
+  const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(stream.fork(`sequence ${i}`)) ?? []);
+  const pictures = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
+  const codes = encode(model, pictures, options.size);
+  const draws = stream.fork('draws');
+  const t2i = examples.map(({ caption }, i) => {
+    if (draws.uniform() >= conditionDrop)
+      return plainRow(
+        trainingExample(config, v, [
+          { kind: 'text', ids: caption, scored: false },
+          { kind: 'picture', codes: codes[i], scored: true },
+        ]),
+      );
+    // As sampling has it without a condition: the picture alone, from position 0 on.
+    const alone = pictureIds(config, v, codes[i]);
+    return plainRow({ ids: alone, labels: alone });
+  });
+  const mmu = examples
+    .slice(0, options.asked)
+    .map(({ questions }, i) =>
+      packTurns(
+        [v.bos, ...pictureIds(config, v, codes[i])],
+        draws.shuffle(questions).slice(0, options.questions),
+        v.eos,
+      ),
+    );
+  const lm = Array.from({ length: options.texts }, (_, i) => {
+    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    return packTurns([v.bos, ...text], questions, v.eos);
+  });
+  let next = examples.length;
+  const xcot = woven.map((parts) =>
+    plainRow(
+      trainingExample(
+        config,
+        v,
+        parts.map((part): Part & { scored: boolean } =>
+          'pixels' in part
+            ? { kind: 'picture', codes: codes[next++], scored: part.scored }
+            : { kind: 'text', ids: part.ids, scored: part.scored },
+        ),
+      ),
+    ),
+  );
+  return { t2i, mmu, lm, xcot };
+}
+
+function encode(model: ChameleonModel, pictures: readonly Uint8Array[], size: number): Int32Array[] {
+  if (pictures.length === 0) return [];
+  const pixels = pixelsTensor(pictures, size, size);
+  const codes = model.encodePictures(pixels);
+  pixels.dispose();
+  return codes;
+}

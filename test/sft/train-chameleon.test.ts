@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { before, test } from 'node:test';
+import { startEngine, Stream, tf } from '../../src/engine';
+import { IGNORE } from '../../src/models/chameleon/layout';
+import { chameleonMini, startCodesFromCodebook } from '../../src/models/chameleon/mini';
+import { ChameleonModel } from '../../src/models/chameleon/model';
+import { chameleonSpecs } from '../../src/models/chameleon/transformer';
+import { packedLogits, packTurns, plainRow } from '../../src/models/chameleon/packed';
+import { chameleonVocabulary } from '../../src/models/chameleon/vocabulary';
+import { VqganTokenizer, vqganSpecs } from '../../src/nn/vqgan-tokenizer';
+import { type StepReport, trainSupervised } from '../../src/sft/loop';
+import { type ChameleonSource, chameleonTask, restartUnusedCodes, vqganTask } from '../../src/sft/train-chameleon';
+import { pixelsTensor } from '../../src/sft/train-magvit';
+import { loadTokenizer } from '../../src/text';
+import { tinyConfig, tinyModel } from '../models/chameleon/fixture';
+
+before(() => startEngine({ precision: 'float32', quiet: true }));
+
+const folder = () => mkdtempSync(path.join(tmpdir(), 'unilab-chameleon-train-'));
+
+/** 8 x 8 pictures of two flat halves; what is said of them is the colours. */
+const COLOURS = [[250, 20, 20], [20, 250, 20], [20, 20, 250]]; // prettier-ignore
+function flag(stream: Stream): { pixels: Uint8Array; colours: number[] } {
+  const colours = [stream.int(3), stream.int(3)];
+  const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => COLOURS[colours[Math.floor(i / 3) % 8 < 4 ? 0 : 1]][i % 3]); // prettier-ignore
+  return { pixels, colours };
+}
+
+const source: ChameleonSource = {
+  picture(stream) {
+    const { pixels, colours } = flag(stream);
+    const questions = colours.map((colour, side) => ({ question: [30 + side, 32], answer: [40 + colour] }));
+    return { pixels, caption: colours.map((colour) => 40 + colour), questions };
+  },
+  text(stream) {
+    const fact = 40 + stream.int(3);
+    return { text: [33, fact], questions: [{ question: [34], answer: [fact] }] };
+  },
+  sequence(stream) {
+    const { pixels, colours } = flag(stream);
+    const said = colours.map((colour) => 40 + colour);
+    return [
+      { pixels, scored: false },
+      { ids: [35], scored: false },
+      { ids: said, scored: true },
+      { pixels, scored: true },
+    ];
+  },
+};
+
+test('the image tokenizer learns, unused codes come into use, and nothing leaks', async () => {
+  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, n_embed: 32 }, new Stream(3));
+  const pictures = Array.from({ length: 12 }, (_, i) => flag(new Stream(i)).pixels);
+  const pixels = pixelsTensor(pictures, 8, 8);
+  const usedBefore = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
+  const unused = restartUnusedCodes(tokenizer, pixels, new Stream(1));
+  assert.equal(unused, 32 - usedBefore);
+  const usedAfter = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
+  assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
+  pixels.dispose();
+
+  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, restartEvery: 5, restartUntil: 5 }); // prettier-ignore
+  const counts: number[] = [];
+  const losses: number[] = [];
+  for await (const report of trainSupervised(task, { steps: 30, learningRate: 1e-2, seed: 1 })) {
+    counts.push(tf.memory().numTensors);
+    losses.push(report.metrics.l1);
+  }
+  assert.ok(losses[29] < 0.8 * losses[0], `${losses[0]} -> ${losses[29]}`);
+  assert.equal(new Set(counts.slice(1)).size, 1, `${counts}`);
+  tokenizer.dispose();
+});
+
+test('the language model learns all four losses, and nothing leaks', async () => {
+  const model = tinyModel({}, 2);
+  const options = { pictures: 3, asked: 2, questions: 2, texts: 2, sequences: 1, size: 8 };
+  const counts: number[] = [];
+  const reports: StepReport[] = [];
+  for await (const report of trainSupervised(chameleonTask(model, source, options), {
+    steps: 24,
+    learningRate: 1e-2,
+    seed: 4,
+  })) {
+    // prettier-ignore
+    counts.push(tf.memory().numTensors);
+    reports.push(report);
+  }
+  const mean = (from: number, kind: string) =>
+    reports.slice(from, from + 4).reduce((sum, { metrics }) => sum + metrics[kind] / 4, 0);
+  for (const kind of ['t2i', 'mmu', 'lm', 'xcot'])
+    assert.ok(mean(12, kind) < mean(0, kind), `${kind}: ${mean(0, kind)} -> ${mean(12, kind)}`);
+  assert.equal(new Set(counts.slice(1)).size, 1, `${counts}`);
+  assert.throws(() => chameleonTask(model, { ...source, sequence: undefined }, options), /1 sequences a batch are asked for/); // prettier-ignore
+  model.dispose();
+});
+
+test('stopped and resumed equals uninterrupted', async () => {
+  const run = async (steps: number, place: string, seed: number, most: number) => {
+    // The language model's weights come from the checkpoint; the image tokenizer is given.
+    const config = tinyConfig();
+    const images = VqganTokenizer.random(config.vq, new Stream(1));
+    const model = ChameleonModel.random(config, new Stream(seed), images);
+    const task = chameleonTask(model, source, { pictures: 2, asked: 1, questions: 1, texts: 0, size: 8 });
+    const losses: number[] = [];
+    for await (const report of trainSupervised(task, { steps, seed: 4, folder: place })) {
+      losses.push(report.loss);
+      if (losses.length >= most) break;
+    }
+    model.dispose();
+    return losses;
+  };
+  const whole = await run(6, folder(), 2, 6);
+  const place = folder();
+  const resumed = [...(await run(6, place, 2, 2)), ...(await run(6, place, 77, 6))];
+  assert.deepEqual(resumed, whole);
+});
+
+test('turns that share a row have the logits of rows of their own', () => {
+  const model = tinyModel();
+  const beginning = [0, 12, 14, 40];
+  const turns = [
+    { question: [30, 31], answer: [50] },
+    { question: [33], answer: [51, 52, 53] },
+  ];
+  const packed = [packTurns(beginning, turns, 2), packTurns([0, 41], turns.slice(1), 2)];
+  const separate = [...turns.map((turn) => ({ from: beginning, turn })), { from: [0, 41], turn: turns[1] }].map(
+    ({ from, turn: { question, answer } }) =>
+    plainRow({ ids: [...from, ...question, ...answer, 2], labels: [...[...from, ...question].map(() => IGNORE), ...answer, 2] }), // prettier-ignore
+  );
+  tf.tidy(() => {
+    const together = packedLogits(model, packed);
+    const alone = separate.map((row) => packedLogits(model, [row]));
+    assert.deepEqual(together.targets, alone.flatMap(({ targets }) => targets)); // prettier-ignore
+    const difference = tf.max(tf.abs(tf.sub(together.logits, tf.concat(alone.map(({ logits }) => logits))))).dataSync()[0]; // prettier-ignore
+    assert.ok(difference < 1e-4, `${difference}`);
+    assert.ok(tf.max(tf.abs(together.logits)).dataSync()[0] > 0.1);
+  });
+  assert.throws(() => packTurns([0], [{ question: [], answer: [1] }], 2), /a turn needs a question/);
+  assert.throws(
+    () => packedLogits(model, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
+    /nothing .* is scored/,
+  );
+  model.dispose();
+});
+
+test("the mini configuration holds the mini world's words and is of the size that it says", () => {
+  const text = loadTokenizer();
+  const words = Array.from({ length: text.vocabularySize }, (_, id) => text.tokenOf(id) ?? '');
+  const id = (token: string) => text.idOf(token) ?? -1;
+  const config = chameleonMini(words, { bos: id('[BOS]'), eos: id('[EOS]'), pad: id('[PAD]'), separator: id('[SEP]') });
+  const v = chameleonVocabulary(config);
+  assert.deepEqual([v.boi, v.separator, v.idOfCode[0], v.size], [words.length, id('[SEP]'), words.length + 3, words.length + 3 + 4096]); // prettier-ignore
+  const count = (specs: Record<string, { shape: readonly number[] }>) =>
+    Object.values(specs).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const [language, images] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
+  assert.ok(Math.abs(language - 6.2e6) < 5e4 && Math.abs(images - 1.6e6) < 5e4, `${language} and ${images} parameters`);
+});
+
+test('codes that lie close together start with rows that lie close together, text rows stay', () => {
+  const model = tinyModel();
+  const { idOfCode } = model.vocabulary;
+  const entries = new Stream(1).fill('normal', 11 * 3);
+  entries.set(entries.slice(0, 3).map((x) => x + 1e-3), 3); // prettier-ignore
+  tf.tidy(() => (model.images?.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
+  const before = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
+  const tensors = tf.memory().numTensors;
+  startCodesFromCodebook(model, new Stream(2), 0.95);
+  assert.equal(tf.memory().numTensors, tensors);
+  const rows = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
+  const distance = (a: number, b: number) => Math.hypot(...rows[idOfCode[a]].map((x, i) => x - rows[idOfCode[b]][i]));
+  const others = Array.from({ length: 9 }, (_, k) => distance(0, k + 2)).sort((a, b) => a - b);
+  assert.ok(distance(0, 1) < others[4], `${distance(0, 1)} and ${others}`);
+  assert.deepEqual(rows[50], before[50]);
+  model.dispose();
+});
