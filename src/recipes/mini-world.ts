@@ -14,7 +14,7 @@ import {
 } from '../data';
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
-import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
+import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
 import { startCodesFromBits } from '../models/showo/code-rows';
 import { ShowoModel } from '../models/showo/model';
 import { widenTokenizer } from '../models/showo/widen';
@@ -37,12 +37,13 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
   seed: 1,
 };
 
-type ShowoRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> &
+type ShowoRecipe = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'> &
   Omit<Parameters<typeof showoTask>[2], 'size'>;
 
-/** Training of Show-o. Answers and text weigh as much as pictures here: they carry the reasoning. */
-export const SHOWO_RECIPE: ShowoRecipe = {
-  steps: 3600,
+/** First training of Show-o, on the wide tokenizer's codes: language, places and colours. */
+export const SHOWO_WIDE_RECIPE: ShowoRecipe = {
+  steps: 1600,
+  scheduleSteps: 3600,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
@@ -54,8 +55,19 @@ export const SHOWO_RECIPE: ShowoRecipe = {
   conditionDrop: 0.1,
 };
 
+/** Training of Show-o on the final codes. Answers and text weigh as much as pictures: they carry the reasoning. */
+export const SHOWO_RECIPE: ShowoRecipe = {
+  ...SHOWO_WIDE_RECIPE,
+  steps: 2400,
+  scheduleSteps: undefined,
+  seed: 2,
+  asked: 12,
+  texts: 8,
+  weights: { t2i: 1, mmu: 1, lm: 1 },
+};
+
 /** Further training of Show-o from the weights that are there; can be repeated with another seed. */
-export const SHOWO_MORE_RECIPE: ShowoRecipe = { ...SHOWO_RECIPE, steps: 1500, learningRate: 7e-4, seed: 2 };
+export const SHOWO_MORE_RECIPE: ShowoRecipe = { ...SHOWO_RECIPE, steps: 1500, learningRate: 7e-4, seed: 3 };
 
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
@@ -98,9 +110,20 @@ export const WIDE_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_REC
 /** The wide tokenizer's task, from a trained narrow one. */
 export async function wideTokenizerTraining(narrow: MagvitTokenizer, seed = WIDE_TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
-  const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI, new Stream(seed).fork('wide'));
+  const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI_WIDE, new Stream(seed).fork('wide'));
   const task = magvitTask(tokenizer, scenePictures(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
   return { tokenizer, task: { ...task, name: 'magvit-wide' } };
+}
+
+/** Last part of the tokenizer's training: the encoder learns to do with one cell. */
+export const CELL_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_RECIPE, steps: 900, learningRate: 1.5e-3 };
+
+/** The task of the tokenizer that ships, from the trained wide one (which is emptied by it: its weights move over). */
+export async function cellTokenizerTraining(wide: MagvitTokenizer) {
+  const sprites = await loadSprites();
+  const tokenizer = wide.configured(MAGVIT_MINI);
+  const task = magvitTask(tokenizer, scenePictures(sprites, 'train'), CELL_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  return { tokenizer, task: { ...task, name: 'magvit-cells' } };
 }
 
 /** The narrow tokenizer's task with fresh weights. */
@@ -114,7 +137,7 @@ export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
 }
 
 /** Show-o's task with fresh weights around a trained image tokenizer. */
-export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE.seed) {
+export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_WIDE_RECIPE.seed) {
   const sprites = await loadSprites();
   const { text, bos, eos } = miniText();
   const start = new Stream(seed).fork('showo');
@@ -122,14 +145,14 @@ export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_RECIPE
   startCodesFromBits(model, start.fork('codes'));
   return {
     model,
-    task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_RECIPE, size: PICTURE_SIZE }),
+    task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_WIDE_RECIPE, size: PICTURE_SIZE }),
   };
 }
 
 /** Show-o's further training. @param model trained so far */
-export async function showoMoreTraining(model: ShowoModel) {
+export async function showoMoreTraining(model: ShowoModel, recipe: ShowoRecipe) {
   const sprites = await loadSprites();
   const { text } = miniText();
-  const task = showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_MORE_RECIPE, size: PICTURE_SIZE });
-  return { ...task, name: 'showo-more' };
+  const task = showoTask(model, sceneSource(sprites, text, 'train'), { ...recipe, size: PICTURE_SIZE });
+  return { model, task: { ...task, name: 'showo-more' } };
 }

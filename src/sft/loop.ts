@@ -20,6 +20,8 @@ export interface SupervisedTask<Batch> {
 export interface LoopOptions {
   /** Number of optimiser steps. */
   readonly steps: number;
+  /** Steps that the learning rate's schedule is laid out for, when training stops before its end. Default: `steps`. */
+  readonly scheduleSteps?: number;
   /** Peak learning rate. Default 1e-3. */
   readonly learningRate?: number;
   /** Default a twentieth of the steps. */
@@ -67,8 +69,14 @@ export async function* trainSupervised<Batch>(
   task: SupervisedTask<Batch>,
   options: LoopOptions,
 ): AsyncGenerator<StepReport, void> {
-  const { steps, learningRate = 1e-3, warmupSteps = Math.ceil(steps / 20), floor = 0.02, maxGradNorm = 1 } = options;
-  const schedule = warmupCosine({ base: learningRate, warmupSteps, totalSteps: steps, floor: floor * learningRate });
+  const { steps, scheduleSteps = steps, learningRate = 1e-3, floor = 0.02, maxGradNorm = 1 } = options;
+  const warmupSteps = options.warmupSteps ?? Math.ceil(scheduleSteps / 20);
+  const schedule = warmupCosine({
+    base: learningRate,
+    warmupSteps,
+    totalSteps: scheduleSteps,
+    floor: floor * learningRate,
+  });
   const ranks = Object.fromEntries(
     Object.entries(task.variables).map(([name, variable]) => [name, variable.shape.length]),
   );

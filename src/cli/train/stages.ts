@@ -5,11 +5,14 @@ import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
 import { ShowoModel } from '../../models/showo/model';
 import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
+import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
 import type { Parameters } from '../../nn/parameters';
 import {
+  CELL_TOKENIZER_RECIPE,
+  cellTokenizerTraining,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
+  SHOWO_WIDE_RECIPE,
   showoMoreTraining,
   showoTraining,
   TOKENIZER_RECIPE,
@@ -31,7 +34,7 @@ export interface TrainOptions {
   readonly fallback: boolean;
 }
 
-type Recipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
+type Recipe = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
 
 interface Prepared {
   readonly task: SupervisedTask<unknown>;
@@ -48,6 +51,8 @@ interface Stage {
 export const SHOWO_FOLDER = 'showo-mini';
 /** The tokenizer with fewer bits that the one that ships starts from; it does not ship. */
 const NARROW_FOLDER = 'showo-mini-narrow';
+/** The same for the tokenizer whose encoder sees whole pictures, and for Show-o's first training on its codes. */
+const WIDE_FOLDER = 'showo-mini-wide';
 
 export const STAGES: Readonly<Record<string, Stage>> = {
   'tokenizer-narrow': {
@@ -61,11 +66,30 @@ export const STAGES: Readonly<Record<string, Stage>> = {
       };
     },
   },
-  tokenizer: {
+  'tokenizer-wide': {
     recipe: WIDE_TOKENIZER_RECIPE,
-    out: SHOWO_FOLDER,
+    out: WIDE_FOLDER,
     async prepare(seed) {
       const { tokenizer, task } = await wideTokenizerTraining(await narrowTokenizer(), seed);
+      return {
+        task: task,
+        save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
+      };
+    },
+  },
+  'showo-wide': {
+    recipe: SHOWO_WIDE_RECIPE,
+    out: WIDE_FOLDER,
+    async prepare(seed) {
+      const { model, task } = await showoTraining(await wideTokenizer(), seed);
+      return { task: task, save: (folder) => model.save(folder, 'BF16') };
+    },
+  },
+  tokenizer: {
+    recipe: CELL_TOKENIZER_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare() {
+      const { tokenizer, task } = await cellTokenizerTraining(await wideTokenizer());
       return {
         task: task,
         save: (folder) => saveParameters(path.join(folder, 'tokenizer.safetensors'), tokenizer.parameters),
@@ -75,17 +99,18 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   showo: {
     recipe: SHOWO_RECIPE,
     out: SHOWO_FOLDER,
-    async prepare(seed) {
-      const { model, task } = await showoTraining(await trainedTokenizer(), seed);
-      return { task: task, save: (folder) => model.save(folder, 'BF16') };
+    async prepare() {
+      const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
+      const { model, task } = await showoMoreTraining(wide.withImages(await trainedTokenizer()), SHOWO_RECIPE);
+      return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
     },
   },
   'showo-more': {
     recipe: SHOWO_MORE_RECIPE,
     out: SHOWO_FOLDER,
     async prepare() {
-      const model = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
-      const task = await showoMoreTraining(model);
+      const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
+      const { model, task } = await showoMoreTraining(shipped, SHOWO_MORE_RECIPE);
       return { task: task, save: (folder) => model.save(folder, 'BF16') };
     },
   },
@@ -112,6 +137,14 @@ async function narrowTokenizer(): Promise<MagvitTokenizer> {
   if (!existsSync(file))
     throw new Error(`there is no narrow tokenizer at ${file}; first run: unilab train tokenizer-narrow`);
   return MagvitTokenizer.fromTensors(magvitMini(MINI_FIRST_BITS), await readSafetensors(file), file);
+}
+
+/** The tokenizer with an encoder of whole pictures. @throws Error naming the stage that makes it when it is not there */
+async function wideTokenizer(): Promise<MagvitTokenizer> {
+  const file = dataFolder('checkpoints', WIDE_FOLDER, 'tokenizer.safetensors');
+  if (!existsSync(file))
+    throw new Error(`there is no wide tokenizer at ${file}; first run: unilab train tokenizer-wide`);
+  return MagvitTokenizer.fromTensors(MAGVIT_MINI_WIDE, await readSafetensors(file), file);
 }
 
 /** The image tokenizer that ships. @throws Error naming the stage that makes it when it is not there */

@@ -39,6 +39,12 @@ export interface MagvitConfig {
   readonly decoder: CoderConfig;
   /** Bits of a code; the codebook has 2^codebook_dim entries. */
   readonly codebook_dim: number;
+  /**
+   * Every cell of the code grid is encoded from its own pixels alone, so that what a cell shows has one code wherever
+   * it stands and whatever stands beside it; the decoder still sees all cells. Default false, as published: the
+   * encoder's convolutions and attention see the whole picture.
+   */
+  readonly cell_encoder?: boolean;
 }
 
 /** The published tokenizer: 16x smaller each way, 8192 codes. */
@@ -70,6 +76,14 @@ export class MagvitTokenizer {
     return new MagvitTokenizer(config, Parameters.fromTensors(magvitSpecs(config), tensors, where, UPSTREAM_BUFFERS));
   }
 
+  /** The same weights (shared, not copied) under another configuration. @throws RangeError when it has other layers */
+  configured(config: MagvitConfig): MagvitTokenizer {
+    const names = Object.keys(magvitSpecs(config));
+    if (names.join() !== Object.keys(this.parameters.specs).join())
+      throw new RangeError('the configuration has other layers than this tokenizer');
+    return new MagvitTokenizer(config, this.parameters);
+  }
+
   /** How many pixels one code covers along each axis. */
   get stride(): number {
     return 2 ** (this.config.encoder.ch_mult.length - 1);
@@ -87,7 +101,15 @@ export class MagvitTokenizer {
         `the image tokenizer needs pixels [batch, height, width, 3] with sides divisible by ${stride}, got [${pixels.shape}]`,
       );
     }
-    return tf.tidy(() => encoderForward(this.parameters, this.config.encoder, pixels));
+    return tf.tidy(() => {
+      if (!this.config.cell_encoder) return encoderForward(this.parameters, this.config.encoder, pixels);
+      const [batch, height, width] = pixels.shape;
+      const [rows, columns] = [height / stride, width / stride];
+      const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * 3]);
+      const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, 3]);
+      const z = encoderForward(this.parameters, this.config.encoder, cells);
+      return tf.reshape<tf.Rank.R4>(z, [batch, rows, columns, this.config.codebook_dim]);
+    });
   }
 
   /** Pixels -> codes `[batch, rows * columns]` int32, row by row. */

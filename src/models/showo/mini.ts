@@ -13,8 +13,14 @@ export function magvitMini(bits: number): MagvitConfig {
   return { encoder: coder, decoder: coder, codebook_dim: bits };
 }
 
-/** The tokenizer that ships. */
-export const MAGVIT_MINI: MagvitConfig = magvitMini(MINI_BITS);
+/** What the tokenizer that ships starts from: its encoder sees the whole picture. */
+export const MAGVIT_MINI_WIDE: MagvitConfig = magvitMini(MINI_BITS);
+
+/**
+ * The tokenizer that ships. Its encoder sees one cell at a time: with whole pictures the same part of the same figure
+ * had many codes, and the transformer spent its training on telling them apart.
+ */
+export const MAGVIT_MINI: MagvitConfig = { ...MAGVIT_MINI_WIDE, cell_encoder: true };
 
 /** Five Phi blocks of width 256; `textIds` is the size of the text vocabulary. */
 export function showoMini(textIds: number, bos: number, eos: number): ShowoConfig {

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { type Stream, tf } from '../../engine';
-import { readSafetensors, writeSafetensors } from '../../io';
+import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
 import { Parameters } from '../../nn/parameters';
 import { checkShowoConfig, type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import { imageStart } from './layout';
@@ -43,6 +43,11 @@ export class ShowoModel {
     return new ShowoModel(config, Parameters.random(showoSpecs(config), stream), images);
   }
 
+  /** The same transformer (shared, not copied) around another image tokenizer with as many codes. */
+  withImages(images: MagvitTokenizer): ShowoModel {
+    return new ShowoModel(this.config, this.parameters, images, this.extra);
+  }
+
   /** Rows and columns of the picture's code grid. */
   get grid(): [number, number] {
     const columns = this.config.image_columns ?? Math.round(Math.sqrt(this.config.num_vq_tokens));
@@ -68,24 +73,23 @@ export class ShowoModel {
     checkShowoConfig(config.transformer);
     const imagesFile = path.join(folder, 'tokenizer.safetensors');
     const images = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
-    const modelFile = path.join(folder, 'model.safetensors');
-    const parameters = Parameters.fromTensors(
-      showoSpecs(config.transformer),
-      await readSafetensors(modelFile),
-      modelFile,
-    );
-    return new ShowoModel(config.transformer, parameters, images);
+    const reader = await openSafetensors(folder); // model.safetensors, or its shards and index
+    try {
+      const parameters = await Parameters.read(showoSpecs(config.transformer), reader, folder);
+      return new ShowoModel(config.transformer, parameters, images);
+    } catch (error) {
+      images.dispose();
+      throw error;
+    } finally {
+      await reader.close();
+    }
   }
 
   /** Saves as {@link ShowoModel.fromPretrained} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
   async save(folder: string, dtype: 'F32' | 'BF16' = 'BF16'): Promise<void> {
     mkdirSync(folder, { recursive: true });
-    const typed = async (parameters: Parameters) =>
-      Object.fromEntries(
-        Object.entries(await parameters.values()).map(([name, values]) => [name, { ...values, dtype }]),
-      );
-    await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), await typed(this.images.parameters));
-    await writeSafetensors(path.join(folder, 'model.safetensors'), await typed(this.parameters));
+    await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), this.images.parameters.writable(dtype));
+    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable(dtype));
     const file: ShowoFile = { model_type: 'showo', transformer: this.config, tokenizer: this.images.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
