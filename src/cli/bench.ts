@@ -26,6 +26,7 @@ const PRECISIONS = ['bf16', 'float32'] as const;
 export const command: Command = {
   summary: 'times training, rollout and replay beside PyTorch',
   usage: `unilab bench [--json] [--repeats N] [--work NAMES] [--precision bf16|float32|both] [--small] [--python FILE] [--no-torch]
+       unilab bench --model NAME --random [--json] [--precision bf16|float32] [--context LIST] [--tokens N] [--folder DIR]
 
 Times one training step, one guided MaskGIT rollout and one replay with gradient of Show-o mini, on the same weights
 and inputs, in turns with PyTorch (autocast for bf16, fused attention), and checks that both compute the same numbers.
@@ -35,7 +36,16 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
   --precision   default: both
   --small       tiny batches: to see that it works, not how fast it is
   --python FILE a Python with PyTorch; default: UNILAB_TORCH_PYTHON, .venv/torch (made by \`make torch\`), python3
-  --no-torch    UniLab alone`,
+  --no-torch    UniLab alone
+
+With --model: a model of its published size, with random weights, is written in bf16, loaded in a process of its own and
+made to say tokens. Printed: load time, resident memory, tokens/s, and the cost of a token after contexts of several
+lengths. janus-pro-1b needs 4 GB of disk and 9 GB of memory; janus-small is the same at a hundredth of the size.
+  --model NAME  janus-pro-1b, janus-small
+  --random      random weights; must be said
+  --context     lengths of context (default 64,256,1024)
+  --tokens N    timed tokens at each length (default 8)
+  --folder DIR  where the weights are written meanwhile (default: the system's temporary folder)`,
   async run(args) {
     const { values } = parseArgs({
       args: [...args],
@@ -48,8 +58,20 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
         python: { type: 'string' },
         'no-torch': { type: 'boolean', default: false },
         worker: { type: 'string' },
+        model: { type: 'string' },
+        random: { type: 'boolean', default: false },
+        context: { type: 'string', default: '64,256,1024' },
+        tokens: { type: 'string', default: '8' },
+        folder: { type: 'string' },
+        'model-worker': { type: 'string' },
       },
     });
+    if (values['model-worker'] !== undefined) {
+      const { serveLargeModel } = require('./bench/large-worker') as typeof import('./bench/large-worker');
+      await serveLargeModel(values['model-worker'] as Precision);
+      return 0;
+    }
+    if (values.model !== undefined) return benchModel({ ...values, model: values.model });
     if (values.worker !== undefined) {
       // Loaded by the workers only: the parent needs no engine.
       const { serveBench } = require('./bench/worker') as typeof import('./bench/worker');
@@ -73,6 +95,42 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
     return 0;
   },
 };
+
+/** `--model`: see `bench/large-model`. */
+async function benchModel(values: {
+  model: string;
+  random: boolean;
+  json: boolean;
+  precision: string;
+  context: string;
+  tokens: string;
+  folder?: string;
+}): Promise<number> {
+  const { benchLargeModel, formatLargeReport } = require('./bench/large-model') as typeof import('./bench/large-model');
+  const { LARGE_MODELS } = require('./bench/large-models') as typeof import('./bench/large-models');
+  const { model, folder } = values;
+  if (!LARGE_MODELS.includes(model))
+    throw new UsageError(`--model: there is no '${model}'; there are ${LARGE_MODELS.join(', ')}`);
+  if (!values.random) throw new UsageError(`--model measures random weights: say --random`);
+  const precision = PRECISIONS.find((name) => name === (values.precision === 'both' ? 'bf16' : values.precision));
+  if (!precision) throw new UsageError(`--precision: '${values.precision}'; expected bf16 or float32`);
+  const positive = (name: string, text: string): number => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1)
+      throw new UsageError(`--${name} needs whole numbers from 1, got '${text}'`);
+    return value;
+  };
+  const contexts = values.context.split(',').map((part) => positive('context', part));
+  const report = await benchLargeModel({
+    model,
+    precision,
+    contexts,
+    tokens: positive('tokens', values.tokens),
+    folder,
+  });
+  console.log(values.json ? JSON.stringify(report, null, 2) : formatLargeReport(report));
+  return 0;
+}
 
 const SMALL: Partial<BenchSizes> = { pictures: 2, asked: 1, questions: 2, texts: 1, rollouts: 1, steps: 2, replays: 1 };
 

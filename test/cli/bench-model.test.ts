@@ -1,0 +1,85 @@
+import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { formatLargeReport, type LargeReport } from '../../src/cli/bench/large-model';
+import { LARGE_MODELS, largeModel } from '../../src/cli/bench/large-models';
+import { writeRandomCheckpoint } from '../../src/cli/bench/random-checkpoint';
+import { openSafetensors } from '../../src/io';
+
+const root = path.resolve(__dirname, '../..');
+const unilab = (...args: string[]) =>
+  spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], { encoding: 'utf8', cwd: root });
+
+describe('bench: models of published size', () => {
+  test('random weights have the declared spread, are the same for the same seed, and are stored once when tied', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
+    const specs = {
+      wide: { shape: [101, 77], init: { normal: 0.5 } },
+      ones: { shape: [3], init: { constant: 1 } },
+      tied: { shape: [101, 77], init: { normal: 0.5 }, tiedTo: 'wide' },
+    };
+    const read = async (seed: number) => {
+      assert.deepEqual(await writeRandomCheckpoint(folder, specs, seed), { parameters: 7780, bytes: 15560 });
+      const reader = await openSafetensors(folder);
+      assert.deepEqual(reader.names.sort(), ['ones', 'wide']);
+      const values = await reader.readFloat32('wide');
+      assert.deepEqual([...(await reader.readFloat32('ones'))], [1, 1, 1]);
+      await reader.close();
+      return values;
+    };
+    const [first, again, other] = [await read(1), await read(1), await read(2)];
+    assert.deepEqual(first, again);
+    assert.notDeepEqual(first, other);
+    const spread = Math.sqrt(first.reduce((sum, v) => sum + v * v, 0) / first.length);
+    assert.ok(Math.abs(spread - 0.5) < 0.02, String(spread));
+    assert.ok(Math.abs(first.reduce((sum, v) => sum + v, 0) / first.length) < 0.02);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('the published model is built with its published numbers', () => {
+    const specs = Object.values(largeModel('janus-pro-1b').specs);
+    assert.equal(specs.length, 219);
+    assert.equal(
+      specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+      1_652_656_128,
+    );
+    assert.throws(() => largeModel('gpt'), /there is no model 'gpt'; there are janus-pro-1b, janus-small/);
+    assert.ok(LARGE_MODELS.includes('janus-small'));
+  });
+
+  test('writes, loads in a process of its own, decodes, and leaves nothing behind', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
+    const { status, stdout, stderr } = unilab('--model', 'janus-small', '--random', '--context', '8,24', '--tokens', '2', '--folder', folder, '--json'); // prettier-ignore
+    assert.equal(status, 0, stderr);
+    const report = JSON.parse(stdout) as LargeReport;
+    assert.equal(report.parameters, 11_373_824);
+    assert.equal(report.tensors, 57);
+    assert.equal(report.heldBytes, 4 * report.parameters);
+    assert.equal(report.fileBytes, 2 * report.parameters);
+    assert.ok(report.residentPeak >= report.residentAfter - 1e6 && report.residentAfter > report.heldBytes);
+    assert.ok(report.loadSeconds > 0 && report.tokensPerSecond > 0);
+    assert.deepEqual(report.decoding.map(({ context }) => context), [8, 24]); // prettier-ignore
+    assert.ok(report.decoding.every(({ tokenSeconds, promptSeconds }) => tokenSeconds > 0 && promptSeconds > 0));
+    assert.match(
+      formatLargeReport(report),
+      /11,373,824 parameters in 57 tensors[\s\S]*load time[\s\S]*resident memory[\s\S]*tokens\/s/,
+    );
+    assert.deepEqual(readdirSync(folder), []);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('wrong calls are named', () => {
+    for (const [args, message] of [
+      [['--model', 'gpt', '--random'], /there is no 'gpt'; there are janus-pro-1b/],
+      [['--model', 'janus-small'], /say --random/],
+      [['--model', 'janus-small', '--random', '--context', '8,x'], /--context needs whole numbers from 1, got 'x'/],
+    ] as const) {
+      const { status, stderr } = unilab(...args);
+      assert.equal(status, 2);
+      assert.match(stderr, message);
+    }
+  });
+});
