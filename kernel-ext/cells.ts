@@ -3,6 +3,7 @@ import vm from 'node:vm';
 import { createExecutor, type Executor } from 'tslab/dist/executor';
 import { CellCompiler } from './compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
+import { Interrupts } from './interrupts';
 import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
 
 /** How a cell ended. `value` is there where its last expression had one. */
@@ -13,6 +14,7 @@ export type Outcome =
 /** The cells of one notebook folder. */
 export class CellRunner {
   readonly gate = new InterruptGate();
+  private readonly interrupts = new Interrupts();
   private readonly modules: CellModules;
   private compilerMade?: CellCompiler;
   private readonly executorMade: Executor;
@@ -77,7 +79,8 @@ export class CellRunner {
     try {
       const stray = new Promise<false>((resolve) => (this.giveUp = () => resolve(false)));
       await this.modules.preload(code);
-      const ok = await Promise.race([this.start(code, name), stray]);
+      const started = this.inTurnOfItsOwn(() => this.start(code, name));
+      const ok = await Promise.race([started, stray]);
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
       return this.outcome(ok && !this.stray, code, name);
@@ -88,7 +91,19 @@ export class CellRunner {
       this.giveUp = undefined;
       this.stray = undefined;
       this.value = undefined;
+      // tslab's promise for interrupts would keep something of every cell that awaited.
+      this.executor.interrupt();
     }
+  }
+
+  /**
+   * Starts code with nothing of the kernel in the same turn of the event loop: where it is stopped, what else waits in
+   * that turn is lost. As a reaction to a promise, because Node.js cannot bear an end in the middle of a callback.
+   */
+  private inTurnOfItsOwn(start: () => Promise<boolean>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      setImmediate(() => void Promise.resolve().then(start).then(resolve, reject));
+    });
   }
 
   /** Starts a cell under its name: stack traces and debuggers show it. */
@@ -97,7 +112,11 @@ export class CellRunner {
     // tslab runs the cell before `execute` returns, and names no file.
     vm.runInThisContext = (text, options) => {
       vm.runInThisContext = plain;
-      return plain(text, { ...(options as vm.RunningScriptOptions), filename: name }) as unknown;
+      const { watching } = this.interrupts;
+      const all = { ...(options as vm.RunningScriptOptions), filename: name, breakOnSigint: !watching };
+      return watching
+        ? this.interrupts.interruptible(() => plain(text, all) as unknown)
+        : (plain(text, all) as unknown);
     };
     try {
       return this.executor.execute(code);
@@ -122,6 +141,16 @@ export class CellRunner {
     this.stray ??= { thrown };
     if (this.running) this.gate.stop();
     this.giveUp?.();
+  }
+
+  /** Hears signals even while a cell never yields. */
+  watchSignals(): void {
+    this.interrupts.start(() => {
+      // The cell's code is gone, and with it every promise that it would have settled.
+      this.thrown = { thrown: new Interrupted() };
+      this.gate.stop();
+      this.giveUp?.();
+    });
   }
 
   /** Ends the running cell; its code stops at its next await. */

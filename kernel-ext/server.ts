@@ -2,29 +2,20 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Publisher, Router } from 'zeromq';
-import type { CellRunner, Outcome } from './cells';
+import type { CellRunner } from './cells';
 import { Comms } from './comms';
-import { type Failure, failureOf } from './errors';
+import { failureOf } from './errors';
+import { Execution } from './execution';
 import { CellHandler } from './handler';
 import { History } from './history';
 import { OutputQueue } from './iopub';
-import { flushLive, type MimeBundle, renderValue } from './render';
-import { decode, encode, type Header, type Json, type Message, newHeader, textOf } from './wire';
+import { Questions } from './questions';
+import { decode, encode, type Header, type Json, type Message, newHeader } from './wire';
 // After ./handler, which loads the patched compiler first.
 import { ZmqServer } from 'tslab/dist/jupyter';
 
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
 const complain = process.stderr.write.bind(process.stderr);
-
-/** A cell that is being run. */
-interface Running {
-  readonly request: Message;
-  readonly socket: Router;
-  readonly silent: boolean;
-  readonly mayAsk: boolean;
-  /** Displays of the cell that are on their way; one that fails, fails the cell. */
-  readonly displays: Promise<void>[];
-}
 
 interface Waiting {
   readonly socket: Router;
@@ -40,12 +31,12 @@ export class KernelServer extends ZmqServer {
   });
   private readonly waiting: Waiting[] = [];
   private working = false;
-  private running?: Running;
-  /** Whom output belongs to: the running cell, or the last one. */
-  private parent: Partial<Header> = {};
-  private muted = false;
-  private count = 0;
-  private readonly answers = new Map<string, (value: string) => void>();
+  /** What runs, and what it shows. */
+  readonly execution: Execution;
+  readonly questions = new Questions(this.session, (header, content, { identities, header: parent }) => {
+    const message = { header, parent, metadata: {}, content, identities, buffers: [] };
+    this.stdin.send(encode(this.connInfo.key, message)).catch(() => undefined);
+  });
 
   /** @param onShutdown called once a client asked for the end and was answered */
   constructor(
@@ -55,7 +46,10 @@ export class KernelServer extends ZmqServer {
     private readonly onReady: () => void,
   ) {
     super(new CellHandler(cells.executor), connectionFile);
-    this.comms = new Comms((type, content, buffers) => this.output.push(type, content, this.parent, { buffers }));
+    this.execution = new Execution(cells, this.output, this.history);
+    this.comms = new Comms((type, content, buffers) =>
+      this.output.push(type, content, this.execution.parent, { buffers }),
+    );
   }
 
   override async init(): Promise<void> {
@@ -213,64 +207,15 @@ export class KernelServer extends ZmqServer {
       await this.output.drained();
       this.status('idle', message.header);
       // A client that looks at the last status only must still see that a cell runs.
-      if (this.running) this.status('busy', this.running.request.header);
+      if (this.execution.request) this.status('busy', this.execution.request.header);
     }
     if (type === 'shutdown_request') this.onShutdown();
   }
 
   private async execute(socket: Router, request: Message): Promise<void> {
-    const { content } = request;
-    const code = textOf(content.code);
-    const silent = content.silent === true;
-    const stored = !silent && content.store_history !== false;
-    if (stored) this.count += 1;
-    const count = this.count;
-    this.parent = request.header;
-    this.muted = silent;
-    const running: Running = { request, socket, silent, mayAsk: content.allow_stdin !== false, displays: [] };
-    this.running = running;
-    if (!silent) this.output.push('execute_input', { code, execution_count: count }, request.header);
-
-    let outcome: Outcome = await this.cells.run(code, `cell-${count}`);
-    const shown = outcome.status === 'ok' && outcome.value ? renderValue(outcome.value.value) : undefined;
-    shown?.catch(() => undefined); // looked at below
-    outcome = await this.settleDisplays(running, outcome);
-    let text: string | undefined;
-    if (outcome.status === 'ok' && shown) {
-      try {
-        const data = await shown;
-        text = textOf(data['text/plain']);
-        if (!silent) this.output.push('execute_result', { execution_count: count, data, metadata: {} }, request.header);
-      } catch (error) {
-        outcome = { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) };
-      }
-    }
-    if (outcome.status === 'error' && !silent) this.output.push('error', { ...outcome.failure }, request.header);
-    if (stored) this.history.add(count, code, text);
-    const expressions = outcome.status === 'ok' ? await this.userExpressions(content.user_expressions) : {};
-    await this.output.drained();
-    this.running = undefined;
-    if (outcome.status === 'error' && content.stop_on_error !== false) await this.abortWaiting();
-    const rest = { execution_count: count, user_expressions: expressions, payload: [] };
-    const result =
-      outcome.status === 'ok' ? { status: 'ok', ...rest } : { status: 'error', ...outcome.failure, ...rest };
-    this.reply(socket, request, 'execute_reply', result);
-  }
-
-  /** Waits for the cell's displays and brings live ones into their final state; a failing one fails the cell. */
-  private async settleDisplays(running: Running, outcome: Outcome): Promise<Outcome> {
-    const failures: unknown[] = [];
-    const note = (result: PromiseSettledResult<void>): void =>
-      void (result.status === 'rejected' && failures.push(result.reason));
-    (await flushLive()).forEach(note);
-    // Displays may bring more displays.
-    for (let seen = 0; seen < running.displays.length;) {
-      const batch = running.displays.slice(seen);
-      seen = running.displays.length;
-      (await Promise.allSettled(batch)).forEach(note);
-    }
-    if (outcome.status === 'error' || failures.length === 0) return outcome;
-    return { status: 'error', failure: failureOf(failures[0], this.cells.compiler.codeMap) };
+    const content = await this.execution.execute(request);
+    if (content.status === 'error' && request.content.stop_on_error !== false) await this.abortWaiting();
+    this.reply(socket, request, 'execute_reply', content);
   }
 
   /** After an error: what was queued behind the cell is not run. What comes later is. */
@@ -280,89 +225,28 @@ export class KernelServer extends ZmqServer {
     for (const { socket, message } of this.waiting.splice(0)) {
       this.status('busy', message.header);
       if (message.header.msg_type === 'execute_request')
-        this.reply(socket, message, 'execute_reply', { status: 'aborted', execution_count: this.count });
+        this.reply(socket, message, 'execute_reply', { status: 'aborted', execution_count: this.execution.count });
       else this.reply(socket, message, 'history_reply', { status: 'ok', history: this.history.query(message.content) });
       this.status('idle', message.header);
     }
   }
 
-  private async userExpressions(asked: unknown): Promise<Json> {
-    const results: Record<string, object> = {};
-    for (const [name, expression] of Object.entries((asked ?? {}) as Record<string, unknown>)) {
-      const outcome = await this.cells.run(`(${String(expression)}\n)`, 'user-expression');
-      if (outcome.status === 'error') results[name] = { status: 'error', ...outcome.failure };
-      else {
-        const data: MimeBundle = outcome.value ? await renderValue(outcome.value.value) : { 'text/plain': 'undefined' };
-        results[name] = { status: 'ok', data, metadata: {} };
-      }
-    }
-    return results;
-  }
-
-  /** Text that a cell (or the last one's timers) wrote. */
-  write(name: 'stdout' | 'stderr', text: string): void {
-    if (!this.muted) this.output.write(name, text, this.parent);
-  }
-
-  /** A display of a cell. The promise settles when it was sent. */
-  show(type: 'display_data' | 'update_display_data', bundle: Promise<MimeBundle>, id?: string): Promise<void> {
-    if (this.muted) return bundle.then(() => undefined);
-    const transient = id === undefined ? {} : { display_id: id };
-    const sent = this.output.pushLater(
-      type,
-      bundle.then((data): Json => ({ data, metadata: {}, transient })),
-      this.parent,
-    );
-    if (this.running) {
-      this.running.displays.push(sent);
-      sent.catch(() => undefined); // the cell looks at it when it ends
-    }
-    return sent;
-  }
-
-  /** Clears the output of the running cell. */
-  clear(wait: boolean): void {
-    if (!this.muted) this.output.push('clear_output', { wait }, this.parent);
-  }
-
   /** Stops the running cell. */
   interrupt(): void {
-    for (const answer of this.answers.values()) answer('');
-    this.answers.clear();
+    this.questions.dropAll();
     this.cells.interrupt();
   }
 
   /** Asks the person at the client for a line. @throws Error where nobody can be asked */
   async ask(prompt: string, password: boolean): Promise<string> {
-    const running = this.running;
-    if (!running?.mayAsk) throw new Error('input(): nobody can be asked here, this client does not take input');
     await this.output.drained();
-    const id = randomUUID();
-    const header = { ...newHeader('input_request', this.session, 'kernel'), msg_id: id };
-    const { identities } = running.request;
-    const message = {
-      header,
-      parent: running.request.header,
-      metadata: {},
-      content: { prompt, password },
-      identities,
-      buffers: [],
-    };
-    return new Promise((resolve) => {
-      this.answers.set(id, resolve);
-      this.stdin.send(encode(this.connInfo.key, message)).catch(() => undefined);
-    });
+    return this.questions.ask(this.execution.request, prompt, password);
   }
 
   private async listenForInput(): Promise<void> {
     for await (const frames of this.stdin as AsyncIterable<Buffer[]>) {
       try {
-        const message = decode(this.connInfo.key, frames);
-        if (message.header.msg_type !== 'input_reply') continue;
-        // Clients differ in what they name as the parent: there is one question at a time.
-        const [[id, answer]] = [...this.answers];
-        this.answers.delete(id);
-        answer(textOf(message.content.value));
+        this.questions.answered(decode(this.connInfo.key, frames));
       } catch (error) {
         complain(`unilab kernel: ${(error as Error).message}\n`);
       }
@@ -374,5 +258,3 @@ export class KernelServer extends ZmqServer {
     await this.output.drained();
   }
 }
-
-export type { Failure };

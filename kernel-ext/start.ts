@@ -35,6 +35,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
   giveCellsTheirGlobals(cells, server);
   watchParent();
   await server.init();
+  cells.watchSignals();
   warm.timer = setTimeout(warmUp, warmAfter);
   const status = await ended;
   await server.settle();
@@ -53,7 +54,7 @@ function routeOutput(server: KernelServer): void {
       encoding?: BufferEncoding | ((error?: Error | null) => void),
       callback?: (error?: Error | null) => void,
     ): boolean => {
-      server.write(name, typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }));
+      server.execution.write(name, typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true }));
       const done = typeof encoding === 'function' ? encoding : callback;
       if (done) process.nextTick(done);
       return true;
@@ -65,14 +66,14 @@ function routeOutput(server: KernelServer): void {
   place[key] = {
     live: place[key]?.live ?? new Set(),
     transport: {
-      show: (bundle: Promise<MimeBundle>, id?: string) => server.show('display_data', bundle, id),
-      update: (id: string, bundle: Promise<MimeBundle>) => server.show('update_display_data', bundle, id),
-      clear: (wait: boolean) => Promise.resolve(server.clear(wait)),
+      show: (bundle: Promise<MimeBundle>, id?: string) => server.execution.show('display_data', bundle, id),
+      update: (id: string, bundle: Promise<MimeBundle>) => server.execution.show('update_display_data', bundle, id),
+      clear: (wait: boolean) => Promise.resolve(server.execution.clear(wait)),
     },
   };
   // tslab's own display API.
   const tslabDisplay = (shown: { data: MimeBundle; transient?: { display_id?: string } }, update: boolean): void => {
-    void server.show(
+    void server.execution.show(
       update ? 'update_display_data' : 'display_data',
       Promise.resolve(shown.data),
       shown.transient?.display_id,

@@ -1,0 +1,135 @@
+/** Executing requests one after the other: the cell, its displays, its result, and whom output belongs to. */
+import type { CellRunner, Outcome } from './cells';
+import { failureOf } from './errors';
+import type { History } from './history';
+import type { OutputQueue } from './iopub';
+import { flushLive, type MimeBundle, renderValue } from './render';
+import { type Header, type Json, type Message, textOf } from './wire';
+
+/** A cell that is being run. */
+interface Running {
+  readonly request: Message;
+  /** Displays of the cell that are on their way; one that fails, fails the cell. */
+  readonly displays: Promise<void>[];
+}
+
+export class Execution {
+  private running?: Running;
+  /** Whom output belongs to: the running cell, or the last one. */
+  private owner: Partial<Header> = {};
+  private muted = false;
+  private counted = 0;
+
+  constructor(
+    private readonly cells: CellRunner,
+    private readonly output: OutputQueue,
+    private readonly history: History,
+  ) {}
+
+  /** The request that is being executed. */
+  get request(): Message | undefined {
+    return this.running?.request;
+  }
+
+  /** Cells counted so far. */
+  get count(): number {
+    return this.counted;
+  }
+
+  /** The message that output now answers. */
+  get parent(): Partial<Header> {
+    return this.owner;
+  }
+
+  /** Runs an execute_request. @returns the content of its reply, once all output has left */
+  async execute(request: Message): Promise<Json> {
+    const { content } = request;
+    const code = textOf(content.code);
+    const silent = content.silent === true;
+    const stored = !silent && content.store_history !== false;
+    if (stored) this.counted += 1;
+    const count = this.counted;
+    this.owner = request.header;
+    this.muted = silent;
+    const running: Running = { request, displays: [] };
+    this.running = running;
+    if (!silent) this.output.push('execute_input', { code, execution_count: count }, request.header);
+
+    let outcome: Outcome = await this.cells.run(code, `cell-${count}`);
+    const shown = outcome.status === 'ok' && outcome.value ? renderValue(outcome.value.value) : undefined;
+    shown?.catch(() => undefined); // looked at below
+    outcome = await this.settleDisplays(running, outcome);
+    let text: string | undefined;
+    if (outcome.status === 'ok' && shown) {
+      try {
+        const data = await shown;
+        text = textOf(data['text/plain']);
+        if (!silent) this.output.push('execute_result', { execution_count: count, data, metadata: {} }, request.header);
+      } catch (error) {
+        outcome = { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) };
+      }
+    }
+    if (outcome.status === 'error' && !silent) this.output.push('error', { ...outcome.failure }, request.header);
+    if (stored) this.history.add(count, code, text);
+    const expressions = outcome.status === 'ok' ? await this.userExpressions(content.user_expressions) : {};
+    await this.output.drained();
+    this.running = undefined;
+    const rest = { execution_count: count, user_expressions: expressions, payload: [] };
+    return outcome.status === 'ok' ? { status: 'ok', ...rest } : { status: 'error', ...outcome.failure, ...rest };
+  }
+
+  /** Waits for the cell's displays and brings live ones into their final state; a failing one fails the cell. */
+  private async settleDisplays(running: Running, outcome: Outcome): Promise<Outcome> {
+    const failures: unknown[] = [];
+    const note = (result: PromiseSettledResult<void>): void =>
+      void (result.status === 'rejected' && failures.push(result.reason));
+    (await flushLive()).forEach(note);
+    // Displays may bring more displays.
+    for (let seen = 0; seen < running.displays.length;) {
+      const batch = running.displays.slice(seen);
+      seen = running.displays.length;
+      (await Promise.allSettled(batch)).forEach(note);
+    }
+    if (outcome.status === 'error' || failures.length === 0) return outcome;
+    return { status: 'error', failure: failureOf(failures[0], this.cells.compiler.codeMap) };
+  }
+
+  private async userExpressions(asked: unknown): Promise<Json> {
+    const results: Record<string, object> = {};
+    for (const [name, expression] of Object.entries((asked ?? {}) as Record<string, unknown>)) {
+      const outcome = await this.cells.run(`(${String(expression)}\n)`, 'user-expression');
+      if (outcome.status === 'error') results[name] = { status: 'error', ...outcome.failure };
+      else {
+        const data: MimeBundle = outcome.value ? await renderValue(outcome.value.value) : { 'text/plain': 'undefined' };
+        results[name] = { status: 'ok', data, metadata: {} };
+      }
+    }
+    return results;
+  }
+
+  /** Text that a cell (or the last one's timers) wrote. */
+  write(name: 'stdout' | 'stderr', text: string): void {
+    if (!this.muted) this.output.write(name, text, this.owner);
+  }
+
+  /** A display of a cell. The promise settles when it was sent. */
+  show(type: 'display_data' | 'update_display_data', bundle: Promise<MimeBundle>, id?: string): Promise<void> {
+    if (this.muted) return bundle.then(() => undefined);
+    const transient = id === undefined ? {} : { display_id: id };
+    const sent = this.output.pushLater(
+      type,
+      bundle.then((data): Json => ({ data, metadata: {}, transient })),
+      this.owner,
+    );
+    if (this.running) {
+      this.running.displays.push(sent);
+      sent.catch(() => undefined); // the cell looks at it when it ends
+    }
+    return sent;
+  }
+
+  /** Clears the output of the running cell. */
+  clear(wait: boolean): void {
+    if (!this.muted) this.output.push('clear_output', { wait }, this.owner);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Interrupts that reach code which never yields. Node.js hears of a signal only between two turns of the event loop;
+ * so a second thread waits for SIGINT, tells the main thread, and, where that does not answer, stops what it runs.
+ */
+import { Worker } from 'node:worker_threads';
+
+/** What the two threads share: places in an array of 32-bit numbers. */
+const places = {
+  /** 1 while a cell's first, synchronous part runs; 2 when the watcher is about to stop that part. */
+  synchronous: 0,
+  /** How many signals the watcher passed on. */
+  told: 1,
+  /** How many of them the main thread has heard of. */
+  heard: 2,
+  /** Nothing is ever written here: the watcher sleeps on it. */
+  sleep: 3,
+} as const;
+
+/** What the watcher says. */
+type Said = 'ready' | 'interrupt' | 'stopped';
+
+/** Runs in the second thread, from its source text: it may use nothing from outside. */
+function watch(): void {
+  const threads = require('node:worker_threads') as typeof import('node:worker_threads');
+  const vm = require('node:vm') as typeof import('node:vm');
+  const inspector = require('node:inspector') as typeof import('node:inspector');
+  const { state, at } = threads.workerData as { state: Int32Array; at: typeof places };
+  const say = (what: Said): void => threads.parentPort?.postMessage(what);
+  const answered = (): boolean => Atomics.load(state, at.heard) >= Atomics.load(state, at.told);
+  let stopped = false;
+
+  const stop = (): void => {
+    stopped = true;
+    // Not kept: a process with an open session does not end.
+    const session = new inspector.Session();
+    session.connectToMainThread();
+    session.post('Runtime.terminateExecution');
+    session.disconnect();
+    Atomics.add(state, at.told, 1);
+    say('stopped');
+  };
+  const signalled = (): void => {
+    const { synchronous } = at;
+    if (Atomics.compareExchange(state, synchronous, 1, 2) === 1) stop();
+    else if (answered()) {
+      stopped = false;
+      Atomics.add(state, at.told, 1);
+      say('interrupt');
+    }
+    // The second signal that finds the main thread busy stops it; where even that did not help, only its end does.
+    else if (!stopped) stop();
+    else process.kill(process.pid, 'SIGKILL');
+  };
+
+  // Only a script that Node.js runs with this option is told of signals while it runs in a thread.
+  const option = { breakOnSigint: true } as const;
+  const sleep = (): void => {
+    try {
+      vm.runInThisContext('globalThis.unilabSleep()', option);
+    } catch {
+      signalled();
+    }
+  };
+  Object.assign(globalThis, {
+    unilabSleep: () => Atomics.wait(state, at.sleep, 0),
+    unilabRest: () => {
+      say('ready');
+      for (;;) sleep();
+    },
+  });
+  // The outer script keeps the signal's handler in place between two sleeps.
+  for (;;) {
+    try {
+      vm.runInThisContext('globalThis.unilabRest()', option);
+    } catch {
+      signalled();
+    }
+  }
+}
+
+/** The main thread's side. */
+export class Interrupts {
+  private readonly state = new Int32Array(new SharedArrayBuffer(4 * Object.keys(places).length));
+  private active = false;
+
+  /** Starts the watcher. Until it is ready, and where it cannot be had, signals arrive in Node's own way. */
+  start(onStopped: () => void): void {
+    if (process.platform === 'win32') return;
+    const worker = new Worker(`(${watch.toString()})()`, {
+      eval: true,
+      workerData: { state: this.state, at: places },
+      // Its own flags: not the ones of a debugger, nor a loader of sources.
+      execArgv: [],
+      env: {},
+    });
+    worker.unref();
+    worker.on('message', (said: Said) => {
+      if (said === 'ready') {
+        this.active = true;
+        return;
+      }
+      Atomics.add(this.state, places.heard, 1);
+      Atomics.store(this.state, places.synchronous, 0);
+      if (said === 'stopped') onStopped();
+      else process.emit('SIGINT', 'SIGINT');
+    });
+    const gone = (): void => void (this.active = false);
+    worker.on('error', gone).on('exit', gone);
+  }
+
+  /** Whether the watcher hears signals; else scripts must be run with `breakOnSigint`. */
+  get watching(): boolean {
+    return this.active;
+  }
+
+  /** Runs a cell's synchronous part, which the first signal stops at once: this call then never returns. */
+  interruptible<T>(run: () => T): T {
+    Atomics.store(this.state, places.synchronous, 1);
+    try {
+      return run();
+    } finally {
+      // The watcher was quicker: what it stops must be this code, not what comes after it.
+      const claimed = Atomics.compareExchange(this.state, places.synchronous, 1, 0) === 2;
+      const until = performance.now() + 1000;
+      while (claimed && performance.now() < until);
+    }
+  }
+}

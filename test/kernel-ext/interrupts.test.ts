@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { existsSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { TestKernel } from './kernel';
+
+/** Cells call `begun()` right before the code that never yields. */
+const prelude =
+  "import { writeFileSync } from 'node:fs';\nlet reached = 0;\nconst begun = (): void => writeFileSync('begun', '');\nawait null;";
+
+let kernel: TestKernel;
+before(async () => {
+  kernel = await TestKernel.start();
+  await kernel.run(prelude);
+});
+after(() => kernel.stop());
+
+async function begins({ folder }: TestKernel): Promise<void> {
+  const mark = path.join(folder, 'begun');
+  while (!existsSync(mark)) await sleep(50);
+  rmSync(mark);
+  await sleep(100);
+}
+
+/** Runs a cell that never yields and interrupts it again and again. @returns how many interrupts it took */
+async function stopped(code: string): Promise<number> {
+  const request = kernel.client.execute(code);
+  let ended = false;
+  void request.reply.then(() => (ended = true));
+  let count = 0;
+  for (await begins(kernel); !ended && count < 2; await sleep(1500)) {
+    count += 1;
+    kernel.client.interrupt();
+  }
+  const reply = await Promise.race([request.reply, sleep(15_000).then(() => assert.fail('not interrupted'))]);
+  await request.idle;
+  assert.deepEqual([reply.content.status, reply.content.ename], ['error', 'Interrupted'], code);
+  return count;
+}
+
+test('a loop before any await stops at the first interrupt', async () => {
+  assert.equal(await stopped('begun(); while (true) {}'), 1);
+  assert.equal(await stopped('begun(); try { while (true) {} } catch { reached = 1; }'), 1);
+});
+
+test('a loop after an await stops at the second interrupt, wherever the cell came from', async () => {
+  for (const code of [
+    'await null; begun(); while (true) {}',
+    'await new Promise((resolve) => setTimeout(resolve, 200)); begun(); try { while (true) {} } catch { reached = 2; } reached = 3;',
+    'const spin = async () => { await null; begun(); for (;;) Math.sqrt(2); };\nawait Promise.all([spin(), new Promise(() => undefined)]);',
+    "process.stdout.write('before\\n'); await null; begun(); for (;;) {}",
+  ])
+    assert.equal(await stopped(code), 2, code);
+});
+
+test('after that the kernel goes on: variables, displays, awaits, imports and input are there', async () => {
+  kernel.client.onInput = (prompt) => `${prompt}!`;
+  const ran = await kernel.run(
+    "import { display } from 'unilab/display';\nawait display('shown');\nconst answer = await input('name');\n[reached, answer, await Promise.resolve(4)]",
+  );
+  kernel.client.onInput = undefined;
+  assert.equal(ran.reply.status, 'ok', JSON.stringify(ran.reply));
+  assert.equal(ran.result?.['text/plain'], "[ 0, 'name!', 4 ]");
+  assert.equal((await kernel.send('complete_request', { code: 'reach', cursor_pos: 5 })).reply.status, 'ok');
+});
+
+test('a loop right after an answer from input stops, too', async () => {
+  kernel.client.onInput = () => '';
+  assert.equal(await stopped("await input('go?'); begun(); while (true) {}"), 2);
+  assert.equal((await kernel.run("await input('again?')")).reply.status, 'ok');
+  kernel.client.onInput = undefined;
+});
+
+test('what not even that stops is ended by the next interrupt, for the client to restart', async () => {
+  const own = await TestKernel.start();
+  await own.run(prelude);
+  // A wait inside of Node.js: no JavaScript is there to be stopped.
+  const request = own.client.execute(
+    "const { execFileSync } = await import('node:child_process');\nbegun();\nexecFileSync(process.execPath, ['-e', 'setTimeout(() => 0, 15_000)'], { stdio: 'ignore' });",
+  );
+  await begins(own);
+  for (let i = 0; i < 3; i++) {
+    own.client.child.kill('SIGINT');
+    await sleep(300);
+  }
+  const exit = await Promise.race([own.client.exited, sleep(20_000).then(() => assert.fail('still alive'))]);
+  assert.equal(exit.signal, 'SIGKILL');
+  await assert.rejects(request.reply, /the kernel died/);
+  await own.stop();
+});
