@@ -1,2 +1,3 @@
+export * from './chat';
 export { loadTokenizer, MINI_WORLD_TOKENIZER, type TextTokenizer, type TokenizerOptions } from './tokenizer';
 export { loadWordPiece, type WordPiece, WordPieceError } from './wordpiece';

@@ -19,6 +19,7 @@ export {
   trainingExample,
 } from './layout';
 export { ChameleonModel } from './model';
+export { promptIds } from './prompt';
 export { type ChameleonPiece, ChameleonPolicy, replayPieces, sequencePieces } from './policy';
 export { type ImageLogProbs, type SampledSequence, sampleSequences, type SequenceOptions } from './sampler';
 export { type ChameleonVocabulary, chameleonVocabulary } from './vocabulary';
