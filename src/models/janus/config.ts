@@ -56,6 +56,11 @@ export interface JanusVqConfig {
   readonly beta: number;
   /** Groups of GroupNorm: 32 in published models, fewer in small ones. */
   readonly norm_groups: number;
+  /**
+   * Every cell of the code grid is encoded from its own pixels alone, so that what a cell shows has one code wherever
+   * it stands and whatever stands beside it; the decoder still sees all cells. Default false, as published.
+   */
+  readonly cell_encoder?: boolean;
 }
 
 /** Ids of special tokens. `boi` and `eoi` begin and end a picture; `image` stands where a picture's features go. */

@@ -14,6 +14,7 @@ import {
   vqganDecode,
   vqganEncoderHidden,
   vqganPreQuant,
+  vqganStride,
 } from '../../nn/vqgan';
 import { codebookEntries, nearestCodes, quantize } from '../../nn/vqgan-codebook';
 import { type JanusConfig, vqganConfig } from './config';
@@ -73,9 +74,22 @@ export function vqLatents(
   pixels: tf.Tensor4D,
 ): { hidden: tf.Tensor4D; latents: tf.Tensor4D } {
   return tf.tidy(() => {
-    const hidden = vqganEncoderHidden(p, VQ, vqganConfig(vq), pixels);
+    const hidden = vq.cell_encoder ? cellsHidden(p, vq, pixels) : vqganEncoderHidden(p, VQ, vqganConfig(vq), pixels);
     return { hidden, latents: vqganPreQuant(p, VQ, hidden) };
   });
+}
+
+/** The encoder on each cell of the code grid as a picture of its own. */
+function cellsHidden(p: Parameters, vq: JanusConfig['vq'], pixels: tf.Tensor4D): tf.Tensor4D {
+  const config = vqganConfig(vq);
+  const stride = vqganStride(config);
+  const [batch, height, width, channels] = pixels.shape;
+  if (pixels.rank !== 4 || height % stride || width % stride)
+    throw new RangeError(`the image tokenizer needs pixels [pictures, height, width, ${vq.in_channels}] with sides divisible by ${stride}, got [${pixels.shape}]`); // prettier-ignore
+  const [rows, columns] = [height / stride, width / stride];
+  const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * channels]);
+  const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, channels]);
+  return tf.reshape(vqganEncoderHidden(p, VQ, config, cells), [batch, rows, columns, vq.latent_channels]);
 }
 
 /**

@@ -65,6 +65,7 @@ export function janusMini(textIds: number, text: { bos: number; eos: number; pad
       image_token_embed_dim: width,
       beta: 0.25,
       norm_groups: 4, // one channel a group would erase the colour of flat pictures
+      cell_encoder: true, // else one part of one figure has many codes, and the language model learns to tell them apart
     },
     tokens: { ...text, image, boi, eoi },
   };

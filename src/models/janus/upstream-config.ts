@@ -157,6 +157,7 @@ function vqConfig(json: Json, where: string): JanusVqConfig {
     image_token_embed_dim: read.number('image_token_embed_dim', 2048),
     beta: read.number('beta', 0.25),
     norm_groups: read.number('norm_groups', 32),
+    ...(read.flag('cell_encoder', false) ? { cell_encoder: true } : {}),
   };
 }
 
