@@ -97,23 +97,11 @@ export class Parameters {
     specs: ParameterSpecs,
     reader: SafetensorsReader,
     where: string,
-    { rename = (name) => name, ignore = () => false }: NameRules = {},
+    rules: NameRules = {},
   ): Promise<Parameters> {
-    const names = reader.names.filter((name) => !ignore(name)).map((name) => [rename(name), name] as const);
-    checkShapes(
-      specs,
-      names.map(([name, stored]) => [name, reader.info(stored)] as const),
-      where,
-    );
     const variables: Record<string, tf.Variable> = {};
     try {
-      const storedAs = new Map(names);
-      for (const [name, stored] of names) {
-        const { tiedTo } = specs[name];
-        const values = await reader.readFloat32(stored);
-        if (tiedTo === undefined) takeOver((variables[name] = toVariable(specs[name], values)));
-        else checkTied(name, values, tiedTo, await reader.readFloat32(storedAs.get(tiedTo) as string), where);
-      }
+      await readEach(specs, reader, where, rules, (name, tensor) => takeOver((variables[name] = tf.variable(tensor))));
     } catch (error) {
       tf.dispose(variables);
       throw error;
@@ -202,12 +190,43 @@ export class Parameters {
   clone(): Parameters {
     return new Parameters(
       this.specs,
-      mapSpecs(this.specs, (_spec, name) => tf.tidy(() => tf.variable(this.variables[name].clone()))),
+      mapSpecs(this.specs, (_spec, name) => tf.tidy(() => tf.variable(tf.clone(this.get(name))))),
     );
   }
 
   dispose(): void {
     for (const variable of Object.values(this.variables)) variable.dispose();
+  }
+}
+
+/**
+ * Reads an opened checkpoint one parameter at a time.
+ * @param take gets each parameter that is not tied to another, in the layout that the forward pass uses; the tensor is
+ *   disposed afterwards
+ * @throws CheckpointMismatchError naming every missing, unknown and mis-shaped tensor, before anything is read
+ */
+export async function readEach(
+  specs: ParameterSpecs,
+  reader: SafetensorsReader,
+  where: string,
+  { rename = (name) => name, ignore = () => false }: NameRules,
+  take: (name: string, tensor: tf.Tensor) => void,
+): Promise<void> {
+  const names = reader.names.filter((name) => !ignore(name)).map((name) => [rename(name), name] as const);
+  checkShapes(
+    specs,
+    names.map(([name, stored]) => [name, reader.info(stored)] as const),
+    where,
+  );
+  const storedAs = new Map(names);
+  for (const [name, stored] of names) {
+    const { tiedTo } = specs[name];
+    const values = await reader.readFloat32(stored);
+    if (tiedTo === undefined) {
+      const tensor = tensorOf(specs[name], values);
+      take(name, tensor);
+      tensor.dispose();
+    } else checkTied(name, values, tiedTo, await reader.readFloat32(storedAs.get(tiedTo) as string), where);
   }
 }
 

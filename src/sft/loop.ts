@@ -92,7 +92,12 @@ export async function* trainSupervised<Batch>(
   let saved = 0;
   const save = async () => {
     if (!store || saved === done) return;
-    await store.save(done, { tensors: trainingTensors(task.variables, optimizer), state: identity });
+    const state = optimizer.state();
+    try {
+      await store.save(done, { tensors: trainingTensors(task.variables, state), state: identity });
+    } finally {
+      tf.dispose(state);
+    }
     saved = done;
   };
   try {
@@ -154,14 +159,14 @@ function optimiserStep<Batch>(
   return { values, gradNorm };
 }
 
-/** Weights and optimiser state under one roof, for a checkpoint that resumes exactly. */
+/** Weights and optimiser state (`AdamW.state`) under one roof, for a checkpoint that resumes exactly. */
 export function trainingTensors(
   variables: Readonly<Record<string, tf.Variable>>,
-  optimizer: AdamW,
+  optimizer: Readonly<Record<string, tf.Tensor>>,
 ): Record<string, WritableTensor> {
   const out: Record<string, WritableTensor> = {};
   for (const [name, variable] of Object.entries(variables)) out[`model.${name}`] = fromTensor(variable);
-  for (const [name, tensor] of Object.entries(optimizer.state())) out[`optimizer.${name}`] = fromTensor(tensor);
+  for (const [name, tensor] of Object.entries(optimizer)) out[`optimizer.${name}`] = fromTensor(tensor);
   return out;
 }
 
