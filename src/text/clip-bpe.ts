@@ -90,10 +90,15 @@ export class ClipTokenizer {
     return list === undefined ? undefined : fromList(path.join(folder, list));
   }
 
-  /** Around a `tokenizer.json` that was read or made. @param cleans whether {@link cleanCaption} comes first */
+  /** Around a `tokenizer.json` that was read or made. @param cleans whether {@link cleanCaption} comes first @throws Error for what is no CLIP tokenizer */
   static of(json: object, special: readonly [string, string], where: string, cleans: boolean): ClipTokenizer {
-    const options = { unk_token: special[1], clean_up_tokenization_spaces: false };
-    return new ClipTokenizer(new Tokenizer(json, options), special, where, cleans);
+    let library: HuggingFaceTokenizer;
+    try {
+      library = new Tokenizer(json, { unk_token: special[1], clean_up_tokenization_spaces: false });
+    } catch (error) {
+      throw new Error(`${where} is no tokenizer: ${(error as Error).message}`, { cause: error });
+    }
+    return new ClipTokenizer(library, special, where, cleans);
   }
 
   /** Token numbers of a text, no begin and end added; an empty text has none. */

@@ -37,15 +37,11 @@ export class Clip {
   ) {
     this.processor = readers.processor ?? ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR);
     this.tokenizer = readers.tokenizer;
-    if (this.tokenizer && this.tokenizer.vocabularySize > config.text.vocabulary) {
-      throw new RangeError(
-        `the tokenizer has ${this.tokenizer.vocabularySize} tokens, this CLIP knows ${config.text.vocabulary}`,
-      );
-    }
   }
 
   /** A frozen one with random weights. */
   static random(config: ClipConfig, stream: Stream, readers: ClipReaders = {}): Clip {
+    checkVocabulary(config, readers.tokenizer);
     return new Clip(config, freeze(Parameters.random(clipSpecs(config), stream)), readers);
   }
 
@@ -62,6 +58,7 @@ export class Clip {
       processor: await ImageProcessor.fromPretrained(folder, PROCESSOR),
       tokenizer: tokenizer ?? (await ClipTokenizer.find(folder)),
     };
+    checkVocabulary(config, readers.tokenizer);
     return new Clip(config, await loadFrozen(folder, clipSpecs(config)), readers);
   }
 
@@ -143,6 +140,12 @@ export class Clip {
   dispose(): void {
     this.parameters.dispose();
   }
+}
+
+/** Said before any weight is held. @throws RangeError for a vocabulary that the text tower has no rows for */
+function checkVocabulary({ text }: ClipConfig, tokenizer?: ClipTokenizer): void {
+  if (tokenizer && tokenizer.vocabularySize > text.vocabulary)
+    throw new RangeError(`the tokenizer has ${tokenizer.vocabularySize} tokens, this CLIP knows ${text.vocabulary}`);
 }
 
 /** Rows of length 1; a row of zeros stays. */

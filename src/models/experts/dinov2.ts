@@ -91,10 +91,11 @@ export class Dinov2 extends VisionTransformer {
     const { json, file } = await readConfigJson(folder);
     const config = dinov2ConfigFromUpstream(json, file);
     const names = namesOf(config.gated);
+    const processor = await ImageProcessor.fromPretrained(folder, PROCESSOR);
     const parameters = await loadFrozen(folder, visionSpecs(config, names), () => ({
       rename: (name) => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name),
       ignore: (name) => isPositionIds(name) || name.startsWith('classifier.'),
     }));
-    return new Dinov2(config, names, parameters, await ImageProcessor.fromPretrained(folder, PROCESSOR));
+    return new Dinov2(config, names, parameters, processor);
   }
 }

@@ -87,11 +87,12 @@ export class Vit extends VisionTransformer {
   static async fromPretrained(folder: string): Promise<Vit> {
     const { json, file } = await readConfigJson(folder);
     const config = vitConfigFromUpstream(json, file, (await storedNames(folder)).map(bare));
+    const processor = await ImageProcessor.fromPretrained(folder, PROCESSOR);
     const parameters = await loadFrozen(folder, visionSpecs(config, NAMES), () => ({
       rename: bare,
       ignore: (name) => isPositionIds(name) || name.startsWith('classifier.'),
     }));
-    return new Vit(config, NAMES, parameters, await ImageProcessor.fromPretrained(folder, PROCESSOR));
+    return new Vit(config, NAMES, parameters, processor);
   }
 }
 
