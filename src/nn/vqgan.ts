@@ -4,7 +4,7 @@
  * functions work on any `Parameters` that hold the tensors under `prefix`, so that a model whose one file holds its
  * tokenizer too needs no second set. Tensors are NHWC.
  */
-import type { tf } from '../engine';
+import { tf } from '../engine';
 import {
   attnBlock,
   conv,
@@ -48,6 +48,11 @@ export interface VqganConfig {
   readonly first_up?: 'finest' | 'coarsest';
   /** Groups of GroupNorm. Default 32, as published; small tokenizers need fewer, lest a group be a single channel. */
   readonly norm_groups?: number;
+  /**
+   * Every cell of the code grid is encoded from its own pixels alone, so that what a cell shows has one code wherever
+   * it stands and whatever stands beside it; the decoder still sees all cells. Default false, as published.
+   */
+  readonly cell_encoder?: boolean;
 }
 
 type MutableSpecs = Record<string, ParameterSpec>;
@@ -166,6 +171,16 @@ export function vqganEncoderHidden(
     throw new RangeError(
       `the image tokenizer needs pixels [batch, height, width, ${channels}] with sides divisible by ${stride}, got [${pixels.shape}]`,
     );
+  if (!config.cell_encoder) return encoderForward(p, prefix, config, pixels);
+  return tf.tidy(() => {
+    const [batch, rows, columns] = [pixels.shape[0], height / stride, width / stride];
+    const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * channels]);
+    const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, channels]);
+    return tf.reshape<tf.Rank.R4>(encoderForward(p, prefix, config, cells), [batch, rows, columns, config.z_channels]);
+  });
+}
+
+function encoderForward(p: Parameters, prefix: string, config: VqganConfig, pixels: tf.Tensor4D): tf.Tensor4D {
   const at = `${prefix}encoder`;
   let h = conv(p, `${at}.conv_in`, pixels);
   encoderBlocks(config).forEach((blocks, level) => {

@@ -128,6 +128,7 @@ export function chameleonConfigToUpstream(config: ChameleonConfig): Record<strin
       resolution: config.resolution,
       ...(vq.norm_groups === undefined ? {} : { norm_groups: vq.norm_groups }),
       ...(vq.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: vq.decoder_res_blocks }),
+      ...(vq.cell_encoder ? { cell_encoder: true } : {}),
     },
   };
 }
@@ -153,6 +154,7 @@ function vqganConfigFromUpstream(json: Json, where: string): VqganConfig {
     mid_attention: attention,
     ...(json.norm_groups === undefined ? {} : { norm_groups: number('norm_groups', 32) }),
     ...(json.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: json.decoder_res_blocks as number[] }),
+    ...(json.cell_encoder === true ? { cell_encoder: true } : {}),
   });
 }
 
@@ -181,6 +183,7 @@ export function vqganConfigFromTaming(json: Json, where: string): VqganConfig {
     mid_attention: (dd.attn_type ?? 'vanilla') === 'vanilla',
     ...(dd.norm_groups === undefined ? {} : { norm_groups: wholeNumber(dd, at, 'norm_groups') }),
     ...(dd.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: dd.decoder_res_blocks as number[] }),
+    ...(dd.cell_encoder === true ? { cell_encoder: true } : {}),
   });
 }
 
@@ -203,6 +206,7 @@ export function vqganConfigToTaming(vq: VqganConfig, resolution: number): Record
       ...((vq.mid_attention ?? true) ? {} : { attn_type: 'none' }),
       ...(vq.norm_groups === undefined ? {} : { norm_groups: vq.norm_groups }),
       ...(vq.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: vq.decoder_res_blocks }),
+      ...(vq.cell_encoder ? { cell_encoder: true } : {}),
     },
   };
 }

@@ -62,6 +62,7 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
       embed_dim: 16,
       n_embed: CODES,
       norm_groups: 4, // one channel a group would erase the colour of flat pictures
+      cell_encoder: true, // else one part of one figure has many codes, and the language model learns to tell them apart
     },
     resolution: SIDE,
     layout: 'chameleon',

@@ -9,6 +9,7 @@ import {
   chameleonConfigFromUpstream,
   chameleonConfigToUpstream,
   vqganConfigFromTaming,
+  vqganConfigToTaming,
 } from '../../../src/models/chameleon/config';
 import { ChameleonModel } from '../../../src/models/chameleon/model';
 import { CheckpointMismatchError } from '../../../src/nn/parameters';
@@ -243,6 +244,16 @@ describe('configurations', () => {
     assert.deepEqual([vq.ch, vq.ch_mult, vq.num_res_blocks, vq.z_channels, vq.embed_dim, vq.n_embed], [128, [1, 1, 2, 2, 4], 2, 256, 256, 8192]); // prettier-ignore
     assert.deepEqual([resolution, model_parallel_size], [512, 1]);
     assert.throws(() => vqganConfigFromTaming({ n_embed: 8 }, 'v'), /v: ddconfig is missing/);
+  });
+
+  test('what transformers has no field for is written and read again, in both places', () => {
+    const vq = { ...model.config.vq, num_res_blocks: [0, 1], decoder_res_blocks: [1, 1], cell_encoder: true, attn_levels: [1] }; // prettier-ignore
+    const json = JSON.parse(JSON.stringify(chameleonConfigToUpstream({ ...model.config, vq }))) as Record<string, unknown>; // prettier-ignore
+    const read = chameleonConfigFromUpstream(json, 'c').vq;
+    assert.deepEqual(read, { ...read, ...vq });
+    const taming = JSON.parse(JSON.stringify(vqganConfigToTaming(vq, 8))) as Record<string, unknown>;
+    const again = vqganConfigFromTaming(taming, 'v');
+    assert.deepEqual(again, { ...again, ...vq });
   });
 
   test('rows of ids are checked', () => {

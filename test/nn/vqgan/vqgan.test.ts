@@ -163,6 +163,31 @@ describe('the tokenizer', () => {
     }
   });
 
+  test('encoded cell by cell, a cell has one code wherever it stands and whatever stands beside it', () => {
+    const tokenizer = VqganTokenizer.random({ ...SMALL, cell_encoder: true }, new Stream(3));
+    tf.tidy(() => {
+      const cells = tf.tensor<tf.Rank.R4>(new Stream(5).fill('normal', 6 * 2 * 2 * 3), [6, 2, 2, 3]);
+      const alone = Array.from(tokenizer.encode(cells).dataSync());
+      assert.ok(new Set(alone).size > 2, `${alone}`);
+      // 2 x 3 cells in another order
+      const order = [4, 0, 5, 2, 1, 3];
+      const rows = [order.slice(0, 3), order.slice(3)].map((row) =>
+        tf.concat(
+          row.map((cell) => tf.slice(cells, [cell, 0, 0, 0], [1, 2, 2, 3])),
+          2,
+        ),
+      );
+      const picture = tf.concat<tf.Tensor4D>(rows, 1);
+      const codes = Array.from(tokenizer.encode(picture).dataSync());
+      assert.deepEqual(codes, order.map((cell) => alone[cell])); // prettier-ignore
+      const whole = new VqganTokenizer(SMALL, tokenizer.parameters);
+      const difference = tf.sub(whole.encodeContinuous(picture), tokenizer.encodeContinuous(picture));
+      assert.ok(tf.max(tf.abs(difference)).dataSync()[0] > 1e-3, 'the published encoder sees the neighbours');
+    });
+    assert.throws(() => tokenizer.encode(tf.zeros([1, 5, 6, 3])), /divisible by 2, got \[1,5,6,3\]/);
+    tokenizer.dispose();
+  });
+
   test('rectangles, wrong shapes and impossible configurations', () => {
     const tokenizer = VqganTokenizer.random(SMALL, new Stream(3));
     tf.tidy(() => {
