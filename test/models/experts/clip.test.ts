@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { readValues, startEngine, Stream, tf } from '../../../src/engine';
 import { readSafetensors, writeSafetensors, type Picture } from '../../../src/io';
-import { Clip, clipConfigFromUpstream } from '../../../src/models/experts/clip';
+import { Clip, type ClipConfig, clipConfigFromUpstream } from '../../../src/models/experts/clip';
+import { clipSpecs } from '../../../src/models/experts/clip/towers';
 import { pickScores } from '../../../src/models/experts/clip/pick-score';
 import { ClipTokenizer } from '../../../src/text/clip-bpe';
 import { writeCheckpoint } from './checkpoint';
@@ -86,6 +87,24 @@ describe('CLIP', () => {
           error.message.includes(part),
         ),
     );
+  });
+
+  it("has the published models' parameters", () => {
+    const count = (config: ClipConfig): number =>
+      Object.values(clipSpecs(config)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    assert.equal(count(clipConfigFromUpstream({}, 'config.json')), 151_277_313); // OpenAI's ViT-B/32
+    const huge = {
+      projection_dim: 1024,
+      text_config: { hidden_size: 1024, intermediate_size: 4096, num_attention_heads: 16, num_hidden_layers: 24 },
+      vision_config: {
+        hidden_size: 1280,
+        intermediate_size: 5120,
+        num_attention_heads: 16,
+        num_hidden_layers: 32,
+        patch_size: 14,
+      },
+    };
+    assert.equal(count(clipConfigFromUpstream(huge, 'config.json')), 986_109_441); // PickScore's ViT-H/14
   });
 
   it('gives a text one vector, however it is padded and whatever stands beside it', () => {
