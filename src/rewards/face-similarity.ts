@@ -35,8 +35,11 @@ export interface FaceSimilarityOptions {
   readonly margin?: number;
 }
 
-/** A face's vector and how sure the finder was of it; or why there is none. */
-type Found = { readonly vector: Float32Array; readonly probability: number } | { readonly none: string };
+/** A face's vector and how sure the finder was of it; why there is none; or what was wrong with the picture. */
+type Found =
+  | { readonly vector: Float32Array; readonly probability: number }
+  | { readonly none: string }
+  | { readonly broken: string };
 
 /**
  * FER: mean cosine of the picture's face to the references' faces, in [-1, 1]; `parts` hold the finder's `probability`
@@ -48,22 +51,11 @@ export function faceSimilarity(
   embedder: FaceEmbedder,
   options: FaceSimilarityOptions = {},
 ): Scorer<FaceSample> {
-  const { name = 'fer', noFaceValue = 0, size = 160, margin = 0 } = options;
+  const { name = 'fer', noFaceValue = 0 } = options;
   const known = new WeakMap<Picture, Found>();
-  const look = (picture: Picture): Found => {
-    const [face] = finder.detect([picture])[0];
-    if (!face) return { none: 'no face was found' };
-    const [vector] = embedder.embed([cropFace(picture, face.box, { size, margin })]);
-    return { vector, probability: face.probability };
-  };
-  const reference = (picture: Picture): Found => {
-    const found = known.get(picture) ?? look(picture);
-    known.set(picture, found);
-    return found;
-  };
-  const scoreOne = ({ picture, references }: FaceSample): ScoreResult => {
-    const own = look(picture);
-    const others = references.map(reference).flatMap((found) => ('vector' in found ? [found.vector] : []));
+  const scoreOne = (own: Found, references: readonly Found[]): ScoreResult => {
+    if ('broken' in own) return { value: NaN, reason: own.broken };
+    const others = references.flatMap((found) => ('vector' in found ? [found.vector] : []));
     if (others.length === 0) return { value: NaN, reason: `no face was found in ${references.length} references` };
     const parts = { references: others.length };
     if ('none' in own) return { value: noFaceValue, reason: own.none, parts: { ...parts, probability: 0 } };
@@ -76,15 +68,63 @@ export function faceSimilarity(
     range: [Math.min(-1, noFaceValue), Math.max(1, noFaceValue)],
     higherIsBetter: true,
     async score(samples) {
-      return samples.map((sample) => {
-        try {
-          return scoreOne(sample);
-        } catch (error) {
-          return { value: NaN, reason: error instanceof Error ? error.message : String(error) };
-        }
-      });
+      const fresh = new Set(samples.flatMap(({ references }) => references.filter((picture) => !known.has(picture))));
+      const pictures = [...samples.map(({ picture }) => picture), ...fresh];
+      const found = lookAll(finder, embedder, pictures, options);
+      [...fresh].forEach((picture, i) => known.set(picture, found[samples.length + i]));
+      const unknown: Found = { none: 'no face was found' };
+      return samples.map(({ references }, i) =>
+        scoreOne(
+          found[i],
+          references.map((picture) => known.get(picture) ?? unknown),
+        ),
+      );
     },
   };
+}
+
+/** The first face of each picture; all faces are embedded together. */
+function lookAll(
+  finder: FaceFinder,
+  embedder: FaceEmbedder,
+  pictures: readonly Picture[],
+  { size = 160, margin = 0 }: FaceSimilarityOptions,
+): Found[] {
+  const faces: Picture[] = [];
+  const probabilities: number[] = [];
+  const found = detectAll(finder, pictures).map((result, i): number | Exclude<Found, { vector: Float32Array }> => {
+    if (typeof result === 'string') return { broken: result };
+    const [face] = result;
+    if (!face) return { none: 'no face was found' };
+    try {
+      faces.push(cropFace(pictures[i], face.box, { size, margin }));
+    } catch (error) {
+      return { broken: message(error) };
+    }
+    probabilities.push(face.probability);
+    return faces.length - 1;
+  });
+  const vectors = embedder.embed(faces);
+  return found.map((at) => (typeof at === 'number' ? { vector: vectors[at], probability: probabilities[at] } : at));
+}
+
+/** Each picture's faces, or what is wrong with it: one broken picture must not cost the others their score. */
+function detectAll(finder: FaceFinder, pictures: readonly Picture[]): (DetectedFace[] | string)[] {
+  try {
+    return finder.detect(pictures);
+  } catch {
+    return pictures.map((picture) => {
+      try {
+        return finder.detect([picture])[0];
+      } catch (error) {
+        return message(error);
+      }
+    });
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Of unit vectors; rounding must not lead out of the range. */

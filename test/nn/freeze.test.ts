@@ -65,28 +65,33 @@ describe('patterns', () => {
 });
 
 describe('bfloat16 storage', () => {
-  it('gives every number back rounded to nearest even, whole or row by row', () => {
-    const special = [0, -0, NaN, Infinity, -Infinity, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 3.4028234663852886e38, 1e-40];
-    fc.assert(
-      fc.property(fc.array(fc.float(), { minLength: 1, maxLength: 30 }), (given) => {
-        const values = [...given, ...special];
-        const source = tf.tensor2d(values, [values.length, 1]);
-        const storage = Bf16Storage.of(source);
-        const all = storage.float32();
-        const ids = tf.tensor2d([values.length - 1, 0], [1, 2], 'int32');
-        const rows = storage.rows(ids);
-        assert.deepEqual(rows.shape, [1, 2, 1]);
-        const expected = values.map((v) => rounded(v));
-        // Engines differ in numbers below the smallest normal one only.
-        const subnormal = 2 ** -126;
-        all.dataSync().forEach((v, i) => assert.ok(Object.is(v, expected[i]) || Math.abs(expected[i]) < subnormal, `${values[i]} became ${v}, expected ${expected[i]}`)); // prettier-ignore
-        assert.ok(Object.is(rows.dataSync()[1], expected[0]) || Math.abs(expected[0]) < subnormal);
-        tf.dispose([source, all, ids, rows]);
-        storage.dispose();
-      }),
-      { numRuns: 30 },
-    );
-  });
+  for (const engine of ['the engine at hand', 'cpu']) {
+    it(`gives every number back rounded to nearest even, whole or row by row: ${engine}`, async () => {
+      const own = tf.getBackend();
+      if (engine === 'cpu') await tf.setBackend(engine);
+      const special = [0, -0, NaN, Infinity, -Infinity, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 3.4028234663852886e38, 1e-40];
+      fc.assert(
+        fc.property(fc.array(fc.float(), { minLength: 1, maxLength: 30 }), (given) => {
+          const values = [...given, ...special];
+          const source = tf.tensor2d(values, [values.length, 1]);
+          const storage = Bf16Storage.of(source);
+          const all = storage.float32();
+          const ids = tf.tensor2d([values.length - 1, 0], [1, 2], 'int32');
+          const rows = storage.rows(ids);
+          assert.deepEqual(rows.shape, [1, 2, 1]);
+          const expected = values.map((v) => rounded(v));
+          // Engines differ in numbers below the smallest normal one only.
+          const subnormal = 2 ** -126;
+          all.dataSync().forEach((v, i) => assert.ok(Object.is(v, expected[i]) || Math.abs(expected[i]) < subnormal, `${values[i]} became ${v}, expected ${expected[i]}`)); // prettier-ignore
+          assert.ok(Object.is(rows.dataSync()[1], expected[0]) || Math.abs(expected[0]) < subnormal);
+          tf.dispose([source, all, ids, rows]);
+          storage.dispose();
+        }),
+        { numRuns: 30 },
+      );
+      await tf.setBackend(own);
+    });
+  }
 
   it('takes half the memory of float32, in tensors and in the process', () => {
     const [pieces, count] = [12, 4_000_000];

@@ -41,10 +41,10 @@ export async function* parity(
   try {
     const expected = await readSafetensors(path.join(folder, 'expected.safetensors'));
     yield* networkChecks(mtcnn, await readSafetensors(path.join(folder, 'inputs.safetensors')), expected);
-    for (const name of Object.keys(pictures)) {
-      const picture = await readPicture(path.join(folder, `${name}.png`));
-      yield* pictureChecks(name, picture, mtcnn.trace(picture), expected);
-    }
+    const names = Object.keys(pictures);
+    const read = await Promise.all(names.map((name) => readPicture(path.join(folder, `${name}.png`))));
+    const traces = mtcnn.traces(read);
+    for (const [i, name] of names.entries()) yield* pictureChecks(name, read[i], traces[i], expected);
   } finally {
     mtcnn.dispose();
   }

@@ -5,6 +5,7 @@
 import { readValues, type Stream, tf } from '../../engine';
 import { openSafetensors, type Picture } from '../../io';
 import { Parameters } from '../../nn/parameters';
+import { freeze } from './bert/load';
 import { EMBEDDING_SIZE, facenetEmbeddings, facenetSpecs, LEAST_SIDE } from './facenet/network';
 
 export { facenetSpecs } from './facenet/network';
@@ -42,7 +43,7 @@ export class FaceNet {
 
   /** One that has learned nothing yet. @param classes default 8631, as many people as VGGFace2 trains on */
   static random(stream: Stream, classes = 8631): FaceNet {
-    return new FaceNet(Parameters.random(facenetSpecs(classes), stream), classes);
+    return new FaceNet(freeze(Parameters.random(facenetSpecs(classes), stream)), classes);
   }
 
   /**
@@ -56,7 +57,8 @@ export class FaceNet {
       const classes = reader.tensors.get('logits.weight')?.shape[0] ?? 0;
       // Counters of training steps: no numbers of the network's.
       const ignore = (name: string): boolean => name.endsWith('.num_batches_tracked');
-      return new FaceNet(await Parameters.read(facenetSpecs(classes), reader, where, { ignore }), classes);
+      const parameters = await Parameters.read(facenetSpecs(classes), reader, where, { ignore });
+      return new FaceNet(freeze(parameters), classes);
     } finally {
       await reader.close();
     }

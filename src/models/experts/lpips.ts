@@ -5,6 +5,7 @@
 import { readValues, tf } from '../../engine';
 import { openSafetensors, type RawTensor, readSafetensors, toFloat32 } from '../../io';
 import { CheckpointMismatchError, type ParameterSpec, Parameters } from '../../nn/parameters';
+import { freeze } from './bert/load';
 import { VGG16_CHANNELS, VGG16_LEAST_SIDE, VGG16_SLICES, vggFeatures, vggSpecs } from './vgg';
 
 /** Mean and spread of ImageNet's colours, for pixels in [-1, 1] (the package's `scaling_layer`). */
@@ -62,7 +63,8 @@ export class Lpips {
       else throw new CheckpointMismatchError(`${where}: ${name}: expected [1,3,1,1], found [${tensor.shape}]`);
     }
     const channels = VGG16_SLICES.map(([first], i) => own[`features.${first}.weight`]?.shape[0] ?? VGG16_CHANNELS[i]);
-    return new Lpips(Parameters.fromTensors(lpipsSpecs(channels), own, where), scaling.shift, scaling.scale);
+    const parameters = Parameters.fromTensors(lpipsSpecs(channels), own, where);
+    return new Lpips(freeze(parameters), scaling.shift, scaling.scale);
   }
 
   /**

@@ -6,6 +6,7 @@ import * as path from 'node:path';
 import { readValues, tf } from '../../engine';
 import { type Picture, readSafetensors } from '../../io';
 import type { Parameters } from '../../nn/parameters';
+import { freeze } from './bert/load';
 import { AreaTable } from './mtcnn/area';
 import { type Box, pixelsOf, proposedBoxes, regressCrop, regressProposal, suppress, toSquare } from './mtcnn/boxes';
 import { NETWORK_SIDES, networkFromTensors, outputs, proposals, refinements } from './mtcnn/networks';
@@ -45,6 +46,8 @@ export interface MtcnnTrace {
 
 /** Crops that go through a network at once, as upstream. */
 const CHUNK = 512;
+/** Pixels of one size of the pyramid that go through P-Net at once, over all pictures. */
+const CHUNK_PIXELS = 2 ** 21;
 /** Overlap above which the worse of two boxes goes: within one size of the pyramid, then everywhere. */
 const SAME_SIZE_OVERLAP = 0.5;
 const OVERLAP = 0.7;
@@ -76,7 +79,7 @@ export class Mtcnn {
     try {
       for (const name of ['pnet', 'rnet', 'onet'] as const) {
         const file = path.join(folder, `${name}.safetensors`);
-        made.push(networkFromTensors(name, await readSafetensors(file), file));
+        made.push(freeze(networkFromTensors(name, await readSafetensors(file), file)));
       }
       return new Mtcnn(made[0], made[1], made[2], options);
     } catch (error) {
@@ -86,20 +89,21 @@ export class Mtcnn {
   }
 
   /**
-   * The faces of each picture; an empty list where there is none. Pictures may differ in size.
+   * The faces of each picture; an empty list where there is none. Pictures may differ in size; those of one size go
+   * through P-Net together, the crops of all through the other two.
    * @throws RangeError for a picture that lacks bytes
    */
   detect(pictures: readonly Picture[]): DetectedFace[][] {
-    return pictures.map((picture) => [...this.trace(picture).faces]);
+    return this.traces(pictures).map(({ faces }) => [...faces]);
   }
 
-  /** The same for one picture, with what happened on the way. */
-  trace(picture: Picture): MtcnnTrace {
-    const table = new AreaTable(picture);
-    const proposed = this.propose(table);
-    const refined = this.refine(table, proposed);
-    const { faces, crops, scores } = this.output(table, refined);
-    return { faces, crops, scores, counts: [proposed.length, refined.length] };
+  /** The same with what happened on the way. */
+  traces(pictures: readonly Picture[]): MtcnnTrace[] {
+    const tables = pictures.map((picture) => new AreaTable(picture));
+    const proposed = this.propose(tables);
+    const refined = this.refine(tables, proposed);
+    const found = this.output(tables, refined);
+    return found.map((rest, i) => ({ ...rest, counts: [proposed[i].length, refined[i].length] }));
   }
 
   dispose(): void {
@@ -118,43 +122,74 @@ export class Mtcnn {
     return scales;
   }
 
-  private propose(table: AreaTable): Box[] {
-    const { width, height } = table.picture;
-    const whole = { left: 0, top: 0, right: width, bottom: height };
-    const found: Box[] = [];
-    for (const scale of this.scales(table.picture)) {
-      const [rows, columns] = [Math.trunc(height * scale + 1), Math.trunc(width * scale + 1)];
-      const pixels = new Float32Array(rows * columns * 3);
-      table.resample(whole, rows, columns, pixels);
-      let places: [number, number] = [0, 0];
-      const values = readValues(() => {
-        const { probability, regression } = proposals(this.pnet, tf.tensor4d(pixels, [1, rows, columns, 3]));
-        places = [probability.shape[1], probability.shape[2]];
-        return tf.concat([probability, regression], 3);
-      });
-      const boxes = proposedBoxes(values, ...places, scale, this.options.thresholds[0]);
-      for (const i of suppress(boxes, SAME_SIZE_OVERLAP)) found.push(boxes[i]);
+  private propose(tables: readonly AreaTable[]): Box[][] {
+    const found: Box[][] = tables.map(() => []);
+    const sizes = new Map<string, number[]>();
+    tables.forEach(({ picture: { width, height } }, i) => {
+      const key = `${width} ${height}`;
+      sizes.set(key, [...(sizes.get(key) ?? []), i]);
+    });
+    for (const alike of sizes.values()) {
+      const { picture } = tables[alike[0]];
+      for (const scale of this.scales(picture)) {
+        const [rows, columns] = [Math.trunc(picture.height * scale + 1), Math.trunc(picture.width * scale + 1)];
+        const most = Math.max(1, Math.floor(CHUNK_PIXELS / (rows * columns)));
+        for (let at = 0; at < alike.length; at += most) {
+          const part = alike.slice(at, at + most);
+          const boxes = this.proposeAt(part.map((i) => tables[i]), rows, columns, scale); // prettier-ignore
+          part.forEach((i, k) => found[i].push(...suppress(boxes[k], SAME_SIZE_OVERLAP).map((j) => boxes[k][j])));
+        }
+      }
     }
-    return suppress(found, OVERLAP).map((i) => toSquare(regressProposal(found[i])));
+    return found.map((boxes) => suppress(boxes, OVERLAP).map((i) => toSquare(regressProposal(boxes[i]))));
   }
 
-  private refine(table: AreaTable, proposed: readonly Box[]): Box[] {
-    const { boxes, values } = this.look(table, proposed, NETWORK_SIDES.rnet, (crops) => {
+  /** P-Net on pictures of one size, at one size of the pyramid. */
+  private proposeAt(tables: readonly AreaTable[], rows: number, columns: number, scale: number): Box[][] {
+    const { width, height } = tables[0].picture;
+    const size = rows * columns * 3;
+    const pixels = new Float32Array(tables.length * size);
+    const whole = { left: 0, top: 0, right: width, bottom: height };
+    tables.forEach((table, i) => table.resample(whole, rows, columns, pixels, i * size));
+    let places: [number, number] = [0, 0];
+    const values = readValues(() => {
+      const { probability, regression } = proposals(this.pnet, tf.tensor4d(pixels, [tables.length, rows, columns, 3]));
+      places = [probability.shape[1], probability.shape[2]];
+      return tf.concat([probability, regression], 3);
+    });
+    const each = values.length / tables.length;
+    return tables.map((_, i) =>
+      proposedBoxes(values.subarray(i * each, (i + 1) * each), ...places, scale, this.options.thresholds[0]),
+    );
+  }
+
+  private refine(tables: readonly AreaTable[], proposed: readonly (readonly Box[])[]): Box[][] {
+    const looked = look(tables, proposed, NETWORK_SIDES.rnet, (crops) => {
       const { probability, regression } = refinements(this.rnet, crops);
       return tf.concat([probability, regression], 1);
     });
-    const passed = boxes.flatMap((box, i) => {
-      const [, score, ...regression] = values[i];
-      return score > Math.fround(this.options.thresholds[1]) ? [{ ...box, score, regression }] : [];
+    return looked.map(({ boxes, values }) => {
+      const passed = boxes.flatMap((box, i) => {
+        const [, score, ...regression] = values[i];
+        return score > Math.fround(this.options.thresholds[1]) ? [{ ...box, score, regression }] : [];
+      });
+      return suppress(passed, OVERLAP).map((i) => toSquare(regressCrop(passed[i])));
     });
-    return suppress(passed, OVERLAP).map((i) => toSquare(regressCrop(passed[i])));
   }
 
-  private output(table: AreaTable, refined: readonly Box[]): Omit<MtcnnTrace, 'counts'> {
-    const { boxes, values, crops } = this.look(table, refined, NETWORK_SIDES.onet, (pixels) => {
+  private output(tables: readonly AreaTable[], refined: readonly (readonly Box[])[]): Omit<MtcnnTrace, 'counts'>[] {
+    const looked = look(tables, refined, NETWORK_SIDES.onet, (pixels) => {
       const { probability, regression, points } = outputs(this.onet, pixels);
       return tf.concat([probability, regression, points], 1);
     });
+    return looked.map((seen) => ({
+      faces: this.facesOf(seen),
+      crops: seen.crops,
+      scores: seen.values.map((row) => row[1]),
+    }));
+  }
+
+  private facesOf({ boxes, values }: Looked): DetectedFace[] {
     const passed: Box[] = [];
     const landmarks: (readonly [number, number])[][] = [];
     boxes.forEach((box, i) => {
@@ -172,31 +207,51 @@ export class Mtcnn {
       const size = ({ x1, y1, x2, y2 }: Box) => (x2 - x1) * (y2 - y1);
       picked.sort((i, j) => size(passed[j]) - size(passed[i]));
     }
-    const faces = picked.map((i): DetectedFace => {
+    return picked.map((i): DetectedFace => {
       const { x1, y1, x2, y2, score } = passed[i];
       return { box: [x1, y1, x2, y2], probability: score, landmarks: landmarks[i] };
     });
-    return { faces, crops, scores: values.map((row) => row[1]) };
   }
+}
 
-  /** A network on the boxes that have pixels in the picture: those boxes, one row of numbers each, and the crops. */
-  private look(table: AreaTable, candidates: readonly Box[], side: number, run: (crops: tf.Tensor4D) => tf.Tensor2D) {
-    const { width, height } = table.picture;
-    const inside = candidates.flatMap((box) => {
+/** What a network saw of one picture, and what it said: one row of numbers a box. */
+interface Looked {
+  readonly boxes: Box[];
+  readonly values: number[][];
+  readonly crops: Float32Array;
+}
+
+/** A network on all pictures' boxes that have pixels in their picture. */
+function look(
+  tables: readonly AreaTable[],
+  candidates: readonly (readonly Box[])[],
+  side: number,
+  run: (crops: tf.Tensor4D) => tf.Tensor2D,
+): Looked[] {
+  const inside = candidates.flatMap((boxes, of) =>
+    boxes.flatMap((box) => {
+      const { width, height } = tables[of].picture;
       const pixels = pixelsOf(box, width, height);
-      return pixels ? [{ box, pixels }] : [];
-    });
-    const size = side * side * 3;
-    const crops = new Float32Array(inside.length * size);
-    inside.forEach(({ pixels }, i) => table.resample(pixels, side, side, crops, i * size));
-    const values: number[][] = [];
-    for (let at = 0; at < inside.length; at += CHUNK) {
-      const count = Math.min(CHUNK, inside.length - at);
-      const part = crops.subarray(at * size, (at + count) * size);
-      const flat = readValues(() => run(tf.tensor4d(part, [count, side, side, 3])));
-      const row = flat.length / count;
-      for (let i = 0; i < count; i++) values.push(Array.from(flat.subarray(i * row, (i + 1) * row)));
-    }
-    return { boxes: inside.map(({ box }) => box), values, crops };
+      return pixels ? [{ of, box, pixels }] : [];
+    }),
+  );
+  const size = side * side * 3;
+  const crops = new Float32Array(inside.length * size);
+  inside.forEach(({ of, pixels }, i) => tables[of].resample(pixels, side, side, crops, i * size));
+  const values: number[][] = [];
+  for (let at = 0; at < inside.length; at += CHUNK) {
+    const count = Math.min(CHUNK, inside.length - at);
+    const part = crops.subarray(at * size, (at + count) * size);
+    const flat = readValues(() => run(tf.tensor4d(part, [count, side, side, 3])));
+    const row = flat.length / count;
+    for (let i = 0; i < count; i++) values.push(Array.from(flat.subarray(i * row, (i + 1) * row)));
   }
+  let from = 0;
+  return candidates.map((_, of) => {
+    const boxes = inside.filter((one) => one.of === of).map(({ box }) => box);
+    const end = from + boxes.length;
+    const own = { boxes, values: values.slice(from, end), crops: crops.subarray(from * size, end * size) };
+    from = end;
+    return own;
+  });
 }

@@ -53,6 +53,14 @@ describe('detection', () => {
     const found = mtcnn.detect(pictures);
     assert.equal(tf.memory().numTensors, start);
     assert.deepEqual(mtcnn.detect(pictures), found);
+    // Three pictures in one batch, two of them of one size, give what each gives alone.
+    const together = mtcnn.detect([pictures[0], picture(1, 61, 40), pictures[1]]);
+    [0, 0, 1].forEach((alone, i) => {
+      assert.equal(together[i].length, found[alone].length);
+      together[i].forEach(({ box }, k) =>
+        box.forEach((x, j) => assert.ok(Math.abs(x - found[alone][k].box[j]) < 0.01)),
+      );
+    });
     assert.ok(found.flat().length > 0, 'thresholds of 0 let something through');
     for (const faces of found) {
       const sizes = faces.map(({ box: [x1, y1, x2, y2] }) => (x2 - x1) * (y2 - y1));
