@@ -4,7 +4,7 @@
  */
 import { crossEntropy, readValues, type Stream, tf } from '../engine';
 import { pictureCodes } from '../models/janus/config';
-import { VQ, vqLatents, vqReconstruct } from '../models/janus/generation';
+import { VQ, vqEntropy, vqLatents, vqReconstruct } from '../models/janus/generation';
 import { generationIds, textIds, unconditionalIds, understandingIds } from '../models/janus/layout';
 import type { JanusModel } from '../models/janus/model';
 import { packedLogits, type PackedRow, packTurns, type Turn } from '../models/janus/packed';
@@ -21,12 +21,14 @@ export interface VqTrainingOptions {
   readonly batch: number;
   /** Height and width of the pictures, pixels. */
   readonly size: number;
-  /** Steps between looks for unused codes. Default 50. */
+  /** Steps between looks for unused codes; at first, while latents move fast, a fifth of that. Default 50. */
   readonly restartEvery?: number;
   /** Last step that restarts unused codes; towards the end of training codes must rest. Default 0: never. */
   readonly restartUntil?: number;
   /** Pictures whose codes are looked at. Default 96. */
   readonly probe?: number;
+  /** Weight of the entropy loss, see `vqEntropy`. Default 0. */
+  readonly entropyWeight?: number;
 }
 
 /**
@@ -42,14 +44,15 @@ export function janusVqTask(
   source: PictureSource,
   options: VqTrainingOptions,
 ): SupervisedTask<PictureBatchInput> {
-  const { batch, size, restartEvery = 50, restartUntil = 0, probe = 96 } = options;
+  const { batch, size, restartEvery = 50, restartUntil = 0, probe = 96, entropyWeight = 0 } = options;
+  const interval = (step: number) => Math.max(1, Math.round(step < 5 * restartEvery ? restartEvery / 5 : restartEvery));
   const pictures = (count: number, stream: Stream) =>
     pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
   return {
     name: 'janus-vq',
     variables: partOf(model, isVq),
     batch: (step, stream) => {
-      if (step <= restartUntil && step % restartEvery === 0) {
+      if (step <= restartUntil && step % interval(step) === 0) {
         const pixels = pictures(probe, stream.fork('probe'));
         restartUnusedCodes(model, pixels, stream.fork('restart'));
         pixels.dispose();
@@ -62,10 +65,9 @@ export function janusVqTask(
       const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
       const l2 = tf.mean<tf.Scalar>(tf.square(difference));
       const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
-      return {
-        loss: tf.addN([l1, tf.mul(l2, 2), out.loss]) as tf.Scalar,
-        metrics: { l1, l2, codebook: out.loss, used },
-      };
+      const terms = [l1, tf.mul(l2, 2), out.loss];
+      if (entropyWeight > 0) terms.push(tf.mul(vqEntropy(model.parameters, out.latents), entropyWeight));
+      return { loss: tf.addN(terms) as tf.Scalar, metrics: { l1, l2, codebook: out.loss, used } };
     },
   };
 }
@@ -76,7 +78,7 @@ export function janusVqTask(
  * @returns how many codes were unused
  */
 export function restartUnusedCodes(model: JanusModel, pixels: tf.Tensor4D, stream: Stream): number {
-  const codebook = model.parameters.get(`${VQ}quantize.embedding.weight`) as tf.Variable<tf.Rank.R2>;
+  const codebook = model.parameters.variables[`${VQ}quantize.embedding.weight`] as tf.Variable<tf.Rank.R2>;
   const [count, dim] = codebook.shape;
   return tf.tidy(() => {
     const latents = tf.reshape(vqLatents(model.parameters, model.config, pixels).latents, [-1, dim]);

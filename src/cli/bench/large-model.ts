@@ -25,8 +25,11 @@ export interface ContextTiming {
   readonly context: number;
   /** Seconds for the whole context at once: what each token would cost without the cache. */
   readonly promptSeconds: number;
+  readonly promptCpuSeconds: number;
   /** Median seconds of one token with the cache. */
   readonly tokenSeconds: number;
+  /** Median processor seconds of one token: what counts where the machine is shared. */
+  readonly tokenCpuSeconds: number;
 }
 
 export interface LargeReport {
@@ -70,10 +73,17 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
     const decoding: ContextTiming[] = [];
     for (const context of options.contexts) {
       console.error(`unilab bench: decoding after ${context} tokens`);
-      const { prompt, each } = await worker.ask({ do: 'decode', context, tokens: options.tokens + 1 });
+      const answer = await worker.ask({ do: 'decode', context, tokens: options.tokens + 1 });
+      const prompt = answer.prompt as { seconds: number; cpuSeconds: number };
       // The first token warms up what the prompt's shapes did not.
-      const tokenSeconds = median((each as number[]).slice(1));
-      decoding.push({ context, promptSeconds: Number(prompt), tokenSeconds });
+      const each = (answer.each as (typeof prompt)[]).slice(1);
+      decoding.push({
+        context,
+        promptSeconds: prompt.seconds,
+        promptCpuSeconds: prompt.cpuSeconds,
+        tokenSeconds: median(each.map((token) => token.seconds)),
+        tokenCpuSeconds: median(each.map((token) => token.cpuSeconds)),
+      });
     }
     const [before, peak, held] = [loaded.before, loaded.peak, loaded.held].map(Number);
     return {
@@ -102,9 +112,17 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
 /** The report in words. */
 export function formatLargeReport(report: LargeReport): string {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+  const cells = (...values: number[]) => values.map((value) => value.toFixed(value < 10 ? 2 : 1).padStart(13)).join('');
   const rows = report.decoding.map(
-    ({ context, promptSeconds, tokenSeconds }) =>
-      `  ${String(context).padStart(7)}  ${(tokenSeconds * 1e3).toFixed(1).padStart(12)}  ${(1 / tokenSeconds).toFixed(2).padStart(8)}  ${(promptSeconds * 1e3).toFixed(1).padStart(16)}`,
+    ({ context, ...t }) =>
+      String(context).padStart(9) +
+      cells(
+        t.tokenSeconds * 1e3,
+        t.tokenCpuSeconds * 1e3,
+        1 / t.tokenSeconds,
+        t.promptSeconds * 1e3,
+        t.promptCpuSeconds * 1e3,
+      ),
   );
   return [
     `${report.model}, ${report.part}: ${report.parameters.toLocaleString('en-US')} parameters in ${report.tensors} tensors; ${report.engine}`,
@@ -114,7 +132,8 @@ export function formatLargeReport(report: LargeReport): string {
     `                 ${report.peakOverHeld.toFixed(2)} times the weights held (float32, ${gigabytes(report.heldBytes)}) while loading`,
     `tokens/s         ${report.tokensPerSecond.toFixed(2)}`,
     '',
-    '  context  ms per token  tokens/s  ms without cache',
+    'cost of a token:     with the cache                          without: the whole context',
+    '  context           ms       CPU ms     tokens/s           ms       CPU ms',
     ...rows,
   ].join('\n');
 }

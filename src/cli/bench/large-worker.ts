@@ -35,27 +35,32 @@ export async function serveLargeModel(precision: Precision): Promise<void> {
   });
 }
 
-/** Reads `context` tokens, then says `tokens` more, greedily. @returns seconds of the prompt and of each token */
-function decode(model: JanusModel, context: number, tokens: number): { prompt: number; each: number[]; ids: number[] } {
+/** Seconds by the clock, and by what the processors did: on a machine that is shared, only the latter are its own. */
+interface Spent {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+/** Reads `context` tokens, then says `tokens` more, greedily. @returns what the prompt and each token cost */
+function decode(model: JanusModel, context: number, tokens: number): { prompt: Spent; each: Spent[]; ids: number[] } {
   const vocab = model.config.text.vocab_size;
   const decoder = new Decoder(model);
   const said: number[] = [];
-  const each: number[] = [];
+  const each: Spent[] = [];
   // What a token costs ends when it can be said: its logits are read.
-  const choose = (hidden: tf.Tensor2D) => {
+  const spend = (compute: () => tf.Tensor2D): Spent => {
+    const cpu = process.cpuUsage();
+    const start = performance.now();
+    const hidden = tf.tidy(compute);
     const logits = readValues(() => model.textLogits(hidden));
     hidden.dispose();
     said.push(likeliest(logits, 0, vocab));
+    const { user, system } = process.cpuUsage(cpu);
+    return { seconds: (performance.now() - start) / 1000, cpuSeconds: (user + system) / 1e6 };
   };
   try {
-    const start = performance.now();
-    choose(decoder.start([Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab)]));
-    const prompt = (performance.now() - start) / 1000;
-    for (let i = 0; i < tokens; i++) {
-      const from = performance.now();
-      choose(tf.tidy(() => decoder.next(model.embed([[said[said.length - 1]]]))));
-      each.push((performance.now() - from) / 1000);
-    }
+    const prompt = spend(() => decoder.start([Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab)]));
+    for (let i = 0; i < tokens; i++) each.push(spend(() => decoder.next(model.embed([[said[said.length - 1]]]))));
     return { prompt, each, ids: said };
   } finally {
     decoder.dispose();

@@ -110,6 +110,7 @@ export function vqganConfig(vq: JanusVqConfig): VqganConfig {
     first_up: 'coarsest',
     l2_norm: true,
     norm_groups: vq.norm_groups,
+    cell_encoder: vq.cell_encoder,
   };
 }
 

@@ -2,7 +2,7 @@
  * How image codes enter and leave the language model (embeddings, aligner, head), and the VQ tokenizer (VQ-16 of
  * LlamaGen, Sun et al. 2024) between pixels and codes.
  */
-import { inFloat32, tf } from '../../engine';
+import { inFloat32, logSoftmax, tf } from '../../engine';
 import { activation } from '../../nn/activations';
 import { declareLinear } from '../../nn/encoder';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
@@ -14,9 +14,8 @@ import {
   vqganDecode,
   vqganEncoderHidden,
   vqganPreQuant,
-  vqganStride,
 } from '../../nn/vqgan';
-import { codebookEntries, nearestCodes, quantize } from '../../nn/vqgan-codebook';
+import { codebookEntries, l2Normalize, nearestCodes, quantize } from '../../nn/vqgan-codebook';
 import { type JanusConfig, vqganConfig } from './config';
 import { declareMlp, mlp } from './vision';
 
@@ -74,22 +73,9 @@ export function vqLatents(
   pixels: tf.Tensor4D,
 ): { hidden: tf.Tensor4D; latents: tf.Tensor4D } {
   return tf.tidy(() => {
-    const hidden = vq.cell_encoder ? cellsHidden(p, vq, pixels) : vqganEncoderHidden(p, VQ, vqganConfig(vq), pixels);
+    const hidden = vqganEncoderHidden(p, VQ, vqganConfig(vq), pixels);
     return { hidden, latents: vqganPreQuant(p, VQ, hidden) };
   });
-}
-
-/** The encoder on each cell of the code grid as a picture of its own. */
-function cellsHidden(p: Parameters, vq: JanusConfig['vq'], pixels: tf.Tensor4D): tf.Tensor4D {
-  const config = vqganConfig(vq);
-  const stride = vqganStride(config);
-  const [batch, height, width, channels] = pixels.shape;
-  if (pixels.rank !== 4 || height % stride || width % stride)
-    throw new RangeError(`the image tokenizer needs pixels [pictures, height, width, ${vq.in_channels}] with sides divisible by ${stride}, got [${pixels.shape}]`); // prettier-ignore
-  const [rows, columns] = [height / stride, width / stride];
-  const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * channels]);
-  const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, channels]);
-  return tf.reshape(vqganEncoderHidden(p, VQ, config, cells), [batch, rows, columns, vq.latent_channels]);
 }
 
 /**
@@ -115,14 +101,42 @@ export function vqLoss(p: Parameters, config: Pick<JanusConfig, 'vq'>, pixels: t
   return tf.tidy(() => quantize(vqLatents(p, config, pixels).latents, codebook(p), l2Norm, config.vq.beta).loss);
 }
 
-/** One training pass of the tokenizer: reconstruction with a straight-through gradient, codes used, codebook's loss. */
-export function vqReconstruct(
-  p: Parameters,
-  config: Pick<JanusConfig, 'vq'>,
-  pixels: tf.Tensor4D,
-): { pixels: tf.Tensor4D; codes: tf.Tensor3D; loss: tf.Scalar } {
-  const { entries, codes, loss } = quantize(vqLatents(p, config, pixels).latents, codebook(p), true, config.vq.beta);
-  return { pixels: vqganDecode(p, VQ, vqganConfig(config.vq), entries), codes, loss };
+/** What one training pass of the tokenizer gives. */
+export interface VqPass {
+  /** The reconstruction, with a straight-through gradient to the encoder. */
+  readonly pixels: tf.Tensor4D;
+  /** Before the codebook, `[pictures, rows, columns, embed_dim]`. */
+  readonly latents: tf.Tensor4D;
+  readonly codes: tf.Tensor3D;
+  /** Of the codebook: both parts, as {@link vqLoss}. */
+  readonly loss: tf.Scalar;
+}
+
+/** One training pass of the tokenizer, pixels to pixels. */
+export function vqReconstruct(p: Parameters, config: Pick<JanusConfig, 'vq'>, pixels: tf.Tensor4D): VqPass {
+  const { latents } = vqLatents(p, config, pixels);
+  const { entries, codes, loss } = quantize(latents, codebook(p), true, config.vq.beta);
+  return { pixels: vqganDecode(p, VQ, vqganConfig(config.vq), entries), latents, codes, loss };
+}
+
+/**
+ * How far the use of the codebook is from even, while each latent is sure of its code (LlamaGen's and MAGVIT-v2's
+ * entropy loss): mean entropy of the latents' soft assignments minus the entropy of their mean, nats. Every code gets a
+ * gradient, also those that no latent is nearest to.
+ * @param latents `[..., embed_dim]`
+ * @param temperature squared distances between directions are divided by it. Default 0.01, as LlamaGen
+ */
+export function vqEntropy(p: Parameters, latents: tf.Tensor, temperature = 0.01): tf.Scalar {
+  return tf.tidy(() => {
+    const [z, e] = [l2Normalize(tf.reshape(latents, [-1, latents.shape[latents.rank - 1]])), l2Normalize(codebook(p))];
+    // -|z - e|^2 = 2 z e - 2 for unit vectors; the constant changes no softmax.
+    const logProbs = logSoftmax(tf.mul(inFloat32(() => tf.matMul(z, e, false, true)), 2 / temperature)); // prettier-ignore
+    const probs = tf.exp(logProbs);
+    const each = tf.neg(tf.sum(tf.mul(probs, logProbs), -1));
+    const mean = tf.mean(probs, 0);
+    const ofMean = tf.neg(tf.sum(tf.mul(mean, tf.log(tf.add(mean, 1e-8)))));
+    return tf.sub<tf.Scalar>(tf.mean(each), ofMean);
+  });
 }
 
 /** Codes -> their entries, divided by their length, as a grid. @returns `[pictures, rows, columns, embed_dim]` */

@@ -82,13 +82,13 @@ export function startCodesFromCodebook(model: JanusModel, stream: Stream, share 
   tf.tidy(() => {
     // Unit variance in every dimension, whatever the trained codebook's lengths are.
     const entries = tf.mul<tf.Tensor2D>(l2Normalize(p.get('model.vqmodel.quantize.embedding.weight')), Math.sqrt(dim));
-    (p.get('model.generation_embeddings.weight') as tf.Variable).assign(entries);
+    p.variables['model.generation_embeddings.weight'].assign(entries);
     const directions = tf.tensor2d(stream.fork('directions').fill('normal', dim * width), [dim, width]);
     const noise = tf.tensor2d(stream.fork('noise').fill('normal', codes * width), [codes, width]);
     const rows = tf.add(
       tf.mul(tf.matMul(entries, directions), std * Math.sqrt(share / dim)),
       tf.mul(noise, std * Math.sqrt(1 - share)),
     );
-    (p.get('model.generation_head.vision_head.weight') as tf.Variable).assign(rows);
+    p.variables['model.generation_head.vision_head.weight'].assign(rows);
   });
 }
