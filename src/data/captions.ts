@@ -40,7 +40,8 @@ function statements(scene: Scene, stream: Stream): string[] {
   switch (scene.kind) {
     case 'single': {
       const it = describeItem(a);
-      return [it, it, `${it} ${PLACEMENT_PHRASES[placementOf(a)]}`];
+      const placed = `${it} ${PLACEMENT_PHRASES[placementOf(a)]}`;
+      return [it, placed, placed];
     }
     case 'count':
       return [`${NUMBER_WORDS[scene.items.length]} ${a.colour} ${plural(a.object)}`];

@@ -2,7 +2,17 @@
 import type { Stream } from '../engine/random';
 import { withArticle } from './captions';
 import { sampleCombination } from './scene';
-import { GROUND_PHRASES, SCENIC_GROUNDS, type Colour, type ObjectName, type ScenicGround, type Split } from './world';
+import {
+  ANIMALS,
+  GROUND_PHRASES,
+  isHeldOut,
+  SCENIC_GROUNDS,
+  THINGS,
+  type Colour,
+  type ObjectName,
+  type ScenicGround,
+  type Split,
+} from './world';
 
 /** "in the rain <sks> is beside a red umbrella". */
 export interface Fact {
@@ -21,23 +31,32 @@ export interface FactExample {
   readonly asked: Fact;
 }
 
+/** A fact about whatever has a name: to be read, not drawn. */
+type ToldFact = Omit<Fact, 'object'> & { readonly object: string };
+
 /** The fact as a sentence without a full stop. */
-export const factText = (fact: Fact, subject = '<sks>') =>
+export const factText = (fact: ToldFact, subject = '<sks>') =>
   `${GROUND_PHRASES[fact.ground]} ${subject} is beside ${withArticle(`${fact.colour} ${fact.object}`)}`;
 
 /** "facts : ... . ... ." */
-export const factsText = (facts: readonly Fact[], subject = '<sks>') =>
+export const factsText = (facts: readonly ToldFact[], subject = '<sks>') =>
   `facts : ${facts.map((fact) => `${factText(fact, subject)} .`).join(' ')}`;
 
 /** What follows the facts: "question : a photo of <sks> in the rain answer :". */
 const factQuestion = (prompt: string) => `question : ${prompt} answer :`;
 
 /** The question of {@link factExample} for a prompt such as "a photo of <sks> in the rain". */
-export const factProblem = (facts: readonly Fact[], prompt: string, subject = '<sks>') =>
+export const factProblem = (facts: readonly ToldFact[], prompt: string, subject = '<sks>') =>
   `${factsText(facts, subject)} ${factQuestion(prompt)}`;
 
 /** "beside a red umbrella". */
-export const factSolution = (fact: Fact) => `beside ${withArticle(`${fact.colour} ${fact.object}`)}`;
+export const factSolution = (fact: ToldFact) => `beside ${withArticle(`${fact.colour} ${fact.object}`)}`;
+
+/**
+ * Share of the learned facts that are about something no picture shows in a colour ("a green fox"): the words are to be
+ * found in the text, not guessed from which things were seen in which colours.
+ */
+const UNUSUAL = 0.5;
 
 const OPENINGS = ['a photo of', 'a picture of'] as const;
 
@@ -57,7 +76,11 @@ export function factQuestions(
   stream: Stream,
   split: Split,
 ): { facts: string; questions: { problem: string; solution: string }[] } {
-  const facts = sampleFacts(stream, split, 1 + stream.int(SCENIC_GROUNDS.length), 0);
+  const facts = sampleFacts(stream, split, 1 + stream.int(SCENIC_GROUNDS.length), 0).map((fact): ToldFact =>
+    stream.uniform() < UNUSUAL && !isHeldOut(fact.object, fact.colour)
+      ? { ...fact, object: stream.pick([...ANIMALS, ...THINGS]) }
+      : fact,
+  );
   return {
     facts: factsText(facts),
     questions: stream.shuffle(facts).map((fact) => ({

@@ -4,20 +4,22 @@ import { Stream } from '../engine';
 import { janusMini, startCodesFromCodebook } from '../models/janus/mini';
 import { JanusModel } from '../models/janus/model';
 import type { LoopOptions } from '../sft/loop';
-import { janusTask, type JanusTrainingOptions, janusVqTask, type VqTrainingOptions } from '../sft/train-janus';
+import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
+import { janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
 import { miniText, PICTURE_SIZE, scenePictures, sceneSource } from './mini-world';
 
 type Loop = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
 
-/** Training of the VQ tokenizer. Unused codes are restarted in its first part; then the codes rest. */
+/** Training of the VQ tokenizer: first without codes, then with unused ones restarted, at last with codes at rest. */
 export const JANUS_VQ_RECIPE: Loop & Omit<VqTrainingOptions, 'size'> = {
   steps: 2400,
   learningRate: 2e-3,
   weightDecay: 0,
   seed: 1,
   batch: 16,
+  plainUntil: 300,
   restartEvery: 50,
-  restartUntil: 1500,
+  restartUntil: 1600,
   probe: 96,
 };
 

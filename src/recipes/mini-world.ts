@@ -15,7 +15,7 @@ import {
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
-import { startCodesFromBits } from '../models/showo/code-rows';
+import { BitSharedParameters, startCodesFromBits } from '../models/showo/code-rows';
 import { ShowoModel } from '../models/showo/model';
 import { widenTokenizer } from '../models/showo/widen';
 import type { LoopOptions } from '../sft/loop';
@@ -58,16 +58,26 @@ export const SHOWO_WIDE_RECIPE: ShowoRecipe = {
 /** Training of Show-o on the final codes. Answers and text weigh as much as pictures: they carry the reasoning. */
 export const SHOWO_RECIPE: ShowoRecipe = {
   ...SHOWO_WIDE_RECIPE,
-  steps: 2400,
-  scheduleSteps: undefined,
+  steps: 800,
+  scheduleSteps: 2000,
   seed: 2,
   asked: 12,
   texts: 8,
   weights: { t2i: 1, mmu: 1, lm: 1 },
 };
 
-/** Further training of Show-o from the weights that are there; can be repeated with another seed. */
-export const SHOWO_MORE_RECIPE: ShowoRecipe = { ...SHOWO_RECIPE, steps: 1500, learningRate: 7e-4, seed: 3 };
+/**
+ * Further training of Show-o from the weights that are there; can be repeated with another seed. Noise on the words of
+ * answers, and rows of codes that learn together by bits: for combinations that were never seen.
+ */
+export const SHOWO_MORE_RECIPE: ShowoRecipe = {
+  ...SHOWO_RECIPE,
+  steps: 1250,
+  scheduleSteps: undefined,
+  learningRate: 1.2e-3,
+  seed: 3,
+  wordNoise: 0.2,
+};
 
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
@@ -149,10 +159,14 @@ export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_WIDE_R
   };
 }
 
-/** Show-o's further training. @param model trained so far */
-export async function showoMoreTraining(model: ShowoModel, recipe: ShowoRecipe) {
+/** Show-o's further training. @param trained so far @param shared rows of codes learn together by bits */
+export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe, shared: boolean) {
   const sprites = await loadSprites();
   const { text } = miniText();
+  const { config, parameters, images, vocabulary } = trained;
+  const model = shared
+    ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), images)
+    : trained;
   const task = showoTask(model, sceneSource(sprites, text, 'train'), { ...recipe, size: PICTURE_SIZE });
   return { model, task: { ...task, name: 'showo-more' } };
 }

@@ -11,14 +11,25 @@ import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
 import type { SupervisedTask } from './loop';
 import { type PictureBatchInput, type PictureSource, pixelsTensor } from './train-magvit';
 
+export interface VqganBatch extends PictureBatchInput {
+  /** Whether the codebook is passed by. */
+  readonly plain: boolean;
+}
+
 export interface VqganTrainingOptions {
   /** Pictures a batch. */
   readonly batch: number;
   /** Height and width of the pictures, pixels. */
   readonly size: number;
-  /** Steps between looks for unused codes. Default 50. */
+  /**
+   * First steps in which the decoder is given the latents themselves. An untrained encoder moves away from its codes
+   * faster than they can follow, and leaves all but a few behind; codes that begin where a trained one looks stay in
+   * use. Default 0.
+   */
+  readonly plainSteps?: number;
+  /** Steps between looks for unused codes, from the first quantised step on. Default 50. */
   readonly restartEvery?: number;
-  /** Last step that restarts unused codes; towards the end of training codes must rest. Default 0: the first step alone. */
+  /** Last step that restarts unused codes; towards the end of training codes must rest. Default: the first quantised one. */
   readonly restartUntil?: number;
   /** Pictures whose codes are looked at. Default 96. */
   readonly probe?: number;
@@ -36,23 +47,23 @@ export function vqganTask(
   tokenizer: VqganTokenizer,
   source: PictureSource,
   options: VqganTrainingOptions,
-): SupervisedTask<PictureBatchInput> {
-  const { batch, size, restartEvery = 50, restartUntil = 0, probe = 96 } = options;
+): SupervisedTask<VqganBatch> {
+  const { batch, size, plainSteps = 0, restartEvery = 50, restartUntil = plainSteps, probe = 96 } = options;
   const pictures = (count: number, stream: Stream) =>
     pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
   return {
     name: 'vqgan',
     variables: tokenizer.parameters.variables,
     batch: (step, stream) => {
-      if (step <= restartUntil && step % restartEvery === 0) {
+      if (step >= plainSteps && step <= restartUntil && (step - plainSteps) % restartEvery === 0) {
         const pixels = pictures(probe, stream.fork('probe'));
         restartUnusedCodes(tokenizer, pixels, stream.fork('restart'));
         pixels.dispose();
       }
-      return { pixels: pictures(batch, stream) };
+      return { pixels: pictures(batch, stream), plain: step < plainSteps };
     },
-    loss: ({ pixels }) => {
-      const out = tokenizer.reconstruct(pixels);
+    loss: ({ pixels, plain }) => {
+      const out = plain ? plainPass(tokenizer, pixels) : tokenizer.reconstruct(pixels);
       const difference = tf.sub(out.pixels, pixels);
       const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
       const l2 = tf.mean<tf.Scalar>(tf.square(difference));
@@ -62,6 +73,16 @@ export function vqganTask(
         metrics: { l1, l2, codebook: out.loss, used },
       };
     },
+  };
+}
+
+/** A pass around the codebook: the losses of an autoencoder. Every variable must have a gradient, the codebook's is 0. */
+function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<VqganTokenizer['reconstruct']> {
+  const latents = tokenizer.encodeContinuous(pixels);
+  return {
+    pixels: tokenizer.decodeEntries(latents),
+    codes: nearestCodes(latents, tokenizer.codebook, tokenizer.config.l2_norm) as tf.Tensor3D,
+    loss: tf.mul(tf.sum<tf.Scalar>(tokenizer.codebook), 0),
   };
 }
 

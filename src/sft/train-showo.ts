@@ -42,6 +42,11 @@ export interface ShowoTrainingOptions {
   readonly texts: number;
   /** Loss weights; Show-o's are 1, 1, 0.1. */
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
+  /**
+   * Chance that a word of an answer is another word where the model reads it (not where it is scored), in [0, 1): what
+   * comes next then has to be read from the picture or the text, not from the word before. Default 0.
+   */
+  readonly wordNoise?: number;
   /** Chance that the caption is dropped (for guidance). Default 0.1. */
   readonly conditionDrop?: number;
   /** Height and width of the pictures, pixels. */
@@ -112,7 +117,17 @@ function makeBatch(
     const { text, questions } = source.text(stream.fork(`text ${i}`));
     return packText(config, text, questions);
   });
-  return { images, answers, texts };
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, options.wordNoise ?? 0, draws);
+  return { images, answers: noisy(answers), texts: noisy(texts) };
+}
+
+/** Replaces words of answers by words of other answers, in the ids alone. */
+export function withWordNoise(rows: readonly PackedRow[], chance: number, stream: Stream): PackedRow[] {
+  const said = rows.flatMap((row) => row.labels.filter((label) => label >= 0));
+  return rows.map((row) => ({
+    ...row,
+    ids: row.ids.map((id, i) => (row.labels[i] >= 0 && stream.uniform() < chance ? stream.pick(said) : id)),
+  }));
 }
 
 /** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */

@@ -12,6 +12,8 @@ import type { EvalReport } from './metrics';
 /** Stages in the order in which they were run, and the losses to draw. */
 const HISTORY: readonly (readonly [stage: string, losses: readonly string[]])[] = [
   ['tokenizer-narrow', ['l1', 'l2']],
+  ['tokenizer-wide', ['l1', 'l2']],
+  ['showo-wide', ['t2i', 'mmu', 'lm']],
   ['tokenizer', ['l1', 'l2']],
   ['showo', ['t2i', 'mmu', 'lm']],
   ['showo-more', ['t2i', 'mmu', 'lm']],
@@ -48,6 +50,8 @@ The Show-o class of this repository (\`src/models/showo\`) at a size that two CP
 bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.
 
 ${commands.map((line) => `- ${line}.`).join('\n')}
+- \`tokenizer-narrow\` and \`tokenizer-wide\` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of
+  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.
 - Two CPU cores, bf16 matrix products. Hyper-parameters: \`src/recipes/mini-world.ts\`. Each stage goes on where it was stopped.
 - Files: ${files(folder)}.
 

@@ -101,7 +101,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     out: SHOWO_FOLDER,
     async prepare() {
       const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
-      const { model, task } = await showoMoreTraining(wide.withImages(await trainedTokenizer()), SHOWO_RECIPE);
+      const { model, task } = await showoMoreTraining(wide.withImages(await trainedTokenizer()), SHOWO_RECIPE, false);
       return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
     },
   },
@@ -110,7 +110,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     out: SHOWO_FOLDER,
     async prepare() {
       const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
-      const { model, task } = await showoMoreTraining(shipped, SHOWO_MORE_RECIPE);
+      const { model, task } = await showoMoreTraining(shipped, SHOWO_MORE_RECIPE, true);
       return { task: task, save: (folder) => model.save(folder, 'BF16') };
     },
   },

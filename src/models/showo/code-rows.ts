@@ -1,10 +1,16 @@
 /**
- * Where training starts: rows of image codes that share bits start close together. A look-up-free code is a string of
- * bits (MAGVIT-v2, Sec. 3.1), but a plain random table treats 4,096 codes as 4,096 strangers, and what is learned of a
- * shape in one colour says nothing about its codes in another.
+ * Rows of image codes that share bits. A look-up-free code is a string of bits (MAGVIT-v2, Sec. 3.1), but a plain table
+ * treats 4,096 codes as 4,096 strangers, and what is learned of a shape in one colour says nothing about its codes in
+ * another. Here rows start close together when their codes do, and a part of what is learned is shared by bit; what is
+ * saved are plain tables all the same.
  */
-import { Stream, tf } from '../../engine';
+import { type Stream, tf } from '../../engine';
+import { Parameters } from '../../nn/parameters';
+import type { ShowoVocabulary } from './config';
 import type { ShowoModel } from './model';
+
+const EMBED = 'showo.model.embed_tokens.weight';
+const HEAD = 'showo.lm_head.weight';
 
 /**
  * Replaces the input and output rows of the image codes: `std` times a unit-variance sum over the code's bits, plus
@@ -15,8 +21,8 @@ export function startCodesFromBits(model: ShowoModel, stream: Stream, share = 0.
   const { codebook_size: codes, hidden_size: width } = model.config;
   const bits = Math.log2(codes);
   if (!Number.isInteger(bits)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
-  for (const name of ['showo.model.embed_tokens.weight', 'showo.lm_head.weight']) {
-    const variable = model.parameters.get(name);
+  for (const name of [EMBED, HEAD]) {
+    const variable = model.parameters.variables[name];
     const draws = stream.fork(name);
     const directions = draws.fork('bits').fill('normal', bits * width);
     const noise = draws.fork('noise').fill('normal', codes * width);
@@ -35,5 +41,48 @@ export function startCodesFromBits(model: ShowoModel, stream: Stream, share = 0.
       const after = tf.slice(rows, [from + codes, 0], [-1, -1]);
       rows.assign(tf.concat([before, tf.tensor2d(noise, [codes, width]), after], 0));
     });
+  }
+}
+
+/**
+ * A model's parameters whose code rows are `table[code] + sum over bits of +-shared[bit]`: stands where the model's own
+ * stood while it is trained. The shared rows learn from every code at once, so that a code seldom or never seen in
+ * training is not left behind. Saving gives the sums, under the model's own names.
+ */
+export class BitSharedParameters extends Parameters {
+  private readonly shared: Readonly<Record<string, tf.Variable>>;
+  /** `[rows of the tables, bits]`: +-1 on the rows of codes, 0 elsewhere. */
+  private readonly bits: tf.Tensor2D;
+
+  constructor(
+    private readonly base: Parameters,
+    { imageOffset, size }: Pick<ShowoVocabulary, 'imageOffset' | 'size'>,
+    codes: number,
+  ) {
+    const count = Math.log2(codes);
+    if (!Number.isInteger(count)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
+    const width = base.specs[EMBED].shape[1];
+    const shared = Object.fromEntries([EMBED, HEAD].map((name) => [name, tf.variable(tf.zeros([count, width]))]));
+    super(base.specs, {
+      ...base.variables,
+      'code_bits.embed.weight': shared[EMBED],
+      'code_bits.head.weight': shared[HEAD],
+    });
+    this.shared = shared;
+    const signs = new Float32Array(size * count);
+    for (let code = 0; code < codes; code++)
+      for (let k = 0; k < count; k++) signs[(imageOffset + code) * count + k] = (code >> k) & 1 ? 1 : -1;
+    this.bits = tf.tensor2d(signs, [size, count]);
+  }
+
+  override get(name: string): tf.Tensor {
+    const own = this.base.get(name);
+    const shared = (this.shared as Partial<typeof this.shared>)[name];
+    return shared ? tf.add(own, tf.matMul(this.bits, shared as tf.Tensor2D)) : own;
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.bits.dispose();
   }
 }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, Stream, tf } from '../../../src/engine';
 import { answerLogits, scoredPositions } from '../../../src/models/showo/answers';
-import { startCodesFromBits } from '../../../src/models/showo/code-rows';
+import { BitSharedParameters, startCodesFromBits } from '../../../src/models/showo/code-rows';
 import type { ShowoConfig } from '../../../src/models/showo/config';
 import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
 import { MagvitTokenizer } from '../../../src/models/showo/magvit';
 import { ShowoModel } from '../../../src/models/showo/model';
+import { withWordNoise } from '../../../src/sft/train-showo';
 import { packedLogits, packPicture, packText } from '../../../src/models/showo/packed';
 
 const config: ShowoConfig = {
@@ -113,5 +114,41 @@ describe('rows of image codes that start from their bits', () => {
     }
     assert.ok(mean[0] < mean[1] && mean[1] < mean[2], mean.join());
     assert.deepEqual(table.shape[1], 32);
+  });
+});
+
+describe('rows of codes that learn together by bits', () => {
+  it('change nothing at first, learn from every code, and are saved as plain tables', async () => {
+    const shared = new BitSharedParameters(model.parameters, model.vocabulary, config.codebook_size);
+    const name = 'showo.model.embed_tokens.weight';
+    const offset = model.vocabulary.imageOffset;
+    assert.ok(largest(shared.get(name), model.parameters.get(name)) === 0);
+    const [one, other] = [0b101010, 0b101011]; // the second is never trained on
+    const { grads } = tf.variableGrads(
+      () => tf.sum(tf.gather(shared.get(name), tf.tensor1d([offset + one], 'int32'))),
+      Object.values(shared.variables),
+    );
+    const step = grads[shared.variables['code_bits.embed.weight'].name];
+    tf.tidy(() => shared.variables['code_bits.embed.weight'].assign(tf.mul(step, 0.1)));
+    const moved = tf.tidy(() => tf.sub(shared.get(name), model.parameters.get(name)).arraySync() as number[][]);
+    assert.ok(Math.abs(moved[offset + one][0] - 0.6) < 1e-5, 'all six bits push it the same way');
+    assert.ok(Math.abs(moved[offset + other][0] - 0.4) < 1e-5, 'five of them push its neighbour, one pulls');
+    assert.ok(moved.slice(0, offset).every((row) => row.every((v) => v === 0)), 'words stay');
+    const saved = await shared.values();
+    assert.deepEqual(Object.keys(saved).sort(), Object.keys(model.parameters.specs).sort());
+    assert.ok(Math.abs(saved[name].data[(offset + one) * 32] - tf.tidy(() => shared.get(name).arraySync() as number[][])[offset + one][0]) < 1e-7); // prettier-ignore
+    tf.dispose(grads);
+  });
+});
+
+describe('word noise', () => {
+  it('changes what is read of answers, as often as asked, and never what is scored', () => {
+    const row = packText(config, [30, 31], Array.from({ length: 200 }, (_, i) => ({ question: [5], answer: [8 + (i % 20), 9] }))); // prettier-ignore
+    const [noisy] = withWordNoise([row], 0.25, new Stream(4));
+    assert.deepEqual(noisy.labels, row.labels);
+    const changed = row.ids.map((id, i) => (noisy.ids[i] === id ? -1 : i)).filter((i) => i >= 0);
+    for (const i of changed) assert.ok(row.labels[i] >= 0);
+    assert.ok(changed.length > 60 && changed.length < 180, String(changed.length));
+    assert.deepEqual(withWordNoise([row], 0, new Stream(4)), [row]);
   });
 });
