@@ -5,10 +5,14 @@ export * from './engine';
 export * from './eval';
 export * from './eval/reader';
 export * from './io';
-export { MiniClip } from './models/experts/mini-clip';
-export { MobileNet } from './models/experts/mobilenet';
-export { UseLite } from './models/experts/use-lite';
+/** Rollout, layouts and options of Chameleon and Janus under names of their own: Show-o's have the plain ones. */
+export * as chameleon from './models/chameleon';
+export { ChameleonModel } from './models/chameleon';
+export * from './models/experts';
+export * as janus from './models/janus';
+export { JanusModel } from './models/janus';
 export * from './models/showo';
+export * from './nn';
 export * from './recipes/unictokens-r1';
 export * from './rewards';
 export * from './rl';
