@@ -5,7 +5,15 @@ import fsp, { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, it, mock } from 'node:test';
-import { type WritableTensor, openSafetensors, readSafetensors, writeSafetensors } from '../../src/io/safetensors';
+import fc from 'fast-check';
+import {
+  type RawTensor,
+  SafetensorsError,
+  type WritableTensor,
+  openSafetensors,
+  readSafetensors,
+  writeSafetensors,
+} from '../../src/io/safetensors';
 
 let scratch: string;
 before(async () => {
@@ -159,6 +167,33 @@ describe('saving', () => {
     const got = await reader.readFloat32('w');
     await reader.close();
     data.forEach((v, i) => assert.ok(Math.abs(got[i] - v) <= Math.abs(v) * 2 ** -8, `${v} became ${got[i]}`));
+  });
+});
+
+describe('a damaged file', () => {
+  it('is an error that names it, or is read with as many numbers as its shapes say; nothing else happens', async () => {
+    const whole = await readFile(path.join(__dirname, '../parity/safetensors/other_dtypes.safetensors'));
+    const file = path.join(scratch, 'damaged.safetensors');
+    const damage = fc.record({
+      flips: fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 4 }),
+      length: fc.oneof(fc.constant(whole.length), fc.nat(whole.length + 9)),
+    });
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ flips, length }) => {
+        const bytes = Buffer.alloc(length);
+        whole.copy(bytes);
+        for (const [at, value] of flips) if (at < length) bytes[at] = value;
+        await writeFile(file, bytes);
+        const read = await readSafetensors(file, { nonFinite: 'allow' }).catch((error: unknown) => {
+          assert.ok(error instanceof SafetensorsError, String(error));
+          assert.ok(error.message.startsWith(file), error.message);
+          return {};
+        });
+        for (const { shape, data } of Object.values<RawTensor>(read))
+          assert.equal(data.length, shape.reduce((a, b) => a * b, 1)); // prettier-ignore
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

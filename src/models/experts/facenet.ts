@@ -47,7 +47,8 @@ export class FaceNet {
   }
 
   /**
-   * Loads facenet-pytorch's state dict, saved as safetensors.
+   * Loads facenet-pytorch's state dict, saved as safetensors (in Python:
+   * `safetensors.torch.save_file(InceptionResnetV1(pretrained='vggface2').state_dict(), 'model.safetensors')`).
    * @param where the file, or a folder that holds it
    * @throws CheckpointMismatchError or SafetensorsError naming file and tensors
    */

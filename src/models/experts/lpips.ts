@@ -34,7 +34,8 @@ export class Lpips {
 
   /**
    * Loads the lpips package's whole state dict from one file, or torchvision's VGG16 and the package's `lin` weights
-   * from two. Channels are taken from the weights.
+   * from two. Channels are taken from the weights. (In Python, for the first:
+   * `safetensors.torch.save_model(lpips.LPIPS(net='vgg'), 'lpips.safetensors')`.)
    * @param weights the whole state dict, or torchvision's `features.*` (its classifier is passed over)
    * @param lin `lin0..4.model.1.weight`, when `weights` does not hold them
    * @throws CheckpointMismatchError listing every missing, unknown and mis-shaped tensor

@@ -71,7 +71,8 @@ export class Mtcnn {
   }
 
   /**
-   * Loads `pnet.safetensors`, `rnet.safetensors` and `onet.safetensors` of a folder: facenet-pytorch's state dicts.
+   * Loads `pnet.safetensors`, `rnet.safetensors` and `onet.safetensors` of a folder: facenet-pytorch's state dicts, which
+   * it carries as `data/*.pt` (in Python: `safetensors.torch.save_file(torch.load('pnet.pt'), 'pnet.safetensors')`).
    * @throws CheckpointMismatchError or SafetensorsError naming file and tensors
    */
   static async load(folder: string, options: MtcnnOptions = {}): Promise<Mtcnn> {
