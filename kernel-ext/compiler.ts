@@ -5,6 +5,7 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
+import { createBuilder } from './builder';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
 import { rewriteForRuntime } from './rewrite';
@@ -148,9 +149,9 @@ export class CellCompiler implements Converter {
     _create: unknown,
     report: TypeScript.DiagnosticReporter,
     reportWatch: TypeScript.WatchStatusReporter,
-  ): TypeScript.WatchCompilerHostOfFilesAndCompilerOptions<TypeScript.EmitAndSemanticDiagnosticsBuilderProgram> {
-    const create: TypeScript.CreateProgram<TypeScript.EmitAndSemanticDiagnosticsBuilderProgram> = (...args) =>
-      this.hookBuilder(ts.createEmitAndSemanticDiagnosticsBuilderProgram(...args));
+  ): TypeScript.WatchCompilerHostOfFilesAndCompilerOptions<TypeScript.BuilderProgram> {
+    const create: TypeScript.CreateProgram<TypeScript.BuilderProgram> = (...args) =>
+      this.hookBuilder(createBuilder(...args));
     const own = cellOptions(options, this.folder);
     const host = ts.createWatchCompilerHost(roots, own, sys, create, report, reportWatch);
     host.resolveModuleNameLiterals = (names, from, redirect, resolveOptions) =>
@@ -188,10 +189,8 @@ export class CellCompiler implements Converter {
     return bare ? ts.resolveModuleName(name, path.join(packageRoot, 'cell.ts'), own, host, undefined, redirect) : found;
   }
 
-  /** Lets files outside of the notebook's folder through tslab's emit, and keeps the package's own code out of it. */
-  private hookBuilder(
-    builder: TypeScript.EmitAndSemanticDiagnosticsBuilderProgram,
-  ): TypeScript.EmitAndSemanticDiagnosticsBuilderProgram {
+  /** Lets files outside of the notebook's folder through tslab's emit, and mends what tslab gets wrong. */
+  private hookBuilder(builder: TypeScript.BuilderProgram): TypeScript.BuilderProgram {
     const emit = builder.emit.bind(builder);
     builder.emit = (source, write, cancel, onlyTypes, transformers) =>
       emit(
@@ -208,8 +207,6 @@ export class CellCompiler implements Converter {
           before: [...(transformers?.before ?? []), expandShorthands(builder.getProgram().getTypeChecker())],
         },
       );
-    const dependencies = builder.getAllDependencies.bind(builder);
-    builder.getAllDependencies = (source) => dependencies(source).filter((file) => !isPackageCode(file));
     return builder;
   }
 

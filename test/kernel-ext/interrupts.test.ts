@@ -33,7 +33,7 @@ async function stopped(code: string): Promise<number> {
     count += 1;
     kernel.client.interrupt();
   }
-  const reply = await Promise.race([request.reply, sleep(15_000).then(() => assert.fail('not interrupted'))]);
+  const reply = await Promise.race([request.reply, sleep(60_000).then(() => assert.fail('not interrupted'))]);
   await request.idle;
   assert.deepEqual([reply.content.status, reply.content.ename], ['error', 'Interrupted'], code);
   return count;

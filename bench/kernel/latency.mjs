@@ -1,0 +1,142 @@
+#!/usr/bin/env node
+/**
+ * How quickly the kernel answers, beside plain tslab (the one it is built on) and ipykernel, through one client, in
+ * turns within one run. Prints a table of medians and their ratios.
+ *
+ *   node bench/kernel/latency.mjs [--repeats 200] [--starts 5] [--json]
+ *
+ * ipykernel is looked for in .venv/lab (`make lab` or `make interop` put it there) or where UNILAB_JUPYTER_VENV says;
+ * without it the other two are measured alone. Run `make build` before: the compiled kernel is what people use.
+ */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const require = createRequire(import.meta.url);
+process.env.TS_NODE_PROJECT ??= path.join(root, 'tsconfig.json');
+require('ts-node/register/transpile-only');
+const { KernelClient } = require('../../kernel-ext/client.ts');
+const { kernelSpec } = require('../../kernel-ext/spec.ts');
+
+const { values: options } = parseArgs({
+  options: {
+    repeats: { type: 'string', default: '200' },
+    starts: { type: 'string', default: '5' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const [repeats, starts] = [Number(options.repeats), Number(options.starts)];
+if (!(repeats >= 1) || !(starts >= 1)) throw new RangeError('--repeats and --starts need whole numbers from 1');
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function kernels() {
+  const python = path.join(process.env.UNILAB_JUPYTER_VENV ?? path.join(root, '.venv', 'lab'), 'bin', 'python');
+  const tslab = path.join(root, 'node_modules', 'tslab', 'bin', 'tslab');
+  const found = [
+    { name: 'unilab', argv: kernelSpec().argv },
+    { name: 'tslab', argv: [process.execPath, tslab, 'kernel', '--config-path', '{connection_file}'] },
+  ];
+  const there = fs.existsSync(python) && spawnSync(python, ['-c', 'import ipykernel']).status === 0;
+  if (there) found.push({ name: 'ipykernel', argv: [python, '-m', 'ipykernel_launcher', '-f', '{connection_file}'] });
+  else console.error('ipykernel is not measured: there is none in .venv/lab (`make interop` puts it there)');
+  return found;
+}
+
+/** Milliseconds until `what` has happened. */
+async function timed(what) {
+  const begun = performance.now();
+  await what();
+  return performance.now() - begun;
+}
+
+const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'unilab-latency-'));
+const start = ({ argv }) => KernelClient.start({ argv, cwd, stderr: 'ignore', env: { UNILAB_HISTORY: 'off' } });
+
+/** Runs code until the kernel has replied and is idle again. */
+async function run(client, code) {
+  const request = client.execute(code);
+  const reply = await request.reply;
+  await request.idle;
+  if (reply.content.status !== 'ok') throw new Error(`${code}: ${reply.content.ename}: ${reply.content.evalue}`);
+}
+
+async function info(client) {
+  const request = client.request('kernel_info_request', {});
+  await request.reply;
+  await request.idle;
+}
+
+async function main() {
+  const found = kernels();
+  const times = Object.fromEntries(found.map(({ name }) => [name, {}]));
+  const note = (name, what, value) => (times[name][what] ??= []).push(value);
+  for (let i = 0; i < starts; i++) {
+    for (const kernel of found) {
+      let client;
+      note(kernel.name, 'start', await timed(async () => (client = await start(kernel))));
+      note(kernel.name, 'first cell', await timed(() => run(client, '1+1')));
+      await client.shutdown();
+    }
+  }
+  const clients = new Map();
+  for (const kernel of found) clients.set(kernel.name, await start(kernel));
+  const [unilab] = clients.values();
+  const imported = await start(found[0]);
+  await run(imported, "import * as unilab from 'unilab';");
+  await run(imported, 'unilab.pictureGrid.length');
+  // Compilers need some cells until their own code is hot.
+  for (let i = 0; i < 20; i++) for (const client of clients.values()) await run(client, '1+1');
+  for (let i = 0; i < repeats; i++) {
+    // Every other round goes backwards, so that none always runs after the same neighbour.
+    const order = i % 2 ? [...clients].reverse() : [...clients];
+    for (const [name, client] of order) {
+      note(name, '1+1', await timed(() => run(client, '1+1')));
+      note(name, 'kernel_info', await timed(() => info(client)));
+    }
+    note('unilab', 'after import', await timed(() => run(imported, `new unilab.Stream(${i}).uniform() < 2`)));
+  }
+  for (const client of [...clients.values(), imported]) await client.shutdown();
+  if (!unilab) throw new Error('nothing was measured');
+  const rows = [
+    ['start until kernel_info is answered', 'start', starts],
+    ['first `1+1` after the start', 'first cell', starts],
+    ['kernel_info', 'kernel_info', repeats],
+    ['`1+1`', '1+1', repeats],
+    ['a cell after `import * as unilab`', 'after import', repeats],
+  ].map(([title, key, runs]) => {
+    const medians = found.map(({ name }) => (times[name][key] ? median(times[name][key]) : undefined));
+    return { title, key, runs, medians: Object.fromEntries(found.map(({ name }, i) => [name, medians[i]])) };
+  });
+  if (options.json) {
+    console.log(JSON.stringify({ node: process.version, cores: os.availableParallelism(), rows }, null, 2));
+    return;
+  }
+  const others = found.slice(1).map(({ name }) => name);
+  const cells = (row) => [
+    row.title,
+    String(row.runs),
+    ...found.map(({ name }) => (row.medians[name] === undefined ? '-' : `${row.medians[name].toFixed(1)} ms`)),
+    ...others.map((name) => (row.medians[name] ? (row.medians.unilab / row.medians[name]).toFixed(2) : '-')),
+  ];
+  const head = ['median of', 'runs', ...found.map(({ name }) => name), ...others.map((name) => `unilab / ${name}`)];
+  const lines = [head, head.map(() => '---'), ...rows.map(cells)];
+  const widths = head.map((_, c) => Math.max(...lines.map((line) => line[c].length)));
+  for (const line of lines) console.log(`| ${line.map((text, c) => text.padEnd(widths[c])).join(' | ')} |`);
+  console.log(`\nNode.js ${process.version}, ${os.availableParallelism()} cores, load ${os.loadavg()[0].toFixed(1)}`);
+}
+
+try {
+  await main();
+} finally {
+  fs.rmSync(cwd, { recursive: true, force: true });
+}
