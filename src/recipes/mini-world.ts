@@ -66,17 +66,27 @@ export const SHOWO_RECIPE: ShowoRecipe = {
   weights: { t2i: 1, mmu: 1, lm: 1 },
 };
 
-/**
- * Further training of Show-o from the weights that are there; can be repeated with another seed. Noise on the words of
- * answers, and rows of codes that learn together by bits: for combinations that were never seen.
- */
-export const SHOWO_MORE_RECIPE: ShowoRecipe = {
+/** Then: noise on the words of answers, and rows of codes that learn together by bits, for combinations never seen. */
+export const SHOWO_BITS_RECIPE: ShowoRecipe = {
   ...SHOWO_RECIPE,
-  steps: 1250,
-  scheduleSteps: undefined,
+  steps: 400,
+  scheduleSteps: 1250,
   learningRate: 1.2e-3,
   seed: 3,
   wordNoise: 0.2,
+};
+
+/** Further training of Show-o from the weights that are there, with more questions; can be repeated with another seed. */
+export const SHOWO_MORE_RECIPE: ShowoRecipe = {
+  ...SHOWO_BITS_RECIPE,
+  steps: 1000,
+  scheduleSteps: undefined,
+  seed: 4,
+  asked: 14,
+  questions: 8,
+  texts: 6,
+  questionNoise: 0.1,
+  bitNoise: 0.1,
 };
 
 /** The text vocabulary of the mini world and its begin and end tokens. */
@@ -97,7 +107,9 @@ export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Sp
   return {
     picture(stream) {
       const scene = sampleScene(stream, split);
-      const questions = questionsOf(scene, stream);
+      // Whether something is there is the hardest question: it is asked three times.
+      const again = [stream.fork('again'), stream.fork('and again')].flatMap((s) => questionsOf(scene, s));
+      const questions = [...questionsOf(scene, stream), ...again.filter((q) => q.type === 'yes_no')];
       return {
         pixels: renderScene(scene, sprites),
         caption: text.encode(captionOf(scene, stream)),

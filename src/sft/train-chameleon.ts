@@ -21,16 +21,12 @@ export interface VqganTrainingOptions {
   readonly batch: number;
   /** Height and width of the pictures, pixels. */
   readonly size: number;
-  /**
-   * First steps in which the decoder is given the latents themselves. An untrained encoder moves away from its codes
-   * faster than they can follow, and leaves all but a few behind; codes that begin where a trained one looks stay in
-   * use. Default 0.
-   */
+  /** First steps in which the decoder is given the latents themselves: an untrained encoder moves fastest. Default 0. */
   readonly plainSteps?: number;
-  /** Steps between looks for unused codes, from the first quantised step on. Default 50. */
-  readonly restartEvery?: number;
-  /** Last step that restarts unused codes; towards the end of training codes must rest. Default: the first quantised one. */
-  readonly restartUntil?: number;
+  /** Steps between refreshments of the codebook, from the first quantised step on. Default 10. */
+  readonly refreshEvery?: number;
+  /** Last step that refreshes; towards the end of training codes must rest. Default: the first quantised one. */
+  readonly refreshUntil?: number;
   /** Pictures whose codes are looked at. Default 96. */
   readonly probe?: number;
 }
@@ -39,25 +35,25 @@ export interface VqganTrainingOptions {
  * The image tokenizer's task. Loss: mean |x - y| + 2 mean (x - y)^2 + the codebook's. Neither a perceptual nor an
  * adversarial term: pictograms have flat colours and hard edges, and nothing to be imagined.
  *
- * Codes that no picture uses get no gradient and would stay unused; every `restartEvery` steps they are put where
- * latents of fresh pictures are (as k-means restarts empty clusters). What is done depends on the step and the weights
- * alone, so a resumed run repeats it.
+ * Codes follow the encoder by gradient too slowly, and those that no picture uses get none; so every `refreshEvery` steps
+ * they are put where the latents of fresh pictures are ({@link refreshCodes}). What is done depends on the step and the
+ * weights alone, so a resumed run repeats it.
  */
 export function vqganTask(
   tokenizer: VqganTokenizer,
   source: PictureSource,
   options: VqganTrainingOptions,
 ): SupervisedTask<VqganBatch> {
-  const { batch, size, plainSteps = 0, restartEvery = 50, restartUntil = plainSteps, probe = 96 } = options;
+  const { batch, size, plainSteps = 0, refreshEvery = 10, refreshUntil = plainSteps, probe = 96 } = options;
   const pictures = (count: number, stream: Stream) =>
     pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
   return {
     name: 'vqgan',
     variables: tokenizer.parameters.variables,
     batch: (step, stream) => {
-      if (step >= plainSteps && step <= restartUntil && (step - plainSteps) % restartEvery === 0) {
+      if (step >= plainSteps && step <= refreshUntil && (step - plainSteps) % refreshEvery === 0) {
         const pixels = pictures(probe, stream.fork('probe'));
-        restartUnusedCodes(tokenizer, pixels, stream.fork('restart'));
+        refreshCodes(tokenizer, pixels, stream.fork('refresh'));
         pixels.dispose();
       }
       return { pixels: pictures(batch, stream), plain: step < plainSteps };
@@ -87,28 +83,34 @@ function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<V
 }
 
 /**
- * Puts every code that the pictures do not use near a random latent of theirs.
+ * One step of k-means on the codebook: a code that the pictures use goes to the mean of its latents, one that they do
+ * not use near a random latent of theirs.
  * @param pixels `[pictures, height, width, 3]` in [-1, 1]
  * @returns how many codes were unused
  */
-export function restartUnusedCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, stream: Stream): number {
+export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, stream: Stream): number {
   const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
   const [count, dim] = codebook.shape;
   const latents = readValues(() => tokenizer.encodeContinuous(pixels));
   const codes = readValues<'int32'>(() =>
     nearestCodes(tf.tensor2d(latents, [latents.length / dim, dim]), codebook, tokenizer.config.l2_norm),
   );
-  const used = new Uint8Array(count);
-  for (const code of codes) used[code] = 1;
-  const rows = Float32Array.from(codebook.dataSync<'float32'>());
+  const uses = new Int32Array(count);
+  const rows = new Float32Array(count * dim);
+  codes.forEach((code, i) => {
+    uses[code]++;
+    for (let k = 0; k < dim; k++) rows[code * dim + k] += latents[i * dim + k];
+  });
   // Codes put at one latent must part: a little noise, measured by how far latents spread.
   const spread = 0.05 * Math.sqrt(latents.reduce((sum, value) => sum + value * value, 0) / latents.length);
   let unused = 0;
   for (let code = 0; code < count; code++) {
-    if (used[code]) continue;
-    unused++;
-    const from = stream.int(codes.length) * dim;
-    for (let k = 0; k < dim; k++) rows[code * dim + k] = latents[from + k] + spread * stream.normal();
+    const from = uses[code] > 0 ? -1 : stream.int(codes.length) * dim;
+    if (from >= 0) unused++;
+    for (let k = 0; k < dim; k++) {
+      const at = code * dim + k;
+      rows[at] = from < 0 ? rows[at] / uses[code] : latents[from + k] + spread * stream.normal();
+    }
   }
   tf.tidy(() => codebook.assign(tf.tensor2d(rows, [count, dim])));
   return unused;

@@ -47,6 +47,10 @@ export interface ShowoTrainingOptions {
    * comes next then has to be read from the picture or the text, not from the word before. Default 0.
    */
   readonly wordNoise?: number;
+  /** The same for words of questions, which then say less about what the answer must be. Default 0. */
+  readonly questionNoise?: number;
+  /** Chance that a code of a picture that is asked about has one of its bits flipped, in [0, 1). Default 0. */
+  readonly bitNoise?: number;
   /** Chance that the caption is dropped (for guidance). Default 0.1. */
   readonly conditionDrop?: number;
   /** Height and width of the pictures, pixels. */
@@ -110,24 +114,38 @@ function makeBatch(
     const caption = draws.uniform() < conditionDrop ? null : example.caption;
     return textToImageExample(config, caption, codes[i], maskedPositions(config.num_vq_tokens, draws));
   });
-  const answers = examples
-    .slice(0, options.asked)
-    .map((example, i) => packPicture(config, codes[i], draws.shuffle(example.questions).slice(0, options.questions)));
+  const answers = examples.slice(0, options.asked).map((example, i) => {
+    const seen = withBitNoise(codes[i], Math.log2(config.codebook_size), options.bitNoise ?? 0, draws);
+    return packPicture(config, seen, draws.shuffle(example.questions).slice(0, options.questions));
+  });
   const texts = Array.from({ length: options.texts }, (_, i) => {
     const { text, questions } = source.text(stream.fork(`text ${i}`));
     return packText(config, text, questions);
   });
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, options.wordNoise ?? 0, draws);
+  const { wordNoise = 0, questionNoise = 0 } = options;
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
   return { images, answers: noisy(answers), texts: noisy(texts) };
 }
 
-/** Replaces words of answers by words of other answers, in the ids alone. */
-export function withWordNoise(rows: readonly PackedRow[], chance: number, stream: Stream): PackedRow[] {
+/**
+ * Replaces words of answers by words of other answers, in the ids alone.
+ * @param questions the chance for words of the turns' questions. Default 0
+ */
+export function withWordNoise(rows: readonly PackedRow[], chance: number, stream: Stream, questions = 0): PackedRow[] {
   const said = rows.flatMap((row) => row.labels.filter((label) => label >= 0));
   return rows.map((row) => ({
     ...row,
-    ids: row.ids.map((id, i) => (row.labels[i] >= 0 && stream.uniform() < chance ? stream.pick(said) : id)),
+    ids: row.ids.map((id, i) => {
+      // A turn's first token says what kind of turn it is.
+      const p = row.labels[i] >= 0 ? chance : i >= row.shared && i > row.starts[i] ? questions : 0;
+      return stream.uniform() < p ? stream.pick(said) : id;
+    }),
   }));
+}
+
+/** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */
+export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, stream: Stream): number[] {
+  return Array.from(codes, (code) => (stream.uniform() < chance ? code ^ (1 << stream.int(bits)) : code));
 }
 
 /** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */

@@ -16,6 +16,7 @@ const HISTORY: readonly (readonly [stage: string, losses: readonly string[]])[] 
   ['showo-wide', ['t2i', 'mmu', 'lm']],
   ['tokenizer', ['l1', 'l2']],
   ['showo', ['t2i', 'mmu', 'lm']],
+  ['showo-bits', ['t2i', 'mmu', 'lm']],
   ['showo-more', ['t2i', 'mmu', 'lm']],
 ];
 

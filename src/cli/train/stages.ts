@@ -10,6 +10,7 @@ import type { Parameters } from '../../nn/parameters';
 import {
   CELL_TOKENIZER_RECIPE,
   cellTokenizerTraining,
+  SHOWO_BITS_RECIPE,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
   SHOWO_WIDE_RECIPE,
@@ -103,6 +104,15 @@ export const STAGES: Readonly<Record<string, Stage>> = {
       const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
       const { model, task } = await showoMoreTraining(wide.withImages(await trainedTokenizer()), SHOWO_RECIPE, false);
       return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
+    },
+  },
+  'showo-bits': {
+    recipe: SHOWO_BITS_RECIPE,
+    out: SHOWO_FOLDER,
+    async prepare() {
+      const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
+      const { model, task } = await showoMoreTraining(shipped, SHOWO_BITS_RECIPE, true);
+      return { task: { ...task, name: 'showo-bits' }, save: (folder) => model.save(folder, 'BF16') };
     },
   },
   'showo-more': {

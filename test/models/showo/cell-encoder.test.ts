@@ -39,7 +39,7 @@ describe('an encoder that sees one cell at a time', () => {
       const pixels = noise(3);
       const apart = tf.max(tf.abs(tf.sub(tokenizer.encodeContinuous(pixels), cells.encodeContinuous(pixels))));
       assert.ok(apart.dataSync()[0] > 1e-3);
-      const single = tf.slice(pixels, [0, 4, 8, 0], [1, 4, 4, 3]) as tf.Tensor4D;
+      const single = tf.slice<tf.Rank.R4, tf.Tensor4D>(pixels, [0, 4, 8, 0], [1, 4, 4, 3]);
       const alone = tokenizer.encodeContinuous(single);
       const inside = tf.slice(cells.encodeContinuous(pixels), [0, 1, 2, 0], [1, 1, 1, 6]);
       assert.ok(tf.max(tf.abs(tf.sub(alone, inside))).dataSync()[0] < 1e-5);

@@ -7,7 +7,7 @@ import type { ShowoConfig } from '../../../src/models/showo/config';
 import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
 import { MagvitTokenizer } from '../../../src/models/showo/magvit';
 import { ShowoModel } from '../../../src/models/showo/model';
-import { withWordNoise } from '../../../src/sft/train-showo';
+import { withBitNoise, withWordNoise } from '../../../src/sft/train-showo';
 import { packedLogits, packPicture, packText } from '../../../src/models/showo/packed';
 
 const config: ShowoConfig = {
@@ -133,7 +133,10 @@ describe('rows of codes that learn together by bits', () => {
     const moved = tf.tidy(() => tf.sub(shared.get(name), model.parameters.get(name)).arraySync() as number[][]);
     assert.ok(Math.abs(moved[offset + one][0] - 0.6) < 1e-5, 'all six bits push it the same way');
     assert.ok(Math.abs(moved[offset + other][0] - 0.4) < 1e-5, 'five of them push its neighbour, one pulls');
-    assert.ok(moved.slice(0, offset).every((row) => row.every((v) => v === 0)), 'words stay');
+    assert.ok(
+      moved.slice(0, offset).every((row) => row.every((v) => v === 0)),
+      'words stay',
+    );
     const saved = await shared.values();
     assert.deepEqual(Object.keys(saved).sort(), Object.keys(model.parameters.specs).sort());
     assert.ok(Math.abs(saved[name].data[(offset + one) * 32] - tf.tidy(() => shared.get(name).arraySync() as number[][])[offset + one][0]) < 1e-7); // prettier-ignore
@@ -150,5 +153,19 @@ describe('word noise', () => {
     for (const i of changed) assert.ok(row.labels[i] >= 0);
     assert.ok(changed.length > 60 && changed.length < 180, String(changed.length));
     assert.deepEqual(withWordNoise([row], 0, new Stream(4)), [row]);
+    const [asked] = withWordNoise([row], 0, new Stream(4), 0.99);
+    asked.ids.forEach((id, i) => {
+      if (id !== row.ids[i]) assert.ok(row.labels[i] < 0 && i >= row.shared && i > row.starts[i]);
+    });
+  });
+
+  it('flips one bit of some codes', () => {
+    const before = Array.from({ length: 1000 }, (_, i) => (i * 37) % 4096);
+    const after = withBitNoise(before, 12, 0.2, new Stream(5));
+    const apart = after.map((code, i) => [...(code ^ before[i]).toString(2)].filter((d) => d === '1').length);
+    assert.ok(apart.every((d) => d <= 1));
+    const flipped = apart.reduce((a, b) => a + b);
+    assert.ok(flipped > 150 && flipped < 250, String(flipped));
+    assert.ok(after.every((code) => code >= 0 && code < 4096));
   });
 });
