@@ -3,12 +3,14 @@ import { before, describe, test } from 'node:test';
 import { readValues, startEngine, Stream, tf } from '../../src/engine';
 import { sampleAnswers } from '../../src/models/janus/answers';
 import type { JanusConfig } from '../../src/models/janus/config';
+import { vqEntropy } from '../../src/models/janus/generation';
 import { textIds, understandingIds } from '../../src/models/janus/layout';
 import { janusMini, startCodesFromCodebook } from '../../src/models/janus/mini';
 import { JanusModel, janusSpecs } from '../../src/models/janus/model';
 import { packedLogits, packTurns } from '../../src/models/janus/packed';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
-import { type JanusSource, janusTask, janusVqTask, restartUnusedCodes } from '../../src/sft/train-janus';
+import { type JanusSource, janusTask } from '../../src/sft/train-janus';
+import { janusVqTask, restartUnusedCodes } from '../../src/sft/train-janus-vq';
 
 const SIDE = 16;
 
@@ -129,6 +131,24 @@ describe('training', () => {
 });
 
 const SIZES = { pictures: 4, asked: 3, questions: 2, texts: 4, size: SIDE };
+
+test('the entropy loss is lowest when sure latents use all codes alike, and reaches every code', () => {
+  const model = JanusModel.random(tinyConfig(), new Stream(1));
+  const codebook = model.parameters.variables['model.vqmodel.quantize.embedding.weight'];
+  // Twelve directions, far from each other: plus and minus along six axes.
+  const rows = Array.from({ length: 12 }, (_, i) => Array.from({ length: 8 }, (_, k) => (k === i >> 1 ? (i % 2 ? -2 : 2) : 0))); // prettier-ignore
+  tf.tidy(() => codebook.assign(tf.tensor2d(rows)));
+  const entropy = (latents: number[][], temperature?: number) =>
+    readValues(() => vqEntropy(model.parameters, tf.tensor2d(latents), temperature))[0];
+  assert.ok(Math.abs(entropy(rows) + Math.log(12)) < 1e-4);
+  assert.ok(Math.abs(entropy(rows.map(() => rows[3]))) < 1e-4);
+  assert.ok(entropy(rows.slice(0, 6)) > entropy(rows) && entropy(rows.slice(0, 6)) < entropy(rows.slice(0, 2)));
+  const { value, grads } = tf.variableGrads(() => vqEntropy(model.parameters, tf.tensor2d([rows[0], [1, 1, 1, 0, 0, 0, 0, 0]]), 0.5), [codebook]); // prettier-ignore
+  const reached = grads[codebook.name].arraySync() as number[][];
+  assert.ok(reached.every((row) => row.some((g) => Math.abs(g) > 1e-6)));
+  tf.dispose([value, grads] as tf.TensorContainer);
+  model.dispose();
+});
 
 test('a cell has one code wherever it stands and whatever stands beside it', () => {
   const model = JanusModel.random(tinyConfig(), new Stream(7));

@@ -112,11 +112,20 @@ export interface VqPass {
   readonly loss: tf.Scalar;
 }
 
-/** One training pass of the tokenizer, pixels to pixels. */
-export function vqReconstruct(p: Parameters, config: Pick<JanusConfig, 'vq'>, pixels: tf.Tensor4D): VqPass {
+/**
+ * One training pass of the tokenizer, pixels to pixels.
+ * @param quantised false: latents go to the decoder as they are (divided by their length), and the codebook's loss is 0
+ */
+export function vqReconstruct(
+  p: Parameters,
+  config: Pick<JanusConfig, 'vq'>,
+  pixels: tf.Tensor4D,
+  quantised = true,
+): VqPass {
   const { latents } = vqLatents(p, config, pixels);
   const { entries, codes, loss } = quantize(latents, codebook(p), true, config.vq.beta);
-  return { pixels: vqganDecode(p, VQ, vqganConfig(config.vq), entries), latents, codes, loss };
+  const decoded = vqganDecode(p, VQ, vqganConfig(config.vq), quantised ? entries : l2Normalize(latents));
+  return { pixels: decoded, latents, codes, loss: quantised ? loss : tf.scalar(0) };
 }
 
 /**
