@@ -12,7 +12,7 @@ import { packedLogits, packTurns, plainRow } from '../../src/models/chameleon/pa
 import { chameleonVocabulary } from '../../src/models/chameleon/vocabulary';
 import { VqganTokenizer, vqganSpecs } from '../../src/nn/vqgan-tokenizer';
 import { type StepReport, trainSupervised } from '../../src/sft/loop';
-import { type ChameleonSource, chameleonTask, restartUnusedCodes, vqganTask } from '../../src/sft/train-chameleon';
+import { type ChameleonSource, chameleonTask, refreshCodes, vqganTask } from '../../src/sft/train-chameleon';
 import { pixelsTensor } from '../../src/sft/train-magvit';
 import { loadTokenizer } from '../../src/text';
 import { tinyConfig, tinyModel } from '../models/chameleon/fixture';
@@ -56,13 +56,13 @@ test('the image tokenizer learns, unused codes come into use, and nothing leaks'
   const pictures = Array.from({ length: 12 }, (_, i) => flag(new Stream(i)).pixels);
   const pixels = pixelsTensor(pictures, 8, 8);
   const usedBefore = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
-  const unused = restartUnusedCodes(tokenizer, pixels, new Stream(1));
+  const unused = refreshCodes(tokenizer, pixels, new Stream(1));
   assert.equal(unused, 32 - usedBefore);
   const usedAfter = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
   assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
   pixels.dispose();
 
-  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, restartEvery: 5, restartUntil: 8 }); // prettier-ignore
+  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 8 }); // prettier-ignore
   const counts: number[] = [];
   const losses: number[] = [];
   for await (const report of trainSupervised(task, { steps: 40, learningRate: 1e-2, seed: 1 })) {
