@@ -26,6 +26,7 @@ import { dataFolder } from '../../io/package-root';
 import { READER_FOLDER } from '../../eval/reader';
 import { MINI_CLIP_FOLDER } from '../../models/experts/mini-clip';
 import { CLIP_RECIPE, READER_RECIPE, trainClip, trainReader } from '../../recipes/judges';
+import { JANUS_STAGES } from './janus-stages';
 
 export interface TrainOptions {
   readonly steps?: number;
@@ -140,6 +141,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
       return { task: task, save: (folder) => clip.save(folder) };
     },
   },
+  ...JANUS_STAGES,
 };
 
 async function narrowTokenizer(): Promise<MagvitTokenizer> {

@@ -1,0 +1,35 @@
+/** The stages that train Janus mini: its VQ tokenizer, then everything around it. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { dataFolder } from '../../io/package-root';
+import { JanusModel } from '../../models/janus/model';
+import { JANUS_RECIPE, JANUS_VQ_RECIPE, janusTraining, janusVqTraining } from '../../recipes/janus-mini';
+
+export const JANUS_FOLDER = 'janus-mini';
+
+export const JANUS_STAGES = {
+  'janus-tokenizer': {
+    recipe: JANUS_VQ_RECIPE,
+    out: JANUS_FOLDER,
+    async prepare(seed: number) {
+      const { model, task } = await janusVqTraining(seed);
+      return { task, save: (folder: string) => model.savePretrained(folder) };
+    },
+  },
+  janus: {
+    recipe: JANUS_RECIPE,
+    out: JANUS_FOLDER,
+    async prepare(seed: number) {
+      const { model, task } = await janusTraining(await trainedJanus(), seed);
+      return { task, save: (folder: string) => model.savePretrained(folder) };
+    },
+  },
+};
+
+/** @throws Error naming the stage that makes it when it is not there */
+async function trainedJanus(): Promise<JanusModel> {
+  const folder = dataFolder('checkpoints', JANUS_FOLDER);
+  if (!existsSync(path.join(folder, 'config.json')))
+    throw new Error(`there is no Janus with a trained tokenizer in ${folder}; first run: unilab train janus-tokenizer`);
+  return JanusModel.fromPretrained(folder);
+}
