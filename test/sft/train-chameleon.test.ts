@@ -52,7 +52,7 @@ const source: ChameleonSource = {
 };
 
 test('the image tokenizer learns, unused codes come into use, and nothing leaks', async () => {
-  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, n_embed: 32 }, new Stream(3));
+  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, ch: 8, n_embed: 32 }, new Stream(3));
   const pictures = Array.from({ length: 12 }, (_, i) => flag(new Stream(i)).pixels);
   const pixels = pixelsTensor(pictures, 8, 8);
   const usedBefore = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
@@ -62,7 +62,7 @@ test('the image tokenizer learns, unused codes come into use, and nothing leaks'
   assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
   pixels.dispose();
 
-  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 8 }); // prettier-ignore
+  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 28 }); // prettier-ignore
   const counts: number[] = [];
   const losses: number[] = [];
   for await (const report of trainSupervised(task, { steps: 40, learningRate: 1e-2, seed: 1 })) {
