@@ -8,6 +8,7 @@ import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
+import { privateInClassExpression, withPublicMembers } from './privates';
 import { rewriteForRuntime } from './rewrite';
 import { expandShorthands } from './shorthands';
 import { type CodeMaps, CodeMap } from './sourcemap';
@@ -23,6 +24,10 @@ const outside = '__outside__';
 const asyncPrefix = 'await null;';
 
 const syntaxOnly = 1308; // top-level await: tslab needs to see this one to know that the cell is asynchronous
+
+function withoutMap(text: string): string {
+  return text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
+}
 
 function stampOf(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
@@ -53,7 +58,9 @@ export class CellCompiler implements Converter {
     this.noticeEdits();
     this.unchecked = /^\s*\/\/\s*@ts-nocheck\b/.test(source);
     const prefix = /\bawait\b/.test(source) ? asyncPrefix : '';
-    const result = this.inner.convert(previous, prefix + source);
+    let result = this.inner.convert(previous, prefix + source);
+    if (result.diagnostics.some((one) => one.code === privateInClassExpression))
+      result = this.inner.convert(previous, prefix + withPublicMembers(source));
     for (const diagnostic of result.diagnostics) {
       if (diagnostic.code === 2792) {
         // Its advice is about an option that is the kernel's own business.
@@ -221,15 +228,18 @@ export class CellCompiler implements Converter {
     const inline = /\n\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/.exec(code);
     const from = this.emitted.get(code) ?? '';
     const bare = inline ? code.slice(0, inline.index) : code;
-    const output = ts.transpileModule(bare, {
-      ...options,
-      compilerOptions: { ...options.compilerOptions, sourceMap: true },
-      transformers: { before: [rewriteForRuntime((name) => this.runtimeName(from, name))] },
-    });
-    const text = output.outputText.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
-    if (inline && output.sourceMapText) {
+    const compile = (sourceMap: boolean): TypeScript.TranspileOutput =>
+      ts.transpileModule(bare, {
+        ...options,
+        compilerOptions: { ...options.compilerOptions, sourceMap },
+        transformers: { before: [rewriteForRuntime((name) => this.runtimeName(from, name))] },
+      });
+    const output = compile(false);
+    const text = withoutMap(output.outputText);
+    if (inline) {
       const first = Buffer.from(inline[1], 'base64').toString();
-      this.maps.set(text, { first, second: output.sourceMapText });
+      // Most code never fails, and the second map takes as long as the code itself.
+      this.maps.set(text, { first, second: () => compile(true).sourceMapText ?? '' });
     }
     return { ...output, outputText: text };
   }

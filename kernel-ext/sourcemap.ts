@@ -1,10 +1,11 @@
 /** From positions in the code that ran back to the lines that people wrote. */
 import { SourceMap, type SourceMapPayload } from 'node:module';
 
-/** The two maps of one piece of code: TypeScript to modern JavaScript, and that to what runs. JSON texts. */
+/** The two maps of one piece of code as JSON texts: TypeScript to modern JavaScript, and that to what runs. */
 export interface CodeMaps {
   readonly first: string;
-  readonly second: string;
+  /** Made when it is needed. */
+  readonly second: () => string;
 }
 
 /** What a position means to people. Lines and columns count from 1. */
@@ -66,7 +67,7 @@ export class CodeMap {
     const shown = options.file ?? name;
     if (!maps) return { name: shown, line, column };
     parsed.first ??= new SourceMap(JSON.parse(maps.first) as SourceMapPayload);
-    parsed.second ??= new SourceMap(JSON.parse(maps.second) as SourceMapPayload);
+    parsed.second ??= new SourceMap(JSON.parse(maps.second()) as SourceMapPayload);
     const shift = options.cell && line === 1 ? wrappers[options.cell.asynchronous ? 0 : 1].length : 0;
     const middle = parsed.second.findEntry(line - 1, Math.max(0, column - 1 - shift));
     if (!('originalLine' in middle)) return { name: shown, line, column };

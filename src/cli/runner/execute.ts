@@ -146,8 +146,14 @@ async function runCell(client: KernelClient, cell: Cell, owners: Map<string, Cel
   } catch (error) {
     if (error instanceof Failed) {
       // What the cell shows when it is interrupted belongs into the notebook; it need not obey.
-      client.interrupt();
-      await within(patience / 2, request.idle, () => error).catch(() => undefined);
+      for (let times = 0; times < 2; times++) {
+        client.interrupt(); // a second one stops what never yields
+        const obeyed = await within(patience / 4, request.idle, () => error).then(
+          () => true,
+          () => false,
+        );
+        if (obeyed) break;
+      }
     }
     throw error;
   }

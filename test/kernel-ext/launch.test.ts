@@ -1,0 +1,69 @@
+/** The kernelspec as other programs use it: VS Code and Jupyter start `argv` with a connection file, and nothing else. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { KernelClient } from '../../kernel-ext/client';
+import type { KernelSpec } from '../../kernel-ext/spec';
+import { TestKernel } from './kernel';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'unilab-launch-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the installed kernel.json starts the kernel from any folder, without a PATH', async () => {
+  const unilab = path.join(__dirname, '../../bin/unilab');
+  execFileSync(process.execPath, [unilab, 'kernel', 'install', '--prefix', folder]);
+  const file = path.join(folder, 'share/jupyter/kernels/unilab/kernel.json');
+  const spec = JSON.parse(readFileSync(file, 'utf8')) as KernelSpec;
+  assert.equal(spec.language, 'typescript');
+  assert.equal(spec.interrupt_mode, 'signal');
+  assert.ok(path.isAbsolute(spec.argv[0]) && spec.argv.includes('{connection_file}'));
+  const env = { PATH: undefined, JPY_PARENT_PID: undefined, UNILAB_HISTORY: 'off' };
+  const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 120_000 });
+  const code = "import * as unilab from 'unilab';\n[process.cwd(), typeof unilab.pictureGrid].join(' ')";
+  const shown: unknown[] = [];
+  const request = client.execute(code, {}, (message) => {
+    if (message.header.msg_type === 'execute_result') shown.push(message.content.data);
+  });
+  assert.equal((await request.reply).content.status, 'ok');
+  await request.idle;
+  assert.deepEqual(shown, [{ 'text/plain': `'${folder} function'` }]);
+  assert.deepEqual(await client.shutdown(), { code: 0, signal: null });
+});
+
+test('two kernels at once know nothing of each other', async () => {
+  const [one, two] = await Promise.all([TestKernel.start(), TestKernel.start()]);
+  try {
+    await Promise.all([one.run('const mine = 1;'), two.run('const mine: string = "two";')]);
+    const [first, second] = await Promise.all([one.run('mine'), two.run('mine')]);
+    assert.deepEqual([first.result?.['text/plain'], second.result?.['text/plain']], ['1', "'two'"]);
+    const loop = one.client.execute('while (true) {}');
+    assert.equal((await two.run('1 + 1')).result?.['text/plain'], '2', 'while the other one is busy');
+    one.client.interrupt();
+    assert.equal((await loop.reply).content.status, 'error');
+  } finally {
+    await Promise.all([one.stop(), two.stop()]);
+  }
+});
+
+test('class expressions with private members can be used in later cells', async () => {
+  const kernel = await TestKernel.start();
+  try {
+    const cells = [
+      'const make = () => class { private secret = 1; protected half = 2; get open() { return this.secret + this.half; } };',
+      'const Made = make(); const made = new Made(); made.open',
+      'const Mixed = class extends Made { private other = 4; sum() { return this.open + this.other; } };\nnew Mixed().sum()',
+    ];
+    const results: (string | undefined)[] = [];
+    for (const code of cells) {
+      const ran = await kernel.run(code);
+      assert.equal(ran.reply.status, 'ok', `${code}: ${String(ran.reply.evalue)}`);
+      results.push(ran.result?.['text/plain']);
+    }
+    assert.deepEqual(results, [undefined, '3', '7']);
+  } finally {
+    await kernel.stop();
+  }
+});
