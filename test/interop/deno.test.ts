@@ -1,0 +1,80 @@
+/** The same displays under Deno's own notebook kernel. */
+import assert from 'node:assert/strict';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { KernelClient } from '../../kernel-ext/client';
+
+const root = path.resolve(__dirname, '../..');
+const built = path.join(root, 'dist/src/display/index.js');
+
+function findDeno(): string | undefined {
+  const { UNILAB_DENO, PATH = '' } = process.env;
+  const places = UNILAB_DENO ? [UNILAB_DENO] : PATH.split(path.delimiter).map((folder) => path.join(folder, 'deno'));
+  return places.find((file) => {
+    try {
+      accessSync(file, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+const deno = findDeno();
+const skip = !deno
+  ? 'there is no deno on PATH, nor does UNILAB_DENO name one (the npm package `deno` brings it)'
+  : !existsSync(built) && 'the package is not built (`make build`)';
+if (skip) console.log(`Deno's kernel: skipped, ${skip}`);
+
+describe("Deno's kernel", { skip }, () => {
+  const cache = mkdtempSync(path.join(tmpdir(), 'unilab-deno-'));
+  let client: KernelClient;
+  before(async () => {
+    const argv = [String(deno), 'jupyter', '--kernel', '--conn', '{connection_file}'];
+    client = await KernelClient.start({ argv, cwd: root, env: { DENO_DIR: cache }, stderr: 'ignore' });
+  });
+  after(async () => {
+    await client?.shutdown();
+    rmSync(cache, { recursive: true, force: true });
+  });
+
+  /** Message types and MIME types of what a cell shows. */
+  async function shows(code: string): Promise<string[]> {
+    const seen: string[] = [];
+    const request = client.execute(code, {}, ({ header, content }) => {
+      if (header.msg_type === 'error') seen.push(`error ${String(content.evalue)}`);
+      else if (content.data) seen.push(`${header.msg_type} ${Object.keys(content.data).sort().join(' ')}`);
+    });
+    await request.reply;
+    await request.idle;
+    return seen;
+  }
+
+  test('shows pictures, tables, plots and progress richly, and updates them', async () => {
+    await shows(
+      `import { createRequire } from 'node:module';
+const unilab = createRequire(${JSON.stringify(path.join(root, 'package.json'))})(${JSON.stringify(built)});
+const picture = { width: 4, height: 4, rgb: new Uint8Array(48).fill(200) };`,
+    );
+    const table = 'execute_result text/html text/plain';
+    const expected: [code: string, shown: string[]][] = [
+      ["unilab.pictureGrid([{ picture, caption: '<b>x</b>' }])", ['execute_result image/png text/html text/plain']],
+      ['unilab.tableView([{ a: 1 }, { a: 2 }])', [table]],
+      ["unilab.traceView({ prompt: 'a', result: picture, rewards: { clip: 0.5 } })", [table]],
+      [
+        'unilab.rewardPlot([{ step: 1, reward: 0.5 }])',
+        ['execute_result application/vnd.vegalite.v5+json image/png image/svg+xml text/plain'],
+      ],
+      [
+        "await unilab.display(unilab.tableView([{ a: 1 }]), { id: 'one' }); await unilab.updateDisplay('one', unilab.tableView([{ a: 2 }]));",
+        ['display_data text/html text/plain', 'update_display_data text/html text/plain'],
+      ],
+    ];
+    for (const [code, shown] of expected) assert.deepEqual(await shows(code), shown, code);
+    const bar = await shows("const bar = unilab.progress(3, 'steps'); bar.set(3); await bar.done();");
+    assert.match(bar[0], /^display_data/);
+    assert.match(String(bar.at(-1)), /^update_display_data/);
+  });
+});
