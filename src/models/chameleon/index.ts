@@ -1,5 +1,5 @@
 /** Chameleon and Lumina-mGPT: one class for the mini model and for real checkpoints. */
-export type { LoadOptions as ChameleonLoadOptions, SaveOptions as ChameleonSaveOptions } from './checkpoint';
+export type { LoadOptions, SaveOptions } from './checkpoint';
 export {
   type ChameleonConfig,
   ChameleonConfigError,
@@ -10,22 +10,17 @@ export {
 } from './config';
 export {
   fillPlaceholders,
-  type Grid as CodeGrid,
-  type Part as ChameleonPart,
-  partsOf as chameleonParts,
-  pictureIds as chameleonPictureIds,
+  type Grid,
+  type Part,
+  partsOf,
+  pictureIds,
   PictureLayoutError,
-  sequenceIds as chameleonSequenceIds,
-  trainingExample as chameleonExample,
+  sequenceIds,
+  trainingExample,
 } from './layout';
 export { chameleonMini } from './mini';
 export { ChameleonModel } from './model';
-export {
-  type ChameleonPiece,
-  ChameleonPolicy,
-  replayPieces as replayChameleonPieces,
-  sequencePieces as chameleonPieces,
-} from './policy';
-export { promptIds as chameleonPromptIds } from './prompt';
-export { type SampledSequence, sampleSequences, type SequenceOptions } from './sampler';
+export { type ChameleonPiece, ChameleonPolicy, replayPieces, sequencePieces } from './policy';
+export { promptIds } from './prompt';
+export { type SampledSequence, type ImageLogProbs, sampleSequences, type SequenceOptions } from './sampler';
 export { type ChameleonVocabulary, chameleonVocabulary } from './vocabulary';
