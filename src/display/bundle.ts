@@ -27,6 +27,13 @@ export function isDisplayable(value: unknown): value is Displayable {
   );
 }
 
+/** HTML in which notebooks set no formulas: a caption with two dollar signs is a caption. */
+function withoutMath(bundle: MimeBundle): MimeBundle {
+  const markup = bundle['text/html'];
+  if (typeof markup !== 'string') return bundle;
+  return { ...bundle, 'text/html': `<div class="mathjax_ignore">${markup}</div>` };
+}
+
 /**
  * A finished view of something. It holds what it shows (tensors are read when the view is made, so they may be
  * disposed right after) and renders when asked. As a cell's last expression, or given to `display`, it is shown richly;
@@ -47,7 +54,7 @@ export class Display implements Displayable {
   [jupyterDisplay](): Promise<MimeBundle> {
     this.rendered ??= Promise.resolve()
       .then(() => this.render())
-      .then((bundle) => ({ ...bundle, 'text/plain': this.text }));
+      .then((bundle) => ({ ...withoutMath(bundle), 'text/plain': this.text }));
     return this.rendered;
   }
 

@@ -10,6 +10,7 @@ import { plainText } from './html';
 export function markdownView(text: string): Display {
   return new Display(plainText(text), async (): Promise<MimeBundle> => {
     const render = await markdownRenderer();
-    return { 'text/html': render(text).markup };
+    // Markdown may have formulas, which other displays keep notebooks from setting.
+    return { 'text/html': `<div class="mathjax_process">${render(text).markup}</div>` };
   });
 }

@@ -58,7 +58,7 @@ describe("Jupyter's own clients", { skip }, () => {
     test(`${path.relative(root, notebook)}: our runner, nbclient and nbconvert leave the same outputs`, async () => {
       const name = path.basename(notebook, '.ipynb');
       const read = readNotebook(notebook);
-      const trains = read.cells.some((cell) => (cell.metadata.tags as string[] | undefined)?.includes('parameters'));
+      const trains = read.cells.some((cell) => cell.metadata.tags?.includes('parameters'));
       const given = trains ? ['quick=true', `out=${path.join(world.folder, 'results')}`] : [];
       const source = path.join(world.folder, `${name}.ipynb`);
       writeFileSync(source, notebookText(injectParameters(read, parseParameters(given))));

@@ -40,7 +40,8 @@ export function writeNotebook(file: string, sources: readonly string[]): void {
 }
 
 function joined(text: unknown): string {
-  return Array.isArray(text) ? text.join('') : String(text ?? '');
+  if (Array.isArray(text)) return text.join('');
+  return typeof text === 'string' ? text : '';
 }
 
 /** Progress lines tell times and rates, which no two runs share. */
