@@ -55,7 +55,7 @@ test('a live display sends at most ten times a second and always its last value'
     await sleep(1);
   }
   await live.done();
-  assert.ok(n > 50);
+  assert.ok(n > 2 * recorder.sent.length, `${n} values, ${recorder.sent.length} sent`);
   assert.ok(recorder.sent.length >= 3 && recorder.sent.length <= 7, `${recorder.sent.length} sent`);
   assert.equal(recorder.sent[0].kind, 'show');
   assert.ok(recorder.sent.slice(1).every((one) => one.kind === 'update' && one.id === live.id));
