@@ -27,7 +27,10 @@ export async function startKernel(connectionFile: string): Promise<number> {
     clearTimeout(warm.timer);
     if (warmed) return;
     warmed = true;
-    setImmediate(() => void cells.compiler);
+    setImmediate(() => {
+      cells.watchSignals();
+      void cells.compiler;
+    });
   };
   const server = new KernelServer(cells, connectionFile, () => end(0), warmUp);
   routeOutput(server);
@@ -35,7 +38,6 @@ export async function startKernel(connectionFile: string): Promise<number> {
   giveCellsTheirGlobals(cells, server);
   watchParent();
   await server.init();
-  cells.watchSignals();
   warm.timer = setTimeout(warmUp, warmAfter);
   const status = await ended;
   await server.settle();

@@ -52,61 +52,70 @@ function kernels() {
   return found;
 }
 
-/** Milliseconds until `what` has happened. */
-async function timed(what) {
-  const begun = performance.now();
-  await what();
-  return performance.now() - begun;
-}
-
 const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'unilab-latency-'));
 const start = ({ argv }) => KernelClient.start({ argv, cwd, stderr: 'ignore', env: { UNILAB_HISTORY: 'off' } });
 
-/** Runs code until the kernel has replied and is idle again. */
-async function run(client, code) {
-  const request = client.execute(code);
-  const reply = await request.reply;
-  await request.idle;
-  if (reply.content.status !== 'ok') throw new Error(`${code}: ${reply.content.ename}: ${reply.content.evalue}`);
+/** Longest wait for a reply and its idle, in milliseconds; plain tslab loses some. */
+const patience = 20_000;
+const lost = {};
+
+/** Waits for the reply and for idle. @returns the reply, or nothing where one of them did not come */
+async function answered(name, request) {
+  let alarm;
+  const late = new Promise((resolve) => (alarm = setTimeout(() => resolve(undefined), patience)));
+  const both = Promise.all([request.reply, request.idle]).then(([reply]) => reply);
+  const reply = await Promise.race([both, late]);
+  clearTimeout(alarm);
+  if (!reply) lost[name] = (lost[name] ?? 0) + 1;
+  return reply;
 }
 
-async function info(client) {
-  const request = client.request('kernel_info_request', {});
-  await request.reply;
-  await request.idle;
+/** Runs code until the kernel has replied and is idle again. @returns milliseconds, or nothing */
+async function run(name, client, code) {
+  const begun = performance.now();
+  const reply = await answered(name, client.execute(code));
+  const took = performance.now() - begun;
+  if (reply && reply.content.status !== 'ok')
+    throw new Error(`${code}: ${reply.content.ename}: ${reply.content.evalue}`);
+  return reply && took;
+}
+
+async function info(name, client) {
+  const begun = performance.now();
+  const reply = await answered(name, client.request('kernel_info_request', {}));
+  return reply && performance.now() - begun;
 }
 
 async function main() {
   const found = kernels();
   const times = Object.fromEntries(found.map(({ name }) => [name, {}]));
-  const note = (name, what, value) => (times[name][what] ??= []).push(value);
+  const note = (name, what, value) => value !== undefined && (times[name][what] ??= []).push(value);
   for (let i = 0; i < starts; i++) {
     for (const kernel of found) {
-      let client;
-      note(kernel.name, 'start', await timed(async () => (client = await start(kernel))));
-      note(kernel.name, 'first cell', await timed(() => run(client, '1+1')));
+      const begun = performance.now();
+      const client = await start(kernel);
+      note(kernel.name, 'start', performance.now() - begun);
+      note(kernel.name, 'first cell', await run(kernel.name, client, '1+1'));
       await client.shutdown();
     }
   }
   const clients = new Map();
   for (const kernel of found) clients.set(kernel.name, await start(kernel));
-  const [unilab] = clients.values();
   const imported = await start(found[0]);
-  await run(imported, "import * as unilab from 'unilab';");
-  await run(imported, 'unilab.pictureGrid.length');
+  await run('unilab', imported, "import * as unilab from 'unilab';");
+  await run('unilab', imported, 'unilab.pictureGrid.length');
   // Compilers need some cells until their own code is hot.
-  for (let i = 0; i < 20; i++) for (const client of clients.values()) await run(client, '1+1');
+  for (let i = 0; i < 20; i++) for (const [name, client] of clients) await run(name, client, '1+1');
   for (let i = 0; i < repeats; i++) {
     // Every other round goes backwards, so that none always runs after the same neighbour.
     const order = i % 2 ? [...clients].reverse() : [...clients];
     for (const [name, client] of order) {
-      note(name, '1+1', await timed(() => run(client, '1+1')));
-      note(name, 'kernel_info', await timed(() => info(client)));
+      note(name, '1+1', await run(name, client, '1+1'));
+      note(name, 'kernel_info', await info(name, client));
     }
-    note('unilab', 'after import', await timed(() => run(imported, `new unilab.Stream(${i}).uniform() < 2`)));
+    note('unilab', 'after import', await run('unilab', imported, `new unilab.Stream(${i}).uniform() < 2`));
   }
   for (const client of [...clients.values(), imported]) await client.shutdown();
-  if (!unilab) throw new Error('nothing was measured');
   const rows = [
     ['start until kernel_info is answered', 'start', starts],
     ['first `1+1` after the start', 'first cell', starts],
@@ -118,7 +127,7 @@ async function main() {
     return { title, key, runs, medians: Object.fromEntries(found.map(({ name }, i) => [name, medians[i]])) };
   });
   if (options.json) {
-    console.log(JSON.stringify({ node: process.version, cores: os.availableParallelism(), rows }, null, 2));
+    console.log(JSON.stringify({ node: process.version, cores: os.availableParallelism(), lost, rows }, null, 2));
     return;
   }
   const others = found.slice(1).map(({ name }) => name);
@@ -133,6 +142,8 @@ async function main() {
   const widths = head.map((_, c) => Math.max(...lines.map((line) => line[c].length)));
   for (const line of lines) console.log(`| ${line.map((text, c) => text.padEnd(widths[c])).join(' | ')} |`);
   console.log(`\nNode.js ${process.version}, ${os.availableParallelism()} cores, load ${os.loadavg()[0].toFixed(1)}`);
+  for (const [name, count] of Object.entries(lost))
+    console.log(`${name}: ${count} requests without a reply or an idle within ${patience / 1000} s, not counted`);
 }
 
 try {
