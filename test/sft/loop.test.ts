@@ -44,6 +44,16 @@ test('stopped and resumed equals uninterrupted', async () => {
   );
 });
 
+test('a run that ends early goes the first steps of the longer one', async () => {
+  const whole = await collect(trainSupervised(task().task, { steps: 8, seed: 3 }));
+  const early = await collect(trainSupervised(task().task, { steps: 3, scheduleSteps: 8, seed: 3 }));
+  assert.equal(early.length, 3);
+  early.forEach((report, i) => {
+    assert.equal(report.learningRate, whole[i].learningRate);
+    assert.ok(Math.abs(report.loss - whole[i].loss) < 1e-6);
+  });
+});
+
 test('a checkpoint of another run and a damaged one are errors that say what to do', async () => {
   const place = folder();
   await collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place, checkpointEvery: 1 }), 2);
