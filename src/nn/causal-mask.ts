@@ -1,4 +1,4 @@
-/** The causal mask of a decoder, with a cache before it and padding on the left. */
+/** What attention adds to its scores: the causal mask of a decoder, and masks of any kind. */
 import { tf } from '../engine';
 
 /** Added where attention is not allowed: far below any score, far above float32's lowest. */
@@ -23,4 +23,15 @@ export function causalMask(queries: number, keys: number, pads: readonly number[
     }
   });
   return tf.tensor4d(out, [rows.length, 1, queries, keys]);
+}
+
+/** Masks of a batch -> `[batch, 1, tokens, tokens]` to be added to attention scores. */
+export function additiveMask(masks: readonly Uint8Array[], length: number): tf.Tensor4D {
+  const out = new Float32Array(masks.length * length * length);
+  masks.forEach((mask, b) => {
+    if (mask.length !== length * length)
+      throw new RangeError(`mask ${b} has ${mask.length} entries, expected ${length} x ${length}`);
+    for (let i = 0; i < mask.length; i++) if (!mask[i]) out[b * mask.length + i] = BLOCKED;
+  });
+  return tf.tensor4d(out, [masks.length, 1, length, length]);
 }

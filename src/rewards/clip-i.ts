@@ -1,14 +1,7 @@
 /** CLIP-I: how alike a picture and its references are to CLIP (Ruiz et al. 2023, DreamBooth, Sec. 4.1). */
 import type { Clip } from '../models/experts/clip';
 import { clipName } from './clip-names';
-import { featureCosine } from './feature-cosine';
-import {
-  pictureFeatureLists,
-  pictureFeatures,
-  type PictureEmbedder,
-  type ReferenceSample,
-  remembering,
-} from './picture-features';
+import { referenceCosine, type ReferenceSample } from './picture-features';
 import type { Scorer } from './scorer';
 
 export interface ClipImageScorerOptions {
@@ -23,19 +16,7 @@ export function clipImageScorer(
   clip: Pick<Clip, 'config' | 'embedPictures'>,
   options: ClipImageScorerOptions = {},
 ): Scorer<ReferenceSample> {
-  const embed: PictureEmbedder = (pictures) => clip.embedPictures(pictures, options.batch);
-  const references = remembering(embed);
-  return featureCosine<ReferenceSample>({
-    name: options.name ?? clipName('clip_i', clip.config),
-    of: (samples) =>
-      pictureFeatures(
-        embed,
-        samples.map(({ picture }) => picture),
-      ),
-    like: (samples) =>
-      pictureFeatureLists(
-        references,
-        samples.map((sample) => sample.references),
-      ),
-  });
+  return referenceCosine(options.name ?? clipName('clip_i', clip.config), (pictures) =>
+    clip.embedPictures(pictures, options.batch),
+  );
 }

@@ -5,14 +5,7 @@
  */
 import type { Dinov2 } from '../models/experts/dinov2';
 import type { Vit } from '../models/experts/vit';
-import { featureCosine } from './feature-cosine';
-import {
-  pictureFeatureLists,
-  pictureFeatures,
-  type PictureEmbedder,
-  type ReferenceSample,
-  remembering,
-} from './picture-features';
+import { referenceCosine, type ReferenceSample } from './picture-features';
 import type { Scorer } from './scorer';
 
 export interface DinoSimilarityOptions {
@@ -34,21 +27,7 @@ const SIZES: Readonly<Record<string, { readonly letter: string; readonly word: s
 
 /** Mean cosine of the picture's class token with its references', in [-1, 1]. */
 export function dinoSimilarity(model: Dino, options: DinoSimilarityOptions = {}): Scorer<ReferenceSample> {
-  const embed: PictureEmbedder = (pictures) => model.embed(pictures, options.batch);
-  const references = remembering(embed);
-  return featureCosine<ReferenceSample>({
-    name: options.name ?? dinoName(model),
-    of: (samples) =>
-      pictureFeatures(
-        embed,
-        samples.map(({ picture }) => picture),
-      ),
-    like: (samples) =>
-      pictureFeatureLists(
-        references,
-        samples.map((sample) => sample.references),
-      ),
-  });
+  return referenceCosine(options.name ?? dinoName(model), (pictures) => model.embed(pictures, options.batch));
 }
 
 /** `dino_vits16`, `dinov2_large` and their like; `dino_vit_HIDDENxLAYERS_pPATCH` for shapes that were not published. */

@@ -1,6 +1,7 @@
 /** Features of pictures for scorers that compare them: each picture once, a broken one with its reason. */
 import type { Picture } from '../io';
-import type { Feature } from './feature-cosine';
+import { type Feature, featureCosine } from './feature-cosine';
+import type { Scorer } from './scorer';
 
 /** Pictures to vectors of one length, in order. */
 export type PictureEmbedder = (pictures: readonly Picture[]) => Promise<Float32Array[]>;
@@ -41,6 +42,16 @@ export async function pictureFeatureLists(
   const flat = await pictureFeatures(embed, lists.flat());
   let at = 0;
   return lists.map((list) => flat.slice(at, (at += list.length)));
+}
+
+/** Mean cosine of the picture's feature with its references', in [-1, 1]; references are embedded once as long as they live. */
+export function referenceCosine(name: string, embed: PictureEmbedder): Scorer<ReferenceSample> {
+  const references = remembering(embed);
+  return featureCosine<ReferenceSample>({
+    name,
+    of: (samples) => pictureFeatures(embed, samples.map(({ picture }) => picture)), // prettier-ignore
+    like: (samples) => pictureFeatureLists(references, samples.map((sample) => sample.references)), // prettier-ignore
+  });
 }
 
 function fault({ width, height, rgb }: Picture): string | undefined {

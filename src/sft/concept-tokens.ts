@@ -5,7 +5,8 @@
  */
 import { type Stream, tf } from '../engine';
 import { textToImageExample } from '../models/showo/layout';
-import { packPicture, type PackedRow } from '../models/showo/packed';
+import { packPicture } from '../models/showo/packed';
+import type { PackedRow } from '../nn/packed-rows';
 import type { ConceptTokens } from '../models/showo/concept-tokens';
 import type { ShowoModel } from '../models/showo/model';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';

@@ -5,7 +5,8 @@
 import { crossEntropy, readValues, type Stream, tf } from '../engine';
 import { pictureIds, type Part, trainingExample } from '../models/chameleon/layout';
 import type { ChameleonModel } from '../models/chameleon/model';
-import { packedLogits, type PackedRow, packTurns, plainRow, type Turn } from '../models/chameleon/packed';
+import { packedLogits, plainRow } from '../models/chameleon/packed';
+import { type PackedRow, packTurns, type Turn } from '../nn/packed-rows';
 import { nearestCodes } from '../nn/vqgan-codebook';
 import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
 import type { SupervisedTask } from './loop';

@@ -8,7 +8,8 @@ import { textToImageExample } from '../models/showo/layout';
 import { textToImageMask } from '../models/showo/masks';
 import type { ShowoModel } from '../models/showo/model';
 import { imageStart } from '../models/showo/layout';
-import { packedLogits, type PackedRow, packPicture, packText, type PackedTurn } from '../models/showo/packed';
+import { packedLogits, packPicture, packText } from '../models/showo/packed';
+import type { PackedRow, Turn } from '../nn/packed-rows';
 import { showoLogits } from '../models/showo/transformer';
 import type { SupervisedTask } from './loop';
 import { pixelsTensor } from './train-magvit';
@@ -17,13 +18,13 @@ import { pixelsTensor } from './train-magvit';
 export interface ShowoPictureExample {
   readonly pixels: Uint8Array;
   readonly caption: readonly number[];
-  readonly questions: readonly PackedTurn[];
+  readonly questions: readonly Turn[];
 }
 
 /** One text with questions that it answers, as ids. */
 export interface ShowoTextExample {
   readonly text: readonly number[];
-  readonly questions: readonly PackedTurn[];
+  readonly questions: readonly Turn[];
 }
 
 export interface ShowoSource {

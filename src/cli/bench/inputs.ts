@@ -4,16 +4,15 @@ import path from 'node:path';
 import { loadSprites } from '../../data';
 import { Stream } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
-import { scoredPositions } from '../../models/showo/answers';
 import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
 import { conditionTokens, imageStart } from '../../models/showo/layout';
 import { MagvitTokenizer } from '../../models/showo/magvit';
 import { MAGVIT_MINI, showoMini } from '../../models/showo/mini';
 import { ShowoModel } from '../../models/showo/model';
 import { type TransitionPiece, transitionPieces } from '../../models/showo/policy';
-import { type PackedRow, padRow } from '../../models/showo/packed';
 import { PictureBatch } from '../../models/showo/sampler';
 import { showoSpecs } from '../../models/showo/transformer';
+import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
 import { Parameters } from '../../nn/parameters';
 import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../recipes/mini-world';
 import { type ShowoBatch, showoTask } from '../../sft/train-showo';
@@ -126,18 +125,17 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
     return { positions, targets: positions.map((i) => labels[i]) };
   });
   const answers = (rows: readonly PackedRow[], weight: number) => {
-    const length = Math.max(...rows.map((row) => row.ids.length));
-    const padded = rows.map((row) => padRow(row, length, showoVocabulary(config).pad));
-    const scored = padded.map((row) => scoredPositions(row.labels));
+    const padded = padRows(rows, showoVocabulary(config).pad);
+    const { at, targets } = scoredOf(padded);
     return {
       weight,
       ids: padded.map((row) => row.ids),
       places: padded.map((row) => row.positions),
       starts: padded.map((row) => row.starts),
       shared: padded.map((row) => row.shared),
-      picture: padded[0].picture,
-      positions: scored.flatMap((s, b) => s.positions.map((i) => b * length + i)),
-      targets: scored.flatMap((s) => s.targets),
+      picture: padded[0].mutual ?? false,
+      positions: at,
+      targets,
     };
   };
   const { weights, weightDecay, beta2 } = BENCH_TRAINING;

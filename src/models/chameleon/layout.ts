@@ -1,9 +1,9 @@
 /** Chameleon's sequences: text and pictures one after the other. Pure functions on plain numbers. */
+import { IGNORE } from '../../nn/packed-rows';
 import { defaultGrid, type ChameleonConfig } from './config';
 import { type ChameleonVocabulary, CODES_A_SIZE_STEP } from './vocabulary';
 
-/** Not scored by the loss. */
-export const IGNORE = -100;
+export { IGNORE };
 
 export type Grid = readonly [rows: number, columns: number];
 

@@ -284,12 +284,8 @@ function drawCode(
   options: SettledOptions,
 ): number {
   const conditional = Float32Array.from(v.imageIds, (id) => logits[b * v.size + id]);
-  const s = options.guidanceScale;
   const guided = unconditional
-    ? conditional.map((c, i) => {
-        const u = unconditional[b * v.size + v.imageIds[i]];
-        return u + s * (c - u);
-      })
+    ? conditional.map((c, i) => mixed(unconditional[b * v.size + v.imageIds[i]], c, options.guidanceScale))
     : conditional;
   const at = draw(guided, options.image, row.stream);
   const scored = options.imageLogProbs === 'guided' ? guided : conditional;
@@ -297,6 +293,7 @@ function drawCode(
   return v.imageIds[at];
 }
 
+const mixed = (without: number, withText: number, scale: number) => without + scale * (withText - without);
 function draw(scores: Float32Array, options: SamplingOptions, stream: Stream | undefined): number {
   if (!stream || options.temperature === 0) return likeliest(scores, 0, scores.length);
   return drawToken(scores, 0, scores.length, options, stream);

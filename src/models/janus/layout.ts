@@ -1,8 +1,8 @@
 /** Janus' sequence layouts: ids in, ids out. Every function is pure and works on plain numbers. */
+import { IGNORE } from '../../nn/packed-rows';
 import { type JanusConfig, pictureCodes, visionTokens } from './config';
 
-/** Not scored by the loss. */
-export const IGNORE = -100;
+export { IGNORE };
 
 /** A sequence does not fit the model's positions. */
 export class PromptTooLongError extends RangeError {

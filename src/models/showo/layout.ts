@@ -1,8 +1,8 @@
 /** Show-o's sequence layouts: ids in, ids and labels out. Every function is pure and works on plain numbers. */
+import { IGNORE } from '../../nn/packed-rows';
 import { type ShowoConfig, showoVocabulary } from './config';
 
-/** Not scored by the loss. */
-export const IGNORE = -100;
+export { IGNORE };
 
 /** A text is longer than its place in the layout. */
 export class PromptTooLongError extends RangeError {

@@ -1,14 +1,10 @@
 /**
  * Omni-attention (Show-o, Sec. 3.3): text attends causally, a picture's tokens attend to each other and to the text
- * before them. Masks are plain bytes (1 = may attend) so that they can be tested exactly; `additiveMask` makes the
- * tensor that attention adds to its scores.
+ * before them. Masks are plain bytes (1 = may attend) so that they can be tested exactly; `additiveMask` of
+ * `nn/causal-mask` makes the tensor that attention adds to its scores.
  */
-import { tf } from '../../engine';
 
 type Ids = ArrayLike<number>;
-
-/** Added where attention is not allowed: far below any score, far above float32's lowest. */
-const BLOCKED = -1e9;
 
 /**
  * Text-to-image layout: text rows causal, rows from `soi` to `eoi` see everything.
@@ -54,15 +50,4 @@ export function understandingMask(length: number, eoiPosition: number): Uint8Arr
   const mask = causalMask(length);
   for (let q = 0; q < length; q++) mask.fill(1, q * length, q * length + Math.min(eoiPosition + 1, length));
   return mask;
-}
-
-/** Masks of a batch -> `[batch, 1, tokens, tokens]` to be added to attention scores. */
-export function additiveMask(masks: readonly Uint8Array[], length: number): tf.Tensor4D {
-  const out = new Float32Array(masks.length * length * length);
-  masks.forEach((mask, b) => {
-    if (mask.length !== length * length)
-      throw new RangeError(`mask ${b} has ${mask.length} entries, expected ${length} x ${length}`);
-    for (let i = 0; i < mask.length; i++) if (!mask[i]) out[b * mask.length + i] = BLOCKED;
-  });
-  return tf.tensor4d(out, [masks.length, 1, length, length]);
 }

@@ -5,11 +5,12 @@ import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { type Stream, tf } from '../../engine';
 import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
+import { additiveMask } from '../../nn/causal-mask';
 import { Parameters } from '../../nn/parameters';
 import { checkShowoConfig, type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import { imageStart } from './layout';
 import { MagvitTokenizer, type MagvitConfig } from './magvit';
-import { additiveMask, textToImageMask } from './masks';
+import { textToImageMask } from './masks';
 import { type ExtraTokens, showoHidden, showoLogitsRange, showoSpecs } from './transformer';
 
 /** What `config.json` of a UniLab checkpoint of Show-o holds. */

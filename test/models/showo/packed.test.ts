@@ -94,7 +94,7 @@ describe('several questions in one row', () => {
   });
 
   it('refuses a turn that asks nothing, as nothing could predict its answer', () => {
-    assert.throws(() => packText(config, [30], [{ question: [], answer: [5] }]), /without a question/);
+    assert.throws(() => packText(config, [30], [{ question: [], answer: [5] }]), /needs a question/);
   });
 });
 
