@@ -29,6 +29,39 @@ function absent(scene: Scene, item: SceneItem, stream: Stream): string {
 }
 
 /**
+ * Easier questions about whether something is there, for training: about an object by its kind alone, and about names
+ * of which neither the object nor the colour is in the picture. With the negatives of {@link questionsOf}, which differ
+ * in one word, a model that sees neither word's part learns nothing from either answer.
+ * @returns for each figure that is an object, two by name and one by kind; none in scenes without objects
+ */
+export function presenceQuestions(scene: Scene, stream: Stream): Question[] {
+  const objects = scene.items.filter((item) => item.category === 'object');
+  const shown = new Set(objects.map((item) => item.object));
+  const colours = new Set(objects.map((item) => item.colour));
+  const away = OBJECTS.filter((object) => !shown.has(object)).flatMap((object) =>
+    COLOURS.filter((colour) => !colours.has(colour) && (hasHeldOut(scene) || !isHeldOut(object, colour))).map(
+      (colour) => `${colour} ${object}`,
+    ),
+  );
+  const question = (name: string, yes: boolean): Question => ({
+    type: 'yes_no',
+    problem: `is there ${name} ?`,
+    solution: yes ? 'yes' : 'no',
+  });
+  const pick = (names: readonly string[]) => stream.pick(names);
+  // Figures of a `count` scene have one name: it is asked about once.
+  return [...new Map(objects.map((item) => [shortName(item), item])).values()].flatMap((item) => {
+    const absentKinds = OBJECTS.filter((object) => !shown.has(object));
+    const kind = stream.uniform() < 0.5;
+    return [
+      question(`a ${shortName(item)}`, true),
+      question(`a ${pick(away)}`, false),
+      question(withArticle(kind ? item.object : pick(absentKinds)), kind),
+    ];
+  });
+}
+
+/**
  * True questions of every type that fits the scene, in random order. Yes and no are equally likely.
  * @returns at least 3
  */

@@ -76,11 +76,15 @@ export const SIZES = {
 /** Pixels between possible places of figures. */
 export const CELL = 8;
 
-function sampleKind(stream: Stream, split: Split): SceneKind {
+/**
+ * Draws a kind of scene.
+ * @param weights how often each kind comes, in any unit. Default: the mini world's, a single object most often
+ */
+export function sampleKind(stream: Stream, split: Split, weights: Readonly<Record<SceneKind, number>> = KIND_WEIGHTS) {
   const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'creature');
-  let u = stream.uniform() * kinds.reduce((sum, kind) => sum + KIND_WEIGHTS[kind], 0);
+  let u = stream.uniform() * kinds.reduce((sum, kind) => sum + weights[kind], 0);
   for (const kind of kinds) {
-    u -= KIND_WEIGHTS[kind];
+    u -= weights[kind];
     if (u < 0) return kind;
   }
   return 'single';

@@ -5,7 +5,10 @@
 import {
   factQuestions,
   loadSprites,
+  presenceQuestions,
+  sampleKind,
   sampleScene,
+  type SceneKind,
   type Split,
   type SpriteSheet,
   captionOf,
@@ -37,8 +40,17 @@ export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'wei
   seed: 1,
 };
 
-type ShowoRecipe = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'> &
-  Omit<Parameters<typeof showoTask>[2], 'size'>;
+/** Hyper-parameters of one part of Show-o's training. */
+export type ShowoRecipe = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'> &
+  Omit<Parameters<typeof showoTask>[2], 'size'> & { readonly scenes?: SceneMixture };
+
+/** Which scenes a training sees, and what is asked about them. Default: as the mini world draws them. */
+export interface SceneMixture {
+  /** How often each kind of scene comes, in any unit. */
+  readonly kinds?: Readonly<Record<SceneKind, number>>;
+  /** Whether easier questions about presence come too, see `presenceQuestions`. Default false */
+  readonly presence?: boolean;
+}
 
 /** First training of Show-o, on the wide tokenizer's codes: language, places and colours. */
 export const SHOWO_WIDE_RECIPE: ShowoRecipe = {
@@ -89,6 +101,21 @@ export const SHOWO_MORE_RECIPE: ShowoRecipe = {
   bitNoise: 0.1,
 };
 
+/**
+ * The last part: easier questions about presence, and twice as many creatures beside objects, which are the hardest to
+ * draw and what personal concepts need.
+ */
+export const SHOWO_FINISH_RECIPE: ShowoRecipe = {
+  ...SHOWO_MORE_RECIPE,
+  steps: 1600,
+  seed: 5,
+  questions: 9,
+  scenes: {
+    kinds: { single: 0.22, count: 0.13, pair: 0.25, creature: 0.08, 'creature+object': 0.32 },
+    presence: true,
+  },
+};
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();
@@ -103,13 +130,21 @@ export function scenePictures(sprites: SpriteSheet, split: Split): (stream: Stre
 }
 
 /** Captioned, questioned scenes and facts of a split, as ids. */
-export function sceneSource(sprites: SpriteSheet, text: TextTokenizer, split: Split): ShowoSource {
+export function sceneSource(
+  sprites: SpriteSheet,
+  text: TextTokenizer,
+  split: Split,
+  mixture: SceneMixture = {},
+): ShowoSource {
   return {
     picture(stream) {
-      const scene = sampleScene(stream, split);
+      const kind = mixture.kinds && sampleKind(stream, split, mixture.kinds);
+      const scene = sampleScene(stream, split, kind);
       // Whether something is there is the hardest question: it is asked three times.
       const again = [stream.fork('again'), stream.fork('and again')].flatMap((s) => questionsOf(scene, s));
-      const questions = [...questionsOf(scene, stream), ...again.filter((q) => q.type === 'yes_no')];
+      const hard = again.filter((q) => q.type === 'yes_no');
+      const easy = mixture.presence ? presenceQuestions(scene, stream.fork('presence')) : [];
+      const questions = [...questionsOf(scene, stream), ...hard, ...easy];
       return {
         pixels: renderScene(scene, sprites),
         caption: text.encode(captionOf(scene, stream)),
@@ -179,6 +214,6 @@ export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe
   const model = shared
     ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), images)
     : trained;
-  const task = showoTask(model, sceneSource(sprites, text, 'train'), { ...recipe, size: PICTURE_SIZE });
+  const task = showoTask(model, sceneSource(sprites, text, 'train', recipe.scenes), { ...recipe, size: PICTURE_SIZE });
   return { model, task: { ...task, name: 'showo-more' } };
 }

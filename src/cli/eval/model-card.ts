@@ -18,6 +18,7 @@ const HISTORY: readonly (readonly [stage: string, losses: readonly string[]])[] 
   ['showo', ['t2i', 'mmu', 'lm']],
   ['showo-bits', ['t2i', 'mmu', 'lm']],
   ['showo-more', ['t2i', 'mmu', 'lm']],
+  ['showo-finish', ['t2i', 'mmu', 'lm']],
 ];
 
 /**

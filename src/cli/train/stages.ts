@@ -11,9 +11,11 @@ import {
   CELL_TOKENIZER_RECIPE,
   cellTokenizerTraining,
   SHOWO_BITS_RECIPE,
+  SHOWO_FINISH_RECIPE,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
   SHOWO_WIDE_RECIPE,
+  type ShowoRecipe,
   showoMoreTraining,
   showoTraining,
   TOKENIZER_RECIPE,
@@ -107,24 +109,9 @@ export const STAGES: Readonly<Record<string, Stage>> = {
       return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
     },
   },
-  'showo-bits': {
-    recipe: SHOWO_BITS_RECIPE,
-    out: SHOWO_FOLDER,
-    async prepare() {
-      const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
-      const { model, task } = await showoMoreTraining(shipped, SHOWO_BITS_RECIPE, true);
-      return { task: { ...task, name: 'showo-bits' }, save: (folder) => model.save(folder, 'BF16') };
-    },
-  },
-  'showo-more': {
-    recipe: SHOWO_MORE_RECIPE,
-    out: SHOWO_FOLDER,
-    async prepare() {
-      const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
-      const { model, task } = await showoMoreTraining(shipped, SHOWO_MORE_RECIPE, true);
-      return { task: task, save: (folder) => model.save(folder, 'BF16') };
-    },
-  },
+  'showo-bits': furtherStage('showo-bits', SHOWO_BITS_RECIPE),
+  'showo-more': furtherStage('showo-more', SHOWO_MORE_RECIPE),
+  'showo-finish': furtherStage('showo-finish', SHOWO_FINISH_RECIPE),
   reader: {
     recipe: READER_RECIPE,
     out: READER_FOLDER,
@@ -143,6 +130,19 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   },
   ...JANUS_STAGES,
 };
+
+/** A stage that goes on from the weights that are there, with rows of codes that learn together by bits. */
+function furtherStage(name: string, recipe: ShowoRecipe): Stage {
+  return {
+    recipe,
+    out: SHOWO_FOLDER,
+    async prepare() {
+      const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
+      const { model, task } = await showoMoreTraining(shipped, recipe, true);
+      return { task: { ...task, name }, save: (folder) => model.save(folder, 'BF16') };
+    },
+  };
+}
 
 async function narrowTokenizer(): Promise<MagvitTokenizer> {
   const file = dataFolder('checkpoints', NARROW_FOLDER, 'tokenizer.safetensors');
