@@ -39,12 +39,13 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
   --no-torch    UniLab alone
 
 With --model: a model of its published size, with random weights, is written in bf16, loaded in a process of its own and
-made to say tokens. Printed: load time, resident memory, tokens/s, and the cost of a token after contexts of several
-lengths. janus-pro-1b needs 4 GB of disk and 9 GB of memory; janus-small is the same at a hundredth of the size.
-  --model NAME  janus-pro-1b, janus-small
+made to work. Printed: load time, resident memory, and what the work costs: for Janus a token after contexts of several
+lengths, for Show-o a guided step of MaskGIT for pictures of several sizes, and their decoding to pixels. janus-pro-1b
+needs 4 GB of disk and 9 GB of memory, showo-1.3b as much; -small are the same at a hundredth of the size.
+  --model NAME  janus-pro-1b, showo-1.3b, janus-small, showo-small
   --random      random weights; must be said
-  --context     lengths of context (default 64,256,1024)
-  --tokens N    timed tokens at each length (default 8)
+  --context L   lengths of context (default 64,256,1024), or codes of a picture (default 256,1024: 256 and 512 pixels)
+  --tokens N    timed tokens, or steps, at each length (default 8; steps 1)
   --folder DIR  where the weights are written meanwhile (default: the system's temporary folder)`,
   async run(args) {
     const { values } = parseArgs({
@@ -60,8 +61,8 @@ lengths. janus-pro-1b needs 4 GB of disk and 9 GB of memory; janus-small is the 
         worker: { type: 'string' },
         model: { type: 'string' },
         random: { type: 'boolean', default: false },
-        context: { type: 'string', default: '64,256,1024' },
-        tokens: { type: 'string', default: '8' },
+        context: { type: 'string' },
+        tokens: { type: 'string' },
         folder: { type: 'string' },
         'model-worker': { type: 'string' },
       },
@@ -102,12 +103,12 @@ async function benchModel(values: {
   random: boolean;
   json: boolean;
   precision: string;
-  context: string;
-  tokens: string;
+  context?: string;
+  tokens?: string;
   folder?: string;
 }): Promise<number> {
   const { benchLargeModel, formatLargeReport } = require('./bench/large-model') as typeof import('./bench/large-model');
-  const { LARGE_MODELS } = require('./bench/large-models') as typeof import('./bench/large-models');
+  const { LARGE_MODELS, largeModel } = require('./bench/large-models') as typeof import('./bench/large-models');
   const { model, folder } = values;
   if (!LARGE_MODELS.includes(model))
     throw new UsageError(`--model: there is no '${model}'; there are ${LARGE_MODELS.join(', ')}`);
@@ -120,14 +121,9 @@ async function benchModel(values: {
       throw new UsageError(`--${name} needs whole numbers from 1, got '${text}'`);
     return value;
   };
-  const contexts = values.context.split(',').map((part) => positive('context', part));
-  const report = await benchLargeModel({
-    model,
-    precision,
-    contexts,
-    tokens: positive('tokens', values.tokens),
-    folder,
-  });
+  const lengths = values.context?.split(',').map((part) => positive('context', part));
+  const count = positive('tokens', values.tokens ?? (largeModel(model).work === 'tokens' ? '8' : '1'));
+  const report = await benchLargeModel({ model, precision, lengths, count, folder });
   console.log(values.json ? JSON.stringify(report, null, 2) : formatLargeReport(report));
   return 0;
 }

@@ -40,12 +40,14 @@ describe('bench: models of published size', () => {
   });
 
   test('the published model is built with its published numbers', () => {
-    const specs = Object.values(largeModel('janus-pro-1b').specs);
-    assert.equal(specs.length, 219);
-    assert.equal(
-      specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
-      1_652_656_128,
-    );
+    const sizes = (model: string, file: string) => {
+      const specs = Object.values(largeModel(model).files[file]);
+      return [specs.length, specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)];
+    };
+    assert.deepEqual(sizes('janus-pro-1b', 'model.safetensors'), [219, 1_652_656_128]);
+    // Phi-1.5's 1,418,270,720 with 58,498 rows for its 51,200 in both tables, and norms of queries and keys.
+    const showo = 1_418_270_720 + (58_498 - 51_200) * (2 * 2048 + 1) + 24 * 4 * 64;
+    assert.deepEqual(sizes('showo-1.3b', 'model.safetensors'), [24 * 18 + 5, showo]);
     assert.throws(() => largeModel('gpt'), /there is no model 'gpt'; there are janus-pro-1b, janus-small/);
     assert.ok(LARGE_MODELS.includes('janus-small'));
   });
@@ -60,13 +62,34 @@ describe('bench: models of published size', () => {
     assert.equal(report.heldBytes, 4 * report.parameters);
     assert.equal(report.fileBytes, 2 * report.parameters);
     assert.ok(report.residentPeak >= report.residentAfter - 1e6 && report.residentAfter > report.heldBytes);
-    assert.ok(report.loadSeconds > 0 && report.tokensPerSecond > 0);
-    assert.deepEqual(report.decoding.map(({ context }) => context), [8, 24]); // prettier-ignore
-    assert.ok(report.decoding.every((timing) => Object.values(timing).every((value) => value > 0)));
+    assert.ok(report.loadSeconds > 0 && report.perSecond > 0);
+    assert.deepEqual(report.timings.map(({ length }) => length), [8, 24]); // prettier-ignore
+    assert.ok(report.timings.every((timing) => Object.values(timing).every((value) => value > 0)));
     assert.match(
       formatLargeReport(report),
       /11,373,824 parameters in 57 tensors[\s\S]*load time[\s\S]*resident memory[\s\S]*tokens\/s/,
     );
+    assert.deepEqual(readdirSync(folder), []);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('Show-o is loaded as any checkpoint of it is, makes a step of a picture and shows it', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
+    const { status, stdout, stderr } = unilab('--model', 'showo-small', '--random', '--context', '9,16', '--folder', folder, '--json'); // prettier-ignore
+    assert.equal(status, 0, stderr);
+    const report = JSON.parse(stdout) as LargeReport;
+    const { files } = largeModel('showo-small');
+    const shapes = Object.values(files).flatMap((specs) => Object.values(specs).map(({ shape }) => shape));
+    assert.equal(report.tensors, shapes.length);
+    assert.equal(report.parameters, shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0)); // prettier-ignore
+    assert.equal(report.heldBytes, 4 * report.parameters);
+    assert.ok(report.workPeak >= report.residentPeak && report.residentPeak > report.heldBytes);
+    assert.deepEqual(report.timings.map(({ length }) => length), [9, 16]); // prettier-ignore
+    assert.ok(report.timings.every((timing) => Object.values(timing).every((value) => value > 0)));
+    assert.match(formatLargeReport(report), /transformer and image tokenizer[\s\S]*steps\/s[\s\S]*codes to pixels/);
+    assert.deepEqual(readdirSync(folder), []);
+    const uneven = unilab('--model', 'showo-small', '--random', '--context', '10', '--folder', folder);
+    assert.match(uneven.stderr, /10 codes fill no square/);
     assert.deepEqual(readdirSync(folder), []);
     rmSync(folder, { recursive: true });
   });

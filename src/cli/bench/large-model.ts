@@ -1,10 +1,11 @@
-/** `unilab bench --model`: what loading a model of a published size costs, and decoding at several lengths of context. */
-import { mkdtemp, rm } from 'node:fs/promises';
+/** `unilab bench --model`: what loading a model of a published size costs, and its work at several lengths. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Precision } from '../../engine';
 import { packageRoot } from '../../io/package-root';
 import { largeModel } from './large-models';
+import type { LargeModel, WorkTiming } from './large-work';
 import { LineWorker } from './line-worker';
 import { writeRandomCheckpoint } from './random-checkpoint';
 import { median } from './report';
@@ -13,28 +14,29 @@ export interface LargeOptions {
   /** A name that `large-models` knows. */
   readonly model: string;
   readonly precision: Precision;
-  /** Tokens before the timed ones. */
-  readonly contexts: readonly number[];
-  /** Timed tokens at each length. */
-  readonly tokens: number;
+  /** Tokens before the timed ones, or codes of the picture. Default: the model's own lengths. */
+  readonly lengths?: readonly number[];
+  /** Timed tokens or steps at each length. */
+  readonly count: number;
   /** Where the checkpoint is written, and removed afterwards. Default: the system's temporary folder. */
   readonly folder?: string;
 }
 
-export interface ContextTiming {
-  readonly context: number;
-  /** Seconds for the whole context at once: what each token would cost without the cache. */
-  readonly promptSeconds: number;
-  readonly promptCpuSeconds: number;
-  /** Median seconds of one token with the cache. */
-  readonly tokenSeconds: number;
-  /** Median processor seconds of one token: what counts where the machine is shared. */
-  readonly tokenCpuSeconds: number;
+export interface LengthTiming {
+  readonly length: number;
+  /** Median seconds of one token with the cache, or of one step. */
+  readonly eachSeconds: number;
+  /** Median processor seconds of the same: what counts where the machine is shared. */
+  readonly eachCpuSeconds: number;
+  /** Tokens: the whole context at once, what each token would cost without the cache. Pictures: codes to pixels. */
+  readonly wholeSeconds: number;
+  readonly wholeCpuSeconds: number;
 }
 
 export interface LargeReport {
   readonly model: string;
   readonly part: string;
+  readonly work: LargeModel['work'];
   readonly parameters: number;
   readonly tensors: number;
   /** bf16, on the disk. */
@@ -43,6 +45,7 @@ export interface LargeReport {
   readonly heldBytes: number;
   readonly writeSeconds: number;
   readonly loadSeconds: number;
+  readonly loadCpuSeconds: number;
   readonly engine: string;
   /** Resident memory: before loading, after it, and its largest until then. */
   readonly residentBefore: number;
@@ -50,58 +53,63 @@ export interface LargeReport {
   readonly residentPeak: number;
   /** (peak - before) / held: 1 would be nothing but the weights. */
   readonly peakOverHeld: number;
-  readonly decoding: readonly ContextTiming[];
-  /** At the first length of context. */
-  readonly tokensPerSecond: number;
+  /** Largest resident memory until the work was done. */
+  readonly workPeak: number;
+  readonly timings: readonly LengthTiming[];
+  /** Tokens, or steps, at the first length. */
+  readonly perSecond: number;
 }
 
-/** Writes random weights, loads them in a process of their own and decodes. @throws RangeError for an unknown model */
+/** Writes random weights, loads them in a process of their own and works. @throws RangeError for an unknown model */
 export async function benchLargeModel(options: LargeOptions): Promise<LargeReport> {
-  const { specs, part } = largeModel(options.model);
+  const built = largeModel(options.model);
   const folder = await mkdtemp(path.join(options.folder ?? os.tmpdir(), 'unilab-bench-'));
   let worker: LineWorker | undefined;
   try {
     console.error(`unilab bench: writing random weights of ${options.model} to ${folder}`);
     const start = performance.now();
-    const { parameters, bytes } = await writeRandomCheckpoint(folder, specs, 1);
+    const { parameters, bytes } = await writeAll(folder, built);
     const writeSeconds = (performance.now() - start) / 1000;
     console.error(`unilab bench: loading ${(bytes / 1e9).toFixed(2)} GB`);
     const program = path.join(packageRoot(), 'bin', 'unilab');
     const args = [program, 'bench', '--model-worker', options.precision];
     worker = new LineWorker(options.model, process.execPath, args);
     const loaded = await worker.ask({ do: 'load', model: options.model, folder });
-    const decoding: ContextTiming[] = [];
-    for (const context of options.contexts) {
-      console.error(`unilab bench: decoding after ${context} tokens`);
-      const answer = await worker.ask({ do: 'decode', context, tokens: options.tokens + 1 });
-      const prompt = answer.prompt as { seconds: number; cpuSeconds: number };
-      // The first token warms up what the prompt's shapes did not.
-      const each = (answer.each as (typeof prompt)[]).slice(1);
-      decoding.push({
-        context,
-        promptSeconds: prompt.seconds,
-        promptCpuSeconds: prompt.cpuSeconds,
-        tokenSeconds: median(each.map((token) => token.seconds)),
-        tokenCpuSeconds: median(each.map((token) => token.cpuSeconds)),
+    const [before, peak, held] = [loaded.before, loaded.peak, loaded.held].map(Number);
+    let workPeak = peak;
+    const timings: LengthTiming[] = [];
+    for (const length of options.lengths ?? built.lengths) {
+      console.error(`unilab bench: ${UNITS[built.work].at(length)}`);
+      const answer = await worker.ask({ do: 'run', length, count: options.count });
+      const { each, whole } = answer as unknown as WorkTiming;
+      workPeak = Math.max(workPeak, Number(answer.peak));
+      timings.push({
+        length,
+        eachSeconds: median(each.map(({ seconds }) => seconds)),
+        eachCpuSeconds: median(each.map(({ cpuSeconds }) => cpuSeconds)),
+        wholeSeconds: whole.seconds,
+        wholeCpuSeconds: whole.cpuSeconds,
       });
     }
-    const [before, peak, held] = [loaded.before, loaded.peak, loaded.held].map(Number);
     return {
       model: options.model,
-      part,
+      part: built.part,
+      work: built.work,
       parameters,
-      tensors: Object.values(specs).filter(({ tiedTo }) => !tiedTo).length,
+      tensors: Object.values(built.files).flatMap((specs) => Object.values(specs).filter(({ tiedTo }) => !tiedTo)).length, // prettier-ignore
       fileBytes: bytes,
       heldBytes: held,
       writeSeconds,
       loadSeconds: Number(loaded.seconds),
+      loadCpuSeconds: Number(loaded.cpuSeconds),
       engine: `${String(loaded.engine)} ${String(loaded.library)}, ${String(loaded.precision)}`,
       residentBefore: before,
       residentAfter: Number(loaded.after),
       residentPeak: peak,
       peakOverHeld: (peak - before) / held,
-      decoding,
-      tokensPerSecond: 1 / decoding[0].tokenSeconds,
+      workPeak,
+      timings,
+      perSecond: 1 / timings[0].eachSeconds,
     };
   } finally {
     worker?.close();
@@ -109,31 +117,60 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
   }
 }
 
+async function writeAll(folder: string, { files, config }: LargeModel): Promise<{ parameters: number; bytes: number }> {
+  let [parameters, bytes] = [0, 0];
+  for (const [file, specs] of Object.entries(files)) {
+    const written = await writeRandomCheckpoint(folder, specs, 1, file);
+    parameters += written.parameters;
+    bytes += written.bytes;
+  }
+  if (config) await writeFile(path.join(folder, 'config.json'), JSON.stringify(config, null, 2));
+  return { parameters, bytes };
+}
+
+/** How each kind of work is spoken of. */
+const UNITS = {
+  tokens: {
+    at: (length: number) => `decoding after ${length} tokens`,
+    per: 'tokens/s',
+    length: 'context',
+    title: 'cost of a token:     with the cache                          without: the whole context',
+  },
+  pictures: {
+    at: (length: number) => `a picture of ${length} codes`,
+    per: 'steps/s',
+    length: 'codes',
+    title: 'MaskGIT, guided:     one step                                codes to pixels',
+  },
+} as const;
+
 /** The report in words. */
 export function formatLargeReport(report: LargeReport): string {
   const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   const cells = (...values: number[]) => values.map((value) => value.toFixed(value < 10 ? 2 : 1).padStart(13)).join('');
-  const rows = report.decoding.map(
-    ({ context, ...t }) =>
-      String(context).padStart(9) +
+  const unit = UNITS[report.work];
+  const rows = report.timings.map(
+    ({ length, ...t }) =>
+      String(length).padStart(9) +
       cells(
-        t.tokenSeconds * 1e3,
-        t.tokenCpuSeconds * 1e3,
-        1 / t.tokenSeconds,
-        t.promptSeconds * 1e3,
-        t.promptCpuSeconds * 1e3,
+        t.eachSeconds * 1e3,
+        t.eachCpuSeconds * 1e3,
+        1 / t.eachSeconds,
+        t.wholeSeconds * 1e3,
+        t.wholeCpuSeconds * 1e3,
       ),
   );
   return [
     `${report.model}, ${report.part}: ${report.parameters.toLocaleString('en-US')} parameters in ${report.tensors} tensors; ${report.engine}`,
     `random weights written in ${report.writeSeconds.toFixed(1)} s (bf16, ${gigabytes(report.fileBytes)})`,
-    `load time        ${report.loadSeconds.toFixed(1)} s`,
+    `load time        ${report.loadSeconds.toFixed(1)} s (${report.loadCpuSeconds.toFixed(1)} s of the processors)`,
     `resident memory  ${gigabytes(report.residentAfter)} after loading, ${gigabytes(report.residentPeak)} at most, ${gigabytes(report.residentBefore)} before`,
     `                 ${report.peakOverHeld.toFixed(2)} times the weights held (float32, ${gigabytes(report.heldBytes)}) while loading`,
-    `tokens/s         ${report.tokensPerSecond.toFixed(2)}`,
+    `                 ${gigabytes(report.workPeak)} at most while working`,
+    `${unit.per.padEnd(17)}${report.perSecond.toFixed(report.perSecond < 0.1 ? 4 : 2)}`,
     '',
-    'cost of a token:     with the cache                          without: the whole context',
-    '  context           ms       CPU ms     tokens/s           ms       CPU ms',
+    unit.title,
+    `${unit.length.padStart(9)}           ms       CPU ms${unit.per.padStart(13)}           ms       CPU ms`,
     ...rows,
   ].join('\n');
 }

@@ -1,21 +1,10 @@
 /** The models whose published sizes `unilab bench --model` measures, by name. */
 import { type JanusConfig, JANUS_PRO_1B } from '../../models/janus/config';
-import { janusSpecs } from '../../models/janus/model';
-import type { ParameterSpec } from '../../nn/parameters';
-
-export interface LargeModel {
-  readonly config: JanusConfig;
-  /** What is built, in words. */
-  readonly part: string;
-  readonly specs: Readonly<Record<string, ParameterSpec>>;
-}
-
-/** Janus' language model with its head: what decodes tokens. */
-function languageOf(config: JanusConfig): LargeModel {
-  const isLanguage = (name: string) => name.startsWith('model.language_model.') || name.startsWith('lm_head.');
-  const specs = Object.fromEntries(Object.entries(janusSpecs(config)).filter(([name]) => isLanguage(name)));
-  return { config, part: 'language model', specs };
-}
+import { SHOWO_1B, type ShowoConfig } from '../../models/showo/config';
+import { type MagvitConfig, MAGVITV2_CONFIG } from '../../models/showo/magvit';
+import { janusLarge } from './large-janus';
+import { showoLarge } from './large-showo';
+import type { LargeModel } from './large-work';
 
 /** Janus-Pro-1B's shape at a hundredth of its size: to see that everything works. */
 const JANUS_SMALL: JanusConfig = {
@@ -35,9 +24,26 @@ const JANUS_SMALL: JanusConfig = {
   vq: { ...JANUS_PRO_1B.vq, projection_dim: 256, image_token_embed_dim: 256 },
 };
 
+/** Show-o's shape at less than a hundredth of its size. */
+const SHOWO_SMALL: ShowoConfig = {
+  ...SHOWO_1B,
+  hidden_size: 128,
+  intermediate_size: 512,
+  num_hidden_layers: 3,
+  num_attention_heads: 4,
+  llm_vocab_size: 5000,
+  bos_token_id: 1,
+  eos_token_id: 1,
+  max_text_len: 17,
+};
+const SMALL_CODER = { ch: 32, ch_mult: [1, 1, 1, 1, 2], num_res_blocks: [0, 0, 1, 1, 1], z_channels: 13 };
+const MAGVIT_SMALL: MagvitConfig = { encoder: SMALL_CODER, decoder: SMALL_CODER, codebook_dim: 13 };
+
 const MODELS: Readonly<Record<string, () => LargeModel>> = {
-  'janus-pro-1b': () => languageOf(JANUS_PRO_1B),
-  'janus-small': () => languageOf(JANUS_SMALL),
+  'janus-pro-1b': () => janusLarge(JANUS_PRO_1B, [64, 256, 1024]),
+  'janus-small': () => janusLarge(JANUS_SMALL, [64, 256, 1024]),
+  'showo-1.3b': () => showoLarge(SHOWO_1B, MAGVITV2_CONFIG, [256, 1024]),
+  'showo-small': () => showoLarge(SHOWO_SMALL, MAGVIT_SMALL, [16, 64]),
 };
 
 /** The names of all models. */

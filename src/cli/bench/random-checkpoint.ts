@@ -5,14 +5,16 @@ import { toBfloat16Bits, type WritableTensor, writeSafetensors } from '../../io'
 import type { ParameterSpec } from '../../nn/parameters';
 
 /**
- * Writes `model.safetensors` in bf16, one tensor in memory at a time. Weights are uniform with the declared standard
+ * Writes a file of weights in bf16, one tensor in memory at a time. Weights are uniform with the declared standard
  * deviation: drawn many times as fast as normal ones, and as good for measuring.
+ * @param file its name in the folder
  * @returns number of scalars, and bytes written for them
  */
 export async function writeRandomCheckpoint(
   folder: string,
   specs: Readonly<Record<string, ParameterSpec>>,
   seed: number,
+  file = 'model.safetensors',
 ): Promise<{ parameters: number; bytes: number }> {
   const stream = new Stream(seed);
   let parameters = 0;
@@ -23,7 +25,7 @@ export async function writeRandomCheckpoint(
     parameters += size;
     tensors[name] = { dtype: 'BF16', shape, data: () => randomValues(size, init, stream.fork(name)) };
   }
-  await writeSafetensors(path.join(folder, 'model.safetensors'), tensors);
+  await writeSafetensors(path.join(folder, file), tensors);
   return { parameters, bytes: 2 * parameters };
 }
 

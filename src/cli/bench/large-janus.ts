@@ -1,0 +1,54 @@
+/** Janus' language model at its published size: what loading it costs, and a token after contexts of several lengths. */
+import { readValues, tf } from '../../engine';
+import { openSafetensors } from '../../io';
+import type { JanusConfig } from '../../models/janus/config';
+import { Decoder } from '../../models/janus/decoder';
+import { JanusModel, janusSpecs } from '../../models/janus/model';
+import { Parameters } from '../../nn/parameters';
+import { likeliest } from '../../nn/token-sampling';
+import { type LargeModel, spend, type Spent, type WorkTiming } from './large-work';
+
+/** Janus' language model with its head: what decodes tokens. @param lengths of context that are measured by default */
+export function janusLarge(config: JanusConfig, lengths: readonly number[]): LargeModel {
+  const isLanguage = (name: string) => name.startsWith('model.language_model.') || name.startsWith('lm_head.');
+  const specs = Object.fromEntries(Object.entries(janusSpecs(config)).filter(([name]) => isLanguage(name)));
+  return {
+    part: 'language model',
+    files: { 'model.safetensors': specs },
+    work: 'tokens',
+    lengths,
+    async load(folder) {
+      const reader = await openSafetensors(folder);
+      try {
+        const parameters = await Parameters.read(specs, reader, folder);
+        const model = new JanusModel(config, parameters);
+        return { parameters: parameters.count(), run: (length, count) => decode(model, length, count) };
+      } finally {
+        await reader.close();
+      }
+    },
+  };
+}
+
+/** Reads `context` tokens, then says more, greedily. The first one warms up what the prompt's shapes did not. */
+async function decode(model: JanusModel, context: number, tokens: number): Promise<WorkTiming> {
+  const vocab = model.config.text.vocab_size;
+  const decoder = new Decoder(model);
+  const said: number[] = [];
+  // What a token costs ends when it can be said: its logits are read.
+  const say = (compute: () => tf.Tensor2D): Promise<Spent> =>
+    spend(() => {
+      const hidden = tf.tidy(compute);
+      const logits = readValues(() => model.textLogits(hidden));
+      hidden.dispose();
+      said.push(likeliest(logits, 0, vocab));
+    });
+  try {
+    const whole = await say(() => decoder.start([Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab)]));
+    const each: Spent[] = [];
+    for (let i = 0; i <= tokens; i++) each.push(await say(() => decoder.next(model.embed([[said[said.length - 1]]]))));
+    return { whole, each: each.slice(1) };
+  } finally {
+    decoder.dispose();
+  }
+}
