@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
-import { type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
+import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
 
 export interface StartOptions {
   /** The kernelspec's command, with `{connection_file}` in it. */
@@ -18,6 +18,11 @@ export interface StartOptions {
   readonly timeout?: number;
   /** Where the kernel's own stderr (not that of cells) goes. Default `inherit`. */
   readonly stderr?: 'inherit' | 'ignore' | 'pipe';
+  /**
+   * How kernel and client meet. Default `ipc` (sockets in a private folder) where the system has it: a TCP port that is
+   * free now may be taken by the time that the kernel has started, even by a client that tries to reach the kernel.
+   */
+  readonly transport?: 'ipc' | 'tcp';
 }
 
 /** How the process ended. */
@@ -67,6 +72,25 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+/** The longest path that names a socket, in bytes: shorter on macOS than on Linux. */
+const longestSocketPath = 100;
+
+/** Where a new kernel listens. @param folder for this kernel alone */
+async function meetingPlace(folder: string, wanted: StartOptions['transport']): Promise<ConnectionInfo> {
+  const sockets = path.join(folder, 'socket');
+  const canMeetInFolder = process.platform !== 'win32' && Buffer.byteLength(`${sockets}-5`) <= longestSocketPath;
+  const transport = wanted ?? (canMeetInFolder ? 'ipc' : 'tcp');
+  const ports = transport === 'ipc' ? [1, 2, 3, 4, 5] : await freePorts(5);
+  const [shell_port, iopub_port, stdin_port, control_port, hb_port] = ports;
+  return {
+    transport,
+    ip: transport === 'ipc' ? sockets : '127.0.0.1',
+    key: randomUUID(),
+    signature_scheme: 'hmac-sha256',
+    ...{ shell_port, iopub_port, stdin_port, control_port, hb_port },
+  };
+}
+
 export class KernelClient {
   /** Settles when the process has ended. */
   readonly exited: Promise<Exit>;
@@ -105,16 +129,8 @@ export class KernelClient {
    * @throws KernelDied when the process ends; Error when nothing is answered in time (the process is killed)
    */
   static async start(options: StartOptions): Promise<KernelClient> {
-    const [shell_port, iopub_port, stdin_port, control_port, hb_port] = await freePorts(5);
-    const ports = { shell_port, iopub_port, stdin_port, control_port, hb_port };
-    const connection: ConnectionInfo = {
-      transport: 'tcp',
-      ip: '127.0.0.1',
-      key: randomUUID(),
-      signature_scheme: 'hmac-sha256',
-      ...ports,
-    };
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-kernel-'));
+    const connection = await meetingPlace(folder, options.transport);
     const file = path.join(folder, 'connection.json');
     writeFileSync(file, JSON.stringify(connection), { mode: 0o600 });
     const [command, ...args] = options.argv.map((part) => part.replaceAll('{connection_file}', file));
@@ -129,8 +145,8 @@ export class KernelClient {
   }
 
   private async connect(timeout: number): Promise<void> {
-    const { ip, transport, shell_port, control_port, iopub_port, stdin_port } = this.connection;
-    const at = (port: number): string => `${transport}://${ip}:${port}`;
+    const { shell_port, control_port, iopub_port, stdin_port } = this.connection;
+    const at = (port: number): string => addressOf(this.connection, port);
     this.shell.connect(at(shell_port));
     this.control.connect(at(control_port));
     this.stdin.connect(at(stdin_port));

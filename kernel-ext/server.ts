@@ -10,7 +10,7 @@ import { CellHandler } from './handler';
 import { History } from './history';
 import { OutputQueue } from './iopub';
 import { Questions } from './questions';
-import { decode, encode, type Header, type Json, type Message, newHeader } from './wire';
+import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from './wire';
 // After ./handler, which loads the patched compiler first.
 import { ZmqServer } from 'tslab/dist/jupyter';
 
@@ -56,8 +56,6 @@ export class KernelServer extends ZmqServer {
     const zmq = await import('zeromq');
     // tslab's sockets, except that the publisher learns of its subscribers (and greets them) ...
     // Private in tslab's types, which is why it is reached around them.
-    const tslabServer = this as unknown as { bindSocket(socket: unknown, port: number): Promise<void> };
-    const bind = tslabServer.bindSocket.bind(this);
     Object.defineProperty(this, 'bindSocket', {
       value: async (socket: Router | Publisher, port: number): Promise<void> => {
         let bound = socket;
@@ -73,7 +71,10 @@ export class KernelServer extends ZmqServer {
         Object.assign(bound, { sendHighWaterMark: 0, linger: 1000 });
         if ((bound as unknown) !== this.hb) Object.assign(bound, { sendTimeout: 0 });
         if ((bound as unknown) === this.stdin) void this.listenForInput();
-        await bind(bound, port);
+        const address = addressOf(this.connInfo, port);
+        await bound.bind(address).catch((error: Error) => {
+          throw new Error(`${address} cannot be opened: ${error.message}`);
+        });
       },
     });
     await super.init();

@@ -12,6 +12,8 @@ const warmAfter = 500;
 
 /** process.exit as it was: in a cell it is an error. */
 const exit = process.exit.bind(process);
+/** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
+const complain = process.stderr.write.bind(process.stderr);
 
 /**
  * Runs the kernel until a client shuts it down. Never returns before.
@@ -37,7 +39,13 @@ export async function startKernel(connectionFile: string): Promise<number> {
   routeFailures(cells, server);
   giveCellsTheirGlobals(cells, server);
   watchParent();
-  await server.init();
+  try {
+    await server.init();
+  } catch (error) {
+    // A kernel that cannot hear all its clients say must not live on; whoever started it can start another.
+    complain(`unilab kernel: ${(error as Error).message}\n`, () => exit(1));
+    return new Promise(() => undefined);
+  }
   warm.timer = setTimeout(warmUp, warmAfter);
   const status = await ended;
   await server.settle();

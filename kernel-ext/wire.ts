@@ -45,6 +45,11 @@ export interface ConnectionInfo {
   readonly kernel_name?: string;
 }
 
+/** The ZeroMQ address of a port: for `ipc`, a number at the end of a path. */
+export function addressOf({ transport, ip }: ConnectionInfo, port: number): string {
+  return `${transport}://${ip}${transport === 'ipc' ? '-' : ':'}${port}`;
+}
+
 const delimiter = Buffer.from('<IDS|MSG>');
 
 /** A new header of a session. */

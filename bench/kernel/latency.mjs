@@ -53,7 +53,8 @@ function kernels() {
 }
 
 const cwd = fs.mkdtempSync(path.join(os.tmpdir(), 'unilab-latency-'));
-const start = ({ argv }) => KernelClient.start({ argv, cwd, stderr: 'ignore', env: { UNILAB_HISTORY: 'off' } });
+const start = ({ argv }) =>
+  KernelClient.start({ argv, cwd, stderr: 'ignore', transport: 'tcp', env: { UNILAB_HISTORY: 'off' } });
 
 /** Longest wait for a reply and its idle, in milliseconds; plain tslab loses some. */
 const patience = 20_000;

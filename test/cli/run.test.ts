@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { inspect } from 'node:util';
 import { injectParameters, parseParameters } from '../../src/cli/runner/parameters';
 import { notebookHtml } from '../../src/cli/runner/html';
 import { type Cell, notebookText, readNotebook } from '../../src/cli/runner/notebook';
@@ -134,7 +135,7 @@ test('whatever is no pass fails, with the cell, its source and the reason', asyn
   const failed = results.reduce((sum, one) => sum + one.failed, 0);
   assert.equal(failed, names.length, run.stderr);
   const reasons = Object.fromEntries(notebooks.map((one, i) => [names[i], [one.failure.reason, one.failure.cell]]));
-  assert.deepEqual(reasons, {
+  const expected = {
     error: ['error', 2],
     types: ['error', 1],
     rejection: ['error', 2],
@@ -142,7 +143,8 @@ test('whatever is no pass fails, with the cell, its source and the reason', asyn
     dead: ['dead', 1],
     slow: ['timeout', 1],
     stubborn: ['timeout', 1],
-  });
+  };
+  assert.deepEqual(reasons, expected, `${inspect(reasons)}\n${run.stderr}\n${slow.stderr}`);
   assert.match(run.stderr, /error\.ipynb: cell 2 failed \(error\): TypeError: broken\nerror\.ipynb: {3}\| \/\/ here\n/);
   const executed = JSON.parse(readFileSync(path.join(folder, 'failed/error.ipynb'), 'utf8')) as Executed;
   assert.deepEqual(

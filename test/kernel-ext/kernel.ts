@@ -46,6 +46,7 @@ export class TestKernel {
       argv: process.env.UNILAB_TEST_PLAIN ? plainTslab : kernelSpec().argv,
       cwd,
       timeout: 120_000,
+      transport: process.env.UNILAB_TEST_PLAIN ? 'tcp' : undefined,
       env: { UNILAB_HISTORY: path.join(cwd, 'history.jsonl'), ...env },
     });
     return new TestKernel(client, cwd, folder === undefined);

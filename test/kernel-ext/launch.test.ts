@@ -1,12 +1,13 @@
 /** The kernelspec as other programs use it: VS Code and Jupyter start `argv` with a connection file, and nothing else. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { KernelClient } from '../../kernel-ext/client';
-import type { KernelSpec } from '../../kernel-ext/spec';
+import { type KernelSpec, kernelSpec } from '../../kernel-ext/spec';
 import { TestKernel } from './kernel';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'unilab-launch-'));
@@ -21,7 +22,7 @@ test('the installed kernel.json starts the kernel from any folder, without a PAT
   assert.equal(spec.interrupt_mode, 'signal');
   assert.ok(path.isAbsolute(spec.argv[0]) && spec.argv.includes('{connection_file}'));
   const env = { PATH: undefined, JPY_PARENT_PID: undefined, UNILAB_HISTORY: 'off' };
-  const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 120_000 });
+  const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 120_000, transport: 'tcp' });
   const code = "import * as unilab from 'unilab';\n[process.cwd(), typeof unilab.pictureGrid].join(' ')";
   const shown: unknown[] = [];
   const request = client.execute(code, {}, (message) => {
@@ -31,6 +32,40 @@ test('the installed kernel.json starts the kernel from any folder, without a PAT
   await request.idle;
   assert.deepEqual(shown, [{ 'text/plain': `'${folder} function'` }]);
   assert.deepEqual(await client.shutdown(), { code: 0, signal: null });
+});
+
+test('a kernel one of whose ports is taken ends at once and says so', async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as AddressInfo;
+  try {
+    // Whichever socket it is: with the others open, a kernel could answer and still be half deaf.
+    for (const name of ['hb_port', 'stdin_port', 'shell_port']) {
+      const ports = { shell_port: 0, iopub_port: 0, stdin_port: 0, control_port: 0, hb_port: 0, [name]: port };
+      const connection = { transport: 'tcp', ip: '127.0.0.1', key: 'k', signature_scheme: 'hmac-sha256', ...ports };
+      const file = path.join(folder, `${name}.json`);
+      writeFileSync(file, JSON.stringify(connection));
+      const [command, ...args] = kernelSpec().argv.map((part) => part.replace('{connection_file}', file));
+      const kernel = spawnSync(command, args, { cwd: folder, encoding: 'utf8', timeout: 60_000 });
+      assert.equal(kernel.status, 1, `${name}: ${kernel.signal ?? kernel.stderr}`);
+      assert.match(kernel.stderr, new RegExp(`tcp://127\\.0\\.0\\.1:${port} cannot be opened: Address already in use`));
+    }
+  } finally {
+    taken.close();
+  }
+});
+
+test('headless runs use no ports, which other programs could take, but a folder of their own', async () => {
+  const kernel = await TestKernel.start();
+  try {
+    const ran = await kernel.run("JSON.parse(require('node:fs').readFileSync(process.argv.at(-1)!, 'utf8')).ip");
+    const sockets = String(ran.result?.['text/plain']).replaceAll("'", '');
+    assert.match(sockets, /unilab-kernel-\w+\/socket$/);
+    assert.equal(statSync(path.dirname(sockets)).mode & 0o777, 0o700);
+    assert.equal(readdirSync(path.dirname(sockets)).filter((name) => name.startsWith('socket-')).length, 5);
+  } finally {
+    await kernel.stop();
+  }
 });
 
 test('two kernels at once know nothing of each other', async () => {
