@@ -33,7 +33,13 @@ describe("Deno's kernel", { skip }, () => {
   let client: KernelClient;
   before(async () => {
     const argv = [String(deno), 'jupyter', '--kernel', '--conn', '{connection_file}'];
-    client = await KernelClient.start({ argv, cwd: root, env: { DENO_DIR: cache }, stderr: 'ignore', transport: 'tcp' });
+    client = await KernelClient.start({
+      argv,
+      cwd: root,
+      env: { DENO_DIR: cache },
+      stderr: 'ignore',
+      transport: 'tcp',
+    });
   });
   after(async () => {
     await client?.shutdown();
