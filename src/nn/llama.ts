@@ -5,6 +5,7 @@
  */
 import { attention, inFloat32, layerNorm, rmsNorm, silu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';
+import { checkpointedBlock } from './checkpointed-block';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
 import type { ParameterSpec, Parameters } from './parameters';
@@ -106,8 +107,16 @@ export function llamaHidden(
     const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
     const tables = tablesFor(config, batch, tokens, before, options.positions);
     let x = embeds;
-    for (let i = 0; i < config.num_hidden_layers; i++)
-      x = block(p, `${prefix}.layers.${i}`, config, x, { layer: i, mask: wide, sees, tables, cache: options.cache });
+    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+      const at = `${prefix}.layers.${layer}`;
+      const { cache } = options;
+      // What a cache is given cannot be given again.
+      x = cache
+        ? block(p, at, config, x, { layer, mask: wide, sees, tables, cache })
+        : checkpointedBlock(p, at, x, [wide, sees, tables.cos, tables.sin, tables.swap], (h, ...constants) =>
+            block(p, at, config, h, contextOf(layer, constants)),
+          );
+    }
     return normed(p, `${prefix}.norm`, x, config) as tf.Tensor3D;
   });
 }
@@ -125,6 +134,10 @@ interface BlockContext {
   readonly sees: tf.Tensor | null;
   readonly tables: RotaryTables;
   readonly cache?: KvCache;
+}
+
+function contextOf(layer: number, [mask, sees, cos, sin, swap]: readonly (tf.Tensor | null)[]): BlockContext {
+  return { layer, mask, sees, tables: { cos, sin, swap } as RotaryTables };
 }
 
 function block(p: Parameters, at: string, config: LlamaConfig, x: tf.Tensor3D, context: BlockContext): tf.Tensor3D {

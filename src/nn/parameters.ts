@@ -42,6 +42,13 @@ const CONV_TO_TF = [2, 3, 1, 0];
 const CONV_TO_TORCH = [3, 2, 0, 1];
 
 export class Parameters {
+  /**
+   * Whether a transformer's blocks are computed again for the gradient, so that what they compute on their way needs no
+   * memory until then: one forward pass more, for memory that hardly grows with the number of blocks. What is sampled
+   * with a cache needs no gradient and is not touched. Default false.
+   */
+  gradientCheckpointing = false;
+
   protected constructor(
     readonly specs: ParameterSpecs,
     /** What can learn, by name: every parameter that is not tied to another, in the layout that the forward pass uses. */

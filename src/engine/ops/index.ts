@@ -1,7 +1,7 @@
 export { geluErf, geluErfPlain, geluTanh, geluTanhPlain, silu, siluPlain } from './activations';
 export { AdamW, type AdamWOptions } from './adamw';
 export { attention, attentionPlain } from './attention';
-export { checkpoint } from './checkpoint';
+export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';
 export { embedding, embeddingPlain, linear, type LinearOptions } from './layers';
 export {

@@ -3,6 +3,7 @@
  * every head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
 import { attention, embedding, geluTanh, inFloat32, layerNorm, linear, tf } from '../../engine';
+import { checkpointedBlock } from '../../nn/checkpointed-block';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
 import { rotary, type RotaryTables, rotaryTables, rotaryTablesOf } from '../../nn/rotary';
 import { type ShowoConfig, showoVocabulary } from './config';
@@ -75,9 +76,11 @@ export function showoHidden(
       : rotaryTables(tokens, headDim, rotated, config.rope_theta);
     let x = embedTokens(p, config, ids, extra);
     for (let i = 0; i < config.num_hidden_layers; i++) {
-      const [before, at] = [x, `showo.model.layers.${i}`];
+      const at = `showo.model.layers.${i}`;
       // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
-      x = tf.tidy(() => block(p, config, at, before, mask, tables));
+      x = checkpointedBlock(p, at, x, [mask, tables.cos, tables.sin, tables.swap], (h, seen, cos, sin, swap) =>
+        block(p, config, at, h, seen as tf.Tensor4D, { cos, sin, swap } as RotaryTables),
+      );
     }
     return normed(p, 'showo.model.final_layernorm', x, config.layer_norm_eps) as tf.Tensor3D;
   });
