@@ -1,41 +1,50 @@
 /** How Janus mini is trained: first the VQ tokenizer, then everything around it. Hyper-parameters stand here. */
 import { loadSprites } from '../data';
 import { Stream } from '../engine';
-import { janusMini, startCodesFromCodebook } from '../models/janus/mini';
+import { vqganConfig } from '../models/janus/config';
+import { VQ } from '../models/janus/generation';
+import { codeEntries, janusMini, startCodesFromCodebook } from '../models/janus/mini';
 import { JanusModel } from '../models/janus/model';
+import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
+import { SharedRowParameters } from '../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
 import { janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
-import { miniText, PICTURE_SIZE, scenePictures, sceneSource } from './mini-world';
+import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import { vqFromMagvit } from './vq-from-magvit';
 
-type Loop = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
+type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
 
-/** Training of the VQ tokenizer: first without codes, then with unused ones restarted, at last with codes at rest. */
+/** Hyper-parameters of a part of the training around the tokenizer. */
+export type JanusRecipe = Loop & Omit<JanusTrainingOptions, 'size'> & { readonly scenes?: SceneMixture };
+
+/** Training of the VQ tokenizer, which starts from Show-o mini's trained one: little is left to be learned. */
 export const JANUS_VQ_RECIPE: Loop & Omit<VqTrainingOptions, 'size'> = {
-  steps: 2400,
-  learningRate: 2e-3,
+  steps: 40,
+  learningRate: 5e-4,
   weightDecay: 0,
   seed: 1,
   batch: 16,
-  plainUntil: 300,
-  restartEvery: 50,
-  restartUntil: 1600,
-  probe: 96,
 };
 
 /** Training of the rest. */
-export const JANUS_RECIPE: Loop & Omit<JanusTrainingOptions, 'size'> = {
-  steps: 3600,
+export const JANUS_RECIPE: JanusRecipe = {
+  steps: 1000,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
-  pictures: 24,
-  asked: 16,
+  pictures: 16,
+  asked: 10,
   questions: 6,
-  texts: 6,
+  texts: 4,
   weights: { t2i: 1, mmu: 1, lm: 0.5 },
   conditionDrop: 0.1,
+  wordNoise: 0.1,
+  questionNoise: 0.05,
 };
+
+/** Where the output rows of codes stand. */
+const CODE_ROWS = 'model.generation_head.vision_head.weight';
 
 /** Janus mini with fresh weights on the mini world's vocabulary. @throws Error when the tokenizer has no padding token */
 export function freshJanusMini(seed: number): JanusModel {
@@ -47,19 +56,28 @@ export function freshJanusMini(seed: number): JanusModel {
   );
 }
 
-/** The VQ tokenizer's task with fresh weights. */
-export async function janusVqTraining(seed = JANUS_VQ_RECIPE.seed) {
+/** The VQ tokenizer's task. @param images Show-o mini's tokenizer, from whose weights it starts */
+export async function janusVqTraining(images: MagvitTokenizer, seed = JANUS_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshJanusMini(seed);
+  vqFromMagvit(model.parameters, VQ, vqganConfig(model.config.vq), images);
   const source = scenePictures(sprites, 'train');
   return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
-/** The rest's task. @param model whose VQ tokenizer is trained; `fresh`: everything else starts now (default) */
-export async function janusTraining(model: JanusModel, seed = JANUS_RECIPE.seed, fresh = true) {
+/**
+ * The rest's task. Save the model that comes back: its output rows of codes share what they have in common.
+ * @param trained whose VQ tokenizer is trained; its weights move over
+ * @param fresh everything but the tokenizer starts now. Default true
+ */
+export async function janusTraining(trained: JanusModel, recipe = JANUS_RECIPE, seed = recipe.seed, fresh = true) {
   const sprites = await loadSprites();
   const { text } = miniText();
-  if (fresh) startCodesFromCodebook(model, new Stream(seed).fork('codes'));
-  const source = sceneSource(sprites, text, 'train');
-  return { model, task: janusTask(model, source, { ...JANUS_RECIPE, size: PICTURE_SIZE }) };
+  if (fresh) startCodesFromCodebook(trained, new Stream(seed).fork('codes'));
+  const model = new JanusModel(
+    trained.config,
+    new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained)),
+  );
+  const source = sceneSource(sprites, text, 'train', recipe.scenes);
+  return { model, task: janusTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
 }

@@ -1,12 +1,13 @@
 /**
  * How the mini world's judges are trained: the scene reader, which evaluation uses and no reward does, and mini_clip,
- * which rewards use and evaluation does not. Hyper-parameters stand here; `unilab train reader` and
- * `unilab train clip` run it.
+ * which rewards use and evaluation does not, like mini_face. Hyper-parameters stand here; `unilab train reader`,
+ * `unilab train clip` and `unilab train face` run it.
  */
 import { Stream } from '../engine';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { type ClipOptions, clipTraining } from './judges/clip-task';
+import { faceTraining } from './judges/face-task';
 import { readerTraining } from './judges/reader-task';
 
 type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -32,6 +33,16 @@ export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
   seed: 12,
 };
 
+/** Training of mini_face, on crops of generic people. */
+export const FACE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+  steps: 500,
+  batch: 64,
+  pool: 1200,
+  learningRate: 2e-3,
+  weightDecay: 0.01,
+  seed: 13,
+};
+
 /** The reader's task with fresh weights. @param images the trained image tokenizer */
 export function trainReader(images: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
   return readerTraining(images, READER_RECIPE, new Stream(seed));
@@ -40,4 +51,9 @@ export function trainReader(images: MagvitTokenizer | undefined, seed = READER_R
 /** mini_clip's task with fresh weights. @param images the trained image tokenizer */
 export function trainClip(images: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
   return clipTraining(images, CLIP_RECIPE, new Stream(seed));
+}
+
+/** mini_face's task with fresh weights. @param images the trained image tokenizer */
+export function trainFace(images: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
+  return faceTraining(images, FACE_RECIPE, new Stream(seed));
 }

@@ -7,6 +7,7 @@ import { CONCEPTS, findConcept, loadSprites, type SpriteSheet } from '../../src/
 import { startEngine, Stream, tf } from '../../src/engine';
 import { CheckpointStore } from '../../src/io';
 import { MiniClip } from '../../src/models/experts/mini-clip';
+import { MiniFace } from '../../src/models/experts/mini-face';
 import { MobileNet } from '../../src/models/experts/mobilenet';
 import { UseLite } from '../../src/models/experts/use-lite';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
@@ -64,6 +65,7 @@ before(async () => {
     sentences: await UseLite.load(),
     clip: MiniClip.random(new Stream(3)),
     mobilenet: await MobileNet.load(),
+    face: await MiniFace.load(),
   };
   judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites);
 });

@@ -1,38 +1,31 @@
-/** README.md of Show-o mini's checkpoint, from its evaluation and its training curves. */
+/** README.md of a mini model's checkpoint, from its evaluation and its training curves. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { HELD_OUT_COMBINATIONS } from '../../data';
-import { MAGVIT_MINI } from '../../models/showo/mini';
 import { STAGES } from '../train/stages';
 import { metricTable, PICTURE_LICENCES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';
 import type { EvalReport } from './metrics';
-
-/** Stages in the order in which they were run, and the losses to draw. */
-const HISTORY: readonly (readonly [stage: string, losses: readonly string[]])[] = [
-  ['tokenizer-narrow', ['l1', 'l2']],
-  ['tokenizer-wide', ['l1', 'l2']],
-  ['showo-wide', ['t2i', 'mmu', 'lm']],
-  ['tokenizer', ['l1', 'l2']],
-  ['showo', ['t2i', 'mmu', 'lm']],
-  ['showo-bits', ['t2i', 'mmu', 'lm']],
-  ['showo-more', ['t2i', 'mmu', 'lm']],
-  ['showo-finish', ['t2i', 'mmu', 'lm']],
-];
+import type { MiniModel } from './mini-models';
 
 /**
  * Writes README.md, eval.json, and curve-STAGE.json and curve-STAGE.svg of every stage whose curve is there.
  * @param training folder with one folder for each stage, as `unilab train` leaves it
- * @throws Error when there is no curve of the stage `showo`
+ * @throws Error when there is no curve of the model's main stage
  */
-export async function writeModelCard(folder: string, report: EvalReport, training: string): Promise<void> {
+export async function writeModelCard(
+  model: MiniModel,
+  folder: string,
+  report: EvalReport,
+  training: string,
+): Promise<void> {
   const commands: string[] = [];
   const plots: string[] = [];
-  for (const [stage, losses] of HISTORY) {
+  for (const [stage, losses] of model.history) {
     const file = path.join(training, stage, 'curve.jsonl');
     if (!existsSync(file) || !(stage in STAGES)) {
-      if (stage === 'showo')
+      if (stage === model.stage)
         throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
       continue;
     }
@@ -44,17 +37,15 @@ export async function writeModelCard(folder: string, report: EvalReport, trainin
     plots.push(`curve-${stage}`);
   }
   await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
-  const { steps, guidanceScale, temperature, split } = report.settings ?? {};
+  const split = report.settings?.split;
   const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.colour} ${c.object}`).join(', ');
-  const card = `# Show-o mini
+  const option = model.name === 'showo' ? '' : ` --model ${model.name}`;
+  const card = `# ${model.title}
 
-The Show-o class of this repository (\`src/models/showo\`) at a size that two CPU cores train: 64 x 64 pictures as 8 x 8 codes of ${MAGVIT_MINI.codebook_dim}
-bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.
+${model.about}
 
 ${commands.map((line) => `- ${line}.`).join('\n')}
-- \`tokenizer-narrow\` and \`tokenizer-wide\` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of
-  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.
-- Two CPU cores, bf16 matrix products. Hyper-parameters: \`src/recipes/mini-world.ts\`. Each stage goes on where it was stopped.
+${model.notes.map((line) => `- ${line}`).join('\n')}
 - Files: ${files(folder)}.
 
 ## Data
@@ -62,8 +53,8 @@ Scenes of the mini world (\`src/data\`), drawn anew for every batch: captions, q
 context. Twelve (object, colour) combinations occur in no training picture, caption, question or fact: ${heldOut}.
 
 ## Held-out scores
-\`bin/unilab eval mini-world --n ${report.n} --seed ${report.seed}\`, split \`${split}\`: every scene has a combination that training never showed.
-Pictures: ${steps} MaskGIT steps, guidance ${guidanceScale}, temperature ${temperature}, read by the independent scene reader
+\`bin/unilab eval mini-world${option} --n ${report.n} --seed ${report.seed}\`, split \`${split}\`: every scene has a combination that training never showed.
+Pictures: ${model.sampled(report.settings ?? {})}, read by the independent scene reader
 (\`data/checkpoints/scene-reader\`). A picture counts as right only when *every* figure that the caption names is.
 
 ${metricTable(report, (name) => !name.startsWith('ceiling/'))}
@@ -90,5 +81,6 @@ ${PICTURE_LICENCES}
 
 function files(folder: string): string {
   const size = (file: string) => `\`${file}\` ${(statSync(path.join(folder, file)).size / 1e6).toFixed(1)} MB`;
-  return readdirSync(folder).filter((file) => file.endsWith('.safetensors')).map(size).join(', '); // prettier-ignore
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return names.filter((file) => file.endsWith('.safetensors')).sort().map(size).join(', '); // prettier-ignore
 }

@@ -12,6 +12,7 @@ import {
   cellTokenizerTraining,
   SHOWO_BITS_RECIPE,
   SHOWO_FINISH_RECIPE,
+  SHOWO_LAST_RECIPE,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
   SHOWO_WIDE_RECIPE,
@@ -27,8 +28,11 @@ import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised
 import { dataFolder } from '../../io/package-root';
 import { READER_FOLDER } from '../../eval/reader';
 import { MINI_CLIP_FOLDER } from '../../models/experts/mini-clip';
-import { CLIP_RECIPE, READER_RECIPE, trainClip, trainReader } from '../../recipes/judges';
+import { MINI_FACE_FOLDER } from '../../models/experts/mini-face';
+import { CLIP_RECIPE, FACE_RECIPE, READER_RECIPE, trainClip, trainFace, trainReader } from '../../recipes/judges';
+import { CHAMELEON_STAGES } from './chameleon-stages';
 import { JANUS_STAGES } from './janus-stages';
+import { SHOWO_FOLDER, trainedTokenizer } from './showo-tokenizer';
 
 export interface TrainOptions {
   readonly steps?: number;
@@ -52,7 +56,6 @@ interface Stage {
   prepare(seed: number): Promise<Prepared>;
 }
 
-export const SHOWO_FOLDER = 'showo-mini';
 /** The tokenizer with fewer bits that the one that ships starts from; it does not ship. */
 const NARROW_FOLDER = 'showo-mini-narrow';
 /** The same for the tokenizer whose encoder sees whole pictures, and for Show-o's first training on its codes. */
@@ -112,6 +115,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   'showo-bits': furtherStage('showo-bits', SHOWO_BITS_RECIPE),
   'showo-more': furtherStage('showo-more', SHOWO_MORE_RECIPE),
   'showo-finish': furtherStage('showo-finish', SHOWO_FINISH_RECIPE),
+  'showo-last': furtherStage('showo-last', SHOWO_LAST_RECIPE),
   reader: {
     recipe: READER_RECIPE,
     out: READER_FOLDER,
@@ -128,7 +132,16 @@ export const STAGES: Readonly<Record<string, Stage>> = {
       return { task: task, save: (folder) => clip.save(folder) };
     },
   },
+  face: {
+    recipe: FACE_RECIPE,
+    out: MINI_FACE_FOLDER,
+    async prepare(seed) {
+      const { face, task } = await trainFace(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => face.save(folder) };
+    },
+  },
   ...JANUS_STAGES,
+  ...CHAMELEON_STAGES,
 };
 
 /** A stage that goes on from the weights that are there, with rows of codes that learn together by bits. */
@@ -157,13 +170,6 @@ async function wideTokenizer(): Promise<MagvitTokenizer> {
   if (!existsSync(file))
     throw new Error(`there is no wide tokenizer at ${file}; first run: unilab train tokenizer-wide`);
   return MagvitTokenizer.fromTensors(MAGVIT_MINI_WIDE, await readSafetensors(file), file);
-}
-
-/** The image tokenizer that ships. @throws Error naming the stage that makes it when it is not there */
-async function trainedTokenizer(): Promise<MagvitTokenizer> {
-  const file = dataFolder('checkpoints', SHOWO_FOLDER, 'tokenizer.safetensors');
-  if (!existsSync(file)) throw new Error(`there is no image tokenizer at ${file}; first run: unilab train tokenizer`);
-  return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
 }
 
 /** Saves weights alone, bf16. */

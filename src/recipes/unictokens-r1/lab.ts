@@ -13,6 +13,7 @@ import { SceneReader } from '../../eval/reader';
 import { dataFolder } from '../../io/package-root';
 import type { Picture } from '../../io';
 import { MiniClip } from '../../models/experts/mini-clip';
+import { MiniFace } from '../../models/experts/mini-face';
 import { MobileNet } from '../../models/experts/mobilenet';
 import { UseLite } from '../../models/experts/use-lite';
 import { ShowoModel } from '../../models/showo/model';
@@ -88,7 +89,12 @@ export class SyncLab {
     await startEngine();
     const sprites = await loadSprites();
     const model = await ShowoModel.fromPretrained(checkpoint);
-    const models = { sentences: await UseLite.load(), clip: await MiniClip.load(), mobilenet: await MobileNet.load() };
+    const models = {
+      sentences: await UseLite.load(),
+      clip: await MiniClip.load(),
+      mobilenet: await MobileNet.load(),
+      face: await MiniFace.load(),
+    };
     const judges = await conceptJudges(models, concept, CONCEPTS.filter((other) => other.name !== name), sprites); // prettier-ignore
     const session = new SyncR1({ model, text: miniText().text, concept, sprites, judges, options: recipe, seed });
     const references = conceptReferences(concept, 'train', sprites).map(({ pixels, scene }) => ({

@@ -1,22 +1,22 @@
 /**
  * The rewards of Sync-GRPO put together for the mini world (Sec. 3.3): R = w1 TIER + w2 BER + w3 DER + w4 FER.
  * TIER embeds sentences with USE-lite; BER is mini_clip's cosine of compound prompt and picture; DER is the cosine of
- * MobileNet features with the training references; FER is `mini_face`: the same features of where a face can be.
+ * MobileNet features of the figure with those of the training references; FER is the same with `mini_face`.
  */
-import { type Concept, conceptReferences, type SpriteSheet } from '../../data';
+import {
+  type Concept,
+  type ConceptPicture,
+  conceptReferences,
+  CREATURE_ROW,
+  SIZES,
+  type SpriteSheet,
+} from '../../data';
 import { tf } from '../../engine';
 import type { MiniClip } from '../../models/experts/mini-clip';
+import type { MiniFace } from '../../models/experts/mini-face';
 import { centring, type MobileNet } from '../../models/experts/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
-import {
-  ensemble,
-  type Feature,
-  featureCosine,
-  type Scorer,
-  type SentenceEmbedder,
-  type TierSample,
-  tierScorer,
-} from '../../rewards';
+import { ensemble, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { inClassWords, type SyncExample } from './examples';
 import { rewardWeights, type SyncR1Options } from './options';
@@ -27,18 +27,17 @@ export interface JudgeModels {
   readonly sentences: SentenceEmbedder;
   readonly clip: MiniClip;
   readonly mobilenet: MobileNet;
+  readonly face: MiniFace;
 }
 
 /** Judges of one concept: the models, and what they see in its training references. */
 export interface ConceptJudges {
   readonly models: JudgeModels;
-  /** Centred features of the whole references, and of their faces (people only). */
-  readonly whole: readonly Float32Array[];
+  /** Centred MobileNet features of the references' figures. */
+  readonly figures: readonly Float32Array[];
+  readonly centre: (feature: Float32Array) => Float32Array;
+  /** mini_face's features of them; none unless the concept is a person. */
   readonly faces: readonly Float32Array[];
-  readonly centre: {
-    readonly whole: (f: Float32Array) => Float32Array;
-    readonly face: (f: Float32Array) => Float32Array;
-  };
 }
 
 export interface RewardRow {
@@ -54,12 +53,8 @@ interface Scored extends TierSample {
   readonly pixels: tf.Tensor4D;
 }
 
-/** Where a person's face can be: left edge, upper edge, side, in pixels of a 64 x 64 picture. */
-const FACE_WINDOWS: readonly (readonly [x: number, y: number, side: number])[] = [
-  [0, 16, 40],
-  [8, 16, 40],
-  [24, 16, 40],
-];
+/** Left edges of the places where a concept's figure can stand, see `besideLayout` and `creatureColumn`. */
+const FIGURE_COLUMNS = [0, 8, 24] as const;
 
 /** Features of the concept's training references; `others` are pictures that the means are taken over. */
 export async function conceptJudges(
@@ -68,39 +63,59 @@ export async function conceptJudges(
   others: readonly Concept[],
   sprites: SpriteSheet,
 ): Promise<ConceptJudges> {
-  const own = conceptReferences(concept, 'train', sprites);
-  const background = others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2));
-  const wholeOf = async (list: readonly { pixels: Uint8Array }[]) => {
-    const pixels = pixelsTensor(list.map((picture) => picture.pixels), 64, 64); // prettier-ignore
-    const features = await models.mobilenet.embed(pixels);
-    pixels.dispose();
-    return features;
-  };
-  const ownWhole = await wholeOf(own);
-  const centreWhole = centring([...ownWhole, ...(await wholeOf(background))]);
-  if (concept.kind !== 'person')
-    return { models, whole: ownWhole.map(centreWhole), faces: [], centre: { whole: centreWhole, face: (f) => f } };
-  const people = others.filter((other) => other.kind === 'person').flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)); // prettier-ignore
-  const faceOf = async (list: typeof own) => {
-    const crops = tf.tidy(() => tf.concat4d(list.map((picture) => crop(pixelsTensor([picture.pixels], 64, 64), picture.scene.items[0])), 0)); // prettier-ignore
-    const features = await models.mobilenet.embed(crops);
-    crops.dispose();
-    return features;
-  };
-  const ownFaces = await faceOf(own);
-  const centreFace = centring([...ownFaces, ...(await faceOf(people))]);
-  return {
-    models,
-    whole: ownWhole.map(centreWhole),
-    faces: ownFaces.map(centreFace),
-    centre: { whole: centreWhole, face: centreFace },
-  };
+  const figuresOf = (list: readonly ConceptPicture[]) =>
+    tf.tidy(() =>
+      tf.concat4d(
+        list.map(({ pixels, scene }) => figure(pixelsTensor([pixels], 64, 64), scene.items[0].x)),
+        0,
+      ),
+    );
+  const own = figuresOf(conceptReferences(concept, 'train', sprites));
+  const background = figuresOf(others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)));
+  const features = await lookAt(models.mobilenet, own);
+  const centre = centring([...features, ...(await lookAt(models.mobilenet, background))]);
+  const faces = concept.kind === 'person' ? models.face.embed(own) : [];
+  tf.dispose([own, background]);
+  return { models, figures: features.map(centre), centre, faces };
 }
 
-/** The square of a figure, at the size of a whole picture. */
-function crop(pixels: tf.Tensor4D, { x, y, size }: { x: number; y: number; size: number }): tf.Tensor4D {
-  const side = Math.min(size, 64 - x, 64 - y);
-  return tf.image.resizeBilinear(tf.slice(pixels, [0, y, x, 0], [-1, side, side, -1]), [64, 64]);
+/** What stands at a column on the line of creatures, `[n, 40, 40, 3]`. */
+function figure(pixels: tf.Tensor4D, x: number): tf.Tensor4D {
+  return tf.slice(pixels, [0, CREATURE_ROW, x, 0], [-1, SIZES.creature, SIZES.creature, 3]);
+}
+
+/** MobileNet's features of figures. */
+async function lookAt(mobilenet: MobileNet, figures: tf.Tensor4D): Promise<Float32Array[]> {
+  const large = tf.image.resizeBilinear(figures, [64, 64]);
+  const features = await mobilenet.embed(large);
+  large.dispose();
+  return features;
+}
+
+/**
+ * A cosine with the references' figures wherever the figure stands: of its possible places the most alike counts, so
+ * that neither ground nor companion say anything about who it is.
+ */
+function figureCosine(
+  name: string,
+  references: readonly Float32Array[],
+  embed: (figures: tf.Tensor4D) => Promise<Float32Array[]>,
+): Scorer<Scored> {
+  return {
+    name,
+    range: [-1, 1],
+    higherIsBetter: true,
+    score: async (samples) => {
+      const figures = tf.tidy(() => tf.concat4d(samples.flatMap(({ pixels }) => FIGURE_COLUMNS.map((x) => figure(pixels, x))), 0)); // prettier-ignore
+      const features = await embed(figures);
+      figures.dispose();
+      const places = FIGURE_COLUMNS.length;
+      return samples.map((_, i) => {
+        const cosines = features.slice(i * places, (i + 1) * places).map((own) => meanCosine(own, references));
+        return { value: Math.max(...cosines) };
+      });
+    },
+  };
 }
 
 /** Early scores in [0, 1]: BER of the picture that would result if decoding stopped now (the judge of DSOG). */
@@ -142,12 +157,15 @@ export async function scoreSamples(
 
 function rewardOf(judges: ConceptJudges, concept: Concept, options: SyncR1Options): Scorer<Scored> {
   const weights = rewardWeights(options, concept.kind);
+  const { mobilenet, face } = judges.models;
+  const der = async (figures: tf.Tensor4D) => (await lookAt(mobilenet, figures)).map(judges.centre);
+  const fer = (figures: tf.Tensor4D) => Promise.resolve(face.embed(figures));
   // Without reasoning there is nothing for TIER to read.
   const scorers = [
     { scorer: tierScorer(judges.models.sentences) as Scorer<Scored>, weight: options.understanding ? weights.tier : 0 },
     { scorer: berMiniClip(judges.models.clip), weight: weights.ber },
-    { scorer: derMobilenet(judges), weight: weights.der },
-    { scorer: ferMiniFace(judges), weight: weights.fer },
+    { scorer: figureCosine('der_mobilenet', judges.figures, der), weight: weights.der },
+    { scorer: figureCosine('fer_mini_face', judges.faces, fer), weight: weights.fer },
   ];
   return ensemble(scorers);
 }
@@ -172,42 +190,6 @@ function textImage(clip: MiniClip, pixels: tf.Tensor4D, captions: readonly strin
     const words = captions.map((caption) => clip.text.encode(caption).slice(0, clip.config.maxTokens));
     return Array.from(tf.sum(tf.mul(clip.imageFeatures(pixels), clip.textFeatures(words)), 1).dataSync());
   });
-}
-
-function derMobilenet(judges: ConceptJudges): Scorer<Scored> {
-  return featureCosine<Scored>({
-    name: 'der_mobilenet',
-    of: async (samples) => {
-      const pixels = tf.concat4d(samples.map((sample) => sample.pixels), 0); // prettier-ignore
-      const features = await judges.models.mobilenet.embed(pixels);
-      pixels.dispose();
-      return features.map(judges.centre.whole);
-    },
-    like: (samples) => Promise.resolve(samples.map((): Feature[] => [...judges.whole])),
-  });
-}
-
-/** `mini_face`: the best of the windows where a face can be, against the faces of the references. */
-function ferMiniFace(judges: ConceptJudges): Scorer<Scored> {
-  return {
-    name: 'fer_mini_face',
-    range: [-1, 1],
-    higherIsBetter: true,
-    score: async (samples) => {
-      const crops = tf.tidy(() =>
-        tf.concat4d(
-          samples.flatMap((sample) => FACE_WINDOWS.map(([x, y, size]) => crop(sample.pixels, { x, y, size }))),
-          0,
-        ),
-      );
-      const features = (await judges.models.mobilenet.embed(crops)).map(judges.centre.face);
-      crops.dispose();
-      return samples.map((_, i) => {
-        const windows = features.slice(i * FACE_WINDOWS.length, (i + 1) * FACE_WINDOWS.length);
-        return { value: Math.max(...windows.map((window) => meanCosine(window, judges.faces))) };
-      });
-    },
-  };
 }
 
 function meanCosine(own: Float32Array, others: readonly Float32Array[]): number {

@@ -1,0 +1,89 @@
+/** How Chameleon mini is trained: first the VQGAN, then the language model around it. Hyper-parameters stand here. */
+import { loadSprites, vocabulary } from '../data';
+import { Stream } from '../engine';
+import { chameleonMini, codeEntries, startCodesFromCodebook } from '../models/chameleon/mini';
+import { ChameleonModel } from '../models/chameleon/model';
+import type { MagvitTokenizer } from '../models/showo/magvit';
+import type { LoopOptions } from '../sft/loop';
+import { SharedRowParameters } from '../sft/shared-rows';
+import { chameleonTask, type ChameleonTrainingOptions, vqganTask, type VqganTrainingOptions } from '../sft/train-chameleon';
+import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import { vqFromMagvit } from './vq-from-magvit';
+
+type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
+
+/** Hyper-parameters of a part of the language model's training. */
+export type ChameleonRecipe = Loop & Omit<ChameleonTrainingOptions, 'size'> & { readonly scenes?: SceneMixture };
+
+/** Training of the VQGAN, which starts from Show-o mini's trained tokenizer: little is left to be learned. */
+export const CHAMELEON_VQ_RECIPE: Loop & Omit<VqganTrainingOptions, 'size'> = {
+  steps: 40,
+  learningRate: 5e-4,
+  weightDecay: 0,
+  seed: 1,
+  batch: 16,
+  refreshUntil: -1,
+};
+
+/** Training of the language model. */
+export const CHAMELEON_RECIPE: ChameleonRecipe = {
+  steps: 1000,
+  learningRate: 1.5e-3,
+  weightDecay: 0.01,
+  seed: 1,
+  pictures: 16,
+  asked: 10,
+  questions: 6,
+  texts: 4,
+  weights: { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 },
+  conditionDrop: 0.1,
+  wordNoise: 0.1,
+  questionNoise: 0.05,
+  bitNoise: 0.05,
+};
+
+/** Tables with a row for every code, on the way in and on the way out. */
+const CODE_ROWS = ['model.embed_tokens.weight', 'lm_head.weight'];
+
+/** Chameleon mini with fresh weights on the mini world's vocabulary. @throws Error when the tokenizer lacks a special token */
+export function freshChameleonMini(seed: number): ChameleonModel {
+  const { text, bos, eos } = miniText();
+  const separator = text.idOf('[SEP]');
+  if (text.padId === undefined || separator === undefined)
+    throw new Error('the mini world tokenizer has no [PAD] or no [SEP]');
+  return ChameleonModel.random(
+    chameleonMini(vocabulary(), { bos, eos, pad: text.padId, separator }),
+    new Stream(seed).fork('chameleon'),
+  );
+}
+
+/** The VQGAN's task. @param images Show-o mini's tokenizer, from whose weights it starts */
+export async function chameleonVqTraining(images: MagvitTokenizer, seed = CHAMELEON_VQ_RECIPE.seed) {
+  const sprites = await loadSprites();
+  const model = freshChameleonMini(seed);
+  const { images: tokenizer } = model;
+  if (!tokenizer) throw new Error('a fresh Chameleon has an image tokenizer');
+  vqFromMagvit(tokenizer.parameters, '', model.config.vq, images);
+  const source = scenePictures(sprites, 'train');
+  return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: PICTURE_SIZE }) };
+}
+
+/**
+ * The language model's task. Save the model that comes back: its rows of codes share what they have in common.
+ * @param trained whose image tokenizer is trained; its weights move over
+ * @param fresh the language model starts now. Default true
+ */
+export async function chameleonTraining(
+  trained: ChameleonModel,
+  recipe = CHAMELEON_RECIPE,
+  seed = recipe.seed,
+  fresh = true,
+) {
+  const sprites = await loadSprites();
+  const { text } = miniText();
+  if (fresh) startCodesFromCodebook(trained, new Stream(seed).fork('codes'));
+  const parameters = new SharedRowParameters(trained.parameters, CODE_ROWS, codeEntries(trained));
+  const model = new ChameleonModel(trained.config, parameters, trained.images);
+  const source = sceneSource(sprites, text, 'train', recipe.scenes);
+  return { model, task: chameleonTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
+}
