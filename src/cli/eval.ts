@@ -9,26 +9,26 @@ import { dataFolder } from '../io/package-root';
 import { MiniClip } from '../models/experts/mini-clip';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI } from '../models/showo/mini';
-import { ShowoModel } from '../models/showo/model';
 import { loadTokenizer } from '../text';
 import { type Command, UsageError } from './command';
 import { evaluateClip, evaluateReader } from './eval/judges';
 import { type EvalReport, printMetrics } from './eval/metrics';
 import { evaluateMiniWorld } from './eval/mini-world';
 import { writeJudgeCard } from './eval/judge-card';
+import { MINI_MODELS, type MiniModel } from './eval/mini-models';
 import { writeModelCard } from './eval/model-card';
 import { saveSheet } from './eval/sheet';
 
 const TARGETS = ['mini-world', 'reader', 'clip'] as const;
 type Target = (typeof TARGETS)[number];
 
-const DEFAULT_FOLDERS: Readonly<Record<Target, string>> = {
-  'mini-world': 'showo-mini',
+const JUDGE_FOLDERS: Readonly<Record<Exclude<Target, 'mini-world'>, string>> = {
   reader: 'scene-reader',
   clip: 'mini-clip',
 };
 
 const OPTIONS = {
+  model: { type: 'string', default: 'showo' },
   checkpoint: { type: 'string' },
   n: { type: 'string' },
   seed: { type: 'string' },
@@ -44,22 +44,24 @@ const OPTIONS = {
 
 export const command: Command = {
   summary: 'held-out scores of the mini checkpoints and their judges, with intervals',
-  usage: `unilab eval mini-world | reader | clip [--checkpoint FOLDER] [--n N] [--seed N] [--card] [--json]
+  usage: `unilab eval mini-world | reader | clip [--model M] [--checkpoint FOLDER] [--n N] [--seed N]
+            [--card] [--json]
 
-mini-world  Show-o mini on scenes with combinations it never saw: pictures from captions, read by the independent
+mini-world  a mini model on scenes with combinations it never saw: pictures from captions, read by the independent
             scene reader (object, colour, count, position, ground; exact: all of them and nothing else), answers to
             questions about pictures (qa, by type), facts read in context; ceiling/...: the reader on the true
             pictures as the image tokenizer gives them back
 reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
 
+  --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
   --n N                 scenes (mini-world: 200) or pictures (judges: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
-  --steps N             mini-world: MaskGIT steps (default 8)
+  --steps N             mini-world: MaskGIT steps (default 8; showo alone)
   --guidance W          mini-world: guidance scale (default 2)
-  --temperature T       mini-world: noise of re-masking (default 1)
+  --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others) (default 1)
   --sheet FILE.png      mini-world: true and generated pictures side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
   --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)
@@ -71,17 +73,20 @@ clip        mini_clip: how often the true caption is nearer than one that differ
       throw new UsageError(`say what to evaluate: ${TARGETS.join(', ')}`);
     if (values.split !== undefined && values.split !== 'heldout' && values.split !== 'train')
       throw new UsageError(`--split is heldout or train, got '${values.split}'`);
-    const folder = values.checkpoint ?? dataFolder('checkpoints', DEFAULT_FOLDERS[target]);
+    if (!isMiniModel(values.model))
+      throw new UsageError(`--model is ${Object.keys(MINI_MODELS).join(', ')}, got '${values.model}'`);
+    const mini = MINI_MODELS[values.model];
+    const folder = values.checkpoint ?? dataFolder('checkpoints', target === 'mini-world' ? mini.folder : JUDGE_FOLDERS[target]); // prettier-ignore
     const n = number('n', values.n, target === 'mini-world' ? 200 : 300, 1);
     const seed = number('seed', values.seed, 1000, 0);
     const sampler = {
-      steps: number('steps', values.steps, 8, 1),
-      guidanceScale: real('guidance', values.guidance, 2),
-      temperature: real('temperature', values.temperature, 1),
+      ...(mini.sampler.steps === undefined ? {} : { steps: number('steps', values.steps, mini.sampler.steps, 1) }),
+      guidanceScale: real('guidance', values.guidance, mini.sampler.guidanceScale),
+      temperature: real('temperature', values.temperature, mini.sampler.temperature),
     };
     const engine = await startEngine();
     const started = performance.now();
-    const { metrics, settings, samples } = await measure(target, folder, n, seed, { sampler, split: values.split });
+    const { metrics, settings, samples } = await measure(target, folder, n, seed, { mini, sampler, split: values.split }); // prettier-ignore
     const seconds = Math.round((performance.now() - started) / 100) / 10;
     const report: EvalReport = {
       checkpoint: path.relative(process.cwd(), folder) || '.',
@@ -92,7 +97,7 @@ clip        mini_clip: how often the true caption is nearer than one that differ
     };
     if (values.sheet && samples) await saveSheet(values.sheet, samples.slice(0, 32));
     if (values.card) {
-      if (target === 'mini-world') await writeModelCard(folder, report, values.training);
+      if (target === 'mini-world') await writeModelCard(mini, folder, report, values.training);
       else await writeJudgeCard(folder, target, report, path.join(values.training, target, 'curve.jsonl'));
       console.error(`written: ${path.join(folder, 'README.md')}`);
     }
@@ -102,8 +107,13 @@ clip        mini_clip: how often the true caption is nearer than one that differ
   },
 };
 
+function isMiniModel(name: string): name is keyof typeof MINI_MODELS {
+  return name in MINI_MODELS;
+}
+
 interface MeasureOptions {
-  readonly sampler: { readonly steps: number; readonly guidanceScale: number; readonly temperature: number };
+  readonly mini: MiniModel;
+  readonly sampler: MiniModel['sampler'];
   readonly split?: 'heldout' | 'train';
 }
 
@@ -116,16 +126,12 @@ async function measure(target: Target, folder: string, n: number, seed: number, 
     const clip = await MiniClip.load(folder);
     return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
+  const { mini, sampler, split = 'heldout' } = options;
   const reader = await SceneReader.load();
-  const model = await ShowoModel.fromPretrained(folder);
+  const subject = await mini.load(folder, sampler);
   const progress = (done: string) => console.error(`eval mini-world: ${done}`);
-  const { metrics, samples } = await evaluateMiniWorld(model, reader, loadTokenizer(), {
-    n,
-    seed,
-    ...options,
-    progress,
-  });
-  return { metrics, samples, settings: { ...options.sampler, split: options.split ?? 'heldout' } };
+  const { metrics, samples } = await evaluateMiniWorld(subject, reader, loadTokenizer(), { n, seed, split, progress });
+  return { metrics, samples, settings: { ...sampler, split } };
 }
 
 /** The image tokenizer that ships; without it the judges are measured on renderings alone. */

@@ -6,7 +6,12 @@ import { ChameleonModel } from '../models/chameleon/model';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { SharedRowParameters } from '../sft/shared-rows';
-import { chameleonTask, type ChameleonTrainingOptions, vqganTask, type VqganTrainingOptions } from '../sft/train-chameleon';
+import {
+  chameleonTask,
+  type ChameleonTrainingOptions,
+  vqganTask,
+  type VqganTrainingOptions,
+} from '../sft/train-chameleon';
 import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 

@@ -11,6 +11,7 @@ import { nearestCodes } from '../nn/vqgan-codebook';
 import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
 import type { SupervisedTask } from './loop';
 import { type PictureBatchInput, type PictureSource, pixelsTensor } from './train-magvit';
+import { withBitNoise, withWordNoise } from './train-showo';
 
 export interface VqganBatch extends PictureBatchInput {
   /** Whether the codebook is passed by. */
@@ -157,6 +158,15 @@ export interface ChameleonTrainingOptions {
   readonly weights?: Readonly<Record<ChameleonLoss, number>>;
   /** Chance that the caption is dropped, so that guidance has a picture without one. Default 0.1. */
   readonly conditionDrop?: number;
+  /** Chance that a word of an answer is another word where the model reads it, see `withWordNoise`. Default 0. */
+  readonly wordNoise?: number;
+  /** The same for words of questions. Default 0. */
+  readonly questionNoise?: number;
+  /**
+   * Chance that a code of a picture that is asked about has one of its bits flipped, in [0, 1); for codebooks whose
+   * codes are strings of bits. Default 0.
+   */
+  readonly bitNoise?: number;
   /** Height and width of the pictures, pixels. */
   readonly size: number;
 }
@@ -204,7 +214,7 @@ function makeBatch(
   stream: Stream,
 ): ChameleonBatch {
   const { config, vocabulary: v } = model;
-  const { conditionDrop = 0.1, sequences = 0 } = options;
+  const { conditionDrop = 0.1, sequences = 0, wordNoise = 0, questionNoise = 0, bitNoise = 0 } = options;
   const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(stream.fork(`sequence ${i}`)) ?? []);
   const pictures = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
@@ -222,15 +232,14 @@ function makeBatch(
     const alone = pictureIds(config, v, codes[i]);
     return plainRow({ ids: alone, labels: alone });
   });
-  const mmu = examples
-    .slice(0, options.asked)
-    .map(({ questions }, i) =>
-      packTurns(
-        [v.bos, ...pictureIds(config, v, codes[i])],
-        draws.shuffle(questions).slice(0, options.questions),
-        v.eos,
-      ),
+  const mmu = examples.slice(0, options.asked).map(({ questions }, i) => {
+    const seen = withBitNoise(codes[i], Math.log2(config.vq.n_embed), bitNoise, draws);
+    return packTurns(
+      [v.bos, ...pictureIds(config, v, seen)],
+      draws.shuffle(questions).slice(0, options.questions),
+      v.eos,
     );
+  });
   const lm = Array.from({ length: options.texts }, (_, i) => {
     const { text, questions } = source.text(stream.fork(`text ${i}`));
     return packTurns([v.bos, ...text], questions, v.eos);
@@ -249,7 +258,8 @@ function makeBatch(
       ),
     ),
   );
-  return { t2i, mmu, lm, xcot };
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
+  return { t2i, mmu: noisy(mmu), lm: noisy(lm), xcot };
 }
 
 function encode(model: ChameleonModel, pictures: readonly Uint8Array[], size: number): Int32Array[] {

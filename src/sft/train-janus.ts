@@ -12,6 +12,7 @@ import { pictureLogits } from '../models/janus/policy';
 import type { SupervisedTask } from './loop';
 import { isVq, partOf } from './train-janus-vq';
 import { pixelsTensor } from './train-magvit';
+import { withWordNoise } from './train-showo';
 
 /** One picture with what is said and asked about it, as ids. */
 export interface JanusPictureExample {
@@ -44,6 +45,10 @@ export interface JanusTrainingOptions {
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
   /** Chance that the caption is dropped (for guidance). Default 0.1, as Janus. */
   readonly conditionDrop?: number;
+  /** Chance that a word of an answer is another word where the model reads it, see `withWordNoise`. Default 0. */
+  readonly wordNoise?: number;
+  /** The same for words of questions. Default 0. */
+  readonly questionNoise?: number;
   /** Height and width of the pictures, pixels. */
   readonly size: number;
 }
@@ -92,17 +97,21 @@ function makeBatch(model: JanusModel, source: JanusSource, options: JanusTrainin
     const ids = generationIds(config, caption);
     return draws.uniform() < conditionDrop ? unconditionalIds(config, ids) : ids;
   });
+  const answers = examples.slice(0, asked).map(({ questions }) =>
+    packTurns(config, understandingIds(config, []), draws.shuffle(questions).slice(0, options.questions)),
+  ); // prettier-ignore
+  const texts = Array.from({ length: options.texts }, (_, i) => {
+    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    return packTurns(config, textIds(config, text), questions);
+  });
+  const { wordNoise = 0, questionNoise = 0 } = options;
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
   return {
     prompts,
     codes: examples.map((_, i) => flat.slice(i * count, (i + 1) * count)),
     pixels,
-    answers: examples.slice(0, asked).map(({ questions }) =>
-      packTurns(config, understandingIds(config, []), draws.shuffle(questions).slice(0, options.questions)),
-    ), // prettier-ignore
-    texts: Array.from({ length: options.texts }, (_, i) => {
-      const { text, questions } = source.text(stream.fork(`text ${i}`));
-      return packTurns(config, textIds(config, text), questions);
-    }),
+    answers: noisy(answers),
+    texts: noisy(texts),
   };
 }
 

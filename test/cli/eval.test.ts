@@ -5,9 +5,11 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { readCurve } from '../../src/cli/eval/curve';
 import { Tally } from '../../src/cli/eval/metrics';
+import { MINI_MODELS } from '../../src/cli/eval/mini-models';
 import { evaluateMiniWorld } from '../../src/cli/eval/mini-world';
 import { writeModelCard } from '../../src/cli/eval/model-card';
 import { saveSheet } from '../../src/cli/eval/sheet';
+import { showoSubject } from '../../src/cli/eval/subjects';
 import { command } from '../../src/cli/eval';
 import { startEngine, Stream, tf } from '../../src/engine';
 import { SceneReader } from '../../src/eval/reader';
@@ -46,7 +48,7 @@ describe('unilab eval', () => {
     const config = { ...showoMini(text.vocabularySize, bos, eos), hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2 }; // prettier-ignore
     const model = ShowoModel.random(config, images, new Stream(2));
     const reader = SceneReader.random(new Stream(3));
-    const run = () => evaluateMiniWorld(model, reader, text, { n: 3, seed: 5, sampler: { steps: 2 } });
+    const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), reader, text, { n: 3, seed: 5 });
     const first = await run();
     const kept = tf.memory().numTensors;
     const second = await run();
@@ -82,8 +84,11 @@ describe('unilab eval', () => {
       'ceiling/object': { value: 1, ci95: [1, 1] as const, n: 10 },
     };
     const report = { checkpoint: 'x', seed: 1, n: 10, metrics, settings: { split: 'heldout', steps: 8 } };
-    await writeModelCard(folder, report, folder);
-    await assert.rejects(writeModelCard(folder, report, path.join(folder, 'absent')), /--training FOLDER/);
+    await writeModelCard(MINI_MODELS.showo, folder, report, folder);
+    await assert.rejects(
+      writeModelCard(MINI_MODELS.showo, folder, report, path.join(folder, 'absent')),
+      /--training FOLDER/,
+    );
     const card = readFileSync(path.join(folder, 'README.md'), 'utf8');
     assert.match(card, /\| object \| 50\.0 \| 40\.0 to 60\.0 \| 10 \|/);
     assert.match(card, /300 steps, 10 minutes/);
@@ -96,6 +101,7 @@ describe('unilab eval', () => {
   it('says what was called wrongly', async () => {
     await assert.rejects(command.run([]), /say what to evaluate: mini-world, reader, clip/);
     await assert.rejects(command.run(['mini-world', '--n', '0']), /--n needs a whole number of at least 1/);
+    await assert.rejects(command.run(['mini-world', '--model', 'x']), /--model is showo, janus, chameleon, got 'x'/);
     await assert.rejects(command.run(['mini-world', '--split', 'test']), /heldout or train/);
     await assert.rejects(command.run(['reader', '--checkpoint', path.join(folder, 'absent')]), /unilab train reader/);
   });

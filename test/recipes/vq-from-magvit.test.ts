@@ -26,14 +26,24 @@ test('a codebook of corners gives the codes and the pictures of sign bits, compa
   assert.ok(largest(pictures, before) > 0.1);
   vqFromMagvit(janus.parameters, VQ, vqganConfig(janus.config.vq), magvit);
   assert.deepEqual(readValues<'int32'>(() => vqEncode(janus.parameters, janus.config, pixels)), codes); // prettier-ignore
-  assert.ok(largest(pictures, readValues(() => vqDecode(janus.parameters, janus.config, rows))) < 1e-4);
+  assert.ok(
+    largest(
+      pictures,
+      readValues(() => vqDecode(janus.parameters, janus.config, rows)),
+    ) < 1e-4,
+  );
 
   const chameleon = freshChameleonMini(4);
   const { images } = chameleon;
   assert.ok(images);
   vqFromMagvit(images.parameters, '', chameleon.config.vq, magvit);
   assert.deepEqual(chameleon.encodePictures(pixels), rows);
-  assert.ok(largest(pictures, readValues(() => chameleon.decodePictures(rows))) < 1e-4);
+  assert.ok(
+    largest(
+      pictures,
+      readValues(() => chameleon.decodePictures(rows)),
+    ) < 1e-4,
+  );
 
   const narrow = { ...chameleon.config.vq, n_embed: 1024 };
   assert.throws(() => vqFromMagvit(images.parameters, '', narrow, magvit), /4096 codes of 12 bits need a codebook \[4096,12\], this one is \[1024,12\]/); // prettier-ignore

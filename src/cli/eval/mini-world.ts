@@ -1,4 +1,4 @@
-/** How good Show-o mini is on scenes it never saw: pictures from captions, answers about pictures, facts read in context. */
+/** How good a mini model is on scenes it never saw: pictures from captions, answers about pictures, facts read in context. */
 import {
   captionOf,
   factExample,
@@ -12,13 +12,9 @@ import {
 import { readValues, Stream, tf } from '../../engine';
 import { exactMatch } from '../../eval';
 import { scoreScene, type Reading, type SceneReader } from '../../eval/reader';
-import { type AnswerPrefix, sampleAnswers } from '../../models/showo/answers';
-import { textPrefix, understandingPrefix } from '../../models/showo/layout';
-import type { ShowoModel } from '../../models/showo/model';
-import { PictureBatch, type PictureOptions } from '../../models/showo/sampler';
-import { pixelsTensor } from '../../sft/train-magvit';
 import type { TextTokenizer } from '../../text';
 import { type Metric, type Observation, Tally } from './metrics';
+import type { Subject } from './subjects';
 
 export interface MiniWorldOptions {
   /** Scenes; each gives one picture, up to two questions and one fact to read. */
@@ -26,7 +22,6 @@ export interface MiniWorldOptions {
   readonly seed: number;
   /** Default `heldout`: every scene has an unseen (object, colour) combination. */
   readonly split?: Split;
-  readonly sampler?: PictureOptions;
   /** Told how far it is. */
   readonly progress?: (done: string) => void;
 }
@@ -48,12 +43,10 @@ export interface Sample {
 const CHUNK = 50;
 /** Phrases by which a caption says where something is. */
 const PLACES = /left of|right of|above|below|in the centre|on the left|on the right|at the top|at the bottom/;
-/** Words of the longest answer, and its end. */
-const LONGEST_ANSWER = 8;
 
 /** The whole evaluation. The reader also reads the true pictures as the tokenizer gives them back: its own ceiling. */
 export async function evaluateMiniWorld(
-  model: ShowoModel,
+  subject: Subject,
   reader: SceneReader,
   text: TextTokenizer,
   options: MiniWorldOptions,
@@ -77,34 +70,31 @@ export async function evaluateMiniWorld(
   for (let from = 0; from < scenes.length; from += CHUNK) {
     options.progress?.(`pictures ${from}/${scenes.length}`);
     const part = scenes.slice(from, from + CHUNK);
-    const batch = new PictureBatch(model, part.map((s) => text.encode(s.caption)), part.map((s) => s.own.fork('picture')), options.sampler); // prettier-ignore
-    const generated = readCodes(model, reader, batch.finish());
-    const codes = encode(model, part.map((s) => s.real)); // prettier-ignore
-    const ceiling = readCodes(model, reader, codes);
+    const captions = part.map((s) => text.encode(s.caption)); // prettier-ignore
+    const streams = part.map((s) => s.own.fork('picture')); // prettier-ignore
+    const generated = readPictures(reader, () => subject.draw(captions, streams));
+    const ceiling = readPictures(reader, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
     part.forEach(({ scene, caption, real }, i) => {
       tally.addAll('', captionScores(generated.readings[i], scene, caption));
       tally.addAll('ceiling/', captionScores(ceiling.readings[i], scene, caption));
       samples.push({ scene, caption, real, generated: generated.pictures[i] });
     });
     options.progress?.(`answers ${from}/${scenes.length}`);
-    const asked = part.flatMap(({ questions }, i) => {
+    const asked = part.flatMap(({ questions, real }) => {
       const types = [...new Set(questions.map((q) => q.type))].slice(0, 2);
       return types.map((type) => {
         const question = questions.find((q) => q.type === type) ?? questions[0];
-        return {
-          ...question,
-          prefix: { ids: understandingPrefix(model.config, codes[i], text.encode(question.problem)), picture: true },
-        };
+        return { ...question, picture: real, question: text.encode(question.problem) };
       });
     });
-    answersOf(model, text, asked.map((a) => a.prefix)).forEach((answer, i) => {
-      const right = exactMatch(answer, asked[i].solution);
+    subject.answerPictures(asked).forEach((answer, i) => {
+      const right = exactMatch(words(text, answer), asked[i].solution);
       tally.add('qa', right);
       tally.add(`qa/${asked[i].type}`, right);
-    }); // prettier-ignore
+    });
     const told = part.map(({ own }) => factExample(own.fork('fact'), split));
-    answersOf(model, text, told.map((fact) => ({ ids: textPrefix(model.config, text.encode(fact.problem)), picture: false }))).forEach((answer, i) => {
-      tally.add('facts', exactMatch(answer, told[i].solution));
+    subject.answerTexts(told.map((fact) => text.encode(fact.problem))).forEach((answer, i) => {
+      tally.add('facts', exactMatch(words(text, answer), told[i].solution));
     }); // prettier-ignore
   }
   return { metrics: tally.metrics(stream), samples };
@@ -122,31 +112,20 @@ function withoutPlace(reading: Reading, scene: Scene): boolean {
   return scoreScene(reading, { ...scene, kind: 'count' }).exact;
 }
 
-function encode(model: ShowoModel, pictures: readonly Uint8Array[]): Int32Array[] {
-  const flat = readValues<'int32'>(() => model.images.encode(pixelsTensor(pictures, 64, 64)));
-  const n = model.config.num_vq_tokens;
-  return pictures.map((_, i) => flat.slice(i * n, (i + 1) * n));
-}
-
-function readCodes(
-  model: ShowoModel,
-  reader: SceneReader,
-  codes: readonly Int32Array[],
-): { readings: Reading[]; pictures: Uint8Array[] } {
-  const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
+/** The reader on pictures made by `draw`, and their bytes. */
+function readPictures(reader: SceneReader, draw: () => tf.Tensor4D): { readings: Reading[]; pictures: Uint8Array[] } {
+  const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(draw(), -1, 1));
   const bytes = readValues<'int32'>(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32'));
-  const size = bytes.length / codes.length;
+  const count = pixels.shape[0];
+  const size = bytes.length / count;
   const readings = reader.read(pixels);
   pixels.dispose();
-  return { readings, pictures: codes.map((_, i) => Uint8Array.from(bytes.subarray(i * size, (i + 1) * size))) };
+  const pictures = Array.from({ length: count }, (_, i) => Uint8Array.from(bytes.subarray(i * size, (i + 1) * size)));
+  return { readings, pictures };
 }
 
-/** Greedy answers as text. */
-function answersOf(model: ShowoModel, text: TextTokenizer, prefixes: readonly AnswerPrefix[]): string[] {
-  const streams = prefixes.map((_, i) => new Stream(i)); // greedy answers draw nothing
-  const answers = sampleAnswers(model, prefixes, streams, { temperature: 0, maxNewTokens: LONGEST_ANSWER });
-  return answers.map(({ ids }) => {
-    const words = ids.filter((id) => id !== model.vocabulary.eot && id < text.vocabularySize);
-    return words.length > 0 ? text.decode(words) : ''; // the tokenizer's library refuses to decode nothing
-  });
+/** What ids say; those that are no words are left out. */
+function words(text: TextTokenizer, ids: readonly number[]): string {
+  const said = ids.filter((id) => id < text.vocabularySize);
+  return said.length > 0 ? text.decode(said) : ''; // the tokenizer's library refuses to decode nothing
 }

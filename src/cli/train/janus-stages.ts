@@ -4,6 +4,7 @@ import path from 'node:path';
 import { dataFolder } from '../../io/package-root';
 import { JanusModel } from '../../models/janus/model';
 import { JANUS_RECIPE, JANUS_VQ_RECIPE, janusTraining, janusVqTraining } from '../../recipes/janus-mini';
+import { trainedTokenizer } from './showo-tokenizer';
 
 export const JANUS_FOLDER = 'janus-mini';
 
@@ -12,7 +13,7 @@ export const JANUS_STAGES = {
     recipe: JANUS_VQ_RECIPE,
     out: JANUS_FOLDER,
     async prepare(seed: number) {
-      const { model, task } = await janusVqTraining(seed);
+      const { model, task } = await janusVqTraining(await trainedTokenizer(), seed);
       return { task, save: (folder: string) => model.savePretrained(folder) };
     },
   },
@@ -20,7 +21,7 @@ export const JANUS_STAGES = {
     recipe: JANUS_RECIPE,
     out: JANUS_FOLDER,
     async prepare(seed: number) {
-      const { model, task } = await janusTraining(await trainedJanus(), seed);
+      const { model, task } = await janusTraining(await trainedJanus(), JANUS_RECIPE, seed);
       return { task, save: (folder: string) => model.savePretrained(folder) };
     },
   },

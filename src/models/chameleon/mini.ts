@@ -1,12 +1,14 @@
 /** Chameleon mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 4096 codes. */
-import { type Stream, tf } from '../../engine';
+import { readValues, type Stream, tf } from '../../engine';
 import type { ChameleonConfig } from './config';
 import type { ChameleonModel } from './model';
 import { nameOfCode, TOKEN_NAMES } from './vocabulary';
 
 /** Height and width of the pictures, pixels. */
 const SIDE = 64;
-const CODES = 4096;
+/** Width of a code's entry: the codebook starts as the corners of a cube of so many dimensions, see `vqFromMagvit`. */
+const BITS = 12;
+const CODES = 2 ** BITS;
 
 /** The tokens of the text vocabulary that have a part in sequences. */
 export interface MiniTextIds {
@@ -18,7 +20,7 @@ export interface MiniTextIds {
 }
 
 /**
- * 6.2 million parameters and 1.6 million of the image tokenizer, with the mini world's 203 words.
+ * 6.2 million parameters and 2.4 million of the image tokenizer, with the mini world's 203 words.
  * @param words the text vocabulary, in the order of its ids; special tokens and codes follow it
  */
 export function chameleonMini(words: readonly string[], text: MiniTextIds): ChameleonConfig {
@@ -54,12 +56,12 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
     vocabulary_map: map,
     vq: {
       ch: 32,
-      ch_mult: [1, 1, 2, 3],
+      ch_mult: [1, 1, 2, 4],
       // No residual blocks at full resolution, where they cost most and pictograms need them least.
       num_res_blocks: [0, 1, 1, 1],
       decoder_res_blocks: [0, 1, 1, 1],
-      z_channels: 64,
-      embed_dim: 16,
+      z_channels: BITS,
+      embed_dim: BITS,
       n_embed: CODES,
       norm_groups: 4, // one channel a group would erase the colour of flat pictures
       cell_encoder: true, // else one part of one figure has many codes, and the language model learns to tell them apart
@@ -85,9 +87,7 @@ export function startCodesFromCodebook(model: ChameleonModel, stream: Stream, sh
     const table = model.parameters.get(name) as tf.Variable<tf.Rank.R2>;
     const values = Float32Array.from(table.dataSync<'float32'>());
     const rows = tf.tidy(() => {
-      // Unit variance in every dimension, whatever lengths the codebook was trained to.
-      const { mean, variance } = tf.moments(images.codebook, 0);
-      const entries = tf.div<tf.Tensor2D>(tf.sub(images.codebook, mean), tf.sqrt(tf.add(variance, 1e-12)));
+      const entries = centred(images.codebook);
       const directions = tf.tensor2d(own.fork('directions').fill('normal', dim * width), [dim, width]);
       const noise = tf.tensor2d(own.fork('noise').fill('normal', codes * width), [codes, width]);
       return tf.add(
@@ -100,4 +100,28 @@ export function startCodesFromCodebook(model: ChameleonModel, stream: Stream, sh
     v.idOfCode.forEach((id, code) => values.set(fresh.subarray(code * width, (code + 1) * width), id * width));
     tf.tidy(() => table.assign(tf.tensor2d(values, table.shape)));
   }
+}
+
+/**
+ * What like codes have in common, a row for every token: the codebook's entries with unit variance in every dimension at
+ * the ids of codes, 0 elsewhere.
+ * @returns `[vocab, embed_dim]`
+ * @throws Error without an image tokenizer
+ */
+export function codeEntries({ images, vocabulary: v }: ChameleonModel): tf.Tensor2D {
+  if (!images) throw new Error('only an image tokenizer has entries');
+  const [codes, dim] = images.codebook.shape;
+  const entries = readValues(() => centred(images.codebook));
+  const rows = new Float32Array(v.size * dim);
+  for (let code = 0; code < codes; code++)
+    rows.set(entries.subarray(code * dim, (code + 1) * dim), v.idOfCode[code] * dim);
+  return tf.tensor2d(rows, [v.size, dim]);
+}
+
+/** Unit variance in every dimension, whatever lengths the codebook was trained to. */
+function centred(codebook: tf.Tensor2D): tf.Tensor2D {
+  return tf.tidy(() => {
+    const { mean, variance } = tf.moments(codebook, 0);
+    return tf.div<tf.Tensor2D>(tf.sub(codebook, mean), tf.sqrt(tf.add(variance, 1e-12)));
+  });
 }

@@ -9,6 +9,8 @@ import type { JanusModel } from './model';
 
 /** Height and width of the pictures, pixels. */
 const SIDE = 64;
+/** Width of a code's entry: the codebook starts as the corners of a cube of so many dimensions, see `vqFromMagvit`. */
+const BITS = 12;
 
 /** The tokens that the text vocabulary lacks; their ids follow it. */
 const ADDED = ['image', 'boi', 'eoi'] as const;
@@ -49,15 +51,15 @@ export function janusMini(textIds: number, text: { bos: number; eos: number; pad
       projection_dim: width,
     },
     vq: {
-      embed_dim: 8,
-      num_embeddings: 4096,
-      latent_channels: 64,
+      embed_dim: BITS,
+      num_embeddings: 2 ** BITS,
+      latent_channels: BITS,
       num_patches: 8,
       in_channels: 3,
       out_channels: 3,
       base_channels: 32,
       // No residual blocks of the encoder at full resolution, where they cost most and pictograms need them least.
-      channel_multiplier: [1, 1, 2, 3],
+      channel_multiplier: [1, 1, 2, 4],
       num_res_blocks: [0, 1, 1, 1],
       num_hidden_layers: 2,
       hidden_act: 'gelu_pytorch_tanh',
@@ -80,8 +82,7 @@ export function startCodesFromCodebook(model: JanusModel, stream: Stream, share 
   const p = model.parameters;
   const { embed_dim: dim, num_embeddings: codes, projection_dim: width } = model.config.vq;
   tf.tidy(() => {
-    // Unit variance in every dimension, whatever the trained codebook's lengths are.
-    const entries = tf.mul<tf.Tensor2D>(l2Normalize(p.get('model.vqmodel.quantize.embedding.weight')), Math.sqrt(dim));
+    const entries = codeEntries(model);
     p.variables['model.generation_embeddings.weight'].assign(entries);
     const directions = tf.tensor2d(stream.fork('directions').fill('normal', dim * width), [dim, width]);
     const noise = tf.tensor2d(stream.fork('noise').fill('normal', codes * width), [codes, width]);
@@ -90,5 +91,13 @@ export function startCodesFromCodebook(model: JanusModel, stream: Stream, share 
       tf.mul(noise, std * Math.sqrt(1 - share)),
     );
     p.variables['model.generation_head.vision_head.weight'].assign(rows);
+  });
+}
+
+/** The codebook's entries with unit variance in every dimension, `[codes, embed_dim]`: what like codes have in common. */
+export function codeEntries(model: JanusModel): tf.Tensor2D {
+  return tf.tidy(() => {
+    const entries = l2Normalize(model.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Tensor2D);
+    return tf.mul<tf.Tensor2D>(entries, Math.sqrt(model.config.vq.embed_dim));
   });
 }
