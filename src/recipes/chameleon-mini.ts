@@ -12,7 +12,14 @@ import {
   vqganTask,
   type VqganTrainingOptions,
 } from '../sft/train-chameleon';
-import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import {
+  miniText,
+  PICTURE_SIZE,
+  scenePictures,
+  type SceneMixture,
+  sceneSource,
+  SHOWO_FINISH_RECIPE,
+} from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -47,6 +54,17 @@ export const CHAMELEON_RECIPE: ChameleonRecipe = {
   bitNoise: 0.05,
 };
 
+/** Further training from the weights that are there, with twice as many creatures beside objects and more questions about presence. */
+export const CHAMELEON_MORE_RECIPE: ChameleonRecipe = {
+  ...CHAMELEON_RECIPE,
+  steps: 800,
+  learningRate: 1.2e-3,
+  seed: 2,
+  questions: 7,
+  bitNoise: 0.1,
+  scenes: SHOWO_FINISH_RECIPE.scenes,
+};
+
 /** Tables with a row for every code, on the way in and on the way out. */
 const CODE_ROWS = ['model.embed_tokens.weight', 'lm_head.weight'];
 
@@ -73,20 +91,23 @@ export async function chameleonVqTraining(images: MagvitTokenizer, seed = CHAMEL
   return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
+/** The language model's task, with fresh weights. @param trained whose image tokenizer is trained; it moves over */
+export async function chameleonTraining(trained: ChameleonModel, seed = CHAMELEON_RECIPE.seed) {
+  const fresh = freshChameleonMini(seed);
+  fresh.images?.dispose();
+  trained.parameters.dispose();
+  const model = new ChameleonModel(fresh.config, fresh.parameters, trained.images);
+  startCodesFromCodebook(model, new Stream(seed).fork('codes'));
+  return chameleonMoreTraining(model, CHAMELEON_RECIPE);
+}
+
 /**
- * The language model's task. Save the model that comes back: its rows of codes share what they have in common.
- * @param trained whose image tokenizer is trained; its weights move over
- * @param fresh the language model starts now. Default true
+ * The language model's task, going on from the weights that are there. Save the model that comes back: its rows of codes
+ * share what they have in common.
  */
-export async function chameleonTraining(
-  trained: ChameleonModel,
-  recipe = CHAMELEON_RECIPE,
-  seed = recipe.seed,
-  fresh = true,
-) {
+export async function chameleonMoreTraining(trained: ChameleonModel, recipe: ChameleonRecipe) {
   const sprites = await loadSprites();
   const { text } = miniText();
-  if (fresh) startCodesFromCodebook(trained, new Stream(seed).fork('codes'));
   const parameters = new SharedRowParameters(trained.parameters, CODE_ROWS, codeEntries(trained));
   const model = new ChameleonModel(trained.config, parameters, trained.images);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);

@@ -9,8 +9,15 @@ import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { SharedRowParameters } from '../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
-import { janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
-import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import { isVq, janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
+import {
+  miniText,
+  PICTURE_SIZE,
+  scenePictures,
+  type SceneMixture,
+  sceneSource,
+  SHOWO_FINISH_RECIPE,
+} from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -43,6 +50,16 @@ export const JANUS_RECIPE: JanusRecipe = {
   questionNoise: 0.05,
 };
 
+/** Further training from the weights that are there, with twice as many creatures beside objects and more questions about presence. */
+export const JANUS_MORE_RECIPE: JanusRecipe = {
+  ...JANUS_RECIPE,
+  steps: 800,
+  learningRate: 1.2e-3,
+  seed: 2,
+  questions: 7,
+  scenes: SHOWO_FINISH_RECIPE.scenes,
+};
+
 /** Where the output rows of codes stand. */
 const CODE_ROWS = 'model.generation_head.vision_head.weight';
 
@@ -65,19 +82,25 @@ export async function janusVqTraining(images: MagvitTokenizer, seed = JANUS_VQ_R
   return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
+/** The rest's task, with fresh weights. @param trained whose VQ tokenizer is trained; it is disposed */
+export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.seed) {
+  const model = freshJanusMini(seed);
+  for (const [name, variable] of Object.entries(model.parameters.variables))
+    if (isVq(name)) variable.assign(trained.parameters.get(name));
+  trained.dispose();
+  startCodesFromCodebook(model, new Stream(seed).fork('codes'));
+  return janusMoreTraining(model, JANUS_RECIPE);
+}
+
 /**
- * The rest's task. Save the model that comes back: its output rows of codes share what they have in common.
- * @param trained whose VQ tokenizer is trained; its weights move over
- * @param fresh everything but the tokenizer starts now. Default true
+ * The rest's task, going on from the weights that are there. Save the model that comes back: its output rows of codes
+ * share what they have in common.
  */
-export async function janusTraining(trained: JanusModel, recipe = JANUS_RECIPE, seed = recipe.seed, fresh = true) {
+export async function janusMoreTraining(trained: JanusModel, recipe: JanusRecipe) {
   const sprites = await loadSprites();
   const { text } = miniText();
-  if (fresh) startCodesFromCodebook(trained, new Stream(seed).fork('codes'));
-  const model = new JanusModel(
-    trained.config,
-    new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained)),
-  );
+  const parameters = new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained));
+  const model = new JanusModel(trained.config, parameters);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
   return { model, task: janusTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
 }

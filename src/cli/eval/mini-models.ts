@@ -89,6 +89,7 @@ two a Llama of five layers.`,
     history: [
       ['janus-tokenizer', RECONSTRUCTION],
       ['janus', LANGUAGE],
+      ['janus-more', LANGUAGE],
     ],
     sampler: { guidanceScale: 2, temperature: 1 },
     sampled: codeAfterCode,
@@ -105,6 +106,7 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
     history: [
       ['chameleon-tokenizer', RECONSTRUCTION],
       ['chameleon', LANGUAGE],
+      ['chameleon-more', LANGUAGE],
     ],
     sampler: { guidanceScale: 2, temperature: 1 },
     sampled: codeAfterCode,

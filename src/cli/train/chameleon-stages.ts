@@ -4,8 +4,10 @@ import path from 'node:path';
 import { dataFolder } from '../../io/package-root';
 import { ChameleonModel } from '../../models/chameleon/model';
 import {
+  CHAMELEON_MORE_RECIPE,
   CHAMELEON_RECIPE,
   CHAMELEON_VQ_RECIPE,
+  chameleonMoreTraining,
   chameleonTraining,
   chameleonVqTraining,
 } from '../../recipes/chameleon-mini';
@@ -28,8 +30,16 @@ export const CHAMELEON_STAGES = {
     recipe: CHAMELEON_RECIPE,
     out: CHAMELEON_FOLDER,
     async prepare(seed: number) {
-      const { model, task } = await chameleonTraining(await trainedChameleon(), CHAMELEON_RECIPE, seed);
+      const { model, task } = await chameleonTraining(await trainedChameleon(), seed);
       return { task, save: saved(model) };
+    },
+  },
+  'chameleon-more': {
+    recipe: CHAMELEON_MORE_RECIPE,
+    out: CHAMELEON_FOLDER,
+    async prepare() {
+      const { model, task } = await chameleonMoreTraining(await trainedChameleon(), CHAMELEON_MORE_RECIPE);
+      return { task: { ...task, name: 'chameleon-more' }, save: saved(model) };
     },
   },
 };

@@ -3,7 +3,14 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { dataFolder } from '../../io/package-root';
 import { JanusModel } from '../../models/janus/model';
-import { JANUS_RECIPE, JANUS_VQ_RECIPE, janusTraining, janusVqTraining } from '../../recipes/janus-mini';
+import {
+  JANUS_MORE_RECIPE,
+  JANUS_RECIPE,
+  JANUS_VQ_RECIPE,
+  janusMoreTraining,
+  janusTraining,
+  janusVqTraining,
+} from '../../recipes/janus-mini';
 import { trainedTokenizer } from './showo-tokenizer';
 
 export const JANUS_FOLDER = 'janus-mini';
@@ -21,8 +28,16 @@ export const JANUS_STAGES = {
     recipe: JANUS_RECIPE,
     out: JANUS_FOLDER,
     async prepare(seed: number) {
-      const { model, task } = await janusTraining(await trainedJanus(), JANUS_RECIPE, seed);
+      const { model, task } = await janusTraining(await trainedJanus(), seed);
       return { task, save: (folder: string) => model.savePretrained(folder) };
+    },
+  },
+  'janus-more': {
+    recipe: JANUS_MORE_RECIPE,
+    out: JANUS_FOLDER,
+    async prepare() {
+      const { model, task } = await janusMoreTraining(await trainedJanus(), JANUS_MORE_RECIPE);
+      return { task: { ...task, name: 'janus-more' }, save: (folder: string) => model.savePretrained(folder) };
     },
   },
 };
