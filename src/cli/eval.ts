@@ -7,11 +7,12 @@ import { SceneReader } from '../eval/reader';
 import { readSafetensors } from '../io';
 import { dataFolder } from '../io/package-root';
 import { MiniClip } from '../models/experts/mini-clip';
+import { MiniFace } from '../models/experts/mini-face';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI } from '../models/showo/mini';
 import { loadTokenizer } from '../text';
 import { type Command, UsageError } from './command';
-import { evaluateClip, evaluateReader } from './eval/judges';
+import { evaluateClip, evaluateFace, evaluateReader } from './eval/judges';
 import { type EvalReport, printMetrics } from './eval/metrics';
 import { evaluateMiniWorld } from './eval/mini-world';
 import { writeJudgeCard } from './eval/judge-card';
@@ -19,12 +20,13 @@ import { MINI_MODELS, type MiniModel } from './eval/mini-models';
 import { writeModelCard } from './eval/model-card';
 import { saveSheet } from './eval/sheet';
 
-const TARGETS = ['mini-world', 'reader', 'clip'] as const;
+const TARGETS = ['mini-world', 'reader', 'clip', 'face'] as const;
 type Target = (typeof TARGETS)[number];
 
 const JUDGE_FOLDERS: Readonly<Record<Exclude<Target, 'mini-world'>, string>> = {
   reader: 'scene-reader',
   clip: 'mini-clip',
+  face: 'mini-face',
 };
 
 const OPTIONS = {
@@ -44,7 +46,7 @@ const OPTIONS = {
 
 export const command: Command = {
   summary: 'held-out scores of the mini checkpoints and their judges, with intervals',
-  usage: `unilab eval mini-world | reader | clip [--model M] [--checkpoint FOLDER] [--n N] [--seed N]
+  usage: `unilab eval mini-world | reader | clip | face [--model M] [--checkpoint FOLDER] [--n N] [--seed N]
             [--card] [--json]
 
 mini-world  a mini model on scenes with combinations it never saw: pictures from captions, read by the independent
@@ -53,6 +55,7 @@ mini-world  a mini model on scenes with combinations it never saw: pictures from
             pictures as the image tokenizer gives them back
 reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
+face        mini_face: the looks of people it was not taught on, and whose held-out view is nearest to whom (concept)
 
   --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
