@@ -8,6 +8,7 @@ export {
   defaultGrid,
   type PictureLayout,
 } from './config';
+export { answerQuestions, codesToPictures, generatePictures, picturesToCodes } from './generate';
 export {
   fillPlaceholders,
   type Grid,

@@ -11,6 +11,14 @@ export {
   pictureCodes,
   visionTokens,
 } from './config';
+export {
+  answerQuestions,
+  type CaptionFormat,
+  codesToPictures,
+  generatePictures,
+  picturesToCodes,
+  type QuestionFormat,
+} from './generate';
 export { generationIds, PromptTooLongError, textIds, unconditionalIds, understandingIds } from './layout';
 export { JanusModel, janusSpecs, type LoadOptions, type SaveOptions } from './model';
 export { type PictureOptions, type PictureSample, PictureBatch, type StepLogits } from './pictures';

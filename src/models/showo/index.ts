@@ -2,6 +2,7 @@
 export { type Answer, type AnswerOptions, type AnswerPrefix, sampleAnswers } from './answers';
 export { ConceptTokens, type ConceptTokenOptions } from './concept-tokens';
 export { SHOWO_1B, type ShowoConfig, showoConfigFromUpstream, showoVocabulary, type ShowoVocabulary } from './config';
+export { answerQuestions, codesToPictures, generatePictures, picturesToCodes } from './generate';
 export {
   conditionTokens,
   PromptTooLongError,
@@ -12,6 +13,7 @@ export {
 } from './layout';
 export { MAGVITV2_CONFIG, type MagvitConfig, MagvitTokenizer } from './magvit';
 export { maskCount, maskRatio, type MaskSchedule, remask, type TemperatureMode } from './maskgit';
+export { textToImageMask, understandingMask } from './masks';
 export { MAGVIT_MINI, showoMini } from './mini';
 export { ShowoModel } from './model';
 export { answerPiece, type ImageLogProbs, replayPieces, type ScoredPositions, transitionPieces } from './policy';

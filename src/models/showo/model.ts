@@ -20,6 +20,13 @@ export interface ShowoFile {
   readonly tokenizer: MagvitConfig;
 }
 
+export interface SaveOptions {
+  /** How the weights are stored. Default `BF16`; `F32` keeps every bit. */
+  readonly dtype?: 'F32' | 'BF16';
+  /** Above so many bytes the transformer goes into several files with an index. Default: one file. */
+  readonly shardBytes?: number;
+}
+
 export class ShowoModel {
   readonly vocabulary: ShowoVocabulary;
 
@@ -56,7 +63,8 @@ export class ShowoModel {
   }
 
   /**
-   * Loads a folder written by {@link ShowoModel.save}: `config.json`, `model.safetensors`, `tokenizer.safetensors`.
+   * Loads a folder written by {@link ShowoModel.savePretrained}: `config.json`, `model.safetensors` or its shards,
+   * `tokenizer.safetensors`.
    * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
    */
   static async fromPretrained(folder: string): Promise<ShowoModel> {
@@ -87,12 +95,17 @@ export class ShowoModel {
   }
 
   /** Saves as {@link ShowoModel.fromPretrained} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
-  async save(folder: string, dtype: 'F32' | 'BF16' = 'BF16'): Promise<void> {
+  async savePretrained(folder: string, { dtype = 'BF16', shardBytes }: SaveOptions = {}): Promise<void> {
     mkdirSync(folder, { recursive: true });
     await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), this.images.parameters.writable(dtype));
-    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable(dtype));
+    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable(dtype), { shardBytes });
     const file: ShowoFile = { model_type: 'showo', transformer: this.config, tokenizer: this.images.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
+  }
+
+  /** {@link ShowoModel.savePretrained} in one file. */
+  save(folder: string, dtype: 'F32' | 'BF16' = 'BF16'): Promise<void> {
+    return this.savePretrained(folder, { dtype });
   }
 
   /**
