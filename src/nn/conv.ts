@@ -42,7 +42,7 @@ export const VQGAN_GROUPS = 32;
 
 /** GroupNorm, eps 1e-6, then swish. */
 export function normSilu(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
-  return silu(norm(p, name, x, groups)) as tf.Tensor4D;
+  return tf.tidy(() => silu(norm(p, name, x, groups)) as tf.Tensor4D);
 }
 
 /** GroupNorm, eps 1e-6. */
@@ -66,9 +66,12 @@ export function declareResBlock(specs: MutableSpecs, name: string, inChannels: n
 
 /** Two norm-swish-conv layers around a shortcut. */
 export function resBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
-  let h = conv(p, `${name}.conv1`, normSilu(p, `${name}.norm1`, x, groups));
-  h = conv(p, `${name}.conv2`, normSilu(p, `${name}.norm2`, h, groups));
-  return tf.add(p.has(`${name}.nin_shortcut.weight`) ? conv(p, `${name}.nin_shortcut`, x) : x, h);
+  // A tidy of its own: of large pictures, what every block computes on its way would fill the memory.
+  return tf.tidy(() => {
+    let h = conv(p, `${name}.conv1`, normSilu(p, `${name}.norm1`, x, groups));
+    h = conv(p, `${name}.conv2`, normSilu(p, `${name}.norm2`, h, groups));
+    return tf.add<tf.Tensor4D>(p.has(`${name}.nin_shortcut.weight`) ? conv(p, `${name}.nin_shortcut`, x) : x, h);
+  });
 }
 
 export function declareAttnBlock(specs: MutableSpecs, name: string, channels: number): void {
@@ -79,11 +82,16 @@ export function declareAttnBlock(specs: MutableSpecs, name: string, channels: nu
 /** One head over all positions, scale channels^-1/2. */
 export function attnBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
   const [batch, height, width, channels] = x.shape;
-  const h = norm(p, `${name}.norm`, x, groups);
-  const part = (key: string) =>
-    tf.reshape<tf.Rank.R4>(conv(p, `${name}.${key}`, h), [batch, 1, height * width, channels]);
-  const mixed = attention(part('q'), part('k'), part('v'), null, channels ** -0.5);
-  return tf.add(x, conv(p, `${name}.proj_out`, tf.reshape<tf.Rank.R4>(mixed, [batch, height, width, channels])));
+  return tf.tidy(() => {
+    const h = norm(p, `${name}.norm`, x, groups);
+    const part = (key: string) =>
+      tf.reshape<tf.Rank.R4>(conv(p, `${name}.${key}`, h), [batch, 1, height * width, channels]);
+    const mixed = attention(part('q'), part('k'), part('v'), null, channels ** -0.5);
+    return tf.add<tf.Tensor4D>(
+      x,
+      conv(p, `${name}.proj_out`, tf.reshape<tf.Rank.R4>(mixed, [batch, height, width, channels])),
+    );
+  });
 }
 
 /** Zeros on the right and at the bottom, then 3x3 with stride 2: half the size. */

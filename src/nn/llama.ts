@@ -109,10 +109,11 @@ export function llamaHidden(
     let x = embeds;
     for (let layer = 0; layer < config.num_hidden_layers; layer++) {
       const at = `${prefix}.layers.${layer}`;
+      const given = x;
       const { cache } = options;
       // What a cache is given cannot be given again.
       x = cache
-        ? block(p, at, config, x, { layer, mask: wide, sees, tables, cache })
+        ? tf.tidy(() => block(p, at, config, given, { layer, mask: wide, sees, tables, cache }))
         : checkpointedBlock(p, at, x, [wide, sees, tables.cos, tables.sin, tables.swap], (h, ...constants) =>
             block(p, at, config, h, contextOf(layer, constants)),
           );
