@@ -129,6 +129,10 @@ async function measure(target: Target, folder: string, n: number, seed: number, 
     const clip = await MiniClip.load(folder);
     return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
+  if (target === 'face') {
+    const face = await MiniFace.load(folder);
+    return { metrics: await evaluateFace(face, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+  }
   const { mini, sampler, split = 'heldout' } = options;
   const reader = await SceneReader.load();
   const subject = await mini.load(folder, sampler);

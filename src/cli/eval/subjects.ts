@@ -1,5 +1,5 @@
 /** The three mini models as `unilab eval mini-world` sees them: what draws captions and answers questions. */
-import { readValues, Stream, tf } from '../../engine';
+import { readValues, Stream, type tf } from '../../engine';
 import { sampleAnswers as sampleJanus, type JanusPrefix } from '../../models/janus/answers';
 import { pictureCodes } from '../../models/janus/config';
 import { generationIds, textIds, understandingIds } from '../../models/janus/layout';
