@@ -1,7 +1,8 @@
 /** Running cells one after the other on tslab's executor, and finding out how each ended. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import vm from 'node:vm';
-import { createExecutor, type Executor } from 'tslab/dist/executor';
-import { CellCompiler } from './compiler';
+import type { Executor } from 'tslab/dist/executor';
+import type { CellCompiler } from './compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
 import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
@@ -11,13 +12,17 @@ export type Outcome =
   | { readonly status: 'ok'; readonly value?: { readonly value: unknown } }
   | { readonly status: 'error'; readonly failure: Failure };
 
+/** Longest wait for the watcher of signals before the first cell, in milliseconds. */
+const watcherPatience = 1000;
+
 /** The cells of one notebook folder. */
 export class CellRunner {
   readonly gate = new InterruptGate();
   private readonly interrupts = new Interrupts();
   private readonly modules: CellModules;
   private compilerMade?: CellCompiler;
-  private readonly executorMade: Executor;
+  private executorMade?: Executor;
+  private warm?: Promise<unknown>;
   private value?: { readonly value: unknown };
   private thrown?: { readonly thrown: unknown };
   private running = false;
@@ -27,29 +32,41 @@ export class CellRunner {
   constructor(private readonly folder: string) {
     this.modules = new CellModules(folder);
     installRuntime(this.gate, this.modules);
-    const compiler = (): CellCompiler => this.compiler;
-    const converters = {
-      get node() {
-        return compiler();
-      },
-      get browser() {
-        return compiler();
-      },
-      close: () => this.compilerMade?.close(),
-    };
-    this.executorMade = createExecutor(folder, converters, {
+  }
+
+  /** Made when first needed: loading and making it takes longer than everything else at the start. */
+  get compiler(): CellCompiler {
+    if (!this.compilerMade) {
+      const { CellCompiler: Compiler } = require('./compiler') as typeof import('./compiler');
+      this.compilerMade = new Compiler(this.folder);
+    }
+    return this.compilerMade;
+  }
+
+  /** tslab's, made with the compiler, on which it leans. */
+  get executor(): Executor {
+    return (this.executorMade ??= this.makeExecutor());
+  }
+
+  private makeExecutor(): Executor {
+    const { compiler } = this;
+    const { createExecutor } = require('tslab/dist/executor') as typeof import('tslab/dist/executor');
+    const converters = { node: compiler, browser: compiler, close: () => compiler.close() };
+    return createExecutor(this.folder, converters, {
       log: (value: unknown) => (this.value = { value }),
       error: (...args: unknown[]) => (this.thrown ??= { thrown: args[0] }),
     });
   }
 
-  /** Made when first needed: it takes longer than everything else at the start. */
-  get compiler(): CellCompiler {
-    return (this.compilerMade ??= new CellCompiler(this.folder));
+  /** Loads what the first cell needs, once. @returns settles when signals are heard, too */
+  warmUp(): Promise<unknown> {
+    return (this.warm ??= this.getReady());
   }
 
-  get executor(): Executor {
-    return this.executorMade;
+  private async getReady(): Promise<unknown> {
+    const watching = this.watchSignals();
+    void this.executor;
+    return Promise.race([watching, sleep(watcherPatience, undefined, { ref: false })]);
   }
 
   /** Whether a cell is being run. */
@@ -77,6 +94,7 @@ export class CellRunner {
     this.running = true;
     this.gate.begin();
     try {
+      await this.warmUp();
       const stray = new Promise<false>((resolve) => (this.giveUp = () => resolve(false)));
       await this.modules.preload(code);
       const started = this.inTurnOfItsOwn(() => this.start(code, name));
@@ -92,7 +110,7 @@ export class CellRunner {
       this.stray = undefined;
       this.value = undefined;
       // tslab's promise for interrupts would keep something of every cell that awaited.
-      this.executor.interrupt();
+      this.executorMade?.interrupt();
     }
   }
 
@@ -144,8 +162,8 @@ export class CellRunner {
   }
 
   /** Hears signals even while a cell never yields. */
-  watchSignals(): void {
-    this.interrupts.start(() => {
+  private watchSignals(): Promise<void> {
+    return this.interrupts.start(() => {
       // The cell's code is gone, and with it every promise that it would have settled.
       this.thrown = { thrown: new Interrupted() };
       this.gate.stop();
@@ -156,7 +174,7 @@ export class CellRunner {
   /** Ends the running cell; its code stops at its next await. */
   interrupt(): void {
     this.gate.stop();
-    this.executor.interrupt();
+    this.executorMade?.interrupt();
   }
 
   close(): void {

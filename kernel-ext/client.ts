@@ -285,11 +285,11 @@ export class KernelClient {
     this.child.kill('SIGINT');
   }
 
-  /** Asks the kernel to end, and kills it where it does not within a second or two. */
+  /** Asks the kernel to end, and kills it where it does not within five seconds, as Jupyter does. */
   async shutdown(): Promise<Exit> {
     if (!this.exit) {
       this.request('shutdown_request', { restart: false }, 'control');
-      const alarm = setTimeout(() => this.child.kill('SIGKILL'), 2000);
+      const alarm = setTimeout(() => this.child.kill('SIGKILL'), 5000);
       await this.exited;
       clearTimeout(alarm);
     }

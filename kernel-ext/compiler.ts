@@ -3,6 +3,7 @@
  * notebook, edits of local files, source maps, and awaits that an interrupt can stop.
  */
 import { statSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
@@ -175,6 +176,8 @@ export class CellCompiler implements Converter {
     options: TypeScript.CompilerOptions,
     host: TypeScript.ModuleResolutionHost,
   ): TypeScript.ResolvedModuleWithFailedLookupLocations {
+    // Declared by the types of Node.js, where Node.js has them; looking for packages of these names costs a start most.
+    if (isBuiltin(name)) return { resolvedModule: undefined };
     if (name === 'unilab' || name.startsWith('unilab/')) {
       const file = name === 'unilab' ? packageTypes() : packageFile(name, ['.d.ts', '.ts']);
       if (file) {

@@ -1,21 +1,24 @@
 /** tslab's answers about code, completed: what plain tslab leaves out of kernel_info and is_complete. */
-import type { Executor } from 'tslab/dist/executor';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { completeness } from './complete';
+import type { Executor } from 'tslab/dist/executor';
+import type { CellRunner } from './cells';
 import { packageRoot } from './place';
-import { ts } from './typescript';
+import { JupyterHandlerImpl, typescriptVersion } from './tslab';
 import { protocolVersion } from './wire';
-// After ./typescript: tslab must see the patched compiler.
-import { JupyterHandlerImpl } from 'tslab/dist/jupyter';
 
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string };
 
-type Base = JupyterHandlerImpl;
+type Base = InstanceType<typeof JupyterHandlerImpl>;
 
 export class CellHandler extends JupyterHandlerImpl {
-  constructor(executor: Executor) {
-    super(executor, false);
+  /** @param cells whose executor is made when tslab first asks it something */
+  constructor(private readonly cells: CellRunner) {
+    super(new Proxy({} as Executor, { get: (_, name) => Reflect.get(cells.executor, name) as unknown }), false);
+  }
+
+  override close(): void {
+    this.cells.close();
   }
 
   override handleKernel(): ReturnType<Base['handleKernel']> {
@@ -28,11 +31,11 @@ export class CellHandler extends JupyterHandlerImpl {
       implementation_version: version,
       language_info: {
         ...base.language_info,
-        version: ts.version,
+        version: typescriptVersion,
         pygments_lexer: 'typescript',
         nbconvert_exporter: 'script',
       },
-      banner: `UniLab ${version} · TypeScript ${ts.version} · Node.js ${process.versions.node}`,
+      banner: `UniLab ${version} · TypeScript ${typescriptVersion} · Node.js ${process.versions.node}`,
       debugger: false,
       supported_features: [],
     };
@@ -40,6 +43,7 @@ export class CellHandler extends JupyterHandlerImpl {
   }
 
   override handleIsComplete(request: Parameters<Base['handleIsComplete']>[0]): ReturnType<Base['handleIsComplete']> {
+    const { completeness } = require('./complete') as typeof import('./complete'); // with the compiler
     const judged = completeness(request.code);
     if (judged === 'invalid') return { status: 'invalid' };
     const answer = super.handleIsComplete(request);

@@ -83,9 +83,12 @@ export class Interrupts {
   private readonly state = new Int32Array(new SharedArrayBuffer(4 * Object.keys(places).length));
   private active = false;
 
-  /** Starts the watcher. Until it is ready, and where it cannot be had, signals arrive in Node's own way. */
-  start(onStopped: () => void): void {
-    if (process.platform === 'win32') return;
+  /**
+   * Starts the watcher. Until it is ready, and where it cannot be had, signals arrive in Node's own way.
+   * @returns settles when it is ready, or will not be
+   */
+  start(onStopped: () => void): Promise<void> {
+    if (process.platform === 'win32') return Promise.resolve();
     const worker = new Worker(`(${watch.toString()})()`, {
       eval: true,
       workerData: { state: this.state, at: places },
@@ -94,18 +97,24 @@ export class Interrupts {
       env: {},
     });
     worker.unref();
-    worker.on('message', (said: Said) => {
-      if (said === 'ready') {
-        this.active = true;
-        return;
-      }
-      Atomics.add(this.state, places.heard, 1);
-      Atomics.store(this.state, places.synchronous, 0);
-      if (said === 'stopped') onStopped();
-      else process.emit('SIGINT', 'SIGINT');
+    return new Promise((resolve) => {
+      worker.on('message', (said: Said) => {
+        if (said === 'ready') {
+          this.active = true;
+          resolve();
+          return;
+        }
+        Atomics.add(this.state, places.heard, 1);
+        Atomics.store(this.state, places.synchronous, 0);
+        if (said === 'stopped') onStopped();
+        else process.emit('SIGINT', 'SIGINT');
+      });
+      const gone = (): void => {
+        this.active = false;
+        resolve();
+      };
+      worker.on('error', gone).on('exit', gone);
     });
-    const gone = (): void => void (this.active = false);
-    worker.on('error', gone).on('exit', gone);
   }
 
   /** Whether the watcher hears signals; else scripts must be run with `breakOnSigint`. */

@@ -1,9 +1,7 @@
 /** What is changed in a cell's JavaScript before it runs: stoppable awaits, a real `import()`, names of local modules. */
 import type * as TypeScript from '@tslab/typescript-for-tslab';
+import { runtimeGlobal } from './runtime';
 import { ts } from './typescript';
-
-/** The global object that rewritten code calls; see runtime.ts. */
-export const runtimeGlobal = '__unilab__';
 
 /**
  * A transformer of JavaScript modules:

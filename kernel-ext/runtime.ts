@@ -4,8 +4,9 @@ import Module, { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { packageFile, packageMain, packageRoot } from './place';
-import { runtimeGlobal } from './rewrite';
-import { ts } from './typescript';
+
+/** The global object that cells' code, once rewritten, calls. */
+export const runtimeGlobal = '__unilab__';
 
 /** Thrown at the next await of a cell that was interrupted. */
 export class Interrupted extends Error {
@@ -123,17 +124,10 @@ function asCommonJs(namespace: Record<string, unknown>): Record<string, unknown>
   return module;
 }
 
-/** Names of modules that running a cell will load by `import ... from`. */
-function staticImports(code: string): string[] {
+/** Names of modules that a cell imports. The compiler, which reads them, is loaded with the first that may. */
+function importsOf(code: string): readonly string[] {
   if (!/\bimport\b|\bexport\b/.test(code)) return [];
-  const names: string[] = [];
-  for (const statement of ts.createSourceFile('cell.ts', code, ts.ScriptTarget.Latest).statements) {
-    const from =
-      ts.isImportDeclaration(statement) || ts.isExportDeclaration(statement) ? statement.moduleSpecifier : undefined;
-    const typeOnly = ts.isImportDeclaration(statement) && statement.importClause?.isTypeOnly;
-    if (from && ts.isStringLiteral(from) && !typeOnly) names.push(from.text);
-  }
-  return names;
+  return (require('./imports') as typeof import('./imports')).staticImports(code);
 }
 
 /** Loading of modules for cells in one folder. */
@@ -152,7 +146,7 @@ export class CellModules {
 
   /** Loads the ES modules among a cell's imports beforehand: `require` cannot take those that await at their top. */
   async preload(code: string): Promise<void> {
-    for (const name of staticImports(code)) {
+    for (const name of importsOf(code)) {
       if (!isBare(name) || isBuiltin(name) || name.startsWith('unilab') || this.esModules.has(name)) continue;
       if (this.needsImport(name)) this.esModules.set(name, asCommonJs(await this.importAnywhere(name)));
     }

@@ -10,9 +10,8 @@ import { CellHandler } from './handler';
 import { History } from './history';
 import { OutputQueue } from './iopub';
 import { Questions } from './questions';
+import { ZmqServer } from './tslab';
 import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from './wire';
-// After ./handler, which loads the patched compiler first.
-import { ZmqServer } from 'tslab/dist/jupyter';
 
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
 const complain = process.stderr.write.bind(process.stderr);
@@ -45,7 +44,7 @@ export class KernelServer extends ZmqServer {
     private readonly onShutdown: () => void,
     private readonly onReady: () => void,
   ) {
-    super(new CellHandler(cells.executor), connectionFile);
+    super(new CellHandler(cells), connectionFile);
     this.execution = new Execution(cells, this.output, this.history);
     this.comms = new Comms((type, content, buffers) =>
       this.output.push(type, content, this.execution.parent, { buffers }),
@@ -53,7 +52,7 @@ export class KernelServer extends ZmqServer {
   }
 
   override async init(): Promise<void> {
-    const zmq = await import('zeromq');
+    const zmq = require('zeromq') as typeof import('zeromq');
     // tslab's sockets, except that the publisher learns of its subscribers (and greets them) ...
     // Private in tslab's types, which is why it is reached around them.
     Object.defineProperty(this, 'bindSocket', {

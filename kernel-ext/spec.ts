@@ -2,7 +2,6 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
 import { packageRoot } from './place';
 
 /** The name by which notebooks ask for the kernel. */
@@ -54,6 +53,8 @@ const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect 
  */
 export async function installSpec(prefix?: string): Promise<string> {
   const folder = specFolder(prefix);
+  // Loaded here only: every start of the kernel passes this file.
+  const { default: writeFileAtomic } = await import('write-file-atomic');
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);

@@ -2,13 +2,13 @@
 import { CellRunner } from './cells';
 import { type MimeBundle } from './render';
 import { KernelServer } from './server';
-import * as tslabJupyter from 'tslab/dist/jupyter';
+import { tslabJupyter } from './tslab';
 
 /** How often the kernel looks whether its parent still lives, in milliseconds. */
 const parentCheck = 1000;
 
-/** Answers kernel_info before the compiler is warm; without a question it warms up after this long, in milliseconds. */
-const warmAfter = 500;
+/** Clients first ask a few quick questions; then, or at the first cell, the compiler is loaded. In milliseconds. */
+const warmAfter = 100;
 
 /** process.exit as it was: in a cell it is an error. */
 const exit = process.exit.bind(process);
@@ -23,18 +23,12 @@ export async function startKernel(connectionFile: string): Promise<number> {
   const cells = new CellRunner(process.cwd());
   let end: (status: number) => void = () => undefined;
   const ended = new Promise<number>((resolve) => (end = resolve));
-  const warm: { timer?: NodeJS.Timeout } = {};
-  let warmed = false;
-  const warmUp = (): void => {
-    clearTimeout(warm.timer);
-    if (warmed) return;
-    warmed = true;
-    setImmediate(() => {
-      cells.watchSignals();
-      void cells.compiler;
-    });
+  let timer: NodeJS.Timeout | undefined;
+  const warmUpSoon = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void cells.warmUp(), warmAfter);
   };
-  const server = new KernelServer(cells, connectionFile, () => end(0), warmUp);
+  const server = new KernelServer(cells, connectionFile, () => end(0), warmUpSoon);
   routeOutput(server);
   routeFailures(cells, server);
   giveCellsTheirGlobals(cells, server);
@@ -46,7 +40,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
     complain(`unilab kernel: ${(error as Error).message}\n`, () => exit(1));
     return new Promise(() => undefined);
   }
-  warm.timer = setTimeout(warmUp, warmAfter);
+  warmUpSoon();
   const status = await ended;
   await server.settle();
   server.close();

@@ -1,0 +1,34 @@
+/** tslab's server and handler without its compiler, which takes longer than all else at the start. */
+import Module, { createRequire } from 'node:module';
+
+type Jupyter = typeof import('tslab/dist/jupyter');
+type TslabConverter = typeof import('tslab/dist/converter');
+
+const converterFile = require.resolve('tslab/dist/converter');
+
+function loadConverter(): TslabConverter {
+  require('./typescript'); // the converter must see the patched compiler
+  return require(converterFile) as TslabConverter;
+}
+
+/** Loads tslab's server with a converter in its place that is loaded when it is first asked. */
+function loadJupyter(): Jupyter {
+  const later = new Module(converterFile);
+  later.exports = { isCompleteCode: (code: string) => loadConverter().isCompleteCode(code) };
+  later.loaded = true;
+  require.cache[converterFile] = later;
+  try {
+    return require('tslab/dist/jupyter') as Jupyter;
+  } finally {
+    Reflect.deleteProperty(require.cache, converterFile);
+  }
+}
+
+export const tslabJupyter = loadJupyter();
+export const { JupyterHandlerImpl, ZmqServer } = tslabJupyter;
+
+const tslabRequire = createRequire(require.resolve('tslab/package.json'));
+/** The version of tslab's TypeScript. */
+export const { version: typescriptVersion } = tslabRequire('@tslab/typescript-for-tslab/package.json') as {
+  version: string;
+};
