@@ -125,6 +125,20 @@ export const SHOWO_LAST_RECIPE: ShowoRecipe = {
   bitNoise: 0.2,
 };
 
+/**
+ * The end: half of the words that an answer is read behind are others, for after "green" the model would only name what
+ * it has seen in green; and more pictures, for text is read without a mistake by now.
+ */
+export const SHOWO_WORDS_RECIPE: ShowoRecipe = {
+  ...SHOWO_LAST_RECIPE,
+  steps: 500,
+  seed: 7,
+  pictures: 34,
+  texts: 3,
+  wordNoise: 0.5,
+  questionNoise: 0.25,
+};
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();

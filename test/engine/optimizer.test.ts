@@ -15,7 +15,7 @@ import { PlainMoments } from '../../src/engine/ops/moments';
 import { close, normal } from './numeric';
 
 /** PyTorch's AdamW on one list of numbers, in float64, as its documentation writes it. */
-function reference(weights: number[], grads: number[][], o: Required<Omit<AdamWOptions, 'decay'>>, decays: boolean) {
+function reference(weights: number[], grads: number[][], o: Required<Omit<AdamWOptions, 'decay' | 'scale'>>, decays: boolean) {
   const [w, m, v] = [[...weights], weights.map(() => 0), weights.map(() => 0)];
   grads.forEach((g, index) => {
     const t = index + 1;
@@ -56,6 +56,19 @@ describe('AdamW', () => {
     tf.tidy(() => {
       close(w.decayed, tf.tensor1d(reference(start, grads, options, true)), 1e-5, 'decayed');
       close(w.free, tf.tensor1d(reference(start, grads, options, false)), 1e-5, 'free');
+    });
+    optimizer.dispose();
+    tf.dispose([w.decayed, w.free]);
+  });
+
+  test('a variable with a scale has a learning rate of its own', () => {
+    const w = weights();
+    const optimizer = new AdamW({ ...options, scale: (name) => (name === 'free' ? 3 : 1) });
+    train(optimizer, w, grads);
+    tf.tidy(() => {
+      close(w.decayed, tf.tensor1d(reference(start, grads, options, true)), 1e-5, 'as it is');
+      const faster = { ...options, learningRate: 3 * options.learningRate };
+      close(w.free, tf.tensor1d(reference(start, grads, faster, true)), 1e-5, 'faster');
     });
     optimizer.dispose();
     tf.dispose([w.decayed, w.free]);

@@ -13,6 +13,7 @@ import {
   SHOWO_BITS_RECIPE,
   SHOWO_FINISH_RECIPE,
   SHOWO_LAST_RECIPE,
+  SHOWO_WORDS_RECIPE,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
   SHOWO_WIDE_RECIPE,
@@ -116,6 +117,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   'showo-more': furtherStage('showo-more', SHOWO_MORE_RECIPE),
   'showo-finish': furtherStage('showo-finish', SHOWO_FINISH_RECIPE),
   'showo-last': furtherStage('showo-last', SHOWO_LAST_RECIPE),
+  'showo-words': furtherStage('showo-words', SHOWO_WORDS_RECIPE),
   reader: {
     recipe: READER_RECIPE,
     out: READER_FOLDER,

@@ -16,6 +16,8 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
   /** Which variables decay, by name. Default: all. */
   readonly decay?: (name: string) => boolean;
+  /** What the learning rate is multiplied by for a variable, by name. Default 1 for all. */
+  readonly scale?: (name: string) => number;
 }
 
 /** The optimizer; it keeps two moments for each variable it has seen. */
@@ -25,7 +27,7 @@ export class AdamW {
   private steps = 0;
 
   constructor(options: AdamWOptions) {
-    this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, decay: () => true, ...options };
+    this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, decay: () => true, scale: () => 1, ...options };
     for (const key of ['beta1', 'beta2'] as const) {
       const value = this.options[key];
       if (!(value >= 0 && value < 1)) throw new RangeError(`AdamW: ${key} must be in [0, 1), got ${value}`);
@@ -58,11 +60,12 @@ export class AdamW {
       }
     }
     this.steps++;
-    const { beta1, beta2, epsilon, weightDecay, decay } = this.options;
+    const { beta1, beta2, epsilon, weightDecay, decay, scale } = this.options;
     const correction2 = Math.sqrt(1 - beta2 ** this.steps);
-    const rule = { beta1, beta2, learningRate, epsilon, steps: this.steps, correction2 };
     for (const [name, grad] of Object.entries(grads)) {
-      const keep = decay(name) ? 1 - learningRate * weightDecay : 1;
+      const rate = learningRate * scale(name);
+      const rule = { beta1, beta2, learningRate: rate, epsilon, steps: this.steps, correction2 };
+      const keep = decay(name) ? 1 - rate * weightDecay : 1;
       this.momentsOf(name, grad.shape).update(variables[name], grad, keep, rule);
     }
   }

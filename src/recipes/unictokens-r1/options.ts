@@ -28,6 +28,8 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   /** G. */
   readonly groupSize: number;
   readonly learningRate: number;
+  /** Of the concept's tokens, which learn faster than the model in the supervised stages, too. Default: `learningRate`. */
+  readonly tokenLearningRate?: number;
   readonly weightDecay: number;
   /** `dr_grpo` (centred, not divided), `grpo` or `rloo`. */
   readonly advantage: string;

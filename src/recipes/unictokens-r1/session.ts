@@ -17,6 +17,7 @@ import type { Parameters } from '../../nn/parameters';
 import { groupAdvantages } from '../../rl/advantages';
 import type { ThresholdState } from '../../rl/dsog';
 import type { Policy } from '../../rl/policy';
+import { mean } from '../../rl/statistics';
 import { rewardMetrics } from '../../rl/reward-metrics';
 import { updatePolicy } from '../../rl/update';
 import { type ConceptReference, learnConceptTokens } from '../../sft/concept-tokens';
@@ -69,6 +70,9 @@ interface SavedState {
   readonly threshold?: ThresholdState;
 }
 
+/** Name of the concept's tokens among what the optimiser changes. */
+const TOKENS = 'concept.embed';
+
 export class SyncR1 {
   readonly tokens: ConceptTokens;
   private readonly optimizer: AdamW;
@@ -79,6 +83,7 @@ export class SyncR1 {
 
   constructor(readonly setup: SyncR1Setup) {
     const { model, text, concept, options, seed } = setup;
+    const { learningRate, weightDecay, tokenLearningRate = learningRate } = options;
     const placeholder = text.idOf('<sks>');
     const classWord = text.idOf(concept.class);
     if (placeholder === undefined || classWord === undefined)
@@ -91,7 +96,8 @@ export class SyncR1 {
       new Stream(seed).fork('concept tokens'),
     );
     model.extra = this.tokens;
-    this.optimizer = new AdamW({ learningRate: options.learningRate, weightDecay: options.weightDecay });
+    const scale = (name: string) => (name === TOKENS ? tokenLearningRate / learningRate : 1);
+    this.optimizer = new AdamW({ learningRate, weightDecay, scale });
     this.examples = new ExampleSource(concept, setup.sprites, options.pathways);
   }
 
@@ -161,7 +167,7 @@ export class SyncR1 {
     const { reference, tokens } = this;
     if (!reference) throw new Error('there is no reference yet: steps() makes it');
     return {
-      variables: () => ({ ...model.parameters.variables, 'concept.embed': tokens.variables.embed }),
+      variables: () => ({ ...model.parameters.variables, [TOKENS]: tokens.variables.embed }),
       replay: (pieces, weights) =>
         replayPieces(
           model,
@@ -291,6 +297,3 @@ function partColumns(rewards: readonly RewardRow[]): Record<string, number[]> {
   return Object.fromEntries(names.map((name) => [name, rewards.map((row) => row.parts[name])]));
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
-}
