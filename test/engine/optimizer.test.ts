@@ -15,7 +15,12 @@ import { PlainMoments } from '../../src/engine/ops/moments';
 import { close, normal } from './numeric';
 
 /** PyTorch's AdamW on one list of numbers, in float64, as its documentation writes it. */
-function reference(weights: number[], grads: number[][], o: Required<Omit<AdamWOptions, 'decay' | 'scale'>>, decays: boolean) {
+function reference(
+  weights: number[],
+  grads: number[][],
+  o: Required<Omit<AdamWOptions, 'decay' | 'scale'>>,
+  decays: boolean,
+) {
   const [w, m, v] = [[...weights], weights.map(() => 0), weights.map(() => 0)];
   grads.forEach((g, index) => {
     const t = index + 1;

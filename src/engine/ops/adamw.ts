@@ -27,7 +27,15 @@ export class AdamW {
   private steps = 0;
 
   constructor(options: AdamWOptions) {
-    this.options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, decay: () => true, scale: () => 1, ...options };
+    this.options = {
+      beta1: 0.9,
+      beta2: 0.999,
+      epsilon: 1e-8,
+      weightDecay: 0.01,
+      decay: () => true,
+      scale: () => 1,
+      ...options,
+    };
     for (const key of ['beta1', 'beta2'] as const) {
       const value = this.options[key];
       if (!(value >= 0 && value < 1)) throw new RangeError(`AdamW: ${key} must be in [0, 1), got ${value}`);

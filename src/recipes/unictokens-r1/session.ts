@@ -296,4 +296,3 @@ function partColumns(rewards: readonly RewardRow[]): Record<string, number[]> {
   const names = Object.keys(rewards[0]?.parts ?? {});
   return Object.fromEntries(names.map((name) => [name, rewards.map((row) => row.parts[name])]));
 }
-
