@@ -24,6 +24,9 @@ export class CheckpointMismatchError extends Error {
   override readonly name = 'CheckpointMismatchError';
 }
 
+/** What is used of an opened checkpoint. */
+export type WeightSource = Pick<SafetensorsReader, 'names' | 'info' | 'readFloat32'>;
+
 /** How the names in a file relate to the model's. */
 export interface NameRules {
   /** The model's name of a tensor in the file. Default: the same. */
@@ -102,7 +105,7 @@ export class Parameters {
    */
   static async read(
     specs: ParameterSpecs,
-    reader: SafetensorsReader,
+    reader: WeightSource,
     where: string,
     rules: NameRules = {},
   ): Promise<Parameters> {
@@ -214,7 +217,7 @@ export class Parameters {
  */
 export async function readEach(
   specs: ParameterSpecs,
-  reader: SafetensorsReader,
+  reader: WeightSource,
   where: string,
   { rename = (name) => name, ignore = () => false }: NameRules,
   take: (name: string, tensor: tf.Tensor) => void,

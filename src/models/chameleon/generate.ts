@@ -57,8 +57,9 @@ export function answerQuestions(
   });
   const streams = asked.map((_, i) => new Stream(seed).fork(i));
   const settled = { text: { temperature: 0 }, maxNewTokens: 16, ...sampling, maxPictures: 0 };
+  const special = new Set([v.bos, v.eos, v.pad, v.boi, v.eoi, v.image, v.separator, v.newline]);
   return sampleSequences(model, prompts, streams, settled).map(({ ids }) =>
-    text.decode([...ids].filter((id) => id !== v.eos)),
+    text.decode([...ids].filter((id) => !special.has(id))),
   );
 }
 

@@ -67,7 +67,8 @@ export function answerQuestions(
   });
   const streams = asked.map((_, i) => new Stream(seed).fork(i));
   const answers = sampleAnswers(model, prefixes, streams, { temperature: 0, maxNewTokens: 16, ...sampling });
-  return answers.map(({ ids }) => text.decode(ids.filter((id) => id !== model.config.tokens.eos)));
+  const special = new Set<number>(Object.values(model.config.tokens));
+  return answers.map(({ ids }) => text.decode(ids.filter((id) => !special.has(id))));
 }
 
 /** Codes as the VQ tokenizer shows them. @throws RangeError for another number of codes than a picture has */

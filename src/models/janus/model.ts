@@ -8,6 +8,8 @@ import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { checkJanusConfig, type JanusConfig, type JanusTokens } from './config';
 import { codeEmbeddings, codeLogits, declareGeneration, vqDecode, vqEncode } from './generation';
+import { janusConfigFromOriginal, janusConfigToOriginal } from './original-config';
+import { asOriginal, isOriginal, originalSource } from './original-weights';
 import { janusConfigFromUpstream, janusConfigToUpstream, type Json } from './upstream-config';
 import { alignFeatures, declareVision, visionFeatures } from './vision';
 
@@ -32,6 +34,8 @@ export interface SaveOptions {
   readonly dtype?: 'F32' | 'BF16';
   /** Above so many bytes the weights go into several files with an index. Default 5e9, as transformers. */
   readonly shardBytes?: number;
+  /** Whose file it is to be: transformers' (default), or deepseek's own, as its repository reads it. */
+  readonly layout?: 'transformers' | 'deepseek';
 }
 
 export class JanusModel {
@@ -49,16 +53,17 @@ export class JanusModel {
   }
 
   /**
-   * Loads a folder as transformers' `save_pretrained` writes it (and {@link JanusModel.savePretrained} too):
-   * `config.json`, weights in one file or in shards; `generation_config.json` and `tokenizer.json` where there are any.
-   * One tensor is read at a time.
+   * Loads a folder as transformers' `save_pretrained` writes it (and {@link JanusModel.savePretrained} too), or as
+   * deepseek's own repository has it, with its names: `config.json`, weights as safetensors in one file or in shards;
+   * `generation_config.json` and `tokenizer.json` where there are any. One tensor is read at a time.
    * @throws JanusConfigError, CheckpointMismatchError (every missing, unknown and mis-shaped tensor), SafetensorsError
    */
   static async fromPretrained(folder: string, { tokens }: LoadOptions = {}): Promise<JanusModel> {
     const file = path.join(folder, 'config.json');
     const json = await readJson(file);
     if (!json) throw new Error(`${file} is missing: ${folder} is no checkpoint of Janus`);
-    const config = janusConfigFromUpstream(json, file, {
+    const read = json.model_type === 'multi_modality' ? janusConfigFromOriginal : janusConfigFromUpstream;
+    const config = read(json, file, {
       generation: await readJson(path.join(folder, 'generation_config.json')),
       named: tokenNames(await readJson(path.join(folder, 'tokenizer.json'))),
       given: tokens,
@@ -66,7 +71,8 @@ export class JanusModel {
     const reader = await openSafetensors(folder);
     try {
       const ignore = (name: string) => name.endsWith('.position_ids'); // a buffer of older files: 0, 1, 2, ...
-      return new JanusModel(config, await Parameters.read(janusSpecs(config), reader, folder, { ignore }));
+      const source = isOriginal(reader.names) ? originalSource(reader) : reader;
+      return new JanusModel(config, await Parameters.read(janusSpecs(config), source, folder, { ignore }));
     } finally {
       await reader.close();
     }
@@ -76,14 +82,17 @@ export class JanusModel {
    * Saves as {@link JanusModel.fromPretrained} and transformers read it; tied weights once. What stood there before
    * stays until the new weights are complete on the disk.
    */
-  async savePretrained(folder: string, { dtype = 'BF16', shardBytes = 5e9 }: SaveOptions = {}): Promise<void> {
-    const metadata = { format: 'pt' };
-    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable(dtype), { metadata, shardBytes }); // prettier-ignore
-    const files = janusConfigToUpstream(this.config, dtype === 'F32' ? 'float32' : 'bfloat16');
+  async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
+    const { dtype = 'BF16', shardBytes = 5e9, layout = 'transformers' } = options;
+    const own = this.parameters.writable(dtype);
+    const tensors = layout === 'deepseek' ? asOriginal(own) : own;
+    await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { metadata: { format: 'pt' }, shardBytes });
     const write = (name: string, json: Json) =>
       writeFileAtomic(path.join(folder, name), `${JSON.stringify(json, null, 2)}\n`);
+    const stored = dtype === 'F32' ? 'float32' : 'bfloat16';
+    const files = janusConfigToUpstream(this.config, stored);
     await write('generation_config.json', files.generation);
-    await write('config.json', files.config);
+    await write('config.json', layout === 'deepseek' ? janusConfigToOriginal(this.config, stored) : files.config);
   }
 
   /**

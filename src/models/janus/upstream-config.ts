@@ -31,7 +31,9 @@ export interface TokenSources {
  */
 export function janusConfigFromUpstream(json: Json, where: string, sources: TokenSources = {}): JanusConfig {
   if (json.model_type !== 'janus')
-    throw new JanusConfigError(`${where}: model_type is ${JSON.stringify(json.model_type)}, expected "janus"`);
+    throw new JanusConfigError(
+      `${where}: model_type is ${JSON.stringify(json.model_type)}, expected "janus" (transformers) or "multi_modality" (deepseek's own)`,
+    );
   const textJson = part(json, where, 'text_config');
   // The language model is tied when either level says so.
   const tied = json.tie_word_embeddings === true || textJson.tie_word_embeddings === true;
@@ -76,7 +78,7 @@ export function janusConfigToUpstream(config: JanusConfig, dtype: string): { con
 }
 
 /** Reads single fields of one part, with transformers' defaults. */
-class Fields {
+export class Fields {
   constructor(
     private readonly json: Json,
     private readonly where: string,
@@ -161,12 +163,18 @@ function vqConfig(json: Json, where: string): JanusVqConfig {
   };
 }
 
-function tokensOf(json: Json, text: Json, where: string, { generation = {}, named = {}, given = {} }: TokenSources) {
+/** Ids of the special tokens. @throws JanusConfigError naming the one that stands nowhere */
+export function tokensOf(
+  json: Json,
+  text: Json,
+  where: string,
+  { generation = {}, named = {}, given = {} }: TokenSources,
+) {
   const kwargs = (generation.generation_kwargs ?? {}) as Json;
   const ids: Record<keyof JanusTokens, readonly unknown[]> = {
-    bos: [text.bos_token_id, json.bos_token_id, generation.bos_token_id],
-    eos: [text.eos_token_id, json.eos_token_id, generation.eos_token_id],
-    pad: [text.pad_token_id, json.pad_token_id, generation.pad_token_id],
+    bos: [text.bos_token_id, json.bos_token_id, generation.bos_token_id, named['<｜begin▁of▁sentence｜>']],
+    eos: [text.eos_token_id, json.eos_token_id, generation.eos_token_id, named['<｜end▁of▁sentence｜>']],
+    pad: [text.pad_token_id, json.pad_token_id, generation.pad_token_id, named['<｜▁pad▁｜>']],
     image: [json.image_token_id, json.image_token_index, named['<image_placeholder>']],
     boi: [kwargs.boi_token_id, generation.boi_token_id, json.boi_token_id, named['<begin_of_image>']],
     eoi: [kwargs.eoi_token_id, generation.eoi_token_id, json.eoi_token_id, named['<end_of_image>']],
@@ -182,7 +190,8 @@ function tokensOf(json: Json, text: Json, where: string, { generation = {}, name
   return Object.fromEntries(entries) as JanusTokens;
 }
 
-function part(json: Json, where: string, name: string): Json {
+/** An object among the fields. @throws JanusConfigError naming it */
+export function part(json: Json, where: string, name: string): Json {
   const value = json[name];
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new JanusConfigError(`${where}: ${name} is ${JSON.stringify(value)}, expected an object`);
