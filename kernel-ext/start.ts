@@ -8,7 +8,7 @@ import { tslabJupyter } from './tslab';
 const parentCheck = 1000;
 
 /** Clients first ask a few quick questions; then, or at the first cell, the compiler is loaded. In milliseconds. */
-const warmAfter = 100;
+const warmAfter = 300;
 
 /** process.exit as it was: in a cell it is an error. */
 const exit = process.exit.bind(process);

@@ -55,6 +55,26 @@ test('a kernel one of whose ports is taken ends at once and says so', async () =
   }
 });
 
+test('what answers kernel_info is loaded without the compiler, which takes longer than all the rest', () => {
+  const asked = `
+    const { CellRunner } = require('./kernel-ext/cells');
+    const { KernelServer } = require('./kernel-ext/server');
+    const server = new KernelServer(new CellRunner(process.cwd()), 'unused', () => {}, () => {});
+    const info = server.handler.handleKernel();
+    const loaded = (part) => Object.keys(require.cache).filter((file) => file.includes(part)).length;
+    const before = [loaded('typescript-for-tslab/lib/'), loaded('tslab/dist/converter')];
+    const judged = server.handler.handleIsComplete({ code: 'if (true) {' });
+    console.log(JSON.stringify([info.language_info.version, before, loaded('typescript-for-tslab/lib/'), judged]));
+    process.exit(0);`;
+  const packageRoot = path.join(__dirname, '../..');
+  const child = spawnSync(process.execPath, ['--require', 'ts-node/register/transpile-only', '-e', asked], {
+    cwd: packageRoot,
+    encoding: 'utf8',
+  });
+  const incomplete = { status: 'incomplete', indent: '  ' };
+  assert.deepEqual(JSON.parse(child.stdout), ['5.0.4', [0, 0], 1, incomplete], child.stderr);
+});
+
 test('headless runs use no ports, which other programs could take, but a folder of their own', async () => {
   const kernel = await TestKernel.start();
   try {
