@@ -5,7 +5,7 @@
  */
 import { type Concept, type TiaExample, tiaExamples } from '../../data';
 import { Stream, tf } from '../../engine';
-import { scoreConcept, type SceneReader } from '../../eval/reader';
+import { type ConceptLikeness, scoreConcept, type SceneReader } from '../../eval/reader';
 import { pairedBootstrap, type PairedDifference } from '../../eval';
 import type { Picture } from '../../io';
 import { tensorToPictures } from '../../io';
@@ -14,8 +14,8 @@ import { PictureBatch } from '../../models/showo/sampler';
 import { tiaExample } from './examples';
 import { answerText, promptTokens, questionPrefix, type RolloutContext } from './rollout';
 
-/** Metrics of {@link evaluateConcept}, each in [0, 1]. */
-export const HELD_OUT_METRICS = ['shown', 'companion', 'identity', 'ground', 'reasoning'] as const;
+/** Metrics of {@link evaluateConcept}, each in [0, 1] but `likeness`, a cosine. */
+export const HELD_OUT_METRICS = ['shown', 'companion', 'identity', 'likeness', 'ground', 'reasoning'] as const;
 export type HeldOutMetric = (typeof HELD_OUT_METRICS)[number];
 
 export interface HeldOutResult {
@@ -25,7 +25,7 @@ export interface HeldOutResult {
   readonly picture: Picture;
   /**
    * `companion`, `identity`, `ground`: how surely the reader sees the asked object in its colour, this very concept,
-   * the ground; `shown`: their mean; `reasoning`: 1 when the answer is the right fact word for word.
+   * the ground; `shown`: their mean; `likeness`: how near the figure comes to held-out reference pictures; `reasoning`: 1 when the answer is the right fact word for word.
    */
   readonly scores: Readonly<Record<HeldOutMetric, number>>;
 }
@@ -38,6 +38,12 @@ export function heldOutExamples(concept: Concept, count: number, seed: number): 
   return out.slice(0, count);
 }
 
+/** The independent judge: a reader, and what it sees in the concept's held-out references. */
+export interface HeldOutJudges {
+  readonly reader: SceneReader;
+  readonly likeness: ConceptLikeness;
+}
+
 /**
  * Reasons, draws and reads every example.
  * @param seed of the draws; the same seed before and after makes the comparison a paired one
@@ -46,7 +52,7 @@ export async function evaluateConcept(
   context: RolloutContext,
   concept: Concept,
   examples: readonly TiaExample[],
-  reader: SceneReader,
+  { reader, likeness }: HeldOutJudges,
   seed: number,
   batchSize = 32,
 ): Promise<HeldOutResult[]> {
@@ -66,6 +72,7 @@ export async function evaluateConcept(
     const codes = new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures).finish(); // prettier-ignore
     const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
     const readings = reader.read(pixels);
+    const alike = likeness.score(pixels);
     const pictures = await tensorToPictures(pixels);
     pixels.dispose();
     part.forEach((example, i) => {
@@ -80,6 +87,7 @@ export async function evaluateConcept(
           shown: score.mean,
           companion: score.companion ?? NaN,
           identity: score.identity,
+          likeness: alike[i],
           ground: score.ground,
           reasoning: right,
         },

@@ -9,7 +9,7 @@ import {
   type TiaExample,
 } from '../../data';
 import { startEngine } from '../../engine';
-import { SceneReader } from '../../eval/reader';
+import { ConceptLikeness, SceneReader } from '../../eval/reader';
 import { dataFolder } from '../../io/package-root';
 import type { Picture } from '../../io';
 import { MiniClip } from '../../models/experts/mini-clip';
@@ -19,7 +19,14 @@ import { UseLite } from '../../models/experts/use-lite';
 import { ShowoModel } from '../../models/showo/model';
 import type { PairedDifference } from '../../eval';
 import { miniText } from '../mini-world';
-import { compareHeldOut, evaluateConcept, type HeldOutMetric, type HeldOutResult, heldOutExamples } from './evaluate';
+import {
+  compareHeldOut,
+  evaluateConcept,
+  type HeldOutJudges,
+  type HeldOutMetric,
+  type HeldOutResult,
+  heldOutExamples,
+} from './evaluate';
 import { SYNC_R1_MINI, type SyncR1Options } from './options';
 import { conceptJudges } from './rewards';
 import { SyncR1, type SyncStep } from './session';
@@ -67,7 +74,7 @@ export class SyncLab {
     readonly concept: Concept,
     readonly session: SyncR1,
     /** The independent judge. */
-    readonly reader: SceneReader,
+    readonly judges: HeldOutJudges,
     /** Training references with captions. */
     readonly references: readonly { readonly picture: Picture; readonly caption: string }[],
     readonly heldOut: readonly TiaExample[],
@@ -101,10 +108,11 @@ export class SyncLab {
       picture: { width: 64, height: 64, rgb: pixels },
       caption: describeConceptScene(scene),
     }));
+    const reader = await SceneReader.load();
     return new SyncLab(
       concept,
       session,
-      await SceneReader.load(),
+      { reader, likeness: ConceptLikeness.of(reader, concept, sprites) },
       references,
       heldOutExamples(concept, heldOut, seed),
       seed,
@@ -113,7 +121,7 @@ export class SyncLab {
 
   /** Answers, draws and reads the held-out prompts with the model as it now is; same draws every time. */
   evaluate(count = this.heldOut.length): Promise<HeldOutResult[]> {
-    return evaluateConcept(this.session.context, this.concept, this.heldOut.slice(0, count), this.reader, this.seed);
+    return evaluateConcept(this.session.context, this.concept, this.heldOut.slice(0, count), this.judges, this.seed);
   }
 
   /** Puts a run together. @param steps of the run, in order */
