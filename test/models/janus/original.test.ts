@@ -9,7 +9,7 @@ import { JANUS_PRO_1B, type JanusConfig } from '../../../src/models/janus/config
 import { JanusModel, janusSpecs } from '../../../src/models/janus/model';
 import { janusConfigFromOriginal, janusConfigToOriginal } from '../../../src/models/janus/original-config';
 import { fromOriginalName, toOriginalName } from '../../../src/models/janus/original-weights';
-import { nextCodeLogits, nextTextLogits, noisePicture, prefixes, prompts } from './fixture';
+import { nextCodeLogits, nextTextLogits, prefixes, prompts } from './fixture';
 
 const TINY: JanusConfig = {
   text: {
