@@ -58,15 +58,15 @@ export class ConceptLikeness {
   }
 }
 
-/** The reader's features of what stands at each of the places: place, picture, channel. */
+/** The reader's features of what stands at each of the places, cell by cell: place, picture, feature. */
 function featuresAt(reader: SceneReader, pixels: tf.Tensor4D): Float32Array[][] {
   return COLUMNS.map((x) => {
     const flat = readValues(() => {
       const map = trunk(reader.parameters, 'trunk', reader.trunk, pixels);
-      return tf.mean(tf.slice(map, [0, CREATURE_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]), [1, 2]);
+      return tf.slice(map, [0, CREATURE_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
     });
-    const channels = flat.length / pixels.shape[0];
-    return Array.from({ length: pixels.shape[0] }, (_, i) => Float32Array.from(flat.subarray(i * channels, (i + 1) * channels))); // prettier-ignore
+    const size = flat.length / pixels.shape[0];
+    return Array.from({ length: pixels.shape[0] }, (_, i) => Float32Array.from(flat.subarray(i * size, (i + 1) * size))); // prettier-ignore
   });
 }
 
