@@ -21,9 +21,6 @@ NotebookClient(notebook, kernel_name="unilab", timeout=900).execute(cwd=".")
 nbformat.write(notebook, target)
 `;
 
-/** Longer notebooks are run by nbclient as well when \`make interop\` asks for everything; nbconvert sits on it. */
-const everything = process.env.UNILAB_INTEROP === 'all';
-
 function notebooksBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ipynb') && !name.split(path.sep).some((part) => part.startsWith('.')))
@@ -75,7 +72,6 @@ describe("Jupyter's own clients", { skip }, () => {
       ]);
       const own = readCells(target('unilab')).map(outputsOf);
       assert.deepEqual(readCells(target('nbconvert')).map(outputsOf), own);
-      if (trains && !everything) return;
       await run(program('python'), ['-c', nbclient, source, target('nbclient')]);
       assert.deepEqual(readCells(target('nbclient')).map(outputsOf), own);
     });
