@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
@@ -38,6 +38,16 @@ test('saved and loaded again: bit for bit in F32, to bf16 rounding in BF16', asy
     }
     again.dispose();
   }
+});
+
+test('a transformer above a size goes into several files, and comes back whole', async () => {
+  const place = folder();
+  await model.savePretrained(place, { dtype: 'F32', shardBytes: 40_000 });
+  const files = readdirSync(place);
+  assert.ok(files.filter((file) => /^model-\d{5}-of-\d{5}\.safetensors$/.test(file)).length > 1, files.join());
+  const again = await ShowoModel.fromPretrained(place);
+  assert.deepEqual(await again.parameters.values(), await model.parameters.values());
+  again.dispose();
 });
 
 test('what is wrong with a checkpoint is said, with the file', async () => {
