@@ -38,7 +38,7 @@ export interface SyncLabOptions {
   readonly recipe?: SyncR1Options;
   /** Folder of a Show-o checkpoint. Default: the mini one that ships. */
   readonly checkpoint?: string;
-  /** Held-out prompts. Default 96. */
+  /** Held-out prompts. Default 192. */
   readonly heldOut?: number;
 }
 
@@ -90,7 +90,7 @@ export class SyncLab {
       seed = 1,
       recipe = SYNC_R1_MINI,
       checkpoint = dataFolder('checkpoints', 'showo-mini'),
-      heldOut = 96,
+      heldOut = 192,
     } = options;
     const concept = findConcept(name);
     await startEngine();

@@ -81,17 +81,19 @@ export const SYNC_R1_PAPER: SyncR1Options = {
 /**
  * For the mini model on two CPU cores. What differs from the paper, and why: the learning rate is that of a model a
  * thousand times smaller; eight decoding steps fill an 8 x 8 grid; each segment is divided by its own length, since
- * six words cannot be balanced against 512 image terms by 0.4 / 0.6 alone; only positions that were really drawn are
- * scored; at most four batches of candidates are looked at.
+ * six words cannot be balanced against 512 image terms by 0.4 / 0.6 alone; only draws that stayed in the
+ * picture are scored (in eight steps four of five draws are masked again: they would add variance, not signal); the
+ * concept's tokens learn faster than the model, which has to keep everything else; at most four batches of candidates are looked at.
  */
 export const SYNC_R1_MINI: SyncR1Options = {
   ...SYNC_R1_PAPER,
   learningRate: 1e-4,
+  tokenLearningRate: 3e-3,
   weightDecay: 0,
   aggregation: 'segment_mean',
   pictures: { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
   maxAnswerTokens: 6,
-  scored: 'masked',
+  scored: 'committed',
   dsog: { probeShare: 0.2, batch: 18, maxCandidates: 36, targetPassRate: 0.25, mu: 0.12, eta: 0.8, eps0: 2 },
   tokens: { understanding: 4, generation: 2 },
   stages: { steps: 60, understandingBatch: 4, generationBatch: 6, learningRate: 1e-2, initialisation: 'two_stage' },
