@@ -64,7 +64,7 @@ figures: setup ## runs notebooks/figures; leaves out/figures
 
 interop: setup ## real Jupyter clients on our kernel: conformance, nbclient, nbconvert, JupyterLab in a browser
 	@$(timed) 'Jupyter clients' env PYTHON=$(python) node scripts/setup/jupyter.mjs --optional
-	@UNILAB_INTEROP=all node scripts/setup/test.mjs $(CURDIR)/test/interop/*.test.ts
+	@node scripts/setup/test.mjs $(CURDIR)/test/interop/*.test.ts
 
 clean: ## removes what was built (not node_modules, nor what was trained)
 	rm -rf dist .venv .cache out/demo out/figures
