@@ -64,7 +64,7 @@ face        mini_face: the looks of people it was not taught on, and whose held-
   --split S             mini-world: heldout (default) or train
   --steps N             mini-world: MaskGIT steps (default 8; showo alone)
   --guidance W          mini-world: guidance scale (default 2)
-  --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others) (default 1)
+  --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others; default 1, 0.7)
   --sheet FILE.png      mini-world: true and generated pictures side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
   --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)

@@ -39,7 +39,8 @@ export const CHAMELEON_VQ_RECIPE: Loop & Omit<VqganTrainingOptions, 'size'> = {
 
 /** Training of the language model. */
 export const CHAMELEON_RECIPE: ChameleonRecipe = {
-  steps: 1000,
+  steps: 819,
+  scheduleSteps: 1000,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
@@ -54,7 +55,10 @@ export const CHAMELEON_RECIPE: ChameleonRecipe = {
   bitNoise: 0.05,
 };
 
-/** Further training from the weights that are there, with twice as many creatures beside objects and more questions about presence. */
+/**
+ * Further training from the weights that are there, with twice as many creatures beside objects and easier questions
+ * about presence. The weights that ship have not been through it.
+ */
 export const CHAMELEON_MORE_RECIPE: ChameleonRecipe = {
   ...CHAMELEON_RECIPE,
   steps: 800,

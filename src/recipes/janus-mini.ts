@@ -1,23 +1,28 @@
 /** How Janus mini is trained: first the VQ tokenizer, then everything around it. Hyper-parameters stand here. */
-import { loadSprites } from '../data';
+import {
+  COLOURS,
+  CREATURES,
+  GROUNDS,
+  loadSprites,
+  OBJECTS,
+  renderScene,
+  sampleScene,
+  type Split,
+  type SpriteSheet,
+} from '../data';
 import { Stream } from '../engine';
 import { vqganConfig } from '../models/janus/config';
 import { VQ } from '../models/janus/generation';
 import { codeEntries, janusMini, startCodesFromCodebook } from '../models/janus/mini';
 import { JanusModel } from '../models/janus/model';
+import { isTower } from '../models/janus/vision';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { SharedRowParameters } from '../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
+import { janusVisionTask, type LabelledPicture } from '../sft/train-janus-vision';
 import { isVq, janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
-import {
-  miniText,
-  PICTURE_SIZE,
-  scenePictures,
-  type SceneMixture,
-  sceneSource,
-  SHOWO_FINISH_RECIPE,
-} from './mini-world';
+import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -34,9 +39,19 @@ export const JANUS_VQ_RECIPE: Loop & Omit<VqTrainingOptions, 'size'> = {
   batch: 16,
 };
 
+/** First lessons of the vision tower. */
+export const JANUS_VISION_RECIPE: Loop & { readonly batch: number } = {
+  steps: 400,
+  learningRate: 2e-3,
+  weightDecay: 0.01,
+  seed: 1,
+  batch: 24,
+};
+
 /** Training of the rest. */
 export const JANUS_RECIPE: JanusRecipe = {
-  steps: 1000,
+  steps: 217,
+  scheduleSteps: 1000,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
@@ -50,15 +65,17 @@ export const JANUS_RECIPE: JanusRecipe = {
   questionNoise: 0.05,
 };
 
-/** Further training from the weights that are there, with twice as many creatures beside objects and more questions about presence. */
+/** Further training from the weights that are there, with easier questions about presence, too. */
 export const JANUS_MORE_RECIPE: JanusRecipe = {
   ...JANUS_RECIPE,
-  steps: 800,
-  learningRate: 1.2e-3,
+  steps: 200,
+  scheduleSteps: 700,
   seed: 2,
-  questions: 7,
-  scenes: SHOWO_FINISH_RECIPE.scenes,
+  scenes: { presence: true },
 };
+
+/** The same again with another seed. */
+export const JANUS_LAST_RECIPE: JanusRecipe = { ...JANUS_MORE_RECIPE, steps: 43, scheduleSteps: 180, seed: 3 };
 
 /** Where the output rows of codes stand. */
 const CODE_ROWS = 'model.generation_head.vision_head.weight';
@@ -82,11 +99,40 @@ export async function janusVqTraining(images: MagvitTokenizer, seed = JANUS_VQ_R
   return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
-/** The rest's task, with fresh weights. @param trained whose VQ tokenizer is trained; it is disposed */
+const KINDS: readonly string[] = [...OBJECTS, ...CREATURES];
+/** What a patch shows: what it is part of and in which colour (0: the ground, or none), and on which ground. */
+const PATCH_CLASSES = { kind: KINDS.length + 1, colour: COLOURS.length + 1, ground: GROUNDS.length };
+
+/** A scene of a split with the labels of its patches. */
+function patchSource(sprites: SpriteSheet, patch: number, split: Split): (stream: Stream) => LabelledPicture {
+  const side = PICTURE_SIZE / patch;
+  return (stream) => {
+    const scene = sampleScene(stream, split);
+    const [kind, colour] = [new Uint8Array(side * side), new Uint8Array(side * side)];
+    for (const item of scene.items)
+      for (let y = item.y / patch; y < (item.y + item.size) / patch; y++)
+        for (let x = item.x / patch; x < (item.x + item.size) / patch; x++) {
+          kind[y * side + x] = KINDS.indexOf(item.object) + 1;
+          colour[y * side + x] = item.colour ? COLOURS.indexOf(item.colour) + 1 : 0;
+        }
+    const ground = new Uint8Array(side * side).fill(GROUNDS.indexOf(scene.ground));
+    return { pixels: renderScene(scene, sprites), labels: { kind, colour, ground } };
+  };
+}
+
+/** The vision tower's task. @param trained whose tower is trained, the rest stays as it is */
+export async function janusVisionTraining(trained: JanusModel) {
+  const sprites = await loadSprites();
+  const { batch } = JANUS_VISION_RECIPE;
+  const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
+  return { model: trained, task: janusVisionTask(trained, source, { batch, size: PICTURE_SIZE, classes: PATCH_CLASSES }) }; // prettier-ignore
+}
+
+/** The rest's task, with fresh weights. @param trained whose VQ tokenizer and vision tower are trained; it is disposed */
 export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.seed) {
   const model = freshJanusMini(seed);
   for (const [name, variable] of Object.entries(model.parameters.variables))
-    if (isVq(name)) variable.assign(trained.parameters.get(name));
+    if (isVq(name) || isTower(name)) variable.assign(trained.parameters.get(name));
   trained.dispose();
   startCodesFromCodebook(model, new Stream(seed).fork('codes'));
   return janusMoreTraining(model, JANUS_RECIPE);

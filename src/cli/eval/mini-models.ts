@@ -71,6 +71,8 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
       ['showo-bits', LANGUAGE],
       ['showo-more', LANGUAGE],
       ['showo-finish', LANGUAGE],
+      ['showo-last', LANGUAGE],
+      ['showo-words', LANGUAGE],
     ],
     sampler: { steps: 8, guidanceScale: 2, temperature: 1 },
     sampled: ({ steps, guidanceScale, temperature }) =>
@@ -84,14 +86,20 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
     about: `The Janus class of this repository (\`src/models/janus\`) at a size that two CPU cores train: it looks at 64 x 64 pictures through a
 small vision tower of 8 x 8 patches, and draws them code after code with a VQ tokenizer of 8 x 8 codes out of 4096; between the
 two a Llama of five layers.`,
-    notes: [FROM_SHOWO, machine('src/recipes/janus-mini.ts')],
+    notes: [
+      FROM_SHOWO,
+      '`janus` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. All three parts were stopped\n  early in their learning-rate schedules: the model is not trained to its end.',
+      machine('src/recipes/janus-mini.ts'),
+    ],
     stage: 'janus',
     history: [
       ['janus-tokenizer', RECONSTRUCTION],
+      ['janus-vision', ['kind', 'colour', 'ground']],
       ['janus', LANGUAGE],
       ['janus-more', LANGUAGE],
+      ['janus-last', LANGUAGE],
     ],
-    sampler: { guidanceScale: 2, temperature: 1 },
+    sampler: { guidanceScale: 2, temperature: 0.7 },
     sampled: codeAfterCode,
     load: async (folder, sampler) => janusSubject(await JanusModel.fromPretrained(folder), sampler),
   },
@@ -101,14 +109,18 @@ two a Llama of five layers.`,
     folder: CHAMELEON_FOLDER,
     about: `The Chameleon class of this repository (\`src/models/chameleon\`) at a size that two CPU cores train: words and 8 x 8 image codes out
 of 4096 in one sequence and one vocabulary, a transformer of five layers with norms on queries and keys.`,
-    notes: [FROM_SHOWO, machine('src/recipes/chameleon-mini.ts')],
+    notes: [
+      FROM_SHOWO,
+      '`chameleon` was stopped at step 819 of a learning-rate schedule of 1000, before the model was trained to its end.',
+      machine('src/recipes/chameleon-mini.ts'),
+    ],
     stage: 'chameleon',
     history: [
       ['chameleon-tokenizer', RECONSTRUCTION],
       ['chameleon', LANGUAGE],
       ['chameleon-more', LANGUAGE],
     ],
-    sampler: { guidanceScale: 2, temperature: 1 },
+    sampler: { guidanceScale: 2, temperature: 0.7 },
     sampled: codeAfterCode,
     load: async (folder, { guidanceScale, temperature }) =>
       chameleonSubject(await ChameleonModel.fromPretrained(folder), { guidanceScale, image: { temperature } }),

@@ -1,14 +1,18 @@
-/** The stages that train Janus mini: its VQ tokenizer, then everything around it. */
+/** The stages that train Janus mini: its VQ tokenizer, its vision tower, then everything around them. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { dataFolder } from '../../io/package-root';
 import { JanusModel } from '../../models/janus/model';
 import {
+  JANUS_LAST_RECIPE,
   JANUS_MORE_RECIPE,
   JANUS_RECIPE,
   JANUS_VQ_RECIPE,
   janusMoreTraining,
+  JANUS_VISION_RECIPE,
+  type JanusRecipe,
   janusTraining,
+  janusVisionTraining,
   janusVqTraining,
 } from '../../recipes/janus-mini';
 import { trainedTokenizer } from './showo-tokenizer';
@@ -24,6 +28,14 @@ export const JANUS_STAGES = {
       return { task, save: (folder: string) => model.savePretrained(folder) };
     },
   },
+  'janus-vision': {
+    recipe: JANUS_VISION_RECIPE,
+    out: JANUS_FOLDER,
+    async prepare() {
+      const { model, task } = await janusVisionTraining(await trainedJanus());
+      return { task, save: (folder: string) => model.savePretrained(folder) };
+    },
+  },
   janus: {
     recipe: JANUS_RECIPE,
     out: JANUS_FOLDER,
@@ -32,15 +44,21 @@ export const JANUS_STAGES = {
       return { task, save: (folder: string) => model.savePretrained(folder) };
     },
   },
-  'janus-more': {
-    recipe: JANUS_MORE_RECIPE,
+  'janus-more': furtherStage('janus-more', JANUS_MORE_RECIPE),
+  'janus-last': furtherStage('janus-last', JANUS_LAST_RECIPE),
+};
+
+/** A stage that goes on from the weights that are there. */
+function furtherStage(name: string, recipe: JanusRecipe) {
+  return {
+    recipe,
     out: JANUS_FOLDER,
     async prepare() {
-      const { model, task } = await janusMoreTraining(await trainedJanus(), JANUS_MORE_RECIPE);
-      return { task: { ...task, name: 'janus-more' }, save: (folder: string) => model.savePretrained(folder) };
+      const { model, task } = await janusMoreTraining(await trainedJanus(), recipe);
+      return { task: { ...task, name }, save: (folder: string) => model.savePretrained(folder) };
     },
-  },
-};
+  };
+}
 
 /** @throws Error naming the stage that makes it when it is not there */
 async function trainedJanus(): Promise<JanusModel> {

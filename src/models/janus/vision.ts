@@ -17,6 +17,11 @@ import { type JanusConfig, type JanusVisionConfig, visionTokens } from './config
 const TOWER = 'model.vision_model';
 const ALIGNER = 'model.aligner';
 
+/** Whether a parameter is the vision tower's; the aligner is not. */
+export function isTower(name: string): boolean {
+  return name.startsWith(`${TOWER}.`);
+}
+
 const NAMES: EncoderNames = {
   norm1: 'layer_norm1',
   project: { query: 'self_attn.q_proj', key: 'self_attn.k_proj', value: 'self_attn.v_proj' },

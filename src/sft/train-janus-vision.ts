@@ -1,0 +1,77 @@
+/**
+ * First lessons for Janus' vision tower: to name what each patch shows. The published model starts from SigLIP's tower,
+ * which knows pictures already; a fresh one is found out by the language model only after it has learned to guess.
+ */
+import { crossEntropy, type Stream, tf } from '../engine';
+import { visionTokens } from '../models/janus/config';
+import type { JanusModel } from '../models/janus/model';
+import { isTower, visionFeatures } from '../models/janus/vision';
+import type { SupervisedTask } from './loop';
+import { partOf } from './train-janus-vq';
+import { pixelsTensor } from './train-magvit';
+
+/** A picture, and for every thing that is to be named the class of each patch, row by row. */
+export interface LabelledPicture {
+  readonly pixels: Uint8Array;
+  readonly labels: Readonly<Record<string, ArrayLike<number>>>;
+}
+
+export interface VisionTrainingOptions {
+  /** Pictures a batch. */
+  readonly batch: number;
+  /** Height and width of the pictures, pixels. */
+  readonly size: number;
+  /** What is to be named, and how many classes of it there are. */
+  readonly classes: Readonly<Record<string, number>>;
+}
+
+export interface VisionBatch {
+  /** `[batch, height, width, 3]` in [-1, 1]. */
+  readonly pixels: tf.Tensor4D;
+  /** `[batch * patches]` int32 by name. */
+  readonly labels: Readonly<Record<string, tf.Tensor1D>>;
+}
+
+/**
+ * The tower's task: one linear head for each thing to be named, thrown away afterwards. Loss: the sum of their mean
+ * cross-entropies; the share that is named right is logged.
+ * @throws RangeError for labels that are not one a patch
+ */
+export function janusVisionTask(
+  model: JanusModel,
+  source: (stream: Stream) => LabelledPicture,
+  { batch, size, classes }: VisionTrainingOptions,
+): SupervisedTask<VisionBatch> {
+  const { config, parameters } = model;
+  const patches = visionTokens(config);
+  const width = config.vision.hidden_size;
+  const heads = Object.fromEntries(
+    Object.entries(classes).map(([name, count]) => [name, tf.tidy(() => tf.variable(tf.zeros([width, count])))]),
+  );
+  const named = Object.fromEntries(Object.entries(heads).map(([name, head]) => [`heads.${name}`, head]));
+  return {
+    name: 'janus-vision',
+    variables: { ...partOf(model, isTower), ...named },
+    batch: (_step, stream) => {
+      const pictures = Array.from({ length: batch }, (_, i) => source(stream.fork(i)));
+      const labels = Object.keys(classes).map((name) => {
+        for (const picture of pictures)
+          if (picture.labels[name].length !== patches)
+            throw new RangeError(`'${name}' has ${picture.labels[name].length} labels, the picture ${patches} patches`);
+        return [name, tf.tensor1d(pictures.flatMap((picture) => Array.from(picture.labels[name])), 'int32')] as const; // prettier-ignore
+      });
+      return { pixels: pixelsTensor(pictures.map(({ pixels }) => pixels), size, size), labels: Object.fromEntries(labels) }; // prettier-ignore
+    },
+    loss: ({ pixels, labels }) => {
+      const features = tf.reshape<tf.Rank.R2>(visionFeatures(parameters, config, pixels), [-1, width]);
+      const metrics: Record<string, tf.Scalar> = {};
+      const losses = Object.entries(heads).map(([name, head]) => {
+        const logits = tf.matMul(features, head as tf.Tensor2D);
+        metrics[name] = crossEntropy(logits, labels[name]);
+        metrics[`${name}_right`] = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), labels[name]), 'float32'));
+        return metrics[name];
+      });
+      return { loss: tf.addN(losses) as tf.Scalar, metrics };
+    },
+  };
+}
