@@ -1,7 +1,7 @@
 /**
  * Sync-GRPO on one concept, as a plain script: the numbers of notebooks/tutorials/01-sync-grpo.ipynb in a terminal.
  *
- *   npx ts-node scripts/sync-grpo.ts [--concept mira] [--steps 20] [--seed 1] [--held-out 96] [--out out/sync-grpo] [--quick]
+ *   npx ts-node scripts/sync-grpo.ts [--concept mira] [--steps 30] [--seed 1] [--held-out 192] [--out out/sync-grpo] [--quick]
  *
  * Ctrl-C stops after the running step; the state is saved under OUT/checkpoints and the same command goes on from there.
  */
@@ -12,9 +12,9 @@ import * as unilab from '../src';
 const { values } = parseArgs({
   options: {
     concept: { type: 'string', default: 'mira' },
-    steps: { type: 'string', default: '20' },
+    steps: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
-    'held-out': { type: 'string', default: '96' },
+    'held-out': { type: 'string', default: '192' },
     out: { type: 'string', default: 'out/sync-grpo' },
     quick: { type: 'boolean', default: false },
   },

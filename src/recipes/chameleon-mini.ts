@@ -39,8 +39,7 @@ export const CHAMELEON_VQ_RECIPE: Loop & Omit<VqganTrainingOptions, 'size'> = {
 
 /** Training of the language model. */
 export const CHAMELEON_RECIPE: ChameleonRecipe = {
-  steps: 819,
-  scheduleSteps: 1000,
+  steps: 1000,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,

@@ -66,12 +66,12 @@ export function janusVisionTask(
       const features = tf.reshape<tf.Rank.R2>(visionFeatures(parameters, config, pixels), [-1, width]);
       const metrics: Record<string, tf.Scalar> = {};
       const losses = Object.entries(heads).map(([name, head]) => {
-        const logits = tf.matMul(features, head as tf.Tensor2D);
+        const logits = tf.matMul(features, head);
         metrics[name] = crossEntropy(logits, labels[name]);
         metrics[`${name}_right`] = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), labels[name]), 'float32'));
         return metrics[name];
       });
-      return { loss: tf.addN(losses) as tf.Scalar, metrics };
+      return { loss: tf.addN<tf.Scalar>(losses), metrics };
     },
   };
 }

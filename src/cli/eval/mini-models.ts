@@ -111,7 +111,7 @@ two a Llama of five layers.`,
 of 4096 in one sequence and one vocabulary, a transformer of five layers with norms on queries and keys.`,
     notes: [
       FROM_SHOWO,
-      '`chameleon` was stopped at step 819 of a learning-rate schedule of 1000, before the model was trained to its end.',
+      'One short training: the losses were still falling when it ended.',
       machine('src/recipes/chameleon-mini.ts'),
     ],
     stage: 'chameleon',

@@ -5,7 +5,7 @@ import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
 import { ShowoModel } from '../../models/showo/model';
 import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
+import { MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
 import type { Parameters } from '../../nn/parameters';
 import {
   CELL_TOKENIZER_RECIPE,
