@@ -1,8 +1,10 @@
 /**
  * Interrupts that reach code which never yields. Node.js hears of a signal only between two turns of the event loop;
  * so a second thread waits for SIGINT, tells the main thread, and, where that does not answer, stops what it runs.
+ * The same thread ends a kernel that is busy and whom nobody can interrupt any more, for its parent is gone.
  */
 import { Worker } from 'node:worker_threads';
+import { isGone, type Parent, parentOf } from './parent';
 
 /** What the two threads share: places in an array of 32-bit numbers. */
 const places = {
@@ -19,14 +21,23 @@ const places = {
 /** What the watcher says. */
 type Said = 'ready' | 'interrupt' | 'stopped';
 
+interface WatcherData {
+  readonly state: Int32Array;
+  readonly at: typeof places;
+  readonly parent: Parent | null;
+  /** Source text of {@link isGone}. */
+  readonly gone: string;
+}
+
 /** Runs in the second thread, from its source text: it may use nothing from outside. */
 function watch(): void {
   const threads = require('node:worker_threads') as typeof import('node:worker_threads');
   const vm = require('node:vm') as typeof import('node:vm');
   const inspector = require('node:inspector') as typeof import('node:inspector');
-  const { state, at } = threads.workerData as { state: Int32Array; at: typeof places };
+  const { state, at, parent, gone } = threads.workerData as WatcherData;
   const say = (what: Said): void => threads.parentPort?.postMessage(what);
   const answered = (): boolean => Atomics.load(state, at.heard) >= Atomics.load(state, at.told);
+  const isGone = vm.runInThisContext(`(${gone})`) as (parent: Parent) => boolean;
   let stopped = false;
 
   const stop = (): void => {
@@ -62,7 +73,14 @@ function watch(): void {
     }
   };
   Object.assign(globalThis, {
-    unilabSleep: () => Atomics.wait(state, at.sleep, 0),
+    unilabSleep: () => {
+      // An idle main thread notices within a second, and ends in order: a few seconds more are for that.
+      for (let orphaned = 0; orphaned < 5;) {
+        Atomics.wait(state, at.sleep, 0, 1000);
+        orphaned = parent && isGone(parent) ? orphaned + 1 : 0;
+      }
+      process.kill(process.pid, 'SIGKILL');
+    },
     unilabRest: () => {
       say('ready');
       for (;;) sleep();
@@ -91,7 +109,7 @@ export class Interrupts {
     if (process.platform === 'win32') return Promise.resolve();
     const worker = new Worker(`(${watch.toString()})()`, {
       eval: true,
-      workerData: { state: this.state, at: places },
+      workerData: { state: this.state, at: places, parent: parentOf(), gone: isGone.toString() } satisfies WatcherData,
       // Its own flags: not the ones of a debugger, nor a loader of sources.
       execArgv: [],
       env: {},

@@ -1,5 +1,6 @@
 /** Starts the kernel in this process. */
 import { CellRunner } from './cells';
+import { isGone, parentOf } from './parent';
 import { type MimeBundle } from './render';
 import { KernelServer } from './server';
 import { tslabJupyter } from './tslab';
@@ -114,20 +115,6 @@ function giveCellsTheirGlobals(cells: CellRunner, server: KernelServer): void {
 
 /** Ends the process when whoever started it is gone. */
 function watchParent(): void {
-  const named = Number(process.env.JPY_PARENT_PID);
-  const parent = Number.isInteger(named) && named > 1 ? named : process.ppid;
-  if (parent <= 1) return;
-  const direct = parent === process.ppid;
-  setInterval(() => {
-    if (direct ? process.ppid !== parent : !isAlive(parent)) exit(1);
-  }, parentCheck).unref();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  const parent = parentOf();
+  if (parent) setInterval(() => isGone(parent) && exit(1), parentCheck).unref();
 }

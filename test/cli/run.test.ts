@@ -135,11 +135,13 @@ test('whatever is no pass fails, with the cell, its source and the reason', asyn
   const failed = results.reduce((sum, one) => sum + one.failed, 0);
   assert.equal(failed, names.length, run.stderr);
   const reasons = Object.fromEntries(notebooks.map((one, i) => [names[i], [one.failure.reason, one.failure.cell]]));
+  // A slow machine may let it happen before the cell has ended.
+  assert.match(String(reasons.late), /^(stray,|error,1)$/);
   const expected = {
     error: ['error', 2],
     types: ['error', 1],
     rejection: ['error', 2],
-    late: ['stray', undefined],
+    late: reasons.late,
     dead: ['dead', 1],
     slow: ['timeout', 1],
     stubborn: ['timeout', 1],

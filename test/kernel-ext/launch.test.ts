@@ -1,11 +1,12 @@
 /** The kernelspec as other programs use it: VS Code and Jupyter start `argv` with a connection file, and nothing else. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/client';
 import { type KernelSpec, kernelSpec } from '../../kernel-ext/spec';
 import { TestKernel } from './kernel';
@@ -94,7 +95,9 @@ test('two kernels at once know nothing of each other', async () => {
     await Promise.all([one.run('const mine = 1;'), two.run('const mine: string = "two";')]);
     const [first, second] = await Promise.all([one.run('mine'), two.run('mine')]);
     assert.deepEqual([first.result?.['text/plain'], second.result?.['text/plain']], ['1', "'two'"]);
-    const loop = one.client.execute('while (true) {}');
+    const loop = one.client.execute("require('node:fs').writeFileSync('begun', ''); while (true) {}");
+    // An interrupt that comes before the loop would stop nothing.
+    while (!existsSync(path.join(one.folder, 'begun'))) await sleep(50);
     assert.equal((await two.run('1 + 1')).result?.['text/plain'], '2', 'while the other one is busy');
     one.client.interrupt();
     assert.equal((await loop.reply).content.status, 'error');

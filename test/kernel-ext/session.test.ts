@@ -179,13 +179,21 @@ test('shutdown ends the process although timers run, and says whether a restart 
   await own.stop();
 });
 
-test('a kernel whose parent is gone ends by itself', async () => {
+test('a kernel whose parent is gone ends by itself, also one that is busy', async () => {
+  for (const cell of ['1', 'while (true) {}']) await endsAfterItsParent(cell);
+});
+
+async function endsAfterItsParent(cell: string): Promise<void> {
   // A process in between, killed without a chance to say goodbye.
   const script = `
     require('ts-node/register/transpile-only');
     const { KernelClient } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/client'))});
     const { kernelSpec } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/spec'))});
-    KernelClient.start({ argv: kernelSpec().argv, cwd: ${JSON.stringify(kernel.folder)} }).then((client) => console.log(client.child.pid));`;
+    KernelClient.start({ argv: kernelSpec().argv, cwd: ${JSON.stringify(kernel.folder)} }).then((client) => {
+      client.execute(${JSON.stringify(`console.log('runs'); ${cell}`)}, {}, (message) => {
+        if (message.header.msg_type === 'stream') console.log(client.child.pid);
+      });
+    });`;
   const parent = spawn(process.execPath, ['-e', script], {
     cwd: path.join(__dirname, '../..'),
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -206,7 +214,7 @@ test('a kernel whose parent is gone ends by itself', async () => {
   parent.kill('SIGKILL');
   for (let i = 0; i < 100 && alive(); i++) await sleep(100);
   assert.equal(alive(), false);
-});
+}
 
 test('a kernel that cannot start is told', async () => {
   await assert.rejects(

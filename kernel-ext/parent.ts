@@ -1,0 +1,25 @@
+/** Whoever started the kernel: without it nobody can reach the kernel any more, which then ends. */
+
+export interface Parent {
+  readonly pid: number;
+  /** Whether it is the parent process itself; clients may name another one. */
+  readonly direct: boolean;
+}
+
+/** The process named by `JPY_PARENT_PID`, else the one that started this one; null where that is init. */
+export function parentOf(): Parent | null {
+  const named = Number(process.env.JPY_PARENT_PID);
+  const pid = Number.isInteger(named) && named > 1 ? named : process.ppid;
+  return pid > 1 ? { pid, direct: pid === process.ppid } : null;
+}
+
+/** Whether it has ended. Uses nothing from outside, for it runs in another thread from its source text, too. */
+export function isGone({ pid, direct }: Parent): boolean {
+  if (direct) return process.ppid !== pid;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EPERM';
+  }
+}
