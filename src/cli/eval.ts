@@ -7,12 +7,13 @@ import { SceneReader } from '../eval/reader';
 import { readSafetensors } from '../io';
 import { dataFolder } from '../io/package-root';
 import { MiniClip } from '../models/experts/mini-clip';
-import { MiniFace } from '../models/experts/mini-face';
+import { MiniLooks } from '../models/experts/mini-looks';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI } from '../models/showo/mini';
 import { loadTokenizer } from '../text';
 import { type Command, UsageError } from './command';
-import { evaluateClip, evaluateFace, evaluateReader } from './eval/judges';
+import { evaluateClip, evaluateReader } from './eval/judges';
+import { evaluateLooks } from './eval/looks';
 import { type EvalReport, printMetrics } from './eval/metrics';
 import { evaluateMiniWorld } from './eval/mini-world';
 import { writeJudgeCard } from './eval/judge-card';
@@ -20,14 +21,15 @@ import { MINI_MODELS, type MiniModel } from './eval/mini-models';
 import { writeModelCard } from './eval/model-card';
 import { saveSheet } from './eval/sheet';
 
-const TARGETS = ['mini-world', 'reader', 'clip', 'face'] as const;
+const TARGETS = ['mini-world', 'reader', 'clip', 'face', 'figure'] as const;
 type Target = (typeof TARGETS)[number];
 
-const JUDGE_FOLDERS: Readonly<Record<Exclude<Target, 'mini-world'>, string>> = {
+const JUDGE_FOLDERS = {
   reader: 'scene-reader',
   clip: 'mini-clip',
   face: 'mini-face',
-};
+  figure: 'mini-figure',
+} as const;
 
 const OPTIONS = {
   model: { type: 'string', default: 'showo' },
@@ -46,8 +48,8 @@ const OPTIONS = {
 
 export const command: Command = {
   summary: 'held-out scores of the mini checkpoints and their judges, with intervals',
-  usage: `unilab eval mini-world | reader | clip | face [--model M] [--checkpoint FOLDER] [--n N] [--seed N]
-            [--card] [--json]
+  usage: `unilab eval mini-world | reader | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
+            [--seed N] [--card] [--json]
 
 mini-world  a mini model on scenes with combinations it never saw: pictures from captions, read by the independent
             scene reader (object, colour, count, position, ground; exact: all of them and nothing else), answers to
@@ -56,6 +58,7 @@ mini-world  a mini model on scenes with combinations it never saw: pictures from
 reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
 face        mini_face: the looks of people it was not taught on, and whose held-out view is nearest to whom (concept)
+figure      mini_figure: the same for people, animals and things
 
   --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
@@ -129,9 +132,9 @@ async function measure(target: Target, folder: string, n: number, seed: number, 
     const clip = await MiniClip.load(folder);
     return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
-  if (target === 'face') {
-    const face = await MiniFace.load(folder);
-    return { metrics: await evaluateFace(face, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+  if (target === 'face' || target === 'figure') {
+    const judge = await MiniLooks.load(JUDGE_FOLDERS[target], folder);
+    return { metrics: await evaluateLooks(judge, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
   const { mini, sampler, split = 'heldout' } = options;
   const reader = await SceneReader.load();

@@ -8,7 +8,7 @@ import type { Identity, PersonArtist, PersonAttributes } from './people';
 import { tint } from './recolour';
 import { SIZES } from './scene';
 import { ART_STYLES, OBJECTS, SCENIC_GROUNDS, TRAIN_COMBINATIONS } from './world';
-import type { AnimalName, Colour, CreatureName, ThingName } from './world';
+import type { AnimalName, ArtStyle, Colour, CreatureName, ThingName } from './world';
 
 /** A person, animal or thing that <sks> stands for. */
 export interface Concept {
@@ -144,11 +144,12 @@ function viewSvg(concept: Concept, view: number, size: number, draw: PersonArtis
   const person = conceptAppearance(concept, view);
   if (person) return draw(person);
   const style = ART_STYLES[view % ART_STYLES.length];
-  const icon = loadIcon(style, SUBJECT_ICONS[concept.class as AnimalName | ThingName]);
-  const uncoloured = UNCOLOURED.has(`${style}/${concept.class}`)
-    ? 'white'
-    : GREY_COATS.has(concept.class)
-      ? 'greys'
-      : 'none';
-  return svgDocument({ ...icon, body: tint(icon.body, HUES[concept.colour as Colour], uncoloured) }, size);
+  return coatSvg(concept.class as AnimalName | ThingName, style, concept.colour as Colour, size);
+}
+
+/** An animal or a thing in an unusual colour. */
+export function coatSvg(subject: AnimalName | ThingName, style: ArtStyle, colour: Colour, size: number): string {
+  const icon = loadIcon(style, SUBJECT_ICONS[subject]);
+  const uncoloured = UNCOLOURED.has(`${style}/${subject}`) ? 'white' : GREY_COATS.has(subject) ? 'greys' : 'none';
+  return svgDocument({ ...icon, body: tint(icon.body, HUES[colour], uncoloured) }, size);
 }

@@ -7,6 +7,8 @@ export { presenceQuestions, questionsOf, QUESTION_TYPES, type Question, type Que
 export { factExample, factProblem, factQuestions, factSolution, factText, factsText, type Fact, type FactExample } from './facts';
 export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
 export { renderScene } from './render';
+export { addCoats, coatOf } from './coats';
+export { addShades, inShades, shadeQuestions, SHADES, shadesOf, takesShades, withoutColours } from './shades';
 export { sceneExample, type SceneExample } from './examples';
 export { vocabulary, tokenizerJson, SPECIAL_TOKENS } from './vocabulary';
 export * from './concepts';

@@ -1,7 +1,8 @@
 /** Recolouring of pictograms: every fill of an SVG moves to one hue and keeps its place in the shading. */
 import type { Colour } from './world';
 
-interface Target {
+/** Where the tones of a paint go. */
+export interface Target {
   /** degrees */
   readonly hue: number;
   /** 0..1 */
@@ -60,11 +61,11 @@ const luma = ([r, g, b]: readonly [number, number, number]) => 0.3 * r + 0.59 * 
 
 /**
  * Maps every paint of an SVG to the tones of one colour; darker paints stay darker.
- * @param body SVG markup @param colour the colour's name
+ * @param body SVG markup @param colour the colour's name, or tones of another one
  */
-export function recolour(body: string, colour: Colour): string {
+export function recolour(body: string, colour: Colour | Target): string {
   const painted = `<g fill="#000000">${body}</g>`; // paths without a fill are black by default
-  const { hue, saturation, range } = TARGETS[colour];
+  const { hue, saturation, range } = typeof colour === 'string' ? TARGETS[colour] : colour;
   const tones = [...body.matchAll(PAINT)].map((m) => luma(parseColour(m[3])));
   const low = Math.min(...tones, 0.35);
   const high = Math.max(...tones, 0.65);

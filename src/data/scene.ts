@@ -38,6 +38,8 @@ export interface SceneItem {
   readonly style?: string;
   /** people only */
   readonly attributes?: PersonAttributes;
+  /** objects of training pictures only: drawn in a shade that has no name in the mini world, see `shades` */
+  readonly shade?: string;
 }
 
 /** Everything that is true of a picture. */

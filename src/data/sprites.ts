@@ -20,12 +20,13 @@ export interface Sprite {
 }
 
 const CREATURE_SIZES = [...new Set<number>([SIZES.besideCreature, SIZES.creature])];
-const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.companion, SIZES.single])];
+/** Sides that objects are drawn in, pixels. */
+export const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.companion, SIZES.single])];
 
 /** Name of the sprite an item is drawn with. */
-export function spriteKey(item: Pick<SceneItem, 'object' | 'colour' | 'category' | 'style' | 'size'>): string {
+export function spriteKey(item: Pick<SceneItem, 'object' | 'colour' | 'category' | 'style' | 'size' | 'shade'>): string {
   return item.category === 'object'
-    ? `object/${item.object}/${item.colour}/${item.size}`
+    ? `object/${item.object}/${item.shade ?? item.colour}/${item.size}`
     : `creature/${item.object}/${item.style}/${item.size}`;
 }
 

@@ -12,6 +12,8 @@ export interface Turn {
   /** At least one id: the last one predicts the answer's first. */
   readonly question: readonly number[];
   readonly answer: readonly number[];
+  /** Places in the answer that are read but not scored. Default: all of it is scored. */
+  readonly unscored?: readonly number[];
 }
 
 export interface PackedRow {
@@ -44,12 +46,16 @@ export function packTurns(
     positions: beginning.map((_, i) => i),
     starts: beginning.map(() => 0),
   };
-  for (const { question, answer } of turns) {
+  for (const { question, answer, unscored } of turns) {
     if (question.length === 0) throw new RangeError('a turn needs a question: nothing else predicts its answer');
     const start = row.ids.length;
     const turn = [...question, ...answer, end];
     row.ids.push(...turn);
-    row.labels.push(...question.map(() => IGNORE), ...answer, end);
+    row.labels.push(
+      ...question.map(() => IGNORE),
+      ...answer.map((id, i) => (unscored?.includes(i) ? IGNORE : id)),
+      end,
+    );
     row.positions.push(...turn.map((_, i) => beginning.length + i));
     row.starts.push(...turn.map(() => start));
   }

@@ -1,13 +1,14 @@
 /**
  * How the mini world's judges are trained: the scene reader, which evaluation uses and no reward does, and mini_clip,
- * which rewards use and evaluation does not, like mini_face. Hyper-parameters stand here; `unilab train reader`,
- * `unilab train clip` and `unilab train face` run it.
+ * which rewards use and evaluation does not, like mini_face and mini_figure. Hyper-parameters stand here; `unilab train
+ * reader`, `clip`, `face` and `figure` run it.
  */
 import { Stream } from '../engine';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { type ClipOptions, clipTraining } from './judges/clip-task';
 import { faceTraining } from './judges/face-task';
+import { figureTraining } from './judges/figure-task';
 import { readerTraining } from './judges/reader-task';
 
 type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -43,6 +44,14 @@ export const FACE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
   seed: 13,
 };
 
+/** Training of mini_figure, on crops of generic people, animals and things. */
+export const FIGURE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+  ...FACE_RECIPE,
+  steps: 800,
+  pool: 1800,
+  seed: 14,
+};
+
 /** The reader's task with fresh weights. @param images the trained image tokenizer */
 export function trainReader(images: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
   return readerTraining(images, READER_RECIPE, new Stream(seed));
@@ -56,4 +65,9 @@ export function trainClip(images: MagvitTokenizer | undefined, seed = CLIP_RECIP
 /** mini_face's task with fresh weights. @param images the trained image tokenizer */
 export function trainFace(images: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
   return faceTraining(images, FACE_RECIPE, new Stream(seed));
+}
+
+/** mini_figure's task with fresh weights. @param images the trained image tokenizer */
+export function trainFigure(images: MagvitTokenizer | undefined, seed = FIGURE_RECIPE.seed) {
+  return figureTraining(images, FIGURE_RECIPE, new Stream(seed));
 }

@@ -3,17 +3,22 @@
  * stand here; `unilab train` runs it.
  */
 import {
+  addShades,
   factQuestions,
+  inShades,
   loadSprites,
   presenceQuestions,
   sampleKind,
   sampleScene,
   type SceneKind,
+  shadeQuestions,
   type Split,
   type SpriteSheet,
+  takesShades,
   captionOf,
   questionsOf,
   renderScene,
+  withoutColours,
 } from '../data';
 import { Stream } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
@@ -50,6 +55,8 @@ export interface SceneMixture {
   readonly kinds?: Readonly<Record<SceneKind, number>>;
   /** Whether easier questions about presence come too, see `presenceQuestions`. Default false */
   readonly presence?: boolean;
+  /** Chance that the objects of a scene without creatures come in shades that have no name, see `inShades`. Default 0 */
+  readonly shades?: number;
 }
 
 /** First training of Show-o, on the wide tokenizer's codes: language, places and colours. */
@@ -139,6 +146,27 @@ export const SHOWO_WORDS_RECIPE: ShowoRecipe = {
   questionNoise: 0.25,
 };
 
+/** Kinds apart from colours: half of the objects in shades without a name, and more pictures asked about. */
+export const SHOWO_SHADES_RECIPE: ShowoRecipe = {
+  ...SHOWO_WORDS_RECIPE,
+  steps: 700,
+  seed: 8,
+  pictures: 28,
+  asked: 18,
+  wordNoise: 0.35,
+  scenes: { ...SHOWO_FINISH_RECIPE.scenes, shades: 0.5 },
+};
+
+/** Last: answers are good by now, and held-out pictures want more practice in drawing. */
+export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
+  ...SHOWO_SHADES_RECIPE,
+  steps: 400,
+  learningRate: 8e-4,
+  seed: 9,
+  pictures: 44,
+  asked: 8,
+};
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();
@@ -168,9 +196,23 @@ export function sceneSource(
       const hard = again.filter((q) => q.type === 'yes_no');
       const easy = mixture.presence ? presenceQuestions(scene, stream.fork('presence')) : [];
       const questions = [...questionsOf(scene, stream), ...hard, ...easy];
+      const caption = captionOf(scene, stream);
+      const shades = stream.fork('shades');
+      if (mixture.shades && takesShades(scene) && shades.uniform() < mixture.shades) {
+        return {
+          pixels: renderScene(inShades(scene, shades), sprites),
+          caption: text.encode(withoutColours(caption)),
+          // The mini world's tokens are words: a word's place in the answer is its token's.
+          questions: shadeQuestions(questions).map((q) => ({
+            question: text.encode(q.problem),
+            answer: text.encode(q.solution),
+            unscored: q.colourWords,
+          })),
+        };
+      }
       return {
         pixels: renderScene(scene, sprites),
-        caption: text.encode(captionOf(scene, stream)),
+        caption: text.encode(caption),
         questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
       };
     },
@@ -232,6 +274,7 @@ export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_WIDE_R
 /** Show-o's further training. @param trained so far @param shared rows of codes learn together by bits */
 export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe, shared: boolean) {
   const sprites = await loadSprites();
+  if (recipe.scenes?.shades) await addShades(sprites);
   const { text } = miniText();
   const { config, parameters, images, vocabulary } = trained;
   const model = shared

@@ -8,7 +8,7 @@ import type { ScoreResult, Scorer } from './scorer';
 export type Feature = Float32Array | { readonly missing: string };
 
 export interface FeatureCosineOptions<S> {
-  /** `ber`, `der`, `fer` with the real judges; a stand-in has a name of its own (`ber_mini_clip`, `der_mobilenet`). */
+  /** `ber`, `der`, `fer` with the real judges; a stand-in has a name of its own (`ber_mini_clip`, `der_mini_figure`). */
   name: string;
   /** One feature a sample, of what was made. */
   of(samples: readonly S[]): Promise<Feature[]>;

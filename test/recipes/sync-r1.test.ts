@@ -7,7 +7,7 @@ import { CONCEPTS, findConcept, loadSprites, type SpriteSheet } from '../../src/
 import { startEngine, Stream, tf } from '../../src/engine';
 import { CheckpointStore } from '../../src/io';
 import { MiniClip } from '../../src/models/experts/mini-clip';
-import { MiniFace } from '../../src/models/experts/mini-face';
+import { MiniLooks } from '../../src/models/experts/mini-looks';
 import { MobileNet } from '../../src/models/experts/mobilenet';
 import { UseLite } from '../../src/models/experts/use-lite';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
@@ -65,9 +65,10 @@ before(async () => {
     sentences: await UseLite.load(),
     clip: MiniClip.random(new Stream(3)),
     mobilenet: await MobileNet.load(),
-    face: await MiniFace.load(),
+    face: await MiniLooks.load('mini-face'),
+    figure: await MiniLooks.load('mini-figure'),
   };
-  judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites);
+  judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mini_figure');
 });
 
 test('a run learns tokens, steps, reports TRL names, and the ratio of an unchanged policy is 1', async () => {
@@ -96,7 +97,7 @@ test('a run learns tokens, steps, reports TRL names, and the ratio of an unchang
     assert.equal(samples.length, OPTIONS.groupSize);
     assert.ok(Math.abs(samples.reduce((sum, sample) => sum + sample.advantage, 0)) < 1e-9, 'advantages are centred');
     for (const { parts } of samples)
-      assert.deepEqual(Object.keys(parts), ['tier', 'ber_mini_clip', 'der_mobilenet', 'fer_mini_face']);
+      assert.deepEqual(Object.keys(parts), ['tier', 'ber_mini_clip', 'der_mini_figure', 'fer_mini_face']);
     assert.ok(dsog && dsog.threshold > 0 && dsog.threshold < 1 && dsog.candidates <= 8);
   }
   assert.equal(steps[0].metrics.kl, 0, 'before the first step the policy is the reference');

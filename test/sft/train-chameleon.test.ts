@@ -141,6 +141,15 @@ test('turns that share a row have the logits of rows of their own', () => {
     assert.ok(tf.max(tf.abs(together.logits)).dataSync()[0] > 0.1);
   });
   assert.throws(() => packTurns([0], [{ question: [], answer: [1] }], 2), /a turn needs a question/);
+  const [half] = [packTurns([0], [{ question: [5], answer: [6, 7], unscored: [0] }], 2)];
+  assert.deepEqual(
+    [half.ids, half.labels.slice(2)],
+    [
+      [0, 5, 6, 7, 2],
+      [IGNORE, 7, 2],
+    ],
+    'read, but not scored',
+  );
   assert.throws(
     () => packedLogits(model, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
     /nothing .* is scored/,

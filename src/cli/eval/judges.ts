@@ -1,11 +1,8 @@
-/** How good the judges are: the scene reader, mini_clip and mini_face on fresh renderings and on what the tokenizer makes of them. */
+/** How good the judges are: the scene reader and mini_clip on fresh renderings and on what the tokenizer makes of them. */
 import {
   CONCEPT_VIEWS,
-  conceptReferences,
-  CONCEPTS,
   HELD_OUT_COMBINATIONS,
   loadSprites,
-  PEOPLE_POOL,
   renderScene,
   sampleScene,
   TRAIN_COMBINATIONS,
@@ -13,7 +10,6 @@ import {
 import { Stream, tf } from '../../engine';
 import { type SceneReader, scoreScene, type Reading } from '../../eval/reader';
 import { type MiniClip } from '../../models/experts/mini-clip';
-import type { MiniFace } from '../../models/experts/mini-face';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import {
   captionFor,
@@ -23,7 +19,6 @@ import {
   type Caption,
   type Subject,
 } from '../../recipes/judges/captions';
-import { faceCrops, facePicture, FACES_TAUGHT, lookLabels } from '../../recipes/judges/face-task';
 import { conceptPicture, throughTokenizer, type TruePicture } from '../../recipes/judges/pictures';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { type Metric, type Observation, Tally } from './metrics';
@@ -32,7 +27,7 @@ import { type Metric, type Observation, Tally } from './metrics';
 const CHUNK = 64;
 
 /** Calls `each` with the pixels of every chunk, rendered (`real/`) and through the tokenizer (`tokenizer/`). */
-function forBoth(
+export function forBoth(
   pictures: readonly Uint8Array[],
   images: MagvitTokenizer | undefined,
   each: (prefix: string, pixels: tf.Tensor4D, from: number) => void,
@@ -123,49 +118,6 @@ export async function evaluateClip(
       tally.add(`${prefix}choice`, right[i][i] > wrong[i][i]);
       tally.add(`${prefix}choice/${kind}`, right[i][i] > wrong[i][i]);
       if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every((cosine, j) => j === i || cosine < right[i][i] || isTrueOf(part[j].right, subject))); // prettier-ignore
-    });
-  }); // prettier-ignore
-  return tally.metrics(stream);
-}
-
-/**
- * mini_face on `n` fresh pictures of generic people that it was not taught on (each look, and all of them: `looks`), and
- * on the concepts' people: how often a held-out view is nearest to that person's own training references (`concept`).
- */
-export async function evaluateFace(
-  face: MiniFace,
-  images: MagvitTokenizer | undefined,
-  n: number,
-  seed: number,
-): Promise<Record<string, Metric>> {
-  const sprites = await loadSprites();
-  const stream = new Stream(seed).fork('eval face');
-  const strangers = Array.from({ length: n }, (_, i) => facePicture(stream.fork(i), sprites, FACES_TAUGHT, PEOPLE_POOL)); // prettier-ignore
-  const tally = new Tally();
-  forBoth(strangers.map((picture) => picture.pixels), images, (prefix, pixels, from) => {
-    const part = strangers.slice(from, from + pixels.shape[0]);
-    const seen = Object.entries(face.logits(faceCrops(pixels, part))).map(
-      ([look, logits]) => [look, tf.argMax(logits, 1).dataSync()] as const,
-    );
-    part.forEach(({ person }, i) => {
-      const labels = lookLabels(person);
-      const right = seen.filter(([look]) => labels[look] >= 0).map(([look, names]) => [look, names[i] === labels[look]] as const); // prettier-ignore
-      right.forEach(([look, value]) => tally.add(`${prefix}${look}`, value));
-      tally.add(`${prefix}looks`, right.every(([, value]) => value)); // prettier-ignore
-    });
-  }); // prettier-ignore
-  const people = CONCEPTS.filter((concept) => concept.kind === 'person');
-  const views = (split: 'train' | 'heldout') =>
-    people.flatMap((concept) => conceptReferences(concept, split, sprites).map((picture) => ({ ...picture.scene.items[0], pixels: picture.pixels, name: concept.name }))); // prettier-ignore
-  const [known, asked] = [views('train'), views('heldout')];
-  const references = tf.tidy(() => face.embed(faceCrops(pixelsTensor(known.map((view) => view.pixels), 64, 64), known))); // prettier-ignore
-  forBoth(asked.map((view) => view.pixels), images, (prefix, pixels, from) => {
-    const part = asked.slice(from, from + pixels.shape[0]);
-    face.embed(faceCrops(pixels, part)).forEach((own, i) => {
-      const alike = (name: string) =>
-        known.reduce((sum, view, k) => (view.name === name ? sum + own.reduce((dot, v, d) => dot + v * references[k][d], 0) : sum), 0); // prettier-ignore
-      const nearest = people.reduce((best, { name }) => (alike(name) > alike(best) ? name : best), people[0].name);
-      tally.add(`${prefix}concept`, nearest === part[i].name);
     });
   }); // prettier-ignore
   return tally.metrics(stream);

@@ -59,6 +59,7 @@ const MODELS = {
 bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.`,
     notes: [
       '`tokenizer-narrow` and `tokenizer-wide` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of\n  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.',
+      '`showo-shades` and `showo-drawing` show half of the objects in shades that have no name (orange, teal, black, ...): what is asked of\n  them is kind, number and place, never colour, and no object comes in a shade near the colour in which it is held out.',
       'Two CPU cores, bf16 matrix products. Hyper-parameters: `src/recipes/mini-world.ts`. Each stage goes on where it was stopped.',
     ],
     stage: 'showo',
@@ -73,6 +74,8 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
       ['showo-finish', LANGUAGE],
       ['showo-last', LANGUAGE],
       ['showo-words', LANGUAGE],
+      ['showo-shades', LANGUAGE],
+      ['showo-drawing', LANGUAGE],
     ],
     sampler: { steps: 8, guidanceScale: 2, temperature: 1 },
     sampled: ({ steps, guidanceScale, temperature }) =>

@@ -13,6 +13,8 @@ import {
   SHOWO_BITS_RECIPE,
   SHOWO_FINISH_RECIPE,
   SHOWO_LAST_RECIPE,
+  SHOWO_DRAWING_RECIPE,
+  SHOWO_SHADES_RECIPE,
   SHOWO_WORDS_RECIPE,
   SHOWO_MORE_RECIPE,
   SHOWO_RECIPE,
@@ -29,8 +31,16 @@ import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised
 import { dataFolder } from '../../io/package-root';
 import { READER_FOLDER } from '../../eval/reader';
 import { MINI_CLIP_FOLDER } from '../../models/experts/mini-clip';
-import { MINI_FACE_FOLDER } from '../../models/experts/mini-face';
-import { CLIP_RECIPE, FACE_RECIPE, READER_RECIPE, trainClip, trainFace, trainReader } from '../../recipes/judges';
+import {
+  CLIP_RECIPE,
+  FACE_RECIPE,
+  FIGURE_RECIPE,
+  READER_RECIPE,
+  trainClip,
+  trainFace,
+  trainFigure,
+  trainReader,
+} from '../../recipes/judges';
 import { CHAMELEON_STAGES } from './chameleon-stages';
 import { JANUS_STAGES } from './janus-stages';
 import { SHOWO_FOLDER, trainedTokenizer } from './showo-tokenizer';
@@ -118,6 +128,8 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   'showo-finish': furtherStage('showo-finish', SHOWO_FINISH_RECIPE),
   'showo-last': furtherStage('showo-last', SHOWO_LAST_RECIPE),
   'showo-words': furtherStage('showo-words', SHOWO_WORDS_RECIPE),
+  'showo-shades': furtherStage('showo-shades', SHOWO_SHADES_RECIPE),
+  'showo-drawing': furtherStage('showo-drawing', SHOWO_DRAWING_RECIPE),
   reader: {
     recipe: READER_RECIPE,
     out: READER_FOLDER,
@@ -136,10 +148,18 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   },
   face: {
     recipe: FACE_RECIPE,
-    out: MINI_FACE_FOLDER,
+    out: 'mini-face',
     async prepare(seed) {
       const { face, task } = await trainFace(await trainedTokenizer(), seed);
       return { task: task, save: (folder) => face.save(folder) };
+    },
+  },
+  figure: {
+    recipe: FIGURE_RECIPE,
+    out: 'mini-figure',
+    async prepare(seed) {
+      const { figure, task } = await trainFigure(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => figure.save(folder) };
     },
   },
   ...JANUS_STAGES,

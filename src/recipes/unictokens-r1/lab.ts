@@ -13,7 +13,7 @@ import { ConceptLikeness, SceneReader } from '../../eval/reader';
 import { dataFolder } from '../../io/package-root';
 import type { Picture } from '../../io';
 import { MiniClip } from '../../models/experts/mini-clip';
-import { MiniFace } from '../../models/experts/mini-face';
+import { MiniLooks } from '../../models/experts/mini-looks';
 import { MobileNet } from '../../models/experts/mobilenet';
 import { UseLite } from '../../models/experts/use-lite';
 import { ShowoModel } from '../../models/showo/model';
@@ -100,9 +100,10 @@ export class SyncLab {
       sentences: await UseLite.load(),
       clip: await MiniClip.load(),
       mobilenet: await MobileNet.load(),
-      face: await MiniFace.load(),
+      face: await MiniLooks.load('mini-face'),
+      figure: await MiniLooks.load('mini-figure'),
     };
-    const judges = await conceptJudges(models, concept, CONCEPTS.filter((other) => other.name !== name), sprites); // prettier-ignore
+    const judges = await conceptJudges(models, concept, CONCEPTS.filter((other) => other.name !== name), sprites, recipe.der); // prettier-ignore
     const session = new SyncR1({ model, text: miniText().text, concept, sprites, judges, options: recipe, seed });
     const references = conceptReferences(concept, 'train', sprites).map(({ pixels, scene }) => ({
       picture: { width: 64, height: 64, rgb: pixels },

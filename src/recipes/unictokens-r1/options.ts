@@ -46,6 +46,8 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   readonly understanding: boolean;
   /** Rewards by kind of concept. */
   readonly rewards: { readonly person: RewardWeights; readonly other: RewardWeights };
+  /** Who judges a figure's likeness to the references (DER): `mini_figure`, or `mobilenet` as an ablation. */
+  readonly der: 'mini_figure' | 'mobilenet';
   readonly tokens: ConceptTokenOptions;
   readonly stages: Omit<ConceptStageOptions, 'seed'>;
 }
@@ -74,6 +76,7 @@ export const SYNC_R1_PAPER: SyncR1Options = {
   pathways: ['via', 'tia'],
   understanding: true,
   rewards: REWARDS,
+  der: 'mini_figure',
   tokens: { understanding: 16, generation: 8 },
   stages: { steps: 150, understandingBatch: 4, generationBatch: 1, learningRate: 1e-3, initialisation: 'two_stage' },
 };

@@ -1,7 +1,8 @@
 /**
  * The rewards of Sync-GRPO put together for the mini world (Sec. 3.3): R = w1 TIER + w2 BER + w3 DER + w4 FER.
  * TIER embeds sentences with USE-lite; BER is mini_clip's cosine of compound prompt and picture; DER is the cosine of
- * MobileNet features of the figure with those of the training references; FER is the same with `mini_face`.
+ * the figure's features with those of the training references, by `mini_figure` or, as an ablation, by MobileNet, which
+ * was taught on photographs and hardly tells the drawn figures apart; FER is the same with `mini_face`.
  */
 import {
   type Concept,
@@ -13,11 +14,12 @@ import {
 } from '../../data';
 import { tf } from '../../engine';
 import type { MiniClip } from '../../models/experts/mini-clip';
-import type { MiniFace } from '../../models/experts/mini-face';
+import type { MiniLooks } from '../../models/experts/mini-looks';
 import { centring, type MobileNet } from '../../models/experts/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
 import { ensemble, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
+import { figureLooks } from '../judges/figure-task';
 import { inClassWords, type SyncExample } from './examples';
 import { rewardWeights, type SyncR1Options } from './options';
 import type { SyncSample } from './rollout';
@@ -27,17 +29,23 @@ export interface JudgeModels {
   readonly sentences: SentenceEmbedder;
   readonly clip: MiniClip;
   readonly mobilenet: MobileNet;
-  readonly face: MiniFace;
+  readonly face: MiniLooks;
+  readonly figure: MiniLooks;
+}
+
+/** What figures look like to one judge, as vectors, and how those of the concept's training references do. */
+interface FigureFeatures {
+  readonly name: string;
+  readonly embed: (figures: tf.Tensor4D) => Promise<Float32Array[]>;
+  readonly references: readonly Float32Array[];
 }
 
 /** Judges of one concept: the models, and what they see in its training references. */
 export interface ConceptJudges {
   readonly models: JudgeModels;
-  /** Centred MobileNet features of the references' figures. */
-  readonly figures: readonly Float32Array[];
-  readonly centre: (feature: Float32Array) => Float32Array;
-  /** mini_face's features of them; none unless the concept is a person. */
-  readonly faces: readonly Float32Array[];
+  readonly der: FigureFeatures;
+  /** Absent unless the concept is a person. */
+  readonly fer?: FigureFeatures;
 }
 
 export interface RewardRow {
@@ -56,12 +64,17 @@ interface Scored extends TierSample {
 /** Left edges of the places where a concept's figure can stand, see `besideLayout` and `creatureColumn`. */
 const FIGURE_COLUMNS = [0, 8, 24] as const;
 
-/** Features of the concept's training references; `others` are pictures that the means are taken over. */
+/**
+ * What the judges see in the concept's training references.
+ * @param others concepts whose pictures MobileNet's mean is taken over
+ * @param der who judges the figure's likeness
+ */
 export async function conceptJudges(
   models: JudgeModels,
   concept: Concept,
   others: readonly Concept[],
   sprites: SpriteSheet,
+  der: SyncR1Options['der'],
 ): Promise<ConceptJudges> {
   const figuresOf = (list: readonly ConceptPicture[]) =>
     tf.tidy(() =>
@@ -71,12 +84,27 @@ export async function conceptJudges(
       ),
     );
   const own = figuresOf(conceptReferences(concept, 'train', sprites));
-  const background = figuresOf(others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)));
-  const features = await lookAt(models.mobilenet, own);
-  const centre = centring([...features, ...(await lookAt(models.mobilenet, background))]);
-  const faces = concept.kind === 'person' ? models.face.embed(own) : [];
-  tf.dispose([own, background]);
-  return { models, figures: features.map(centre), centre, faces };
+  const seenBy = async (name: string, embed: FigureFeatures['embed']): Promise<FigureFeatures> => ({
+    name,
+    embed,
+    references: await embed(own),
+  });
+  const byMobileNet = async () => {
+    const background = figuresOf(others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)));
+    const seen = [...(await lookAt(models.mobilenet, own)), ...(await lookAt(models.mobilenet, background))];
+    background.dispose();
+    const centre = centring(seen);
+    return seenBy('der_mobilenet', async (figures) => (await lookAt(models.mobilenet, figures)).map(centre));
+  };
+  const looks = figureLooks(concept.kind);
+  const byLooks = () => seenBy('der_mini_figure', (figures) => Promise.resolve(models.figure.embed(figures, looks)));
+  const judges: ConceptJudges = {
+    models,
+    der: await (der === 'mobilenet' ? byMobileNet() : byLooks()),
+    fer: concept.kind === 'person' ? await seenBy('fer_mini_face', (figures) => Promise.resolve(models.face.embed(figures))) : undefined, // prettier-ignore
+  };
+  own.dispose();
+  return judges;
 }
 
 /** What stands at a column on the line of creatures, `[n, 40, 40, 3]`. */
@@ -96,11 +124,7 @@ async function lookAt(mobilenet: MobileNet, figures: tf.Tensor4D): Promise<Float
  * A cosine with the references' figures wherever the figure stands: of its possible places the most alike counts, so
  * that neither ground nor companion say anything about who it is.
  */
-function figureCosine(
-  name: string,
-  references: readonly Float32Array[],
-  embed: (figures: tf.Tensor4D) => Promise<Float32Array[]>,
-): Scorer<Scored> {
+function figureCosine({ name, references, embed }: FigureFeatures): Scorer<Scored> {
   return {
     name,
     range: [-1, 1],
@@ -157,15 +181,12 @@ export async function scoreSamples(
 
 function rewardOf(judges: ConceptJudges, concept: Concept, options: SyncR1Options): Scorer<Scored> {
   const weights = rewardWeights(options, concept.kind);
-  const { mobilenet, face } = judges.models;
-  const der = async (figures: tf.Tensor4D) => (await lookAt(mobilenet, figures)).map(judges.centre);
-  const fer = (figures: tf.Tensor4D) => Promise.resolve(face.embed(figures));
   // Without reasoning there is nothing for TIER to read.
   const scorers = [
     { scorer: tierScorer(judges.models.sentences) as Scorer<Scored>, weight: options.understanding ? weights.tier : 0 },
     { scorer: berMiniClip(judges.models.clip), weight: weights.ber },
-    { scorer: figureCosine('der_mobilenet', judges.figures, der), weight: weights.der },
-    { scorer: figureCosine('fer_mini_face', judges.faces, fer), weight: weights.fer },
+    { scorer: figureCosine(judges.der), weight: weights.der },
+    ...(judges.fer ? [{ scorer: figureCosine(judges.fer), weight: weights.fer }] : []),
   ];
   return ensemble(scorers);
 }

@@ -1,8 +1,9 @@
 /**
- * `mini_face`: a recogniser of the mini world's drawn people, which detectors and recognisers of photographs do not
- * know. Like FaceNet (Schroff et al. 2015) it is taught on other people than those it is asked about: the generic
- * pool, none of whom has the looks of a concept. It stands in for FER's MTCNN + FaceNet where pictures are mini scenes,
- * and goes by its own name. Frozen once trained.
+ * `mini_face` and `mini_figure`: recognisers of the mini world's drawings, which detectors and recognisers of photographs
+ * do not know. Like FaceNet (Schroff et al. 2015) each is taught on others than those it is asked about: generic people,
+ * animals and things, none of whom has the looks of a concept. `mini_face` sees people, and stands in for FER's MTCNN +
+ * FaceNet where pictures are mini scenes; `mini_figure` sees whoever or whatever stands there, and has DINO's part in
+ * DER. Both go by their own names. Frozen once trained.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,26 +14,29 @@ import { dataFolder } from '../../io/package-root';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { declareTrunk, trunk, type TrunkConfig, trunkStride } from '../../nn/trunk';
 
-/** Where the one that ships lies. */
-export const MINI_FACE_FOLDER = 'mini-face';
+/** Which judge: its `model_type`, and the folder of the one that ships. */
+export type LooksName = 'mini-face' | 'mini-figure';
+
+/** Their stages of `unilab train`. */
+const STAGES: Readonly<Record<LooksName, string>> = { 'mini-face': 'face', 'mini-figure': 'figure' };
 
 /** What it tells apart, and in how many ways. */
-export interface MiniFaceConfig {
-  /** Side of the crops in pixels: a person's figure. */
+export interface MiniLooksConfig {
+  /** Side of the crops in pixels: a figure. */
   readonly size: number;
   readonly trunk: TrunkConfig;
   readonly looks: Readonly<Record<string, readonly string[]>>;
 }
 
-interface MiniFaceFile {
-  readonly model_type: 'mini-face';
-  readonly config: MiniFaceConfig;
+interface MiniLooksFile {
+  readonly model_type: LooksName;
+  readonly config: MiniLooksConfig;
 }
 
 /** Small: crops of 40 pixels with flat colours. */
-export const MINI_FACE_TRUNK: TrunkConfig = { channels: [24, 48, 96], blocks: [0, 1, 0] };
+export const MINI_LOOKS_TRUNK: TrunkConfig = { channels: [24, 48, 96], blocks: [0, 1, 0] };
 
-function specs({ size, trunk: net, looks }: MiniFaceConfig): Record<string, ParameterSpec> {
+function specs({ size, trunk: net, looks }: MiniLooksConfig): Record<string, ParameterSpec> {
   const out: Record<string, ParameterSpec> = {};
   declareTrunk(out, 'trunk', net);
   const inputs = (size / trunkStride(net)) ** 2 * net.channels[net.channels.length - 1];
@@ -43,49 +47,51 @@ function specs({ size, trunk: net, looks }: MiniFaceConfig): Record<string, Para
   return out;
 }
 
-export class MiniFace {
+export class MiniLooks {
   constructor(
-    readonly config: MiniFaceConfig,
+    readonly name: LooksName,
+    readonly config: MiniLooksConfig,
     readonly parameters: Parameters,
   ) {}
 
   /** One that has learned nothing yet. */
-  static random(config: MiniFaceConfig, stream: Stream): MiniFace {
-    return new MiniFace(config, Parameters.random(specs(config), stream));
+  static random(name: LooksName, config: MiniLooksConfig, stream: Stream): MiniLooks {
+    return new MiniLooks(name, config, Parameters.random(specs(config), stream));
   }
 
   /**
-   * Loads a folder written by {@link MiniFace.save}; default: the one that ships.
+   * Loads a folder written by {@link MiniLooks.save}; default: the one that ships.
    * @throws Error naming the file that is missing or damaged
    */
-  static async load(folder: string = dataFolder('checkpoints', MINI_FACE_FOLDER)): Promise<MiniFace> {
+  static async load(name: LooksName, folder: string = dataFolder('checkpoints', name)): Promise<MiniLooks> {
     const file = path.join(folder, 'config.json');
-    let found: MiniFaceFile;
+    let found: MiniLooksFile;
     try {
-      found = JSON.parse(await readFile(file, 'utf8')) as MiniFaceFile;
+      found = JSON.parse(await readFile(file, 'utf8')) as MiniLooksFile;
     } catch (error) {
       throw new Error(
-        `${file} cannot be read as mini_face's configuration: ${(error as Error).message}; \`unilab train face\` makes one`,
+        `${file} cannot be read as the configuration of ${name}: ${(error as Error).message}; \`unilab train ${STAGES[name]}\` makes one`,
         { cause: error },
       );
     }
-    if (found.model_type !== 'mini-face')
-      throw new Error(`${file}: model_type is ${JSON.stringify(found.model_type)}, expected "mini-face"`);
+    if (found.model_type !== name)
+      throw new Error(`${file}: model_type is ${JSON.stringify(found.model_type)}, expected "${name}"`);
     const weights = path.join(folder, 'model.safetensors');
-    return new MiniFace(
+    return new MiniLooks(
+      name,
       found.config,
       Parameters.fromTensors(specs(found.config), await readSafetensors(weights), weights),
     );
   }
 
-  /** Saves as {@link MiniFace.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
+  /** Saves as {@link MiniLooks.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
     const values = Object.entries(await this.parameters.values());
     await writeSafetensors(
       path.join(folder, 'model.safetensors'),
       Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
     );
-    const file: MiniFaceFile = { model_type: 'mini-face', config: this.config };
+    const file: MiniLooksFile = { model_type: this.name, config: this.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
 
@@ -96,7 +102,7 @@ export class MiniFace {
   logits(crops: tf.Tensor4D): Record<string, tf.Tensor2D> {
     const { size, looks } = this.config;
     if (crops.shape[1] !== size || crops.shape[2] !== size)
-      throw new RangeError(`mini_face sees crops [n, ${size}, ${size}, 3], got [${crops.shape}]`);
+      throw new RangeError(`${this.name} sees crops [n, ${size}, ${size}, 3], got [${crops.shape}]`);
     return tf.tidy(() => {
       const map = trunk(this.parameters, 'trunk', this.config.trunk, crops);
       const flat = tf.reshape<tf.Rank.R2>(map, [crops.shape[0], -1]);
@@ -109,12 +115,13 @@ export class MiniFace {
   /**
    * Unit vectors whose dot product is the mean over the looks of Bhattacharyya's coefficient, sum sqrt(p q): 1 when
    * both are surely the same, 0 when both are surely different in everything.
-   * @param crops `[n, size, size, 3]` in [-1, 1]
+   * @param crops `[n, size, size, 3]` in [-1, 1] @param looks which of them count. Default: all
    */
-  embed(crops: tf.Tensor4D): Float32Array[] {
-    const ways = Object.values(this.config.looks).reduce((sum, names) => sum + names.length, 0);
+  embed(crops: tf.Tensor4D, looks: readonly string[] = Object.keys(this.config.looks)): Float32Array[] {
+    const ways = looks.reduce((sum, look) => sum + this.config.looks[look].length, 0);
     const flat = readValues(() => {
-      const parts = Object.values(this.logits(crops));
+      const logits = this.logits(crops);
+      const parts = looks.map((look) => logits[look]);
       const roots = parts.map((logits) => tf.sqrt(tf.softmax(logits, 1)));
       return tf.div(tf.concat(roots, 1), Math.sqrt(parts.length));
     });

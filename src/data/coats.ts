@@ -1,0 +1,22 @@
+/** Animals and things in colours that are not theirs: what teaches a judge to tell coats apart. */
+import { coatSvg } from './concepts';
+import { SIZES } from './scene';
+import { spriteKey, type SpriteSheet } from './sprites';
+import { ANIMALS, ART_STYLES, type ArtStyle, type Colour, COLOURS, THINGS } from './world';
+
+/** The `style` of a scene item in a coat. */
+export const coatOf = (style: ArtStyle, colour: Colour) => `${style}-${colour}`;
+
+/** Adds every animal and thing in every style and coat to the sheet: 432 drawings, a second or two. */
+export async function addCoats(sprites: SpriteSheet): Promise<void> {
+  const size = SIZES.creature;
+  const subjects = [...ANIMALS, ...THINGS].flatMap((object) => ART_STYLES.map((style) => ({ object, style })));
+  await sprites.add(
+    subjects.flatMap(({ object, style }) =>
+      COLOURS.map((colour) => {
+        const key = spriteKey({ object, colour: null, category: 'creature', style: coatOf(style, colour), size });
+        return [key, coatSvg(object, style, colour, size), size] as const;
+      }),
+    ),
+  );
+}
