@@ -7,6 +7,7 @@ import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
+import { withoutExports } from './exports';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
 import { privateInClassExpression, withPublicMembers } from './privates';
@@ -59,9 +60,10 @@ export class CellCompiler implements Converter {
     this.noticeEdits();
     this.unchecked = /^\s*\/\/\s*@ts-nocheck\b/.test(source);
     const prefix = /\bawait\b/.test(source) ? asyncPrefix : '';
-    let result = this.inner.convert(previous, prefix + source);
+    const declared = withoutExports(source);
+    let result = this.inner.convert(previous, prefix + declared);
     if (result.diagnostics.some((one) => one.code === privateInClassExpression))
-      result = this.inner.convert(previous, prefix + withPublicMembers(source));
+      result = this.inner.convert(previous, prefix + withPublicMembers(declared));
     for (const diagnostic of result.diagnostics) {
       if (diagnostic.code === 2792) {
         // Its advice is about an option that is the kernel's own business.

@@ -65,9 +65,9 @@ figure      mini_figure: the same for people, animals and things
   --n N                 scenes (mini-world: 200) or pictures (judges: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
-  --steps N             mini-world: MaskGIT steps (default 8; showo alone)
+  --steps N             mini-world: MaskGIT steps (default 12; showo alone)
   --guidance W          mini-world: guidance scale (default 2)
-  --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others; default 1, 0.7)
+  --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others; default 0.5, 0.7)
   --sheet FILE.png      mini-world: true and generated pictures side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
   --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)

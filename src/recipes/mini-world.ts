@@ -157,7 +157,10 @@ export const SHOWO_SHADES_RECIPE: ShowoRecipe = {
   scenes: { ...SHOWO_FINISH_RECIPE.scenes, shades: 0.5 },
 };
 
-/** Last: answers are good by now, and held-out pictures want more practice in drawing. */
+/**
+ * Last: answers are good by now, and held-out pictures want more practice in drawing. What is kept is the mean of the
+ * weights before and after.
+ */
 export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
   ...SHOWO_SHADES_RECIPE,
   steps: 400,

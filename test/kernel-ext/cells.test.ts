@@ -144,3 +144,25 @@ test('completion, inspection and completeness', async () => {
   for (const code of ['import = 7', 'const = 3;', 'a b c)', '}', "'unended"])
     assert.equal(await status(code), 'invalid', code);
 });
+
+test('code copied from a file may say export; lines in errors stay', async () => {
+  const cells: [code: string, shown: string | undefined][] = [
+    ['export const exported: number = 3; exported', '3'],
+    ['exported + 1', '4'],
+    [
+      'export interface Point { x: number }\nexport type X = Point["x"];\nexport enum Side { left, right }\nexport async function of(p: Point): Promise<X> { return p.x; }\nawait of({ x: 7 })',
+      '7',
+    ],
+    ['export default function named() { return Side.right; }\nnamed()', '1'],
+    ['const kept = 2; export { kept };', undefined],
+    ['export abstract class Shape { area = kept }', undefined],
+    ["'a text that says: export const x'", "'a text that says: export const x'"],
+  ];
+  for (const [code, shown] of cells) {
+    const ran = await kernel.run(code);
+    assert.equal(ran.reply.status, 'ok', `${code}: ${String(ran.reply.evalue)}`);
+    assert.equal(ran.result?.['text/plain'], shown, code);
+  }
+  const failed = await kernel.run("export const late = 1;\nthrow new Error('here')");
+  assert.match((failed.reply.traceback as string[]).join('\n'), /cell \d+:2:7/);
+});

@@ -1,5 +1,5 @@
 /** README.md of a mini model's checkpoint, from its evaluation and its training curves. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { HELD_OUT_COMBINATIONS } from '../../data';
@@ -10,9 +10,10 @@ import type { EvalReport } from './metrics';
 import type { MiniModel } from './mini-models';
 
 /**
- * Writes README.md, eval.json, and curve-STAGE.json and curve-STAGE.svg of every stage whose curve is there.
+ * Writes README.md, eval.json, and curve-STAGE.json and curve-STAGE.svg of every stage whose curve is there. Of stages
+ * that ran elsewhere, what the folder's card says of them stays.
  * @param training folder with one folder for each stage, as `unilab train` leaves it
- * @throws Error when there is no curve of the model's main stage
+ * @throws Error when there is no curve of the model's main stage, neither a new one nor in the card
  */
 export async function writeModelCard(
   model: MiniModel,
@@ -22,8 +23,16 @@ export async function writeModelCard(
 ): Promise<void> {
   const commands: string[] = [];
   const plots: string[] = [];
+  const said = path.join(folder, 'README.md');
+  const earlier = existsSync(said) ? readFileSync(said, 'utf8').split('\n') : [];
   for (const [stage, losses] of model.history) {
     const file = path.join(training, stage, 'curve.jsonl');
+    const known = earlier.find((line) => line.startsWith(`- \`bin/unilab train ${stage}\`: `));
+    if (!existsSync(file) && known && existsSync(path.join(folder, `curve-${stage}.svg`))) {
+      commands.push(known.replace(/^- |\.$/g, ''));
+      plots.push(`curve-${stage}`);
+      continue;
+    }
     if (!existsSync(file) || !(stage in STAGES)) {
       if (stage === model.stage)
         throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
@@ -76,7 +85,7 @@ comparisons, and says nothing about the published model's quality.
 
 ${PICTURE_LICENCES}
 `;
-  await writeFileAtomic(path.join(folder, 'README.md'), card);
+  await writeFileAtomic(said, card);
 }
 
 function files(folder: string): string {

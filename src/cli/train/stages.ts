@@ -3,6 +3,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
+import { meanWith } from '../../models/showo/mean';
 import { ShowoModel } from '../../models/showo/model';
 import { MagvitTokenizer } from '../../models/showo/magvit';
 import { MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
@@ -129,7 +130,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   'showo-last': furtherStage('showo-last', SHOWO_LAST_RECIPE),
   'showo-words': furtherStage('showo-words', SHOWO_WORDS_RECIPE),
   'showo-shades': furtherStage('showo-shades', SHOWO_SHADES_RECIPE),
-  'showo-drawing': furtherStage('showo-drawing', SHOWO_DRAWING_RECIPE),
+  'showo-drawing': furtherStage('showo-drawing', SHOWO_DRAWING_RECIPE, true),
   reader: {
     recipe: READER_RECIPE,
     out: READER_FOLDER,
@@ -166,15 +167,22 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   ...CHAMELEON_STAGES,
 };
 
-/** A stage that goes on from the weights that are there, with rows of codes that learn together by bits. */
-function furtherStage(name: string, recipe: ShowoRecipe): Stage {
+/**
+ * A stage that goes on from the weights that are there, with rows of codes that learn together by bits.
+ * @param averaged saves the mean of the weights before and after
+ */
+function furtherStage(name: string, recipe: ShowoRecipe, averaged = false): Stage {
   return {
     recipe,
     out: SHOWO_FOLDER,
     async prepare() {
       const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
+      const before = averaged ? await shipped.parameters.values() : undefined;
       const { model, task } = await showoMoreTraining(shipped, recipe, true);
-      return { task: { ...task, name }, save: (folder) => model.save(folder, 'BF16') };
+      return {
+        task: { ...task, name },
+        save: async (folder) => (before ? await meanWith(model, before) : model).save(folder, 'BF16'),
+      };
     },
   };
 }

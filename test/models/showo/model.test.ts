@@ -7,6 +7,7 @@ import { startEngine, Stream, tf } from '../../../src/engine';
 import { ConceptTokens } from '../../../src/models/showo/concept-tokens';
 import { ShowoModel } from '../../../src/models/showo/model';
 import { ShowoConfigError } from '../../../src/models/showo/config';
+import { meanWith } from '../../../src/models/showo/mean';
 import { causalMask, textToImageMask } from '../../../src/models/showo/masks';
 import { conditionTokens, textToImageIds } from '../../../src/models/showo/layout';
 import { showoFixture } from './fixture';
@@ -93,4 +94,18 @@ test('concept tokens: expanded once, their rows reach the pictures and get a gra
 
 test('a mask of the wrong size is an error with both shapes', () => {
   assert.throws(() => model.hidden([[1, 2, 3]], [causalMask(2)]), /mask 0 has 4 entries, expected 3 x 3/);
+});
+
+test('the mean of two models has the mean of their weights', async () => {
+  const own = await model.parameters.values();
+  const scaled = Object.fromEntries(Object.entries(own).map(([name, v]) => [name, { ...v, data: v.data.map((x) => 3 * x) }])); // prettier-ignore
+  const mean = await meanWith(model, scaled);
+  const found = await mean.parameters.values();
+  for (const name of Object.keys(own))
+    own[name].data.forEach((value, i) =>
+      assert.ok(Math.abs(found[name].data[i] - 2 * value) <= 1e-6 * Math.abs(value)),
+    );
+  const [first, ...others] = Object.entries(own);
+  await assert.rejects(meanWith(model, Object.fromEntries(others)), new RegExp(first[0].replaceAll('.', '\\.')));
+  mean.parameters.dispose();
 });

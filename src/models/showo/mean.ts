@@ -1,0 +1,25 @@
+/** Means of weights: two ends of one training are often better together than either ("model soups", Wortsman et al. 2022). */
+import { Parameters, type ParameterValues } from '../../nn/parameters';
+import { ShowoModel } from './model';
+import { showoSpecs } from './transformer';
+
+/**
+ * A model with the mean of a model's weights and of those given, around the same image tokenizer.
+ * @param earlier weights by upstream name, as `Parameters.values` gives them
+ * @throws CheckpointMismatchError when they are not this architecture's
+ */
+export async function meanWith(
+  model: ShowoModel,
+  earlier: Readonly<Record<string, ParameterValues>>,
+): Promise<ShowoModel> {
+  const now = await model.parameters.values();
+  const tensors = Object.fromEntries(
+    Object.entries(earlier).map(([name, { shape, data }]) => {
+      const other = now[name]?.data;
+      const mean = other && other.length === data.length ? data.map((value, i) => (value + other[i]) / 2) : data;
+      return [name, { dtype: 'F32' as const, shape, data: mean }];
+    }),
+  );
+  const parameters = Parameters.fromTensors(showoSpecs(model.config), tensors, 'the mean of two models');
+  return new ShowoModel(model.config, parameters, model.images);
+}
