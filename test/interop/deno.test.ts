@@ -1,6 +1,6 @@
 /** The same displays under Deno's own notebook kernel. */
 import assert from 'node:assert/strict';
-import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -9,9 +9,17 @@ import { KernelClient } from '../../kernel-ext/client';
 const root = path.resolve(__dirname, '../..');
 const built = path.join(root, 'dist/src/display/index.js');
 
+/** The npm package `deno` brings a program for each platform in a package of its own. */
+function packaged(): string[] {
+  const folder = path.join(root, 'node_modules/@deno');
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.map((name) => path.join(folder, name, process.platform === 'win32' ? 'deno.exe' : 'deno'));
+}
+
 function findDeno(): string | undefined {
   const { UNILAB_DENO, PATH = '' } = process.env;
-  const places = UNILAB_DENO ? [UNILAB_DENO] : PATH.split(path.delimiter).map((folder) => path.join(folder, 'deno'));
+  const onPath = PATH.split(path.delimiter).map((folder) => path.join(folder, 'deno'));
+  const places = UNILAB_DENO ? [UNILAB_DENO] : [...packaged(), ...onPath];
   return places.find((file) => {
     try {
       accessSync(file, constants.X_OK);
@@ -24,7 +32,7 @@ function findDeno(): string | undefined {
 
 const deno = findDeno();
 const skip = !deno
-  ? 'there is no deno on PATH, nor does UNILAB_DENO name one (the npm package `deno` brings it)'
+  ? 'the npm package `deno` has none for this platform, there is none on PATH, and UNILAB_DENO names none'
   : !existsSync(built) && 'the package is not built (`make build`)';
 if (skip) console.log(`Deno's kernel: skipped, ${skip}`);
 
