@@ -62,7 +62,7 @@ figure      mini_figure: the same for people, animals and things
 
   --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
-  --n N                 scenes (mini-world: 200) or pictures (judges: 300)
+  --n N                 scenes (mini-world: 400) or pictures (judges: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
   --steps N             mini-world: MaskGIT steps (default 12; showo alone)
@@ -83,7 +83,7 @@ figure      mini_figure: the same for people, animals and things
       throw new UsageError(`--model is ${Object.keys(MINI_MODELS).join(', ')}, got '${values.model}'`);
     const mini = MINI_MODELS[values.model];
     const folder = values.checkpoint ?? dataFolder('checkpoints', target === 'mini-world' ? mini.folder : JUDGE_FOLDERS[target]); // prettier-ignore
-    const n = number('n', values.n, target === 'mini-world' ? 200 : 300, 1);
+    const n = number('n', values.n, target === 'mini-world' ? 400 : 300, 1);
     const seed = number('seed', values.seed, 1000, 0);
     const sampler = {
       ...(mini.sampler.steps === undefined ? {} : { steps: number('steps', values.steps, mini.sampler.steps, 1) }),
