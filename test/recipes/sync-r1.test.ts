@@ -46,10 +46,11 @@ const OPTIONS: SyncR1Options = {
 
 let sprites: SpriteSheet;
 let judges: ConceptJudges;
+let ablation: ConceptJudges;
 const concept = findConcept('mira');
 
-function session(options = OPTIONS, seed = 5): SyncR1 {
-  return new SyncR1({ model: tinyModel(), text: miniText().text, concept, sprites, judges, options, seed });
+function session(options = OPTIONS, seed = 5, own = judges): SyncR1 {
+  return new SyncR1({ model: tinyModel(), text: miniText().text, concept, sprites, judges: own, options, seed });
 }
 
 async function run(sync: SyncR1, count: number): Promise<SyncStep[]> {
@@ -69,6 +70,7 @@ before(async () => {
     figure: await MiniLooks.load('mini-figure'),
   };
   judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mini_figure');
+  ablation = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mobilenet');
 });
 
 test('a run learns tokens, steps, reports TRL names, and the ratio of an unchanged policy is 1', async () => {
@@ -102,6 +104,13 @@ test('a run learns tokens, steps, reports TRL names, and the ratio of an unchang
   }
   assert.equal(steps[0].metrics.kl, 0, 'before the first step the policy is the reference');
   assert.ok(steps[2].metrics.kl > 0, 'afterwards it is not');
+  sync.dispose();
+});
+
+test('DER by MobileNet is an ablation with a name of its own', async () => {
+  const sync = session(OPTIONS, 5, ablation);
+  const [{ samples }] = await run(sync, 1);
+  for (const { parts } of samples) assert.ok(Math.abs(parts.der_mobilenet) <= 1, JSON.stringify(parts));
   sync.dispose();
 });
 
