@@ -17,23 +17,10 @@ export interface KernelSpec {
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
-/**
- * Compiling a cell makes millions of short-lived objects. In Node's own small space for those, collecting them takes a
- * fifth of a cell's time; in a larger one half of that.
- */
-const memory = ['--min-semi-space-size=16', '--max-semi-space-size=64'];
-
 /** The kernel of this copy of the package, run by the Node.js that runs now. */
 export function kernelSpec(): KernelSpec {
   return {
-    argv: [
-      process.execPath,
-      ...memory,
-      path.join(packageRoot, 'bin', 'unilab'),
-      'kernel',
-      'start',
-      '{connection_file}',
-    ],
+    argv: [process.execPath, path.join(packageRoot, 'bin', 'unilab'), 'kernel', 'start', '{connection_file}'],
     display_name: 'TypeScript (UniLab)',
     language: 'typescript',
     interrupt_mode: 'signal',
