@@ -1,5 +1,6 @@
 /** What was run, in this session and earlier ones: kept as JSON lines, one a cell. */
-import { appendFileSync, closeSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { appendFile, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { textOf } from './wire';
@@ -40,18 +41,27 @@ export class History {
   private readonly own: HistoryEntry[] = [];
   private earlier?: readonly HistoryEntry[];
   private sessionNumber?: number;
+  private written: Promise<unknown> = Promise.resolve();
+  private folderMade = false;
 
-  /** Remembers a cell. A file that cannot be written costs the history, never the cell. */
+  /** Remembers a cell; it is written while the next one may run. A file that cannot be written costs the history alone. */
   add(line: number, input: string, output?: string): void {
     const entry = { session: this.session(), line, input, output };
     this.own.push(entry);
-    if (!this.file) return;
-    try {
-      mkdirSync(path.dirname(this.file), { recursive: true });
-      appendFileSync(this.file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
-    } catch {
-      // a read-only home is no reason to fail
-    }
+    const { file } = this;
+    if (!file) return;
+    const write = async (): Promise<void> => {
+      if (!this.folderMade) await mkdir(path.dirname(file), { recursive: true });
+      this.folderMade = true;
+      await appendFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+    };
+    // One after the other; a read-only home is no reason to fail.
+    this.written = this.written.then(write).catch(() => undefined);
+  }
+
+  /** Settles when everything remembered so far has been written. */
+  async flush(): Promise<void> {
+    await this.written;
   }
 
   private session(): number {

@@ -253,8 +253,9 @@ export class KernelServer extends ZmqServer {
     }
   }
 
-  /** Everything that was written so far has left. */
+  /** Everything that was written so far has left, and the history is kept. */
   async settle(): Promise<void> {
     await this.output.drained();
+    await this.history.flush();
   }
 }

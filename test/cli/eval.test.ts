@@ -85,11 +85,11 @@ describe('unilab eval', () => {
     };
     const report = { checkpoint: 'x', seed: 1, n: 10, metrics, settings: { split: 'heldout', steps: 8 } };
     await writeModelCard(MINI_MODELS.showo, folder, report, folder);
-    await assert.rejects(
-      writeModelCard(MINI_MODELS.showo, folder, report, path.join(folder, 'absent')),
-      /--training FOLDER/,
-    );
+    const absent = path.join(folder, 'absent');
+    await assert.rejects(writeModelCard(MINI_MODELS.showo, path.join(folder, 'showo'), report, absent), /--training FOLDER/); // prettier-ignore
     const card = readFileSync(path.join(folder, 'README.md'), 'utf8');
+    await writeModelCard(MINI_MODELS.showo, folder, report, absent);
+    assert.equal(readFileSync(path.join(folder, 'README.md'), 'utf8'), card, 'what ran elsewhere stays on the card');
     assert.match(card, /\| object \| 50\.0 \| 40\.0 to 60\.0 \| 10 \|/);
     assert.match(card, /300 steps, 10 minutes/);
     assert.ok(!card.includes('NaN'));
