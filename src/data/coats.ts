@@ -7,7 +7,7 @@ import { ANIMALS, ART_STYLES, type ArtStyle, type Colour, COLOURS, THINGS } from
 /** The `style` of a scene item in a coat. */
 export const coatOf = (style: ArtStyle, colour: Colour) => `${style}-${colour}`;
 
-/** Adds every animal and thing in every style and coat to the sheet: 432 drawings, a second or two. */
+/** Adds every animal and thing in every style and coat to the sheet: 432 drawings. */
 export async function addCoats(sprites: SpriteSheet): Promise<void> {
   const size = SIZES.creature;
   const subjects = [...ANIMALS, ...THINGS].flatMap((object) => ART_STYLES.map((style) => ({ object, style })));
