@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
+import { meetingPlace, type Transport } from './meeting';
 import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
 
 export interface StartOptions {
@@ -22,7 +22,7 @@ export interface StartOptions {
    * How kernel and client meet. Default `ipc` (sockets in a private folder) where the system has it: a TCP port that is
    * free now may be taken by the time that the kernel has started, even by a client that tries to reach the kernel.
    */
-  readonly transport?: 'ipc' | 'tcp';
+  readonly transport?: Transport;
 }
 
 /** How the process ended. */
@@ -55,40 +55,6 @@ interface Pending {
   readonly resolveIdle: () => void;
   readonly reject: (error: Error) => void;
   readonly onOutput?: (message: Message) => void;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-/** The longest path that names a socket, in bytes: shorter on macOS than on Linux. */
-const longestSocketPath = 100;
-
-/** Where a new kernel listens. @param folder for this kernel alone */
-async function meetingPlace(folder: string, wanted: StartOptions['transport']): Promise<ConnectionInfo> {
-  const sockets = path.join(folder, 'socket');
-  const canMeetInFolder = process.platform !== 'win32' && Buffer.byteLength(`${sockets}-5`) <= longestSocketPath;
-  const transport = wanted ?? (canMeetInFolder ? 'ipc' : 'tcp');
-  const ports = transport === 'ipc' ? [1, 2, 3, 4, 5] : await freePorts(5);
-  const [shell_port, iopub_port, stdin_port, control_port, hb_port] = ports;
-  return {
-    transport,
-    ip: transport === 'ipc' ? sockets : '127.0.0.1',
-    key: randomUUID(),
-    signature_scheme: 'hmac-sha256',
-    ...{ shell_port, iopub_port, stdin_port, control_port, hb_port },
-  };
 }
 
 export class KernelClient {

@@ -7,6 +7,7 @@ import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
+import { exportDirectly, mayBeDirect } from './direct';
 import { withoutExports } from './exports';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
@@ -24,6 +25,9 @@ type FileWatch = { readonly callback: TypeScript.FileWatcherCallback; stamp: num
 const outside = '__outside__';
 /** Makes tslab take every cell with an `await` for an asynchronous one; on the cell's first line, so lines stay. */
 const asyncPrefix = 'await null;';
+
+/** The file that tslab takes a cell for. */
+const CELL_FILE = '/__tslab__.ts';
 
 const syntaxOnly = 1308; // top-level await: tslab needs to see this one to know that the cell is asynchronous
 
@@ -43,6 +47,9 @@ export class CellCompiler implements Converter {
   private readonly localImports = new Map<string, string>();
   private readonly maps = new Map<string, CodeMaps>();
   private unchecked = false;
+  /** Whether the cell may be compiled at once, and the emitted texts that were. */
+  private mayBeDirect = false;
+  private readonly direct = new Set<string>();
   /** Where code came from, by the name that stands in stack traces. */
   readonly codeMap = new CodeMap();
   /** What was wrong with the cell compiled last. */
@@ -61,6 +68,7 @@ export class CellCompiler implements Converter {
     this.unchecked = /^\s*\/\/\s*@ts-nocheck\b/.test(source);
     const prefix = /\bawait\b/.test(source) ? asyncPrefix : '';
     const declared = withoutExports(source);
+    this.mayBeDirect = mayBeDirect(source);
     let result = this.inner.convert(previous, prefix + declared);
     if (result.diagnostics.some((one) => one.code === privateInClassExpression))
       result = this.inner.convert(previous, prefix + withPublicMembers(declared));
@@ -91,6 +99,7 @@ export class CellCompiler implements Converter {
     }
     this.maps.clear();
     this.emitted.clear();
+    this.direct.clear();
     return result;
   }
 
@@ -204,12 +213,15 @@ export class CellCompiler implements Converter {
   /** Lets files outside of the notebook's folder through tslab's emit, and mends what tslab gets wrong. */
   private hookBuilder(builder: TypeScript.BuilderProgram): TypeScript.BuilderProgram {
     const emit = builder.emit.bind(builder);
-    builder.emit = (source, write, cancel, onlyTypes, transformers) =>
-      emit(
+    builder.emit = (source, write, cancel, onlyTypes, transformers) => {
+      let direct = false;
+      const last = this.mayBeDirect && source?.fileName.endsWith(CELL_FILE) ? [exportDirectly(() => (direct = true))] : []; // prettier-ignore
+      return emit(
         source,
         write &&
           ((name, text, ...more) => {
             if (source && name.endsWith('.js')) this.emitted.set(text, source.fileName);
+            if (direct && name.endsWith('.js')) this.direct.add(text);
             write(this.outputName(name), text, ...more);
           }),
         cancel,
@@ -217,8 +229,10 @@ export class CellCompiler implements Converter {
         {
           ...transformers,
           before: [...(transformers?.before ?? []), expandShorthands(builder.getProgram().getTypeChecker())],
+          after: [...(transformers?.after ?? []), ...last],
         },
       );
+    };
     return builder;
   }
 
@@ -233,6 +247,11 @@ export class CellCompiler implements Converter {
     const inline = /\n\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/.exec(code);
     const from = this.emitted.get(code) ?? '';
     const bare = inline ? code.slice(0, inline.index) : code;
+    if (this.direct.has(code)) {
+      const outputText = `${bare}\n`;
+      if (inline) this.maps.set(outputText, { first: Buffer.from(inline[1], 'base64').toString() });
+      return { outputText, diagnostics: [] };
+    }
     const compile = (sourceMap: boolean): TypeScript.TranspileOutput =>
       ts.transpileModule(bare, {
         ...options,

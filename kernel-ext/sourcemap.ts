@@ -4,8 +4,8 @@ import { SourceMap, type SourceMapPayload } from 'node:module';
 /** The two maps of one piece of code as JSON texts: TypeScript to modern JavaScript, and that to what runs. */
 export interface CodeMaps {
   readonly first: string;
-  /** Made when it is needed. */
-  readonly second: () => string;
+  /** Made when it is needed; undefined where the modern JavaScript itself runs. */
+  readonly second?: () => string;
 }
 
 /** What a position means to people. Lines and columns count from 1. */
@@ -14,6 +14,9 @@ export interface Origin {
   readonly line: number;
   readonly column: number;
 }
+
+/** Line and column, from 0. */
+type Position = readonly [line: number, column: number];
 
 interface Entry {
   readonly maps?: CodeMaps;
@@ -67,15 +70,22 @@ export class CodeMap {
     const shown = options.file ?? name;
     if (!maps) return { name: shown, line, column };
     parsed.first ??= new SourceMap(JSON.parse(maps.first) as SourceMapPayload);
-    parsed.second ??= new SourceMap(JSON.parse(maps.second()) as SourceMapPayload);
     const shift = options.cell && line === 1 ? wrappers[options.cell.asynchronous ? 0 : 1].length : 0;
-    const middle = parsed.second.findEntry(line - 1, Math.max(0, column - 1 - shift));
-    if (!('originalLine' in middle)) return { name: shown, line, column };
-    const source = parsed.first.findEntry(middle.originalLine, middle.originalColumn);
-    if (!('originalLine' in source)) return { name: shown, line, column };
+    let at: Position | undefined = [line - 1, Math.max(0, column - 1 - shift)];
+    if (maps.second) {
+      parsed.second ??= new SourceMap(JSON.parse(maps.second()) as SourceMapPayload);
+      at = mapped(parsed.second, at);
+    }
+    const source = at && mapped(parsed.first, at);
+    if (!source) return { name: shown, line, column };
     const before = options.cell ? 1 : 0; // tslab's own first line, `export {};`
-    const sourceLine = source.originalLine - before;
-    const sourceColumn = source.originalColumn - (sourceLine === 0 ? options.columns : 0);
+    const sourceLine = source[0] - before;
+    const sourceColumn = source[1] - (sourceLine === 0 ? options.columns : 0);
     return { name: shown, line: sourceLine + 1, column: Math.max(0, sourceColumn) + 1 };
   }
+}
+
+function mapped(map: SourceMap, [line, column]: Position): Position | undefined {
+  const entry = map.findEntry(line, column);
+  return 'originalLine' in entry ? [entry.originalLine, entry.originalColumn] : undefined;
 }

@@ -166,3 +166,39 @@ test('code copied from a file may say export; lines in errors stay', async () =>
   const failed = await kernel.run("export const late = 1;\nthrow new Error('here')");
   assert.match((failed.reply.traceback as string[]).join('\n'), /cell \d+:2:7/);
 });
+
+test('constants and expressions are compiled at once, to the same effect as by two compilers', async () => {
+  const cells = [
+    'let seen: unknown[] = []; function look(): unknown { return typeof kept; } const kept = 1; seen.push(look());',
+    'const a = seen.push(2), b = { seen }; b.seen.length + a',
+    'seen.push(9), 2',
+    'const inner = (() => { let n = 0; const step = () => ++n; step(); return step(); })();\ninner',
+    'const kept = seen.length;\nfunctionOf(kept)',
+    'const functionOf = (n: number) => n * kept;',
+    'functionOf(2)',
+    'const kept = [10]; (functionOf as (n: unknown) => number)(3)',
+    'const kept = functionOf(JSON.parse("{"))',
+    'String(kept)',
+    'const same = { a, kept: "x", ...b };\n`${same.a} ${same.kept}`',
+    'const [first, ...others] = [1, 2, 3]; others',
+    'a satisfies number; b as unknown',
+    'undefined',
+    'const nothing: void = undefined; nothing',
+    'seen = []; seen',
+  ];
+  const outcomes = async (suffix: string) => {
+    const fresh = await TestKernel.start();
+    try {
+      const all: unknown[] = [];
+      for (const cell of cells) {
+        const { reply, outputs } = await fresh.run(cell + suffix);
+        all.push([cell, reply.status, reply.evalue, outputs.map(({ content }) => content.data)]);
+      }
+      return all;
+    } finally {
+      await fresh.stop();
+    }
+  };
+  // The word in the comment sends a cell the long way.
+  assert.deepEqual(await outcomes(''), await outcomes('\n// import'));
+});

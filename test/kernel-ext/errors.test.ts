@@ -110,3 +110,16 @@ test('causes are told', async () => {
   const ran = await kernel.run("throw new Error('outer', { cause: new TypeError('inner') })");
   assert.match(traceback(ran), /Error: outer[\s\S]*caused by:\nTypeError: inner/);
 });
+
+test('a cell that is compiled at once has its lines and columns, on the first line, too', async () => {
+  const ran = await kernel.run(
+    'interface Side { length: number }\nconst cube = (side: Side): number => {\n  throw new RangeError(`no cube ${side.length}`);\n};\nconst sides: Side[] = [{ length: 3 }];\n\nsides.map((side) => cube(side));',
+  );
+  const cell = Number(ran.reply.execution_count);
+  assert.match(
+    traceback(ran),
+    new RegExp(`cube \\(cell ${cell}:3:9\\)\\n +at cell ${cell}:7:21\\n[^]*at cell ${cell}:7:7`),
+  );
+  const first = await kernel.run('const early: number = ((n: number): number => { throw new Error(`${n}`); })(1);');
+  assert.match(traceback(first), new RegExp(`cell ${Number(first.reply.execution_count)}:1:55`));
+});

@@ -1,0 +1,41 @@
+/** Where a kernel and its client meet: sockets in a private folder, or TCP ports. */
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import type { ConnectionInfo } from './wire';
+
+export type Transport = 'ipc' | 'tcp';
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject);
+          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** The longest path that names a socket, in bytes: shorter on macOS than on Linux. */
+const longestSocketPath = 100;
+
+/** Where a new kernel listens. @param folder for this kernel alone */
+export async function meetingPlace(folder: string, wanted?: Transport): Promise<ConnectionInfo> {
+  const sockets = path.join(folder, 'socket');
+  const canMeetInFolder = process.platform !== 'win32' && Buffer.byteLength(`${sockets}-5`) <= longestSocketPath;
+  const transport = wanted ?? (canMeetInFolder ? 'ipc' : 'tcp');
+  const ports = transport === 'ipc' ? [1, 2, 3, 4, 5] : await freePorts(5);
+  const [shell_port, iopub_port, stdin_port, control_port, hb_port] = ports;
+  return {
+    transport,
+    ip: transport === 'ipc' ? sockets : '127.0.0.1',
+    key: randomUUID(),
+    signature_scheme: 'hmac-sha256',
+    ...{ shell_port, iopub_port, stdin_port, control_port, hb_port },
+  };
+}
