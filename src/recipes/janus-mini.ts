@@ -1,5 +1,6 @@
 /** How Janus mini is trained: first the VQ tokenizer, then everything around it. Hyper-parameters stand here. */
 import {
+  addShades,
   COLOURS,
   CREATURES,
   GROUNDS,
@@ -22,7 +23,14 @@ import { SharedRowParameters } from '../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
 import { janusVisionTask, type LabelledPicture } from '../sft/train-janus-vision';
 import { isVq, janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
-import { miniText, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import {
+  miniText,
+  PICTURE_SIZE,
+  scenePictures,
+  type SceneMixture,
+  sceneSource,
+  SHOWO_SHADES_RECIPE,
+} from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -47,6 +55,9 @@ export const JANUS_VISION_RECIPE: Loop & { readonly batch: number } = {
   seed: 1,
   batch: 24,
 };
+
+/** More of them, when everything else has been trained for a while. */
+export const JANUS_SIGHT_RECIPE: typeof JANUS_VISION_RECIPE = { ...JANUS_VISION_RECIPE, steps: 2500, seed: 2 };
 
 /** Training of the rest. */
 export const JANUS_RECIPE: JanusRecipe = {
@@ -76,6 +87,21 @@ export const JANUS_MORE_RECIPE: JanusRecipe = {
 
 /** The same again with another seed. */
 export const JANUS_LAST_RECIPE: JanusRecipe = { ...JANUS_MORE_RECIPE, steps: 43, scheduleSteps: 180, seed: 3 };
+
+/**
+ * The end of the training: more questions a picture, creatures beside objects, and a part of the objects
+ * in shades without a name, which takes kinds apart from colours.
+ */
+export const JANUS_SHADES_RECIPE: JanusRecipe = {
+  ...JANUS_RECIPE,
+  steps: 2100,
+  seed: 4,
+  scheduleSteps: undefined,
+  questions: 8,
+  wordNoise: 0.25,
+  questionNoise: 0.1,
+  scenes: { ...SHOWO_SHADES_RECIPE.scenes, shades: 0.35 },
+};
 
 /** Where the output rows of codes stand. */
 const CODE_ROWS = 'model.generation_head.vision_head.weight';
@@ -120,10 +146,9 @@ function patchSource(sprites: SpriteSheet, patch: number, split: Split): (stream
   };
 }
 
-/** The vision tower's task. @param trained whose tower is trained, the rest stays as it is */
-export async function janusVisionTraining(trained: JanusModel) {
+/** The vision tower's task. @param trained whose tower is trained, the rest stays as it is @param batch pictures */
+export async function janusVisionTraining(trained: JanusModel, batch: number) {
   const sprites = await loadSprites();
-  const { batch } = JANUS_VISION_RECIPE;
   const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
   return { model: trained, task: janusVisionTask(trained, source, { batch, size: PICTURE_SIZE, classes: PATCH_CLASSES }) }; // prettier-ignore
 }
@@ -144,6 +169,7 @@ export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.see
  */
 export async function janusMoreTraining(trained: JanusModel, recipe: JanusRecipe) {
   const sprites = await loadSprites();
+  if (recipe.scenes?.shades) await addShades(sprites);
   const { text } = miniText();
   const parameters = new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained));
   const model = new JanusModel(trained.config, parameters);

@@ -7,8 +7,10 @@ import {
   JANUS_LAST_RECIPE,
   JANUS_MORE_RECIPE,
   JANUS_RECIPE,
+  JANUS_SHADES_RECIPE,
   JANUS_VQ_RECIPE,
   janusMoreTraining,
+  JANUS_SIGHT_RECIPE,
   JANUS_VISION_RECIPE,
   type JanusRecipe,
   janusTraining,
@@ -28,14 +30,7 @@ export const JANUS_STAGES = {
       return { task, save: (folder: string) => model.savePretrained(folder) };
     },
   },
-  'janus-vision': {
-    recipe: JANUS_VISION_RECIPE,
-    out: JANUS_FOLDER,
-    async prepare() {
-      const { model, task } = await janusVisionTraining(await trainedJanus());
-      return { task, save: (folder: string) => model.savePretrained(folder) };
-    },
-  },
+  'janus-vision': visionStage('janus-vision', JANUS_VISION_RECIPE),
   janus: {
     recipe: JANUS_RECIPE,
     out: JANUS_FOLDER,
@@ -46,7 +41,21 @@ export const JANUS_STAGES = {
   },
   'janus-more': furtherStage('janus-more', JANUS_MORE_RECIPE),
   'janus-last': furtherStage('janus-last', JANUS_LAST_RECIPE),
+  'janus-sight': visionStage('janus-sight', JANUS_SIGHT_RECIPE),
+  'janus-shades': furtherStage('janus-shades', JANUS_SHADES_RECIPE),
 };
+
+/** A stage that trains the vision tower of the weights that are there. */
+function visionStage(name: string, recipe: typeof JANUS_VISION_RECIPE) {
+  return {
+    recipe,
+    out: JANUS_FOLDER,
+    async prepare() {
+      const { model, task } = await janusVisionTraining(await trainedJanus(), recipe.batch);
+      return { task: { ...task, name }, save: (folder: string) => model.savePretrained(folder) };
+    },
+  };
+}
 
 /** A stage that goes on from the weights that are there. */
 function furtherStage(name: string, recipe: JanusRecipe) {
