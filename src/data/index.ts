@@ -3,7 +3,7 @@ export * from './world';
 export * from './people';
 export * from './scene';
 export { captionOf, describeItem, plural, shortName, withArticle } from './captions';
-export { presenceQuestions, questionsOf, QUESTION_TYPES, type Question, type QuestionType } from './questions';
+export { namingQuestions, presenceQuestions, questionsOf, QUESTION_TYPES, type Question, type QuestionType } from './questions';
 export { factExample, factProblem, factQuestions, factSolution, factText, factsText, type Fact, type FactExample } from './facts';
 export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
 export { renderScene } from './render';

@@ -62,6 +62,28 @@ export function presenceQuestions(scene: Scene, stream: Stream): Question[] {
 }
 
 /**
+ * Questions that ask for nothing but names, for training: what is in the picture, and what stands at each end of it.
+ * Kinds are what a model learns last, and few of the other questions' words tell it one.
+ * @returns one for scenes with a single name, three for those with two
+ */
+export function namingQuestions(scene: Scene): Question[] {
+  const name = (item: SceneItem) => withArticle(shortName(item));
+  const [a, b] = scene.items;
+  const ask = (problem: string, solution: string): Question => ({ type: 'what', problem, solution });
+  const all = 'what is in the picture ?';
+  if (scene.kind === 'count') return [ask(all, `${NUMBER_WORDS[scene.items.length]} ${a.colour} ${plural(a.object)}`)];
+  if (!b) return [ask(all, name(a))];
+  const relation = relationOf(a, b);
+  const [first, second] = relation === 'left of' || relation === 'above' ? [a, b] : [b, a];
+  const across = relation === 'left of' || relation === 'right of';
+  return [
+    ask(all, `${name(first)} and ${name(second)}`),
+    ask(`what is ${across ? 'on the left' : 'at the top'} ?`, name(first)),
+    ask(`what is ${across ? 'on the right' : 'at the bottom'} ?`, name(second)),
+  ];
+}
+
+/**
  * True questions of every type that fits the scene, in random order. Yes and no are equally likely.
  * @returns at least 3
  */

@@ -25,6 +25,7 @@ import { janusVisionTask, type LabelledPicture } from '../sft/train-janus-vision
 import { isVq, janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
 import {
   miniText,
+  NAMES_MIXTURE,
   PICTURE_SIZE,
   scenePictures,
   type SceneMixture,
@@ -101,6 +102,19 @@ export const JANUS_SHADES_RECIPE: JanusRecipe = {
   wordNoise: 0.25,
   questionNoise: 0.1,
   scenes: { ...SHOWO_SHADES_RECIPE.scenes, shades: 0.35 },
+};
+
+/** After that: names. */
+export const JANUS_NAMES_RECIPE: JanusRecipe = {
+  ...JANUS_SHADES_RECIPE,
+  steps: 1800,
+  seed: 5,
+  pictures: 24,
+  asked: 8,
+  questions: 6,
+  texts: 6,
+  weights: { t2i: 1, mmu: 1, lm: 1 },
+  scenes: NAMES_MIXTURE,
 };
 
 /** Where the output rows of codes stand. */

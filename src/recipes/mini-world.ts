@@ -7,6 +7,7 @@ import {
   factQuestions,
   inShades,
   loadSprites,
+  namingQuestions,
   presenceQuestions,
   sampleKind,
   sampleScene,
@@ -55,6 +56,8 @@ export interface SceneMixture {
   readonly kinds?: Readonly<Record<SceneKind, number>>;
   /** Whether easier questions about presence come too, see `presenceQuestions`. Default false */
   readonly presence?: boolean;
+  /** Whether names are asked for, see `namingQuestions`, and presence only once. Default false */
+  readonly naming?: boolean;
   /** Chance that the objects of a scene without creatures come in shades that have no name, see `inShades`. Default 0 */
   readonly shades?: number;
 }
@@ -170,6 +173,13 @@ export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
   asked: 8,
 };
 
+/** What a mini model is shown that knows colours, numbers and places, but few kinds: single objects, and their names. */
+export const NAMES_MIXTURE: SceneMixture = {
+  kinds: { single: 0.36, count: 0.12, pair: 0.26, creature: 0.08, 'creature+object': 0.18 },
+  naming: true,
+  shades: 0.35,
+};
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();
@@ -196,7 +206,7 @@ export function sceneSource(
       const scene = sampleScene(stream, split, kind);
       // Whether something is there is the hardest question: it is asked three times.
       const again = [stream.fork('again'), stream.fork('and again')].flatMap((s) => questionsOf(scene, s));
-      const hard = again.filter((q) => q.type === 'yes_no');
+      const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
       const easy = mixture.presence ? presenceQuestions(scene, stream.fork('presence')) : [];
       const questions = [...questionsOf(scene, stream), ...hard, ...easy];
       const caption = captionOf(scene, stream);

@@ -6,6 +6,7 @@ import { JanusModel } from '../../models/janus/model';
 import {
   JANUS_LAST_RECIPE,
   JANUS_MORE_RECIPE,
+  JANUS_NAMES_RECIPE,
   JANUS_RECIPE,
   JANUS_SHADES_RECIPE,
   JANUS_VQ_RECIPE,
@@ -43,6 +44,7 @@ export const JANUS_STAGES = {
   'janus-last': furtherStage('janus-last', JANUS_LAST_RECIPE),
   'janus-sight': visionStage('janus-sight', JANUS_SIGHT_RECIPE),
   'janus-shades': furtherStage('janus-shades', JANUS_SHADES_RECIPE),
+  'janus-names': furtherStage('janus-names', JANUS_NAMES_RECIPE),
 };
 
 /** A stage that trains the vision tower of the weights that are there. */

@@ -102,7 +102,7 @@ export class SyncLab {
     const models = {
       sentences: await UseLite.load(),
       clip: await MiniClip.load(),
-      mobilenet: await MobileNet.load(),
+      mobilenet: recipe.der === 'mobilenet' ? await MobileNet.load() : undefined,
       face: await MiniLooks.load('mini-face'),
       figure: await MiniLooks.load('mini-figure'),
     };

@@ -28,7 +28,8 @@ import type { SyncSample } from './rollout';
 export interface JudgeModels {
   readonly sentences: SentenceEmbedder;
   readonly clip: MiniClip;
-  readonly mobilenet: MobileNet;
+  /** Needed by the ablation alone. */
+  readonly mobilenet?: MobileNet;
   readonly face: MiniLooks;
   readonly figure: MiniLooks;
 }
@@ -68,6 +69,7 @@ const FIGURE_COLUMNS = [0, 8, 24] as const;
  * What the judges see in the concept's training references.
  * @param others concepts whose pictures MobileNet's mean is taken over
  * @param der who judges the figure's likeness
+ * @throws Error when MobileNet is to judge and is not among the models
  */
 export async function conceptJudges(
   models: JudgeModels,
@@ -90,11 +92,13 @@ export async function conceptJudges(
     references: await embed(own),
   });
   const byMobileNet = async () => {
+    const { mobilenet } = models;
+    if (!mobilenet) throw new Error("MobileNet is to judge the figures (der: 'mobilenet'), but is not among the judges' models"); // prettier-ignore
     const background = figuresOf(others.flatMap((other) => conceptReferences(other, 'train', sprites).slice(0, 2)));
-    const seen = [...(await lookAt(models.mobilenet, own)), ...(await lookAt(models.mobilenet, background))];
+    const seen = [...(await lookAt(mobilenet, own)), ...(await lookAt(mobilenet, background))];
     background.dispose();
     const centre = centring(seen);
-    return seenBy('der_mobilenet', async (figures) => (await lookAt(models.mobilenet, figures)).map(centre));
+    return seenBy('der_mobilenet', async (figures) => (await lookAt(mobilenet, figures)).map(centre));
   };
   const looks = figureLooks(concept.kind);
   const byLooks = () => seenBy('der_mini_figure', (figures) => Promise.resolve(models.figure.embed(figures, looks)));
