@@ -62,7 +62,9 @@ export class BitSharedParameters extends Parameters {
     const count = Math.log2(codes);
     if (!Number.isInteger(count)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
     const width = base.specs[EMBED].shape[1];
-    const shared = Object.fromEntries([EMBED, HEAD].map((name) => [name, tf.tidy(() => tf.variable(tf.zeros([count, width])))]));
+    const shared = Object.fromEntries(
+      [EMBED, HEAD].map((name) => [name, tf.tidy(() => tf.variable(tf.zeros([count, width])))]),
+    );
     super(base.specs, {
       ...base.variables,
       'code_bits.embed.weight': shared[EMBED],
