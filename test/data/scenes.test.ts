@@ -24,7 +24,6 @@ import {
   SCENE_KINDS,
   sceneExample,
   shortName,
-  withArticle,
   type Scene,
   type SpriteSheet,
 } from '../../src/data';
