@@ -90,8 +90,8 @@ export const JANUS_MORE_RECIPE: JanusRecipe = {
 export const JANUS_LAST_RECIPE: JanusRecipe = { ...JANUS_MORE_RECIPE, steps: 43, scheduleSteps: 180, seed: 3 };
 
 /**
- * Further training with the tower that sees better: more questions a picture, creatures beside objects, and a part of the objects
- * in shades without a name, which takes kinds apart from colours.
+ * Further training with the tower that sees better: more questions a picture, creatures beside objects, and a part of
+ * the objects in shades without a name, which takes kinds apart from colours.
  */
 export const JANUS_SHADES_RECIPE: JanusRecipe = {
   ...JANUS_RECIPE,
