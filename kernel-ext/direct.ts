@@ -19,8 +19,8 @@ function constantsOf(statement: TypeScript.Statement): string[] | undefined {
   if (!ts.isVariableStatement(statement)) return undefined;
   const { flags, declarations } = statement.declarationList;
   if (!(flags & ts.NodeFlags.Const)) return undefined;
-  const names = declarations.map(({ name }) => (ts.isIdentifier(name) ? name.text : 'exports'));
-  return names.some((name) => reserved.has(name)) ? undefined : names;
+  const names = declarations.flatMap(({ name }) => (ts.isIdentifier(name) && !reserved.has(name.text) ? [name.text] : [])); // prettier-ignore
+  return names.length === declarations.length ? names : undefined;
 }
 
 function isExported(statement: TypeScript.Statement): boolean {

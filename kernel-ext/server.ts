@@ -13,6 +13,12 @@ import { Questions } from './questions';
 import { ZmqServer } from './tslab';
 import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from './wire';
 
+/** The place that a client asks about. */
+const askedAt = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
+  code: String(code),
+  cursor_pos: Number(at),
+});
+
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
 const complain = process.stderr.write.bind(process.stderr);
 
@@ -178,10 +184,15 @@ export class KernelServer extends ZmqServer {
           answer(this.handler.handleIsComplete({ code: String(message.content.code) }));
           break;
         case 'inspect_request':
-          answer(this.handler.handleInspect(message.content as never));
+          answer(
+            this.handler.handleInspect({
+              ...askedAt(message.content),
+              detail_level: message.content.detail_level === 1 ? 1 : 0,
+            }),
+          );
           break;
         case 'complete_request':
-          answer(this.handler.handleComplete(message.content as never));
+          answer(this.handler.handleComplete(askedAt(message.content)));
           break;
         case 'comm_info_request':
           answer({ comms: this.comms.info(message.content.target_name) });

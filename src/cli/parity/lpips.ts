@@ -50,7 +50,7 @@ function* distances(name: string, lpips: Lpips, inputs: Tensors, expected: Tenso
 /** Features of the first picture, NCHW. */
 function firstFeatures(lpips: Lpips, pictures: tf.Tensor4D): Float32Array[] {
   const slices = tf.tidy(() =>
-    lpips.features(tf.slice(pictures, 0, [1, -1, -1, -1] as never)).map((slice) => tf.transpose(slice, [0, 3, 1, 2])),
+    lpips.features(tf.slice(pictures, [0, 0, 0, 0], [1, -1, -1, -1])).map((slice) => tf.transpose(slice, [0, 3, 1, 2])),
   );
   const values = slices.map((slice) => slice.dataSync<'float32'>());
   tf.dispose(slices);

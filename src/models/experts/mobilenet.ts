@@ -58,7 +58,7 @@ export class MobileNet {
     const out: Float32Array[] = [];
     for (let at = 0; at < images.shape[0]; at += batch) {
       const part = tf.tidy(() =>
-        this.features(tf.slice(images, at, [Math.min(batch, images.shape[0] - at), -1, -1, -1] as never)),
+        this.features(tf.slice(images, [at, 0, 0, 0], [Math.min(batch, images.shape[0] - at), -1, -1, -1])),
       );
       const data = await part.data<'float32'>();
       for (let i = 0; i < part.shape[0]; i++) out.push(data.slice(i * this.size, (i + 1) * this.size));
