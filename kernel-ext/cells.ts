@@ -6,6 +6,7 @@ import type { CellCompiler } from './compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
 import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
+import { type CellVariables, Variables } from './variables';
 
 /** How a cell ended. `value` is there where its last expression had one. */
 export type Outcome =
@@ -23,7 +24,8 @@ export class CellRunner {
   private compilerMade?: CellCompiler;
   private executorMade?: Executor;
   private warm?: Promise<unknown>;
-  private value?: { readonly value: unknown };
+  private readonly variables = new Variables();
+  private cell?: CellVariables;
   private thrown?: { readonly thrown: unknown };
   private running = false;
   private stray?: { readonly thrown: unknown };
@@ -53,7 +55,7 @@ export class CellRunner {
     const { createExecutor } = require('tslab/dist/executor') as typeof import('tslab/dist/executor');
     const converters = { node: compiler, browser: compiler, close: () => compiler.close() };
     return createExecutor(this.folder, converters, {
-      log: (value: unknown) => (this.value = { value }),
+      log: () => undefined,
       error: (...args: unknown[]) => (this.thrown ??= { thrown: args[0] }),
     });
   }
@@ -89,7 +91,6 @@ export class CellRunner {
     }
     this.compiler.cellName = name;
     this.compiler.diagnostics = [];
-    this.value = undefined;
     this.thrown = undefined;
     this.running = true;
     this.gate.begin();
@@ -101,14 +102,16 @@ export class CellRunner {
       const ok = await Promise.race([started, stray]);
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
-      return this.outcome(ok && !this.stray, code, name);
+      const outcome = this.outcome(ok && !this.stray, code, name);
+      this.keepVariables(outcome.status === 'ok');
+      return outcome;
     } catch (error) {
       return { status: 'error', failure: failureOf(error, this.compiler.codeMap) };
     } finally {
       this.running = false;
       this.giveUp = undefined;
       this.stray = undefined;
-      this.value = undefined;
+      this.cell = undefined;
       // tslab's promise for interrupts would keep something of every cell that awaited.
       this.executorMade?.interrupt();
     }
@@ -124,6 +127,12 @@ export class CellRunner {
     });
   }
 
+  /** What the cell has declared by now is there for the next ones, with its types. */
+  private keepVariables(whole: boolean): void {
+    const missing = this.cell?.end(this.compiler.assigned, whole);
+    if (missing) this.compiler.keep(missing);
+  }
+
   /** Starts a cell under its name: stack traces and debuggers show it. */
   private start(code: string, name: string): Promise<boolean> {
     const plain = vm.runInThisContext;
@@ -131,13 +140,16 @@ export class CellRunner {
     vm.runInThisContext = (text, options) => {
       vm.runInThisContext = plain;
       const { watching } = this.interrupts;
+      this.cell?.begin(this.compiler.resultName);
       const all = { ...(options as vm.RunningScriptOptions), filename: name, breakOnSigint: !watching };
       return watching
         ? this.interrupts.interruptible(() => plain(text, all) as unknown)
         : (plain(text, all) as unknown);
     };
+    const { executor } = this;
+    this.cell = this.variables.forCell();
     try {
-      return this.executor.execute(code);
+      return executor.execute(code);
     } finally {
       vm.runInThisContext = plain;
     }
@@ -145,7 +157,9 @@ export class CellRunner {
 
   private outcome(ok: boolean, code: string, name: string): Outcome {
     const { codeMap, diagnostics } = this.compiler;
-    if (ok && diagnostics.length === 0) return { status: 'ok', value: this.value };
+    const result = this.cell?.result;
+    if (ok && diagnostics.length === 0)
+      return { status: 'ok', value: result?.value === undefined ? undefined : result };
     if (this.stray) return { status: 'error', failure: failureOf(this.stray.thrown, codeMap) };
     if (diagnostics.length) return { status: 'error', failure: diagnosticFailure(diagnostics, name, code) };
     const thrown = this.thrown?.thrown;

@@ -7,7 +7,9 @@ import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
+import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
 import { exportDirectly, mayBeDirect } from './direct';
+import { exportedNames, exportEarly, withoutReset } from './early';
 import { withoutExports } from './exports';
 import { cellOptions, resolution } from './project';
 import { isPackageCode, packageFile, packageRoot, packageTypes } from './place';
@@ -50,6 +52,13 @@ export class CellCompiler implements Converter {
   /** Whether the cell may be compiled at once, and the emitted texts that were. */
   private mayBeDirect = false;
   private readonly direct = new Set<string>();
+  private readonly declarations = new Declarations();
+  /** What the cell declares that was compiled last, until it is kept. */
+  private cell?: CellDeclarations;
+  /** What its code exports. */
+  private exported: readonly string[] = [];
+  /** Where its code puts the value of its last expression. */
+  resultName?: string;
   /** Where code came from, by the name that stands in stack traces. */
   readonly codeMap = new CodeMap();
   /** What was wrong with the cell compiled last. */
@@ -63,7 +72,11 @@ export class CellCompiler implements Converter {
     this.inner = createConverter({ isJS: false, isBrowser: false });
   }
 
-  convert(previous: string, source: string): ConvertResult {
+  /** Compiles a cell. What earlier cells have declared is known here: {@link keep} says what is there of it. */
+  convert(_previous: string, source: string): ConvertResult {
+    const previous = this.declarations.text;
+    this.cell = undefined;
+    this.resultName = undefined;
     this.noticeEdits();
     this.unchecked = /^\s*\/\/\s*@ts-nocheck\b/.test(source);
     const prefix = /\bawait\b/.test(source) ? asyncPrefix : '';
@@ -100,15 +113,32 @@ export class CellCompiler implements Converter {
     this.maps.clear();
     this.emitted.clear();
     this.direct.clear();
-    return result;
+    this.resultName = result.lastExpressionVar;
+    // The value is taken where the code puts it; tslab would look for it in a place of its own.
+    return { ...result, lastExpressionVar: undefined };
   }
 
-  inspect(previous: string, source: string, position: number): TypeScript.QuickInfo {
-    return this.inner.inspect(previous, source, position);
+  /** The names that get a value while the cell compiled last runs. */
+  get assigned(): readonly string[] {
+    const { cell } = this;
+    return cell ? this.exported.filter((name) => name !== this.resultName && !cell.ambient.has(name)) : [];
   }
 
-  complete(...args: Parameters<Converter['complete']>): ReturnType<Converter['complete']> {
-    return this.inner.complete(...args);
+  /**
+   * The cell compiled last has ended: what it declared is there for the next ones.
+   * @param missing the names that were to get a value and did not, for it ended early
+   */
+  keep(missing: ReadonlySet<string>): void {
+    if (this.cell) this.declarations.add(this.cell, missing);
+    this.cell = undefined;
+  }
+
+  inspect(_previous: string, source: string, position: number): TypeScript.QuickInfo {
+    return this.inner.inspect(this.declarations.text, source, position);
+  }
+
+  complete(_previous: string, source: string, position: number): ReturnType<Converter['complete']> {
+    return this.inner.complete(this.declarations.text, source, position);
   }
 
   addModule(...args: Parameters<Converter['addModule']>): ReturnType<Converter['addModule']> {
@@ -214,14 +244,21 @@ export class CellCompiler implements Converter {
   private hookBuilder(builder: TypeScript.BuilderProgram): TypeScript.BuilderProgram {
     const emit = builder.emit.bind(builder);
     builder.emit = (source, write, cancel, onlyTypes, transformers) => {
+      const cell = source?.fileName.endsWith(CELL_FILE) ? source : undefined;
       let direct = false;
-      const last = this.mayBeDirect && source?.fileName.endsWith(CELL_FILE) ? [exportDirectly(() => (direct = true))] : []; // prettier-ignore
-      return emit(
+      const exportNow = exportDirectly((exported) => {
+        direct = true;
+        this.exported = [...exported];
+      });
+      const last = cell && this.mayBeDirect ? [exportNow] : [];
+      let declarations = '';
+      const result = emit(
         source,
         write &&
           ((name, text, ...more) => {
             if (source && name.endsWith('.js')) this.emitted.set(text, source.fileName);
             if (direct && name.endsWith('.js')) this.direct.add(text);
+            if (cell && name.endsWith('.d.ts')) declarations = text;
             write(this.outputName(name), text, ...more);
           }),
         cancel,
@@ -232,6 +269,8 @@ export class CellCompiler implements Converter {
           after: [...(transformers?.after ?? []), ...last],
         },
       );
+      if (cell) this.cell = declarationsOf(cell, declarations, builder.getProgram().getTypeChecker());
+      return result;
     };
     return builder;
   }
@@ -252,11 +291,20 @@ export class CellCompiler implements Converter {
       if (inline) this.maps.set(outputText, { first: Buffer.from(inline[1], 'base64').toString() });
       return { outputText, diagnostics: [] };
     }
+    const rewrite = rewriteForRuntime((name) => this.runtimeName(from, name));
+    const isCell = from.endsWith(CELL_FILE);
+    const collect: TypeScript.TransformerFactory<TypeScript.SourceFile> = () => (file) => {
+      this.exported = exportedNames(file);
+      return file;
+    };
+    const transformers: TypeScript.CustomTransformers = isCell
+      ? { before: [collect, rewrite, exportEarly()], after: [withoutReset()] }
+      : { before: [rewrite] };
     const compile = (sourceMap: boolean): TypeScript.TranspileOutput =>
       ts.transpileModule(bare, {
         ...options,
         compilerOptions: { ...options.compilerOptions, sourceMap },
-        transformers: { before: [rewriteForRuntime((name) => this.runtimeName(from, name))] },
+        transformers,
       });
     const output = compile(false);
     const text = withoutMap(output.outputText);

@@ -3,6 +3,7 @@
  * constants and expressions alone needs no second compiler: its exports can be written down while the first one emits.
  */
 import type * as TypeScript from '@tslab/typescript-for-tslab';
+import { oneByOne } from './early';
 import { ts } from './typescript';
 
 /** Names that are a CommonJS module's own. */
@@ -19,7 +20,8 @@ function constantsOf(statement: TypeScript.Statement): string[] | undefined {
   if (!ts.isVariableStatement(statement)) return undefined;
   const { flags, declarations } = statement.declarationList;
   if (!(flags & ts.NodeFlags.Const)) return undefined;
-  const names = declarations.flatMap(({ name }) => (ts.isIdentifier(name) && !reserved.has(name.text) ? [name.text] : [])); // prettier-ignore
+  const plain = declarations.map(({ name }) => name).filter(ts.isIdentifier);
+  const names = plain.map(({ text }) => text).filter((name) => !reserved.has(name));
   return names.length === declarations.length ? names : undefined;
 }
 
@@ -31,15 +33,18 @@ function isExported(statement: TypeScript.Statement): boolean {
 function listed(statement: TypeScript.ExportDeclaration): string[] | undefined {
   const { exportClause, moduleSpecifier } = statement;
   if (moduleSpecifier || !exportClause || !ts.isNamedExports(exportClause)) return undefined;
-  return exportClause.elements.some((one) => one.propertyName) ? undefined : exportClause.elements.map((one) => one.name.text); // prettier-ignore
+  const { elements } = exportClause;
+  return elements.some((one) => one.propertyName) ? undefined : elements.map((one) => one.name.text);
 }
 
 /**
  * Writes a module of constants and expressions as CommonJS, as the second compiler would: each constant is exported
- * after its declaration, so that what a later line calls finds it there, and all are undefined before.
- * @param done called when the module was one, and needs no second compilation
+ * right after its declaration, so that what a later line calls finds it there.
+ * @param done called with what is exported, when the module was one and needs no second compilation
  */
-export function exportDirectly(done: () => void): TypeScript.TransformerFactory<TypeScript.SourceFile> {
+export function exportDirectly(
+  done: (exported: ReadonlySet<string>) => void,
+): TypeScript.TransformerFactory<TypeScript.SourceFile> {
   return ({ factory }) => {
     const exported = (name: string): TypeScript.Expression =>
       factory.createPropertyAccessExpression(factory.createIdentifier('exports'), name);
@@ -58,8 +63,8 @@ export function exportDirectly(done: () => void): TypeScript.TransformerFactory<
         }
       }
       if ([...wanted].some((name) => !declared.has(name))) return file;
-      const statements = [...wanted].map((name) => assigned(name, factory.createVoidZero()));
-      for (const statement of file.statements) {
+      const statements: TypeScript.Statement[] = [];
+      for (const statement of file.statements.flatMap((one) => oneByOne(one, factory))) {
         if (ts.isExportDeclaration(statement)) continue;
         if (!isExported(statement)) {
           statements.push(statement);
@@ -71,7 +76,7 @@ export function exportDirectly(done: () => void): TypeScript.TransformerFactory<
         for (const { name, initializer } of (statement as TypeScript.VariableStatement).declarationList.declarations)
           statements.push(assigned((name as TypeScript.Identifier).text, initializer ?? factory.createVoidZero()));
       }
-      done();
+      done(wanted);
       return factory.updateSourceFile(file, statements);
     };
   };
