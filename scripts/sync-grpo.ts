@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     recipe,
     heldOut: values.quick ? 4 : wholeNumber('held-out', 1),
   });
-  await unilab.display(unilab.pictureGrid(lab.references.map(({ picture, caption }) => ({ picture, caption }))));
+  await unilab.display(unilab.imageGrid(lab.references.map(({ image, caption }) => ({ image, caption }))));
 
   const learning = unilab.progress(2 * recipe.stages.steps, 'concept tokens');
   for await (const report of lab.session.learnConcept()) learning.tick({ stage: report.stage, loss: report.loss });

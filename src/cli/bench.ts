@@ -40,11 +40,11 @@ and inputs, in turns with PyTorch (autocast for bf16, fused attention), and chec
 
 With --model: a model of its published size, with random weights, is written in bf16, loaded in a process of its own and
 made to work. Printed: load time, resident memory, and what the work costs: for Janus a token after contexts of several
-lengths, for Show-o a guided step of MaskGIT for pictures of several sizes, and their decoding to pixels. janus-pro-1b
+lengths, for Show-o a guided step of MaskGIT for images of several sizes, and their decoding to pixels. janus-pro-1b
 needs 4 GB of disk and 9 GB of memory, showo-1.3b as much; -small are the same at a hundredth of the size.
   --model NAME  janus-pro-1b, showo-1.3b, janus-small, showo-small
   --random      random weights; must be said
-  --context L   lengths of context (default 64,256,1024), or codes of a picture (default 256,1024: 256 and 512 pixels)
+  --context L   lengths of context (default 64,256,1024), or codes of an image (default 256,1024: 256 and 512 pixels)
   --tokens N    timed tokens, or steps, at each length (default 8; steps 1)
   --folder DIR  where the weights are written meanwhile (default: the system's temporary folder)`,
   async run(args) {
@@ -128,7 +128,7 @@ async function benchModel(values: {
   return 0;
 }
 
-const SMALL: Partial<BenchSizes> = { pictures: 2, asked: 1, questions: 2, texts: 1, rollouts: 1, steps: 2, replays: 1 };
+const SMALL: Partial<BenchSizes> = { images: 2, asked: 1, questions: 2, texts: 1, rollouts: 1, steps: 2, replays: 1 };
 
 interface BenchOptions {
   readonly repeats: number;
@@ -225,7 +225,7 @@ async function firstRuns(sides: readonly Side[], works: readonly Work[]): Promis
 async function timedRuns(sides: readonly Side[], works: readonly Work[], repeats: number): Promise<Timing[]> {
   const answers = new Map<string, Answer[]>();
   for (let repeat = 0; repeat < repeats; repeat++) {
-    // Every other round goes backwards, so that no side always runs after the same neighbour.
+    // Every other round goes backwards, so that no side always runs after the same neighbor.
     const order = repeat % 2 ? [...sides].reverse() : sides;
     for (const work of works) {
       for (const { side, precision, worker } of order) {

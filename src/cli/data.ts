@@ -1,4 +1,4 @@
-/** `unilab data`: the mini world as pictures and files. */
+/** `unilab data`: the mini world as images and files. */
 import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
@@ -8,7 +8,7 @@ import { type Command, UsageError } from './command';
 
 const usage = `unilab data preview [--out FILE.png] [--seed N] | concepts --out DIR [--concept NAME ...] | scenes --count N --out DIR [--split train|heldout] [--seed N]
 
-preview    a contact sheet of forty pictures with captions, questions and answers (default out/preview.png, seed 1)
+preview    a contact sheet of forty images with captions, questions and answers (default out/preview.png, seed 1)
 concepts   the twenty concepts in the folder layout of UnifyBench++
 scenes     scene examples with CoRL's fields: DIR/data.jsonl and DIR/images/`;
 
@@ -45,7 +45,7 @@ async function preview(args: string[]): Promise<number> {
   await writeFileAtomic(out, sheet.png);
   if (!sheet.withText) {
     console.error(
-      'unilab data: no font was found, so the sheet has pictures only and the texts follow; a font such as DejaVu mends it (apt-get install fonts-dejavu-core)',
+      'unilab data: no font was found, so the sheet has images only and the texts follow; a font such as DejaVu mends it (apt-get install fonts-dejavu-core)',
     );
     for (const [i, lines] of sheet.captions.entries()) console.log(`${i + 1}. ${lines.join(' | ')}`);
   }
@@ -79,7 +79,7 @@ async function scenes(args: string[]): Promise<number> {
 const actions: Readonly<Record<string, (args: string[]) => Promise<number>>> = { preview, concepts, scenes };
 
 export const command: Command = {
-  summary: 'preview, concepts, scenes: the mini world as pictures and files',
+  summary: 'preview, concepts, scenes: the mini world as images and files',
   usage,
   async run([name, ...args]) {
     const action = Object.hasOwn(actions, name ?? '') ? actions[name] : undefined;

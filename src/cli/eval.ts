@@ -3,7 +3,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { existsSync } from 'node:fs';
 import { startEngine } from '../engine';
-import { SceneReader } from '../eval/reader';
+import { SceneDetector } from '../eval/reader';
 import { readSafetensors } from '../io';
 import { dataFolder } from '../io/package-root';
 import { MiniClip } from '../models/experts/mini-clip';
@@ -51,10 +51,10 @@ export const command: Command = {
   usage: `unilab eval mini-world | reader | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
             [--seed N] [--card] [--json]
 
-mini-world  a mini model on scenes with combinations it never saw: pictures from captions, read by the independent
+mini-world  a mini model on scenes with combinations it never saw: images from captions, read by the independent
             scene reader (object, colour, count, position, ground; exact: all of them and nothing else), answers to
-            questions about pictures (qa, by type), facts read in context; ceiling/...: the reader on the true
-            pictures as the image tokenizer gives them back
+            questions about images (qa, by type), facts read in context; ceiling/...: the reader on the true
+            images as the image tokenizer gives them back
 reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
 face        mini_face: the looks of people it was not taught on, and whose held-out view is nearest to whom (concept)
@@ -62,13 +62,13 @@ figure      mini_figure: the same for people, animals and things
 
   --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
-  --n N                 scenes (mini-world: 400) or pictures (judges: 300)
+  --n N                 scenes (mini-world: 400) or images (judges: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
   --steps N             mini-world: MaskGIT steps (default 12; showo alone)
   --guidance W          mini-world: guidance scale (default 2)
   --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others; default 0.5, 0.7)
-  --sheet FILE.png      mini-world: true and generated pictures side by side
+  --sheet FILE.png      mini-world: true and generated images side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
   --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)
   --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
@@ -125,7 +125,7 @@ interface MeasureOptions {
 
 async function measure(target: Target, folder: string, n: number, seed: number, options: MeasureOptions) {
   if (target === 'reader') {
-    const reader = await SceneReader.load(folder);
+    const reader = await SceneDetector.load(folder);
     return { metrics: await evaluateReader(reader, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
   if (target === 'clip') {
@@ -137,7 +137,7 @@ async function measure(target: Target, folder: string, n: number, seed: number, 
     return { metrics: await evaluateLooks(judge, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
   const { mini, sampler, split = 'heldout' } = options;
-  const reader = await SceneReader.load();
+  const reader = await SceneDetector.load();
   const subject = await mini.load(folder, sampler);
   const progress = (done: string) => console.error(`eval mini-world: ${done}`);
   const { metrics, samples } = await evaluateMiniWorld(subject, reader, loadTokenizer(), { n, seed, split, progress });

@@ -1,5 +1,5 @@
 /** Captions of scenes from templates: lower case words between single spaces. */
-import type { Stream } from '../engine/random';
+import type { Rng } from '../engine/random';
 import { describePerson } from './people';
 import { placementOf, relationOf, type Placement, type Scene, type SceneItem } from './scene';
 import { GROUND_PHRASES, NUMBER_WORDS } from './world';
@@ -11,7 +11,7 @@ export const withArticle = (word: string) => `${/^[aeiou]/.test(word) ? 'an' : '
 export const plural = (object: string) => (object === 'fish' ? 'fish' : `${object}s`);
 
 /** "red car", "fox", "person": the shortest name that tells a figure apart. */
-export const shortName = (item: SceneItem) => (item.colour ? `${item.colour} ${item.object}` : item.object);
+export const shortName = (item: SceneItem) => (item.color ? `${item.color} ${item.object}` : item.object);
 
 /** "a red car", "a fox", "a person with long red hair and glasses". */
 export function describeItem(item: SceneItem): string {
@@ -31,11 +31,11 @@ const PLACEMENT_PHRASES: Readonly<Record<Placement, string>> = {
 const OPENINGS = ['', '', '', 'a photo of ', 'a picture of '] as const;
 
 /** A figure in one of several true ways: people now and then without their looks. */
-const mention = (item: SceneItem, stream: Stream) =>
-  item.attributes && stream.uniform() < 0.25 ? withArticle(item.object) : describeItem(item);
+const mention = (item: SceneItem, rng: Rng) =>
+  item.attributes && rng.uniform() < 0.25 ? withArticle(item.object) : describeItem(item);
 
 /** What the scene shows, without opening and ground; several true ways of saying it. */
-function statements(scene: Scene, stream: Stream): string[] {
+function statements(scene: Scene, rng: Rng): string[] {
   const [a, b] = scene.items;
   switch (scene.kind) {
     case 'single': {
@@ -44,9 +44,9 @@ function statements(scene: Scene, stream: Stream): string[] {
       return [it, placed, placed];
     }
     case 'count':
-      return [`${NUMBER_WORDS[scene.items.length]} ${a.colour} ${plural(a.object)}`];
+      return [`${NUMBER_WORDS[scene.items.length]} ${a.color} ${plural(a.object)}`];
     case 'creature':
-      return [mention(a, stream)];
+      return [mention(a, rng)];
     case 'pair': {
       const [first, second] = [describeItem(a), describeItem(b)];
       const exact = [`${first} ${relationOf(a, b)} ${second}`, `${second} ${relationOf(b, a)} ${first}`];
@@ -54,7 +54,7 @@ function statements(scene: Scene, stream: Stream): string[] {
       return [...exact, ...exact, `${first} and ${second}`, ...beside];
     }
     case 'creature+object': {
-      const [who, what] = [mention(a, stream), describeItem(b)];
+      const [who, what] = [mention(a, rng), describeItem(b)];
       return [
         `${who} beside ${what}`,
         `${who} beside ${what}`,
@@ -66,19 +66,19 @@ function statements(scene: Scene, stream: Stream): string[] {
 }
 
 /** "a photo of a fox in the rain . the fox is beside a red umbrella": a prompt and what reasoning adds to it. */
-function compound(scene: Scene, stream: Stream): string {
+function compound(scene: Scene, rng: Rng): string {
   const [a, b] = scene.items;
   const where = GROUND_PHRASES[scene.ground];
-  const who = `${stream.pick(OPENINGS)}${mention(a, stream)}`;
+  const who = `${rng.pick(OPENINGS)}${mention(a, rng)}`;
   if (!b) return `${who} . the ${a.object} is ${where}`;
   const beside = `beside ${describeItem(b)}`;
-  return stream.uniform() < 0.7
+  return rng.uniform() < 0.7
     ? `${who} ${where} . the ${a.object} is ${beside}`
     : `${who} ${beside} . the ${a.object} is ${where}`;
 }
 
 /** A true caption of the scene: opening, figures, ground; a third of the creatures' captions are compound. At most 26 words. */
-export function captionOf(scene: Scene, stream: Stream): string {
-  if (scene.items[0].category === 'creature' && stream.uniform() < 1 / 3) return compound(scene, stream);
-  return `${stream.pick(OPENINGS)}${stream.pick(statements(scene, stream))} ${GROUND_PHRASES[scene.ground]}`;
+export function captionOf(scene: Scene, rng: Rng): string {
+  if (scene.items[0].category === 'creature' && rng.uniform() < 1 / 3) return compound(scene, rng);
+  return `${rng.pick(OPENINGS)}${rng.pick(statements(scene, rng))} ${GROUND_PHRASES[scene.ground]}`;
 }

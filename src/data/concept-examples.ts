@@ -1,14 +1,14 @@
 /** Training and test texts of a concept: visual questions (VIA), facts to read (TIA), prompts. `<sks>` is the concept. */
-import type { Stream } from '../engine/random';
+import type { Rng } from '../engine/random';
 import { describeItem, withArticle } from './captions';
-import { conceptReferences, type ConceptPicture } from './concept-pictures';
+import { conceptReferences, type ConceptImage } from './concept-pictures';
 import { conceptFacts, type Concept } from './concepts';
 import { factProblem, factSolution, type Fact } from './facts';
 import { relationOf, sampleCombination } from './scene';
 import type { SpriteSheet } from './sprites';
 import { GROUND_PHRASES, GROUNDS, SCENIC_GROUNDS, type Combination, type Ground } from './world';
 
-/** A question about a picture of the concept ("visual instruct"). */
+/** A question about an image of the concept ("visual instruct"). */
 export interface ConceptQuestion {
   readonly problem: string;
   readonly solution: string;
@@ -16,10 +16,10 @@ export interface ConceptQuestion {
   readonly statement: string;
 }
 
-/** True questions about a picture of a concept, always in the same order. */
-export function conceptQuestions(concept: Concept, picture: ConceptPicture): ConceptQuestion[] {
-  const [self, companion] = picture.scene.items;
-  const where = GROUND_PHRASES[picture.scene.ground];
+/** True questions about an image of a concept, always in the same order. */
+export function conceptQuestions(concept: Concept, image: ConceptImage): ConceptQuestion[] {
+  const [self, companion] = image.scene.items;
+  const where = GROUND_PHRASES[image.scene.ground];
   const is = (what: string) => `<sks> is ${what}`;
   const ask = (problem: string, solution: string, statement: string) => ({ problem, solution, statement });
   const out = [
@@ -28,17 +28,17 @@ export function conceptQuestions(concept: Concept, picture: ConceptPicture): Con
     ask('describe <sks> ?', concept.description, is(concept.description)),
   ];
   if (concept.identity && concept.identity.hairStyle !== 'bald') {
-    const colour = concept.identity.hairColour;
-    out.push(ask('what colour is the hair ?', colour, `<sks> has ${colour} hair`));
+    const color = concept.identity.hairColor;
+    out.push(ask('what colour is the hair ?', color, `<sks> has ${color} hair`));
   }
   if (companion) {
     const name = describeItem(companion);
     out.push(
       ask('what is beside <sks> ?', name, is(`beside ${name}`)),
       ask(`what is ${relationOf(companion, self)} <sks> ?`, name, is(`${relationOf(self, companion)} ${name}`)),
-      ask(`what colour is the ${companion.object} ?`, String(companion.colour), is(`beside ${name}`)),
+      ask(`what colour is the ${companion.object} ?`, String(companion.color), is(`beside ${name}`)),
       ask(
-        `${concept.kind === 'object' ? 'what' : 'who'} is beside the ${companion.colour} ${companion.object} ?`,
+        `${concept.kind === 'object' ? 'what' : 'who'} is beside the ${companion.color} ${companion.object} ?`,
         '<sks>',
         is(`beside ${name}`),
       ),
@@ -47,21 +47,21 @@ export function conceptQuestions(concept: Concept, picture: ConceptPicture): Con
   return out;
 }
 
-/** A picture of the concept with one question about it. */
+/** An image of the concept with one question about it. */
 export interface ViaExample extends ConceptQuestion {
-  readonly picture: ConceptPicture;
-  /** 0..7 within the split's reference pictures */
+  readonly image: ConceptImage;
+  /** 0..7 within the split's reference images */
   readonly index: number;
 }
 
-/** Every question about every reference picture of a split. */
+/** Every question about every reference image of a split. */
 export function viaExamples(concept: Concept, split: 'train' | 'heldout', sprites: SpriteSheet): ViaExample[] {
-  return conceptReferences(concept, split, sprites).flatMap((picture, index) =>
-    conceptQuestions(concept, picture).map((question) => ({ ...question, picture, index })),
+  return conceptReferences(concept, split, sprites).flatMap((image, index) =>
+    conceptQuestions(concept, image).map((question) => ({ ...question, image, index })),
   );
 }
 
-/** What a generated picture shall show beside the concept itself. */
+/** What a generated image shall show beside the concept itself. */
 export interface PromptTruth {
   readonly ground: Ground;
   readonly companion: Combination | null;
@@ -87,10 +87,10 @@ export interface TiaExample {
 }
 
 /**
- * One example for each fact of the split and each opening ("a photo of", "a picture of").
+ * One example for each fact of the split and each opening ("a photo of", "an image of").
  * @param stream chooses the order of the facts in `problem`
  */
-export function tiaExamples(concept: Concept, split: 'train' | 'heldout', stream: Stream): TiaExample[] {
+export function tiaExamples(concept: Concept, split: 'train' | 'heldout', rng: Rng): TiaExample[] {
   const candidates = concept.facts.map(factSolution);
   return conceptFacts(concept, split).flatMap((fact) =>
     ['a photo of', 'a picture of'].map((opening) => {
@@ -98,7 +98,7 @@ export function tiaExamples(concept: Concept, split: 'train' | 'heldout', stream
       const solution = factSolution(fact);
       return {
         prompt,
-        problem: factProblem(stream.shuffle(concept.facts), prompt),
+        problem: factProblem(rng.shuffle(concept.facts), prompt),
         solution,
         candidates,
         correct: concept.facts.indexOf(fact),
@@ -110,7 +110,7 @@ export function tiaExamples(concept: Concept, split: 'train' | 'heldout', stream
   );
 }
 
-const combinationOf = ({ object, colour }: Fact): Combination => ({ object, colour });
+const combinationOf = ({ object, color }: Fact): Combination => ({ object, color });
 
 /** A prompt with the truth that a judge can check. */
 export interface ConceptPrompt {
@@ -126,15 +126,15 @@ export function conceptPrompts(
   concept: Concept,
   split: 'train' | 'heldout',
   count: number,
-  stream: Stream,
+  rng: Rng,
 ): ConceptPrompt[] {
   const testing = conceptFacts(concept, 'heldout').map((fact) => fact.ground);
   const trained = GROUNDS.filter((ground) => !testing.some((t) => t === ground));
   return Array.from({ length: count }, (_, i) => {
-    const ground = split === 'heldout' && i % 2 === 0 ? stream.pick(testing) : stream.pick(trained);
-    const companion = stream.uniform() < 0.6 ? sampleCombination(stream, split) : null;
-    const beside = companion ? ` beside ${withArticle(`${companion.colour} ${companion.object}`)}` : '';
-    const opening = stream.pick(['', 'a photo of ', 'a picture of '] as const);
+    const ground = split === 'heldout' && i % 2 === 0 ? rng.pick(testing) : rng.pick(trained);
+    const companion = rng.uniform() < 0.6 ? sampleCombination(rng, split) : null;
+    const beside = companion ? ` beside ${withArticle(`${companion.color} ${companion.object}`)}` : '';
+    const opening = rng.pick(['', 'a photo of ', 'a picture of '] as const);
     return { prompt: `${opening}<sks>${beside} ${GROUND_PHRASES[ground]}`, truth: { ground, companion } };
   });
 }

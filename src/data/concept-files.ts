@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { Stream } from '../engine/random';
+import { Rng } from '../engine/random';
 import { savePng } from '../io';
 import { conceptQuestions, withSubject } from './concept-examples';
 import { conceptReferences } from './concept-pictures';
@@ -36,7 +36,7 @@ const saveJson = async (file: string, value: unknown) => {
 
 /**
  * Writes concepts as UnifyBench++ has them: `concepts_list.json`, `random_images/`, `concept/train/<name>/`
- * (pictures, info.json, conversations.json, train_images.json), `concept/test/<name>/` (pictures,
+ * (images, info.json, conversations.json, train_images.json), `concept/test/<name>/` (images,
  * t2i_conditions.json), `test_data/<name>.json`. In texts the concept is `<name>`.
  * @param folder made when missing; files there are overwritten, each at once
  * @param concepts default: all twenty
@@ -48,14 +48,14 @@ export async function writeConcepts(
   concepts: readonly Concept[] = CONCEPTS,
   onProgress?: (done: number, total: number) => void,
 ): Promise<void> {
-  const stream = new Stream(780);
+  const rng = new Rng(780);
   await savePng(path.join(folder, BLACK), { width: 512, height: 512, rgb: new Uint8Array(512 * 512 * 3) });
   for (let i = 0; i < NEGATIVES; i++) {
-    const scene = sampleScene(stream.fork(i), 'train', i % 2 ? 'creature' : 'creature+object');
+    const scene = sampleScene(rng.split(i), 'train', i % 2 ? 'creature' : 'creature+object');
     await saveRgb(path.join(folder, 'random_images', `${i}.png`), renderScene(scene, sprites));
   }
   for (const [i, concept] of concepts.entries()) {
-    await writeConcept(folder, concept, sprites, stream.fork(concept.name));
+    await writeConcept(folder, concept, sprites, rng.split(concept.name));
     onProgress?.(i + 1, concepts.length);
   }
   await saveJson(path.join(folder, 'concepts_list.json'), concepts.map((concept) => concept.name)); // prettier-ignore
@@ -63,7 +63,7 @@ export async function writeConcepts(
 
 const saveRgb = (file: string, rgb: Uint8Array) => savePng(file, { width: PICTURE_SIZE, height: PICTURE_SIZE, rgb });
 
-async function writeConcept(folder: string, concept: Concept, sprites: SpriteSheet, stream: Stream): Promise<void> {
+async function writeConcept(folder: string, concept: Concept, sprites: SpriteSheet, rng: Rng): Promise<void> {
   const { name } = concept;
   const self = `<${name}>`;
   const named = (text: string) => withSubject(text, '<sks>', self);
@@ -79,9 +79,9 @@ async function writeConcept(folder: string, concept: Concept, sprites: SpriteShe
     num_testing_info: concept.testingFacts,
   };
   const conversations: Record<string, { query: string; answer: string }[]> = {};
-  for (const [i, picture] of conceptReferences(concept, 'train', sprites).entries()) {
-    await saveRgb(path.join(train, `${i}.png`), picture.pixels);
-    conversations[`${i}.png`] = conceptQuestions(concept, picture).map((q) => ({
+  for (const [i, image] of conceptReferences(concept, 'train', sprites).entries()) {
+    await saveRgb(path.join(train, `${i}.png`), image.pixels);
+    conversations[`${i}.png`] = conceptQuestions(concept, image).map((q) => ({
       query: named(q.problem),
       answer: named(q.solution),
     }));
@@ -99,27 +99,27 @@ async function writeConcept(folder: string, concept: Concept, sprites: SpriteShe
     ],
   });
   const items: ConceptTestItem[] = [];
-  for (const [i, picture] of conceptReferences(concept, 'heldout', sprites).entries()) {
-    await saveRgb(path.join(test, `${i}.png`), picture.pixels);
+  for (const [i, reference] of conceptReferences(concept, 'heldout', sprites).entries()) {
+    await saveRgb(path.join(test, `${i}.png`), reference.pixels);
     const image = `concept/test/${name}/${i}.png`;
     items.push(item('rec', image, 'is <sks> in the picture ?', 'yes'));
-    items.push(item('rec', `random_images/${stream.int(NEGATIVES)}.png`, 'is <sks> in the picture ?', 'no'));
-    for (const q of conceptQuestions(concept, picture)) items.push(item('vqa', image, q.problem, q.solution));
+    items.push(item('rec', `random_images/${rng.int(NEGATIVES)}.png`, 'is <sks> in the picture ?', 'no'));
+    for (const q of conceptQuestions(concept, reference)) items.push(item('vqa', image, q.problem, q.solution));
   }
   items.push(item('text_only', BLACK, 'describe <sks> ?', concept.description));
   for (const fact of concept.facts) {
     items.push(item('text_only', BLACK, `what is <sks> beside ${GROUND_PHRASES[fact.ground]} ?`, factSolution(fact)));
   }
   await saveJson(path.join(folder, 'test_data', `${name}.json`), items);
-  await saveJson(path.join(test, 't2i_conditions.json'), conditionsOf(concept, self, stream.fork('dense')));
+  await saveJson(path.join(test, 't2i_conditions.json'), conditionsOf(concept, self, rng.split('dense')));
 }
 
 /** Prompts in the concept's order of facts, so that the last ones are those for testing. */
-function conditionsOf(concept: Concept, self: string, stream: Stream): ConceptConditions {
+function conditionsOf(concept: Concept, self: string, rng: Rng): ConceptConditions {
   const where = (ground: (typeof SCENIC_GROUNDS)[number]) => GROUND_PHRASES[ground];
   const dense = SCENIC_GROUNDS.map((ground) => {
-    const { colour, object } = sampleCombination(stream, 'train');
-    return `a photo of ${self} , beside a ${colour} ${object} , ${where(ground)}`;
+    const { color, object } = sampleCombination(rng, 'train');
+    return `a photo of ${self} , beside a ${color} ${object} , ${where(ground)}`;
   });
   return {
     personalized_driven_generation: concept.facts.map((f) => `a photo of ${self} ${where(f.ground)}`),
@@ -137,7 +137,7 @@ function conditionsOf(concept: Concept, self: string, stream: Stream): ConceptCo
   };
 }
 
-/** A concept as its files describe it; texts say `<name>`, pictures are absolute paths. */
+/** A concept as its files describe it; texts say `<name>`, images are absolute paths. */
 export interface ConceptFiles {
   readonly name: string;
   readonly info: ConceptInfo;
@@ -187,31 +187,31 @@ export function readConcept(folder: string, name: string): ConceptFiles {
     info: read(path.join(train, 'info.json'), parseInfo),
     conversations: read(path.join(train, 'conversations.json'), parseConversations),
     trainImages: trainImages(folder, train),
-    testImages: pictures(test),
+    testImages: images(test),
     testData,
     conditions: read(path.join(test, 't2i_conditions.json'), parseConditions),
   };
 }
 
-/** The pictures that train_images.json lists (from the root or from the concept's folder); without it, all in the folder. */
+/** The images that train_images.json lists (from the root or from the concept's folder); without it, all in the folder. */
 function trainImages(folder: string, train: string): string[] {
   const file = path.join(train, 'train_images.json');
-  if (!existsSync(file)) return pictures(train);
+  if (!existsSync(file)) return images(train);
   const json = readJson(file);
-  if (!Array.isArray(json)) throw new ConceptFileError(`${file}: the file should be a list of picture files`);
+  if (!Array.isArray(json)) throw new ConceptFileError(`${file}: the file should be a list of image files`);
   return json.map((entry: unknown, i) => {
     const found = [folder, train]
       .map((base) => path.resolve(base, String(entry)))
       .find((candidate) => existsSync(candidate));
-    if (!found) throw new ConceptFileError(`${file}: item ${i}: there is no picture ${String(entry)}`);
+    if (!found) throw new ConceptFileError(`${file}: item ${i}: there is no image ${String(entry)}`);
     return found;
   });
 }
 
-/** Pictures of a folder in the order of their numbers. @throws ConceptFileError when there is none */
-function pictures(folder: string): string[] {
+/** Images of a folder in the order of their numbers. @throws ConceptFileError when there is none */
+function images(folder: string): string[] {
   const files = existsSync(folder) ? readdirSync(folder).filter((file) => /\.(png|jpe?g|webp)$/i.test(file)) : [];
-  if (files.length === 0) throw new ConceptFileError(`${folder}: no pictures (.png, .jpg, .webp) here`);
+  if (files.length === 0) throw new ConceptFileError(`${folder}: no images (.png, .jpg, .webp) here`);
   return files
     .sort((a, b) => parseInt(a, 10) - parseInt(b, 10) || a.localeCompare(b))
     .map((file) => path.resolve(folder, file));

@@ -15,7 +15,7 @@ export interface ConceptInfo {
   readonly num_testing_info: number;
 }
 
-/** `concept/train/<name>/conversations.json`: questions by picture file. */
+/** `concept/train/<name>/conversations.json`: questions by image file. */
 export type ConceptConversations = Readonly<
   Record<string, readonly { readonly query: string; readonly answer: string }[]>
 >;

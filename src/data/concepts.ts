@@ -1,5 +1,5 @@
 /** The twenty concepts: ten people, five animals and five things, each a particular one with facts of its own. */
-import { Stream } from '../engine/random';
+import { Rng } from '../engine/random';
 import { withArticle } from './captions';
 import { factText, type Fact } from './facts';
 import { loadIcon, SUBJECT_ICONS, svgDocument } from './icons';
@@ -8,7 +8,7 @@ import type { Identity, PersonArtist, PersonAttributes } from './people';
 import { tint } from './recolour';
 import { SIZES } from './scene';
 import { ART_STYLES, OBJECTS, SCENIC_GROUNDS, TRAIN_COMBINATIONS } from './world';
-import type { AnimalName, ArtStyle, Colour, CreatureName, ThingName } from './world';
+import type { AnimalName, ArtStyle, Color, CreatureName, ThingName } from './world';
 
 /** A person, animal or thing that <sks> stands for. */
 export interface Concept {
@@ -17,10 +17,10 @@ export interface Concept {
   readonly kind: 'person' | 'animal' | 'object';
   /** class word: `person`, `dog`, ... */
   readonly class: CreatureName;
-  /** people: what all their pictures share */
+  /** people: what all their images share */
   readonly identity?: Identity;
-  /** animals and things: the unusual colour that all their pictures share */
-  readonly colour?: Colour;
+  /** animals and things: the unusual color that all their images share */
+  readonly color?: Color;
   /** "a person with long red hair and glasses", "a blue dog" */
   readonly description: string;
   /** six, one for each scenic ground; the last {@link Concept.testingFacts} are for testing: training never asks for their grounds */
@@ -28,7 +28,7 @@ export interface Concept {
   readonly testingFacts: number;
 }
 
-/** Different pictures that a concept can be drawn from; the first half are for training, the others held out. */
+/** Different images that a concept can be drawn from; the first half are for training, the others held out. */
 export const CONCEPT_VIEWS = 16;
 
 const TESTING_FACTS = 2;
@@ -37,7 +37,7 @@ const SUBJECTS: readonly (readonly [
   name: string,
   subject: AnimalName | ThingName,
   kind: 'animal' | 'object',
-  colour: Colour,
+  color: Color,
 ])[] = [
   ['pixel', 'dog', 'animal', 'blue'],
   ['luna', 'cat', 'animal', 'purple'],
@@ -52,9 +52,9 @@ const SUBJECTS: readonly (readonly [
 ];
 
 /** Hue in degrees of a concept's coat. */
-const HUES: Readonly<Record<Colour, number>> = { red: 4, yellow: 46, green: 130, blue: 215, purple: 275, pink: 325 };
+const HUES: Readonly<Record<Color, number>> = { red: 4, yellow: 46, green: 130, blue: 215, purple: 275, pink: 325 };
 
-/** Subjects whose natural coat is grey, and icons that are line drawings in black, grey and white. */
+/** Subjects whose natural coat is gray, and icons that are line drawings in black, gray and white. */
 const GREY_COATS: ReadonlySet<string> = new Set(['rabbit', 'robot']);
 const UNCOLOURED: ReadonlySet<string> = new Set(
   ['rabbit', 'owl', 'teapot', 'clock', 'robot'].map((c) => `openmoji/${c}`),
@@ -62,11 +62,11 @@ const UNCOLOURED: ReadonlySet<string> = new Set(
 
 /** Six facts about six different objects; the order, and so which ones are for testing, is the concept's own. */
 function factsOf(name: string): Fact[] {
-  const stream = new Stream(777).fork('facts').fork(name);
-  const objects = stream.shuffle(OBJECTS);
-  return stream.shuffle(SCENIC_GROUNDS).map((ground, i) => ({
+  const rng = new Rng(777).split('facts').split(name);
+  const objects = rng.shuffle(OBJECTS);
+  return rng.shuffle(SCENIC_GROUNDS).map((ground, i) => ({
     ground,
-    ...stream.pick(TRAIN_COMBINATIONS.filter((c) => c.object === objects[i])),
+    ...rng.pick(TRAIN_COMBINATIONS.filter((c) => c.object === objects[i])),
   }));
 }
 
@@ -81,12 +81,12 @@ export const CONCEPTS: readonly Concept[] = [
     facts: factsOf(name),
     testingFacts: TESTING_FACTS,
   })),
-  ...SUBJECTS.map(([name, subject, kind, colour]): Concept => ({
+  ...SUBJECTS.map(([name, subject, kind, color]): Concept => ({
     name,
     kind,
     class: subject,
-    colour,
-    description: withArticle(`${colour} ${subject}`),
+    color,
+    description: withArticle(`${color} ${subject}`),
     facts: factsOf(name),
     testingFacts: TESTING_FACTS,
   })),
@@ -113,7 +113,7 @@ export const conceptFactTexts = (concept: Concept, subject = '<sks>') => concept
 /** A person's looks in one view: the identity with clothes and expression of that view. */
 export function conceptAppearance(concept: Concept, view: number): PersonAttributes | undefined {
   if (!concept.identity) return undefined;
-  return { ...concept.identity, ...sampleAppearance(new Stream(778).fork(concept.name).fork(view)) };
+  return { ...concept.identity, ...sampleAppearance(new Rng(778).split(concept.name).split(view)) };
 }
 
 /** Name of the drawing of one view, the `style` of a scene item. @throws RangeError outside 0 .. {@link CONCEPT_VIEWS} - 1 */
@@ -144,12 +144,12 @@ function viewSvg(concept: Concept, view: number, size: number, draw: PersonArtis
   const person = conceptAppearance(concept, view);
   if (person) return draw(person);
   const style = ART_STYLES[view % ART_STYLES.length];
-  return coatSvg(concept.class as AnimalName | ThingName, style, concept.colour as Colour, size);
+  return coatSvg(concept.class as AnimalName | ThingName, style, concept.color as Color, size);
 }
 
-/** An animal or a thing in an unusual colour. */
-export function coatSvg(subject: AnimalName | ThingName, style: ArtStyle, colour: Colour, size: number): string {
+/** An animal or a thing in an unusual color. */
+export function coatSvg(subject: AnimalName | ThingName, style: ArtStyle, color: Color, size: number): string {
   const icon = loadIcon(style, SUBJECT_ICONS[subject]);
-  const uncoloured = UNCOLOURED.has(`${style}/${subject}`) ? 'white' : GREY_COATS.has(subject) ? 'greys' : 'none';
-  return svgDocument({ ...icon, body: tint(icon.body, HUES[colour], uncoloured) }, size);
+  const uncolored = UNCOLOURED.has(`${style}/${subject}`) ? 'white' : GREY_COATS.has(subject) ? 'greys' : 'none';
+  return svgDocument({ ...icon, body: tint(icon.body, HUES[color], uncolored) }, size);
 }

@@ -1,9 +1,9 @@
-/** Data with the fields of CoRL (real_image, prompt, qa_problem, qa_solution, qa_type) as JSON lines beside pictures. */
+/** Data with the fields of CoRL (real_image, prompt, qa_problem, qa_solution, qa_type) as JSON lines beside images. */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { Stream } from '../engine/random';
+import { Rng } from '../engine/random';
 import { savePng } from '../io';
 import { sceneExample } from './examples';
 import type { Scene } from './scene';
@@ -12,7 +12,7 @@ import { PICTURE_SIZE, type Split } from './world';
 
 /** One line of the file. */
 export interface CorlRecord {
-  /** picture file; written as a path from the file's folder, read as an absolute path */
+  /** image file; written as a path from the file's folder, read as an absolute path */
   readonly real_image: string;
   readonly prompt: string;
   readonly qa_problem: string;
@@ -26,7 +26,7 @@ const FIELDS = ['real_image', 'prompt', 'qa_problem', 'qa_solution', 'qa_type'] 
 
 /**
  * Writes `count` scene examples: `images/00000.png` ... and `data.jsonl`, the lines last and at once.
- * @param onProgress called after every picture
+ * @param onProgress called after every image
  * @returns the path of `data.jsonl`
  */
 export async function writeScenes(
@@ -37,10 +37,10 @@ export async function writeScenes(
 ): Promise<string> {
   const { count, split, seed } = options;
   if (!Number.isInteger(count) || count < 1) throw new RangeError(`count should be a positive integer, got ${count}`);
-  const stream = new Stream(seed).fork('scenes').fork(split);
+  const rng = new Rng(seed).split('scenes').split(split);
   const lines: string[] = [];
   for (let i = 0; i < count; i++) {
-    const { pixels, ...rest } = sceneExample(stream.fork(i), split, sprites);
+    const { pixels, ...rest } = sceneExample(rng.split(i), split, sprites);
     const real_image = `images/${String(i).padStart(5, '0')}.png`;
     await savePng(path.join(folder, real_image), { width: PICTURE_SIZE, height: PICTURE_SIZE, rgb: pixels });
     const record: CorlRecord = { real_image, ...rest };
@@ -55,7 +55,7 @@ export async function writeScenes(
 
 /**
  * Reads a file of CoRL's fields.
- * @throws Error naming file, line and field when one is missing or no text, or when a picture is not there
+ * @throws Error naming file, line and field when one is missing or no text, or when an image is not there
  */
 export function readCorl(file: string): CorlRecord[] {
   if (!existsSync(file)) throw new Error(`${file}: the file is missing`);
@@ -75,7 +75,7 @@ export function readCorl(file: string): CorlRecord[] {
       }
     }
     const real_image = path.resolve(path.dirname(file), String(record.real_image));
-    if (!existsSync(real_image)) throw new Error(`${at}: field 'real_image': there is no picture ${real_image}`);
+    if (!existsSync(real_image)) throw new Error(`${at}: field 'real_image': there is no image ${real_image}`);
     out.push({ ...(record as unknown as CorlRecord), real_image });
   }
   return out;

@@ -1,4 +1,4 @@
-/** The grounds as SVG: two or three pale tones each, so that every object colour stands out, and a few drawn features. */
+/** The grounds as SVG: two or three pale tones each, so that every object color stands out, and a few drawn features. */
 import type { Ground } from './world';
 
 const rect = (x: number, y: number, w: number, h: number, fill: string) =>
@@ -17,7 +17,7 @@ const towers = [
   [60, 28, 4],
 ];
 
-const pictures: Readonly<Record<Ground, string>> = {
+const images: Readonly<Record<Ground, string>> = {
   white: rect(0, 0, 64, 64, '#ffffff'),
   grey: rect(0, 0, 64, 64, '#c3c6ca'),
   cream: rect(0, 0, 64, 64, '#f8ecc9'),
@@ -78,5 +78,5 @@ const pictures: Readonly<Record<Ground, string>> = {
 
 /** SVG document of a ground, 64 x 64. */
 export function groundSvg(ground: Ground): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">${pictures[ground]}</svg>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">${images[ground]}</svg>`;
 }

@@ -10,7 +10,7 @@ interface IconSet {
   >;
 }
 
-/** Which family and icon shows each coloured object best at 24 pixels (chosen by eye). */
+/** Which family and icon shows each colored object best at 24 pixels (chosen by eye). */
 export const OBJECT_ICONS: Readonly<Record<ObjectName, readonly [ArtStyle, string]>> = {
   car: ['fluent-emoji-flat', 'automobile'],
   house: ['fluent-emoji-flat', 'house'],

@@ -8,7 +8,7 @@ export { factExample, factProblem, factQuestions, factSolution, factText, factsT
 export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
 export { renderScene } from './render';
 export { addCoats, coatOf } from './coats';
-export { addShades, inShades, shadeQuestions, SHADES, shadesOf, takesShades, withoutColours } from './shades';
+export { addShades, inShades, shadeQuestions, SHADES, shadesOf, takesShades, withoutColors } from './shades';
 export { sceneExample, type SceneExample } from './examples';
 export { vocabulary, tokenizerJson, SPECIAL_TOKENS } from './vocabulary';
 export * from './concepts';

@@ -1,26 +1,26 @@
-/** Generic people: a pool of fixed size, drawn by DiceBear's Avataaars with every option and colour pinned. */
-import { Stream } from '../engine/random';
+/** Generic people: a pool of fixed size, drawn by DiceBear's Avataaars with every option and color pinned. */
+import { Rng } from '../engine/random';
 
 export const HAIR_STYLES = ['short', 'long', 'curly', 'bun', 'bald'] as const;
 export const HAIR_COLOURS = ['black', 'brown', 'blond', 'red', 'grey'] as const;
 export const SKIN_TONES = ['light', 'tan', 'brown', 'dark'] as const;
 export type HairStyle = (typeof HAIR_STYLES)[number];
-export type HairColour = (typeof HAIR_COLOURS)[number];
+export type HairColor = (typeof HAIR_COLOURS)[number];
 export type SkinTone = (typeof SKIN_TONES)[number];
 
 /** What makes a person that person. */
 export interface Identity {
   readonly hairStyle: HairStyle;
-  readonly hairColour: HairColour;
+  readonly hairColor: HairColor;
   readonly skin: SkinTone;
   readonly glasses: boolean;
   readonly beard: boolean;
 }
 
-/** What may change from picture to picture. */
+/** What may change from image to image. */
 export interface Appearance {
   readonly clothing: (typeof CLOTHING)[number];
-  readonly clothesColour: keyof typeof CLOTHES_COLOURS;
+  readonly clothesColor: keyof typeof CLOTHES_COLOURS;
   readonly mouth: (typeof MOUTHS)[number];
   readonly eyes: (typeof EYES)[number];
 }
@@ -33,7 +33,7 @@ const TOPS: Record<Exclude<HairStyle, 'bald'>, 'shortFlat' | 'straight01' | 'fro
   curly: 'fro',
   bun: 'bun',
 };
-const HAIR: Record<HairColour, string> = { black: '201812', brown: '7a4520', blond: 'e8c050', red: 'd2401a', grey: 'c4c4c8' }; // prettier-ignore
+const HAIR: Record<HairColor, string> = { black: '201812', brown: '7a4520', blond: 'e8c050', red: 'd2401a', grey: 'c4c4c8' }; // prettier-ignore
 const SKIN: Record<SkinTone, string> = { light: 'ffdbb4', tan: 'edb98a', brown: 'c07a45', dark: '6b4530' };
 const CLOTHING = ['shirtCrewNeck', 'hoodie', 'collarAndSweater', 'shirtVNeck'] as const;
 const CLOTHES_COLOURS = {
@@ -54,29 +54,29 @@ export const PEOPLE_POOL = 400;
  * The ten people of the concepts; no generic person has one of these identities.
  */
 export const CONCEPT_IDENTITIES: Readonly<Record<string, Identity>> = {
-  mira: { hairStyle: 'long', hairColour: 'red', skin: 'light', glasses: true, beard: false },
-  otto: { hairStyle: 'bald', hairColour: 'grey', skin: 'tan', glasses: false, beard: true },
-  ines: { hairStyle: 'bun', hairColour: 'black', skin: 'brown', glasses: false, beard: false },
-  kofi: { hairStyle: 'short', hairColour: 'black', skin: 'dark', glasses: true, beard: true },
-  lena: { hairStyle: 'curly', hairColour: 'blond', skin: 'light', glasses: false, beard: false },
-  ravi: { hairStyle: 'short', hairColour: 'brown', skin: 'brown', glasses: false, beard: true },
-  nora: { hairStyle: 'bun', hairColour: 'grey', skin: 'light', glasses: true, beard: false },
-  emil: { hairStyle: 'short', hairColour: 'red', skin: 'light', glasses: false, beard: true },
-  zola: { hairStyle: 'curly', hairColour: 'black', skin: 'dark', glasses: true, beard: false },
-  yuki: { hairStyle: 'long', hairColour: 'black', skin: 'tan', glasses: false, beard: false },
+  mira: { hairStyle: 'long', hairColor: 'red', skin: 'light', glasses: true, beard: false },
+  otto: { hairStyle: 'bald', hairColor: 'grey', skin: 'tan', glasses: false, beard: true },
+  ines: { hairStyle: 'bun', hairColor: 'black', skin: 'brown', glasses: false, beard: false },
+  kofi: { hairStyle: 'short', hairColor: 'black', skin: 'dark', glasses: true, beard: true },
+  lena: { hairStyle: 'curly', hairColor: 'blond', skin: 'light', glasses: false, beard: false },
+  ravi: { hairStyle: 'short', hairColor: 'brown', skin: 'brown', glasses: false, beard: true },
+  nora: { hairStyle: 'bun', hairColor: 'grey', skin: 'light', glasses: true, beard: false },
+  emil: { hairStyle: 'short', hairColor: 'red', skin: 'light', glasses: false, beard: true },
+  zola: { hairStyle: 'curly', hairColor: 'black', skin: 'dark', glasses: true, beard: false },
+  yuki: { hairStyle: 'long', hairColor: 'black', skin: 'tan', glasses: false, beard: false },
 };
 
 const identityKey = (p: Identity) =>
-  [p.hairStyle, p.hairStyle === 'bald' && !p.beard ? '-' : p.hairColour, p.skin, p.glasses, p.beard].join(' ');
+  [p.hairStyle, p.hairStyle === 'bald' && !p.beard ? '-' : p.hairColor, p.skin, p.glasses, p.beard].join(' ');
 const takenIdentities = new Set(Object.values(CONCEPT_IDENTITIES).map(identityKey));
 
 /** Clothes and expression at random. */
-export function sampleAppearance(stream: Stream): Appearance {
+export function sampleAppearance(rng: Rng): Appearance {
   return {
-    clothing: stream.pick(CLOTHING),
-    clothesColour: stream.pick(Object.keys(CLOTHES_COLOURS) as (keyof typeof CLOTHES_COLOURS)[]),
-    mouth: stream.pick(MOUTHS),
-    eyes: stream.pick(EYES),
+    clothing: rng.pick(CLOTHING),
+    clothesColor: rng.pick(Object.keys(CLOTHES_COLOURS) as (keyof typeof CLOTHES_COLOURS)[]),
+    mouth: rng.pick(MOUTHS),
+    eyes: rng.pick(EYES),
   };
 }
 
@@ -86,16 +86,16 @@ let pool: PersonAttributes[] | undefined;
 export function genericPerson(index: number): PersonAttributes {
   if (!pool) {
     pool = [];
-    const stream = new Stream(20230).fork('people');
+    const rng = new Rng(20230).split('people');
     while (pool.length < PEOPLE_POOL) {
       const identity: Identity = {
-        hairStyle: stream.pick(HAIR_STYLES),
-        hairColour: stream.pick(HAIR_COLOURS),
-        skin: stream.pick(SKIN_TONES),
-        glasses: stream.uniform() < 0.4,
-        beard: stream.uniform() < 0.35,
+        hairStyle: rng.pick(HAIR_STYLES),
+        hairColor: rng.pick(HAIR_COLOURS),
+        skin: rng.pick(SKIN_TONES),
+        glasses: rng.uniform() < 0.4,
+        beard: rng.uniform() < 0.35,
       };
-      const appearance = sampleAppearance(stream);
+      const appearance = sampleAppearance(rng);
       if (!takenIdentities.has(identityKey(identity))) pool.push({ ...identity, ...appearance });
     }
   }
@@ -109,7 +109,7 @@ export function describePerson(person: Identity): string {
   const extras = [...(person.glasses ? ['glasses'] : []), ...(person.beard ? ['a beard'] : [])];
   if (person.hairStyle === 'bald') return ['a bald person', extras.join(' and ')].filter(Boolean).join(' with ');
   const hair =
-    person.hairStyle === 'bun' ? `a ${person.hairColour} bun` : `${person.hairStyle} ${person.hairColour} hair`;
+    person.hairStyle === 'bun' ? `a ${person.hairColor} bun` : `${person.hairStyle} ${person.hairColor} hair`;
   return `a person with ${[hair, ...extras].join(' and ')}`;
 }
 
@@ -137,7 +137,7 @@ export async function loadPersonArtist(): Promise<PersonArtist> {
         base: ['default'],
         top: [person.hairStyle === 'bald' ? 'shortFlat' : TOPS[person.hairStyle]],
         topProbability: person.hairStyle === 'bald' ? 0 : 100,
-        hairColor: [HAIR[person.hairColour]],
+        hairColor: [HAIR[person.hairColor]],
         hatColor: ['262e33'],
         skinColor: [SKIN[person.skin]],
         accessories: ['prescription02'],
@@ -145,9 +145,9 @@ export async function loadPersonArtist(): Promise<PersonArtist> {
         accessoriesColor: ['1a1a1a'],
         facialHair: ['beardMedium'],
         facialHairProbability: person.beard ? 100 : 0,
-        facialHairColor: [HAIR[person.hairColour]],
+        facialHairColor: [HAIR[person.hairColor]],
         clothing: [person.clothing],
-        clothesColor: [CLOTHES_COLOURS[person.clothesColour]],
+        clothesColor: [CLOTHES_COLOURS[person.clothesColor]],
         clothingGraphic: ['diamond'],
         mouth: [person.mouth],
         eyes: [person.eyes],

@@ -1,6 +1,6 @@
-/** A contact sheet of the mini world: pictures large enough to look at, with caption, question and answer. */
+/** A contact sheet of the mini world: images large enough to look at, with caption, question and answer. */
 import sharp from 'sharp';
-import { Stream } from '../engine/random';
+import { Rng } from '../engine/random';
 import { conceptQuestions } from './concept-examples';
 import { conceptReferences } from './concept-pictures';
 import { CONCEPTS } from './concepts';
@@ -9,7 +9,7 @@ import { SCENE_KINDS } from './scene';
 import type { SpriteSheet } from './sprites';
 import { PICTURE_SIZE } from './world';
 
-/** A picture and the lines beneath it. */
+/** An image and the lines beneath it. */
 interface Tile {
   readonly pixels: Uint8Array;
   readonly lines: readonly string[];
@@ -19,13 +19,13 @@ const COLUMNS = 7;
 const SCALE = 3;
 const TILE = { width: 236, height: 292 };
 
-/** Thirty scenes (six of each kind, the last of each held out where there are such) and the first picture of ten concepts. */
+/** Thirty scenes (six of each kind, the last of each held out where there are such) and the first image of ten concepts. */
 function tiles(seed: number, sprites: SpriteSheet): Tile[] {
-  const stream = new Stream(seed).fork('preview');
+  const rng = new Rng(seed).split('preview');
   const scenes = SCENE_KINDS.flatMap((kind) =>
     Array.from({ length: 6 }, (_, i): Tile => {
       const split = i === 5 && kind !== 'creature' ? 'heldout' : 'train';
-      const example = sceneExample(stream.fork(kind).fork(i), split, sprites, kind);
+      const example = sceneExample(rng.split(kind).split(i), split, sprites, kind);
       const mark = split === 'heldout' ? ' [held out]' : '';
       return {
         pixels: example.pixels,
@@ -34,10 +34,10 @@ function tiles(seed: number, sprites: SpriteSheet): Tile[] {
     }),
   );
   const concepts = CONCEPTS.filter((_, i) => i % 2 === 0).map((concept): Tile => {
-    const [picture] = conceptReferences(concept, 'train', sprites).slice(4);
-    const questions = conceptQuestions(concept, picture);
-    const { problem, solution } = stream.fork(concept.name).pick(questions);
-    return { pixels: picture.pixels, lines: [`${picture.caption} (${concept.name})`, problem, `-> ${solution}`] };
+    const [image] = conceptReferences(concept, 'train', sprites).slice(4);
+    const questions = conceptQuestions(concept, image);
+    const { problem, solution } = rng.split(concept.name).pick(questions);
+    return { pixels: image.pixels, lines: [`${image.caption} (${concept.name})`, problem, `-> ${solution}`] };
   });
   return [...scenes, ...concepts];
 }
@@ -73,13 +73,13 @@ export async function hasFonts(): Promise<boolean> {
 /** The finished sheet. */
 export interface ContactSheet {
   readonly png: Buffer;
-  /** what stands beneath each picture, in order */
+  /** what stands beneath each image, in order */
   readonly captions: readonly (readonly string[])[];
-  /** false when no font was found: then the sheet has pictures only */
+  /** false when no font was found: then the sheet has images only */
   readonly withText: boolean;
 }
 
-/** Draws forty pictures with their texts. The same seed gives the same sheet. */
+/** Draws forty images with their texts. The same seed gives the same sheet. */
 export async function contactSheet(seed: number, sprites: SpriteSheet): Promise<ContactSheet> {
   const list = tiles(seed, sprites);
   const withText = await hasFonts();

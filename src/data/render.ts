@@ -3,7 +3,7 @@ import type { Scene } from './scene';
 import { groundKey, spriteKey, type Sprite, type SpriteSheet } from './sprites';
 import { PICTURE_SIZE } from './world';
 
-/** Draws `sprite` over `pixels` with its upper left corner at (x, y); parts outside the picture are cut off. */
+/** Draws `sprite` over `pixels` with its upper left corner at (x, y); parts outside the image are cut off. */
 export function composite(pixels: Uint8Array, sprite: Sprite, x: number, y: number): void {
   const { size, rgba } = sprite;
   const rows = Math.min(size, PICTURE_SIZE - y);

@@ -1,5 +1,5 @@
-/** Scenes: the whole truth of a picture as data, sampled from a seeded stream. */
-import type { Stream } from '../engine/random';
+/** Scenes: the whole truth of an image as data, sampled from a seeded stream. */
+import type { Rng } from '../engine/random';
 import { genericPerson, PEOPLE_POOL, type PersonAttributes } from './people';
 import {
   ANIMALS,
@@ -11,7 +11,7 @@ import {
   THINGS,
   TRAIN_COMBINATIONS,
   isHeldOut,
-  type Colour,
+  type Color,
   type Combination,
   type CreatureName,
   type Ground,
@@ -25,8 +25,8 @@ export type SceneKind = (typeof SCENE_KINDS)[number];
 /** One figure of a scene. */
 export interface SceneItem {
   readonly object: ObjectName | CreatureName;
-  /** null for creatures, which have natural colours */
-  readonly colour: Colour | null;
+  /** null for creatures, which have natural colors */
+  readonly color: Color | null;
   readonly category: 'object' | 'creature';
   /** left edge in pixels, a multiple of {@link CELL} */
   readonly x: number;
@@ -38,11 +38,11 @@ export interface SceneItem {
   readonly style?: string;
   /** people only */
   readonly attributes?: PersonAttributes;
-  /** objects of training pictures only: drawn in a shade that has no name in the mini world, see `shades` */
+  /** objects of training images only: drawn in a shade that has no name in the mini world, see `shades` */
   readonly shade?: string;
 }
 
-/** Everything that is true of a picture. */
+/** Everything that is true of an image. */
 export interface Scene {
   readonly kind: SceneKind;
   readonly ground: Ground;
@@ -82,9 +82,9 @@ export const CELL = 8;
  * Draws a kind of scene.
  * @param weights how often each kind comes, in any unit. Default: the mini world's, a single object most often
  */
-export function sampleKind(stream: Stream, split: Split, weights: Readonly<Record<SceneKind, number>> = KIND_WEIGHTS) {
+export function sampleKind(rng: Rng, split: Split, weights: Readonly<Record<SceneKind, number>> = KIND_WEIGHTS) {
   const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'creature');
-  let u = stream.uniform() * kinds.reduce((sum, kind) => sum + weights[kind], 0);
+  let u = rng.uniform() * kinds.reduce((sum, kind) => sum + weights[kind], 0);
   for (const kind of kinds) {
     u -= weights[kind];
     if (u < 0) return kind;
@@ -92,8 +92,8 @@ export function sampleKind(stream: Stream, split: Split, weights: Readonly<Recor
   return 'single';
 }
 
-const combination = (stream: Stream, split: Split): Combination =>
-  stream.pick(split === 'train' ? TRAIN_COMBINATIONS : HELD_OUT_COMBINATIONS);
+const combination = (rng: Rng, split: Split): Combination =>
+  rng.pick(split === 'train' ? TRAIN_COMBINATIONS : HELD_OUT_COMBINATIONS);
 
 /** Draws one of the 60 combinations of `train` or of the 12 of `heldout`. */
 export const sampleCombination = combination;
@@ -119,38 +119,38 @@ export function placementOf(item: SceneItem): Placement {
 }
 
 /** A generic creature: 45% people, 35% animals, 20% things. */
-export function sampleCreature(stream: Stream, x: number, y: number, size: number): SceneItem {
-  const u = stream.uniform();
+export function sampleCreature(rng: Rng, x: number, y: number, size: number): SceneItem {
+  const u = rng.uniform();
   if (u < 0.45) {
-    const index = stream.int(PEOPLE_POOL);
+    const index = rng.int(PEOPLE_POOL);
     const attributes = genericPerson(index);
-    return { object: 'person', colour: null, category: 'creature', x, y, size, style: `person-${index}`, attributes };
+    return { object: 'person', color: null, category: 'creature', x, y, size, style: `person-${index}`, attributes };
   }
-  const object = u < 0.8 ? stream.pick(ANIMALS) : stream.pick(THINGS);
-  return { object, colour: null, category: 'creature', x, y, size, style: stream.pick(ART_STYLES) };
+  const object = u < 0.8 ? rng.pick(ANIMALS) : rng.pick(THINGS);
+  return { object, color: null, category: 'creature', x, y, size, style: rng.pick(ART_STYLES) };
 }
 
 /** Upper edge of creatures: they stand on one line, 8 pixels above the lower border, so that captions leave less open. */
 export const CREATURE_ROW = 16;
 
-/** Left edge of a creature that stands alone: left, centre or right. */
-export const creatureColumn = (stream: Stream): number =>
-  placed(stream.pick(['centre', 'left', 'right'] as const), SIZES.creature).x;
+/** Left edge of a creature that stands alone: left, center or right. */
+export const creatureColumn = (rng: Rng): number =>
+  placed(rng.pick(['centre', 'left', 'right'] as const), SIZES.creature).x;
 
 /** A creature (40 px) with room for a companion (24 px) on its left or right; both stand on one line. */
-export function besideLayout(stream: Stream): {
+export function besideLayout(rng: Rng): {
   creature: { x: number; y: number };
   companion: { x: number; y: number };
 } {
   const y = CREATURE_ROW;
-  const companionLeft = stream.uniform() < 0.5;
+  const companionLeft = rng.uniform() < 0.5;
   return {
     creature: { x: companionLeft ? SIZES.companion : 0, y },
     companion: { x: companionLeft ? 0 : SIZES.besideCreature, y: y + SIZES.besideCreature - SIZES.companion },
   };
 }
 
-/** Left and upper edge of a figure in quarter 0 to 3 of the picture. */
+/** Left and upper edge of a figure in quarter 0 to 3 of the image. */
 export const quarter = (slot: number): readonly [x: number, y: number] => [
   (slot % 2) * (PICTURE_SIZE / 2),
   (slot >> 1) * (PICTURE_SIZE / 2),
@@ -161,11 +161,11 @@ export const quarter = (slot: number): readonly [x: number, y: number] => [
  * @param kind default: at random, a single object most often
  * @throws RangeError for kind `creature` in split `heldout`: such a scene holds no combination
  */
-export function sampleScene(stream: Stream, split: Split, kind: SceneKind = sampleKind(stream, split)): Scene {
+export function sampleScene(rng: Rng, split: Split, kind: SceneKind = sampleKind(rng, split)): Scene {
   if (split === 'heldout' && kind === 'creature') {
     throw new RangeError("split 'heldout' is about unseen (object, colour) combinations; a 'creature' scene has none");
   }
-  const ground = stream.pick(GROUNDS);
+  const ground = rng.pick(GROUNDS);
   const object = (c: Combination, x: number, y: number, size: number): SceneItem => ({
     ...c,
     category: 'object',
@@ -175,24 +175,24 @@ export function sampleScene(stream: Stream, split: Split, kind: SceneKind = samp
   });
   switch (kind) {
     case 'single': {
-      const { x, y } = placed(stream.pick(PLACEMENTS), SIZES.single);
-      return { kind, ground, items: [object(combination(stream, split), x, y, SIZES.single)] };
+      const { x, y } = placed(rng.pick(PLACEMENTS), SIZES.single);
+      return { kind, ground, items: [object(combination(rng, split), x, y, SIZES.single)] };
     }
     case 'count': {
-      const c = combination(stream, split);
-      const slots = stream.shuffle([0, 1, 2, 3]).slice(0, 2 + stream.int(3)).sort((a, b) => a - b); // prettier-ignore
+      const c = combination(rng, split);
+      const slots = rng.shuffle([0, 1, 2, 3]).slice(0, 2 + rng.int(3)).sort((a, b) => a - b); // prettier-ignore
       return { kind, ground, items: slots.map((s) => object(c, ...quarter(s), SIZES.count)) };
     }
     case 'pair': {
-      const first = combination(stream, split);
+      const first = combination(rng, split);
       // In `heldout` the second one may come from either list, so that it says nothing about the split.
       let second = first;
       while (second.object === first.object) {
-        second = combination(stream, split === 'heldout' && stream.uniform() < 0.3 ? 'heldout' : 'train');
+        second = combination(rng, split === 'heldout' && rng.uniform() < 0.3 ? 'heldout' : 'train');
       }
-      const [a, b] = stream.shuffle([first, second]);
+      const [a, b] = rng.shuffle([first, second]);
       const across = (PICTURE_SIZE - SIZES.pair) / 2;
-      const sideBySide = stream.uniform() < 0.5;
+      const sideBySide = rng.uniform() < 0.5;
       const [near, far] = [0, PICTURE_SIZE - SIZES.pair];
       const items = sideBySide
         ? [object(a, near, across, SIZES.pair), object(b, far, across, SIZES.pair)]
@@ -200,13 +200,13 @@ export function sampleScene(stream: Stream, split: Split, kind: SceneKind = samp
       return { kind, ground, items };
     }
     case 'creature': {
-      const x = creatureColumn(stream);
-      return { kind, ground, items: [sampleCreature(stream, x, CREATURE_ROW, SIZES.creature)] };
+      const x = creatureColumn(rng);
+      return { kind, ground, items: [sampleCreature(rng, x, CREATURE_ROW, SIZES.creature)] };
     }
     case 'creature+object': {
-      const at = besideLayout(stream);
-      const creature = sampleCreature(stream, at.creature.x, at.creature.y, SIZES.besideCreature);
-      const companion = object(combination(stream, split), at.companion.x, at.companion.y, SIZES.companion);
+      const at = besideLayout(rng);
+      const creature = sampleCreature(rng, at.creature.x, at.creature.y, SIZES.besideCreature);
+      const companion = object(combination(rng, split), at.companion.x, at.companion.y, SIZES.companion);
       return { kind, ground, items: [creature, companion] };
     }
   }
@@ -214,7 +214,7 @@ export function sampleScene(stream: Stream, split: Split, kind: SceneKind = samp
 
 /** Whether any figure of the scene is a held-out combination. */
 export function hasHeldOut(scene: Scene): boolean {
-  return scene.items.some((item) => isHeldOut(item.object, item.colour));
+  return scene.items.some((item) => isHeldOut(item.object, item.color));
 }
 
 /** Relation of the first of two figures to the second. */
@@ -225,5 +225,5 @@ export function relationOf(a: SceneItem, b: SceneItem): 'left of' | 'right of' |
   return dy < 0 ? 'above' : 'below';
 }
 
-/** A colour other than the given one. */
-export const otherColour = (stream: Stream, colour: Colour): Colour => stream.pick(COLOURS.filter((c) => c !== colour));
+/** A color other than the given one. */
+export const otherColor = (rng: Rng, color: Color): Color => rng.pick(COLOURS.filter((c) => c !== color));

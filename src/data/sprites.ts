@@ -9,11 +9,11 @@ import { conceptDrawings } from './concepts';
 import { groundSvg } from './grounds';
 import { loadIcon, OBJECT_ICONS, SUBJECT_ICONS, svgDocument } from './icons';
 import { genericPerson, loadPersonArtist, PEOPLE_POOL } from './people';
-import { recolour } from './recolour';
+import { recolor } from './recolour';
 import { SIZES, type SceneItem } from './scene';
 import { ANIMALS, ART_STYLES, COLOURS, GROUNDS, OBJECTS, PICTURE_SIZE, THINGS, type Ground } from './world';
 
-/** A square picture with straight (not premultiplied) alpha: `[size, size, 4]` bytes. */
+/** A square image with straight (not premultiplied) alpha: `[size, size, 4]` bytes. */
 export interface Sprite {
   readonly size: number;
   readonly rgba: Uint8Array;
@@ -24,13 +24,13 @@ const CREATURE_SIZES = [...new Set<number>([SIZES.besideCreature, SIZES.creature
 export const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.companion, SIZES.single])];
 
 /** Name of the sprite an item is drawn with. */
-export function spriteKey(item: Pick<SceneItem, 'object' | 'colour' | 'category' | 'style' | 'size' | 'shade'>): string {
+export function spriteKey(item: Pick<SceneItem, 'object' | 'color' | 'category' | 'style' | 'size' | 'shade'>): string {
   return item.category === 'object'
-    ? `object/${item.object}/${item.shade ?? item.colour}/${item.size}`
+    ? `object/${item.object}/${item.shade ?? item.color}/${item.size}`
     : `creature/${item.object}/${item.style}/${item.size}`;
 }
 
-/** Name of a ground's picture. */
+/** Name of a ground's image. */
 export const groundKey = (ground: Ground) => `ground/${ground}`;
 
 /** Sprites by name. */
@@ -96,10 +96,10 @@ async function drawings(): Promise<[string, string, number][]> {
   for (const ground of GROUNDS) out.push([groundKey(ground), groundSvg(ground), PICTURE_SIZE]);
   for (const object of OBJECTS) {
     const icon = loadIcon(...OBJECT_ICONS[object]);
-    for (const colour of COLOURS) {
-      const painted = { ...icon, body: recolour(icon.body, colour) };
+    for (const color of COLOURS) {
+      const painted = { ...icon, body: recolor(icon.body, color) };
       for (const size of OBJECT_SIZES) {
-        out.push([spriteKey({ object, colour, category: 'object', size }), svgDocument(painted, size), size]);
+        out.push([spriteKey({ object, color, category: 'object', size }), svgDocument(painted, size), size]);
       }
     }
   }
@@ -108,7 +108,7 @@ async function drawings(): Promise<[string, string, number][]> {
       const icon = loadIcon(style, SUBJECT_ICONS[object]);
       for (const size of CREATURE_SIZES) {
         out.push([
-          spriteKey({ object, colour: null, category: 'creature', style, size }),
+          spriteKey({ object, color: null, category: 'creature', style, size }),
           svgDocument(icon, size),
           size,
         ]);
@@ -119,11 +119,11 @@ async function drawings(): Promise<[string, string, number][]> {
   for (let i = 0; i < PEOPLE_POOL; i++) {
     const svg = draw(genericPerson(i));
     for (const size of CREATURE_SIZES) {
-      out.push([spriteKey({ object: 'person', colour: null, category: 'creature', style: `person-${i}`, size }), svg, size]); // prettier-ignore
+      out.push([spriteKey({ object: 'person', color: null, category: 'creature', style: `person-${i}`, size }), svg, size]); // prettier-ignore
     }
   }
   for (const [style, object, svg, size] of conceptDrawings(draw)) {
-    out.push([spriteKey({ object, colour: null, category: 'creature', style, size }), svg, size]);
+    out.push([spriteKey({ object, color: null, category: 'creature', style, size }), svg, size]);
   }
   return out;
 }

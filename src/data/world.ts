@@ -1,19 +1,19 @@
 /**
- * The closed world of the mini scenes: what there is to see, in which colours, on which grounds, and which
- * (object, colour) combinations are held out. Plain data; everything else in this folder is derived from it.
+ * The closed world of the mini scenes: what there is to see, in which colors, on which grounds, and which
+ * (object, color) combinations are held out. Plain data; everything else in this folder is derived from it.
  */
 
-/** Objects that take a colour; alone, counted, in pairs and as companions. */
+/** Objects that take a color; alone, counted, in pairs and as companions. */
 export const OBJECTS = [
   'car', 'house', 'fish', 'bird', 'apple', 'cup', 'boat', 'hat', 'umbrella', 'lamp', 'book', 'flower',
 ] as const; // prettier-ignore
 export type ObjectName = (typeof OBJECTS)[number];
 
-/** The colours an object can have. */
+/** The colors an object can have. */
 export const COLOURS = ['red', 'yellow', 'green', 'blue', 'purple', 'pink'] as const;
-export type Colour = (typeof COLOURS)[number];
+export type Color = (typeof COLOURS)[number];
 
-/** Grounds of one colour. */
+/** Grounds of one color. */
 export const PLAIN_GROUNDS = ['white', 'grey', 'cream'] as const;
 /** Grounds that are a place or a weather: the situations that facts about concepts speak of. */
 export const SCENIC_GROUNDS = ['beach', 'meadow', 'night', 'snow', 'rain', 'city'] as const;
@@ -34,9 +34,9 @@ export const GROUND_PHRASES: Readonly<Record<Ground, string>> = {
   city: 'in the city',
 };
 
-/** Animals in natural colours. */
+/** Animals in natural colors. */
 export const ANIMALS = ['dog', 'cat', 'fox', 'panda', 'owl', 'rabbit', 'frog', 'pig', 'bear', 'penguin'] as const;
-/** Things in natural colours; like the animals drawn in four art styles. */
+/** Things in natural colors; like the animals drawn in four art styles. */
 export const THINGS = [
   'teapot', 'guitar', 'backpack', 'robot', 'clock', 'camera', 'drum', 'rocket',
 ] as const; // prettier-ignore
@@ -50,41 +50,41 @@ export type CreatureName = (typeof CREATURES)[number];
 export const ART_STYLES = ['noto', 'fluent-emoji-flat', 'openmoji', 'twemoji'] as const;
 export type ArtStyle = (typeof ART_STYLES)[number];
 
-/** An object in a colour. */
+/** An object in a color. */
 export interface Combination {
   readonly object: ObjectName;
-  readonly colour: Colour;
+  readonly color: Color;
 }
 
 /**
- * The combinations that never occur in split `train` (neither pictures, captions, questions nor facts): one for
- * each object, two for each colour, 12 of 72.
+ * The combinations that never occur in split `train` (neither images, captions, questions nor facts): one for
+ * each object, two for each color, 12 of 72.
  */
 export const HELD_OUT_COMBINATIONS: readonly Combination[] = [
-  { object: 'car', colour: 'green' },
-  { object: 'house', colour: 'blue' },
-  { object: 'fish', colour: 'red' },
-  { object: 'bird', colour: 'purple' },
-  { object: 'apple', colour: 'pink' },
-  { object: 'cup', colour: 'yellow' },
-  { object: 'boat', colour: 'green' },
-  { object: 'hat', colour: 'red' },
-  { object: 'umbrella', colour: 'blue' },
-  { object: 'lamp', colour: 'purple' },
-  { object: 'book', colour: 'yellow' },
-  { object: 'flower', colour: 'pink' },
+  { object: 'car', color: 'green' },
+  { object: 'house', color: 'blue' },
+  { object: 'fish', color: 'red' },
+  { object: 'bird', color: 'purple' },
+  { object: 'apple', color: 'pink' },
+  { object: 'cup', color: 'yellow' },
+  { object: 'boat', color: 'green' },
+  { object: 'hat', color: 'red' },
+  { object: 'umbrella', color: 'blue' },
+  { object: 'lamp', color: 'purple' },
+  { object: 'book', color: 'yellow' },
+  { object: 'flower', color: 'pink' },
 ];
 
-const heldOutKeys = new Set(HELD_OUT_COMBINATIONS.map((c) => `${c.colour} ${c.object}`));
+const heldOutKeys = new Set(HELD_OUT_COMBINATIONS.map((c) => `${c.color} ${c.object}`));
 
 /** Whether the pair belongs to split `heldout`. */
-export function isHeldOut(object: string, colour: string | null): boolean {
-  return colour !== null && heldOutKeys.has(`${colour} ${object}`);
+export function isHeldOut(object: string, color: string | null): boolean {
+  return color !== null && heldOutKeys.has(`${color} ${object}`);
 }
 
 /** The 60 combinations of split `train`. */
 export const TRAIN_COMBINATIONS: readonly Combination[] = OBJECTS.flatMap((object) =>
-  COLOURS.filter((colour) => !isHeldOut(object, colour)).map((colour) => ({ object, colour })),
+  COLOURS.filter((color) => !isHeldOut(object, color)).map((color) => ({ object, color })),
 );
 
 /** `train`: no held-out combination anywhere; `heldout`: at least one in every scene. */
@@ -93,5 +93,5 @@ export type Split = 'train' | 'heldout';
 /** Number words used for counts. */
 export const NUMBER_WORDS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six'] as const;
 
-/** Side of every picture, in pixels. */
+/** Side of every image, in pixels. */
 export const PICTURE_SIZE = 64;

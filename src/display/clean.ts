@@ -4,7 +4,7 @@ import { SafeHtml } from './html';
 
 type Sanitizer = typeof import('sanitize-html');
 
-/** What may stay: scripts, frames, event handlers and foreign pictures may not. */
+/** What may stay: scripts, frames, event handlers and foreign images may not. */
 function allowed(sanitize: Sanitizer): IOptions {
   return {
     allowedTags: [
@@ -76,7 +76,7 @@ function allowed(sanitize: Sanitizer): IOptions {
 
 let sanitizer: { readonly clean: Sanitizer; readonly options: IOptions } | undefined;
 
-/** HTML without anything that runs, loads or leaves the place it is put in. Formatting, tables and `data:` pictures stay. */
+/** HTML without anything that runs, loads or leaves the place it is put in. Formatting, tables and `data:` images stay. */
 export function cleanHtml(markup: string): SafeHtml {
   if (!sanitizer) {
     // Loaded with the first text that needs it.

@@ -1,43 +1,43 @@
-/** A grid of pictures with captions and scores. */
+/** A grid of images with captions and scores. */
 import sharp from 'sharp';
 import { Display, type MimeBundle } from './bundle';
 import { escapeHtml, html, plainText, type SafeHtml, shorten } from './html';
-import { enlargement, isPicture, isTensor, type PictureInput, type PictureLike, picturesOf, pngOf } from './pictures';
+import { enlargement, isImage, isTensor, type ImageInput, type ImageLike, imagesOf, pngOf } from './pictures';
 
-/** A picture with what is said about it. */
-export interface CaptionedPicture {
-  /** One picture: a `Picture` or an image tensor `[height, width, 3]` in [-1, 1]. */
-  readonly picture: PictureInput;
-  /** Shown under the picture; data, never markup. */
+/** An image with what is said about it. */
+export interface CaptionedImage {
+  /** One image: a `Image` or an image tensor `[height, width, 3]` in [-1, 1]. */
+  readonly image: ImageInput;
+  /** Shown under the image; data, never markup. */
   readonly caption?: string;
   /** One number, or several by name, shown with three decimals. */
   readonly score?: number | Readonly<Record<string, number>>;
-  /** Draws a frame around the picture, for the best of a group, say. Default false. */
+  /** Draws a frame around the image, for the best of a group, say. Default false. */
   readonly highlight?: boolean;
 }
 
 export interface GridOptions {
   /** A line above the grid. */
   readonly title?: string;
-  /** Pictures in a row of the PNG sheet; the HTML grid wraps by itself unless this is given. Default: up to 8. */
+  /** Images in a row of the PNG sheet; the HTML grid wraps by itself unless this is given. Default: up to 8. */
   readonly columns?: number;
-  /** The longer side, in screen pixels, that small pictures are enlarged to (whole factors only). Default 160. */
+  /** The longer side, in screen pixels, that small images are enlarged to (whole factors only). Default 160. */
   readonly size?: number;
-  /** Captions, one a picture, for inputs that carry none. */
+  /** Captions, one an image, for inputs that carry none. */
   readonly captions?: readonly string[];
-  /** Scores, one a picture, for inputs that carry none. */
+  /** Scores, one an image, for inputs that carry none. */
   readonly scores?: readonly (number | Readonly<Record<string, number>>)[];
 }
 
 interface Tile {
-  readonly picture: PictureLike;
+  readonly image: ImageLike;
   readonly caption: string;
   readonly score: string;
   readonly highlight: boolean;
 }
 
 /** A score as people read it: `0.123`, or `clip 0.123 · face 0.456`; numbers that are none say so. */
-export function scoreText(score: CaptionedPicture['score']): string {
+export function scoreText(score: CaptionedImage['score']): string {
   if (score === undefined) return '';
   if (typeof score === 'number') return Number.isFinite(score) ? score.toFixed(3) : String(score);
   return Object.entries(score)
@@ -45,16 +45,16 @@ export function scoreText(score: CaptionedPicture['score']): string {
     .join(' · ');
 }
 
-type GridInput = PictureInput | CaptionedPicture;
+type GridInput = ImageInput | CaptionedImage;
 
 function tilesOf(input: GridInput | readonly GridInput[], options: GridOptions): Tile[] {
   const tiles: Tile[] = [];
   for (const one of Array.isArray(input) ? (input as readonly GridInput[]) : [input as GridInput]) {
-    const captioned: CaptionedPicture = isTensor(one) || isPicture(one) ? { picture: one } : one;
-    for (const picture of picturesOf(captioned.picture)) {
+    const captioned: CaptionedImage = isTensor(one) || isImage(one) ? { image: one } : one;
+    for (const image of imagesOf(captioned.image)) {
       const i = tiles.length;
       tiles.push({
-        picture,
+        image,
         caption: captioned.caption ?? options.captions?.[i] ?? '',
         score: scoreText(captioned.score ?? options.scores?.[i]),
         highlight: captioned.highlight ?? false,
@@ -64,23 +64,23 @@ function tilesOf(input: GridInput | readonly GridInput[], options: GridOptions):
   return tiles;
 }
 
-/** One picture as an `<img>` with its bytes inside. */
-export async function imageTag(picture: PictureLike, size: number, alt: string): Promise<SafeHtml> {
-  const factor = enlargement(picture, size);
-  const png = await pngOf(picture, factor);
+/** One image as an `<img>` with its bytes inside. */
+export async function imageTag(image: ImageLike, size: number, alt: string): Promise<SafeHtml> {
+  const factor = enlargement(image, size);
+  const png = await pngOf(image, factor);
   return html`<img
     src="data:image/png;base64,${png.toString('base64')}"
-    width="${picture.width * factor}"
-    height="${picture.height * factor}"
+    width="${image.width * factor}"
+    height="${image.height * factor}"
     alt="${alt}"
   />`;
 }
 
 async function figure(tile: Tile, size: number): Promise<SafeHtml> {
-  const width = tile.picture.width * enlargement(tile.picture, size);
+  const width = tile.image.width * enlargement(tile.image, size);
   const frame = tile.highlight ? 'outline:3px solid #d97706;' : '';
   return html`<figure style="margin:0;width:${width}px;${frame}">
-    ${await imageTag(tile.picture, size, tile.caption)}
+    ${await imageTag(tile.image, size, tile.caption)}
     <figcaption style="font-size:85%;line-height:1.3;overflow-wrap:anywhere">
       ${tile.caption}${tile.score ? html`${tile.caption ? html`<br />` : ''}<b>${tile.score}</b>` : ''}
     </figcaption>
@@ -91,14 +91,14 @@ async function figure(tile: Tile, size: number): Promise<SafeHtml> {
 async function sheet(tiles: readonly Tile[], columns: number, size: number): Promise<Buffer> {
   const gap = 8;
   const line = 14;
-  const factors = tiles.map((tile) => enlargement(tile.picture, size));
-  const cellWidth = Math.max(...tiles.map((tile, i) => tile.picture.width * factors[i]));
-  const pictureHeight = Math.max(...tiles.map((tile, i) => tile.picture.height * factors[i]));
+  const factors = tiles.map((tile) => enlargement(tile.image, size));
+  const cellWidth = Math.max(...tiles.map((tile, i) => tile.image.width * factors[i]));
+  const imageHeight = Math.max(...tiles.map((tile, i) => tile.image.height * factors[i]));
   const letters = Math.max(4, Math.floor(cellWidth / 6.2));
   const lines = tiles.map((tile) =>
     [...wrap(tile.caption, letters, 3), ...wrap(tile.score, letters, 2)].map((text) => plainText(text)),
   );
-  const cellHeight = pictureHeight + line * Math.max(0, ...lines.map((list) => list.length)) + 4;
+  const cellHeight = imageHeight + line * Math.max(0, ...lines.map((list) => list.length)) + 4;
   const rows = Math.ceil(tiles.length / columns);
   const width = columns * cellWidth + (columns + 1) * gap;
   const height = rows * cellHeight + (rows + 1) * gap;
@@ -109,19 +109,19 @@ async function sheet(tiles: readonly Tile[], columns: number, size: number): Pro
   const texts = lines.flatMap((list, i) =>
     list.map(
       (text, row) =>
-        `<text x="${place(i).left}" y="${place(i).top + pictureHeight + line * (row + 1)}">${escapeHtml(text)}</text>`,
+        `<text x="${place(i).left}" y="${place(i).top + imageHeight + line * (row + 1)}">${escapeHtml(text)}</text>`,
     ),
   );
   const frames = tiles.map((tile, i) =>
     tile.highlight
-      ? `<rect x="${place(i).left - 2}" y="${place(i).top - 2}" width="${tile.picture.width * factors[i] + 4}" height="${tile.picture.height * factors[i] + 4}" fill="none" stroke="#d97706" stroke-width="3"/>`
+      ? `<rect x="${place(i).left - 2}" y="${place(i).top - 2}" width="${tile.image.width * factors[i] + 4}" height="${tile.image.height * factors[i] + 4}" fill="none" stroke="#d97706" stroke-width="3"/>`
       : '',
   );
   const overlay = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="11" fill="#222">${texts.join('')}${frames.join('')}</svg>`;
-  const pictures = await Promise.all(tiles.map((tile, i) => pngOf(tile.picture, factors[i])));
+  const images = await Promise.all(tiles.map((tile, i) => pngOf(tile.image, factors[i])));
   return sharp({ create: { width, height, channels: 3, background: '#ffffff' } })
     .composite([
-      ...pictures.map((input, i) => ({ input, ...place(i) })),
+      ...images.map((input, i) => ({ input, ...place(i) })),
       { input: Buffer.from(overlay), left: 0, top: 0 },
     ])
     .png({ compressionLevel: 9 })
@@ -139,10 +139,10 @@ function wrap(text: string, width: number, most: number): string[] {
   return lines.length > most ? [...lines.slice(0, most - 1), shorten(lines.slice(most - 1).join(' '), width)] : lines;
 }
 
-/** What {@link pictureGrid} says in plain text: one line for the grid, one a captioned picture. */
+/** What {@link imageGrid} says in plain text: one line for the grid, one a captioned image. */
 function gridText(tiles: readonly Tile[], title: string | undefined): string {
-  const sizes = new Set(tiles.map((tile) => `${tile.picture.width} x ${tile.picture.height}`));
-  const head = `${title ? `${title}: ` : ''}${tiles.length} picture${tiles.length === 1 ? '' : 's'} (${[...sizes].join(', ')})`;
+  const sizes = new Set(tiles.map((tile) => `${tile.image.width} x ${tile.image.height}`));
+  const head = `${title ? `${title}: ` : ''}${tiles.length} image${tiles.length === 1 ? '' : 's'} (${[...sizes].join(', ')})`;
   const said = tiles.flatMap((tile, i) =>
     tile.caption || tile.score
       ? [`  ${i + 1}. ${[tile.caption, tile.score && `[${tile.score}]`].filter(Boolean).join('  ')}`]
@@ -152,14 +152,14 @@ function gridText(tiles: readonly Tile[], title: string | undefined): string {
 }
 
 /**
- * Pictures side by side, with captions and scores: as HTML, and as one PNG sheet for viewers without it.
- * @param input one picture or image tensor (`[height, width, 3]` or `[n, height, width, 3]`, in [-1, 1]), or a list of
- *   pictures, tensors and {@link CaptionedPicture}s. Tensors are read at once and may be disposed afterwards.
- * @throws RangeError for no picture at all, for tensors of another shape, for bytes that do not fit the size
+ * Images side by side, with captions and scores: as HTML, and as one PNG sheet for viewers without it.
+ * @param input one image or image tensor (`[height, width, 3]` or `[n, height, width, 3]`, in [-1, 1]), or a list of
+ *   images, tensors and {@link CaptionedImage}s. Tensors are read at once and may be disposed afterwards.
+ * @throws RangeError for no image at all, for tensors of another shape, for bytes that do not fit the size
  */
-export function pictureGrid(input: GridInput | readonly GridInput[], options: GridOptions = {}): Display {
+export function imageGrid(input: GridInput | readonly GridInput[], options: GridOptions = {}): Display {
   const tiles = tilesOf(input, options);
-  if (tiles.length === 0) throw new RangeError('pictureGrid needs at least one picture, got an empty list');
+  if (tiles.length === 0) throw new RangeError('imageGrid needs at least one image, got an empty list');
   const size = options.size ?? 160;
   const columns = Math.min(tiles.length, options.columns ?? 8);
   if (!Number.isInteger(columns) || columns < 1)

@@ -38,7 +38,7 @@ export function html(strings: TemplateStringsArray, ...parts: HtmlPart[]): SafeH
 
 /**
  * Text without control characters, for a terminal or a `text/plain` twin: captions and model output must not move the
- * cursor or recolour the screen. Line breaks and tabs stay.
+ * cursor or recolor the screen. Line breaks and tabs stay.
  */
 export function plainText(text: unknown): string {
   return Array.from(String(text), (character) => {

@@ -1,13 +1,13 @@
 /**
- * Displays. Pure part: `pictureGrid`, `traceView`, `rewardPlot`, `vegaPlot`, `tableView`, `tensorView`, `progressView`
+ * Displays. Pure part: `imageGrid`, `traceView`, `rewardPlot`, `vegaPlot`, `tableView`, `tensorView`, `progressView`
  * make a {@link Display} from a value. Showing part: `display`, `updateDisplay`, `livePlot`, `progress`, `LiveDisplay`.
  */
 export { Display, type Displayable, isDisplayable, jupyterDisplay, type MimeBundle } from './bundle';
 export { cleanHtml, markdownRenderer } from './clean';
 export { escapeHtml, html, SafeHtml } from './html';
-export { type CaptionedPicture, type GridOptions, pictureGrid, scoreText } from './grid';
+export { type CaptionedImage, type GridOptions, imageGrid, scoreText } from './grid';
 export { markdownView } from './markdown';
-export { type PictureInput, type PictureLike, picturesOf, pngOf, type TensorLike } from './pictures';
+export { type ImageInput, type ImageLike, imagesOf, pngOf, type TensorLike } from './pictures';
 export {
   isVegaLite,
   type MetricRow,

@@ -1,8 +1,8 @@
-/** Pictures as PNG: from RGB bytes and from image tensors, enlarged without blur where they are small. */
+/** Images as PNG: from RGB bytes and from image tensors, enlarged without blur where they are small. */
 import sharp from 'sharp';
 
-/** An RGB picture: 8 bits a channel, rows from the top, `rgb.length === 3 * width * height`. */
-export interface PictureLike {
+/** An RGB image: 8 bits a channel, rows from the top, `rgb.length === 3 * width * height`. */
+export interface ImageLike {
   readonly width: number;
   readonly height: number;
   readonly rgb: Uint8Array | Uint8ClampedArray;
@@ -16,17 +16,17 @@ export interface TensorLike {
   dataSync(): ArrayLike<number | string>;
 }
 
-/** What is accepted wherever one picture is shown: a picture, or an image tensor `[height, width, 3]` in [-1, 1]. */
-export type PictureInput = PictureLike | TensorLike;
+/** What is accepted wherever one image is shown: an image, or an image tensor `[height, width, 3]` in [-1, 1]. */
+export type ImageInput = ImageLike | TensorLike;
 
-export function isPicture(value: unknown): value is PictureLike {
-  const picture = value as Partial<PictureLike> | null;
+export function isImage(value: unknown): value is ImageLike {
+  const image = value as Partial<ImageLike> | null;
   return (
-    typeof picture === 'object' &&
-    picture !== null &&
-    Number.isInteger(picture.width) &&
-    Number.isInteger(picture.height) &&
-    (picture.rgb instanceof Uint8Array || picture.rgb instanceof Uint8ClampedArray)
+    typeof image === 'object' &&
+    image !== null &&
+    Number.isInteger(image.width) &&
+    Number.isInteger(image.height) &&
+    (image.rgb instanceof Uint8Array || image.rgb instanceof Uint8ClampedArray)
   );
 }
 
@@ -43,7 +43,7 @@ export function isTensor(value: unknown): value is TensorLike {
 }
 
 /**
- * Whether a tensor is taken for pictures: float32 of shape `[height, width, 3]` or `[n, height, width, 3]` with sides
+ * Whether a tensor is taken for images: float32 of shape `[height, width, 3]` or `[n, height, width, 3]` with sides
  * of at least 8 and every value in [-1, 1] (a rounding error of 1e-3 is allowed).
  */
 export function isImageTensor(tensor: TensorLike): boolean {
@@ -56,22 +56,22 @@ export function isImageTensor(tensor: TensorLike): boolean {
   return true;
 }
 
-function checked(picture: PictureLike): PictureLike {
-  const { width, height, rgb } = picture;
+function checked(image: ImageLike): ImageLike {
+  const { width, height, rgb } = image;
   if (width < 1 || height < 1 || rgb.length !== 3 * width * height) {
     throw new RangeError(
       `a picture of ${width} x ${height} needs ${3 * width * height} bytes of RGB, this one has ${rgb.length}`,
     );
   }
-  return picture;
+  return image;
 }
 
 /**
- * The pictures of an input: one for a picture or a tensor `[height, width, 3]`, n for `[n, height, width, 3]`. The
+ * The images of an input: one for an image or a tensor `[height, width, 3]`, n for `[n, height, width, 3]`. The
  * tensor's values, in [-1, 1], are clamped and rounded to bytes; it is not disposed.
  * @throws RangeError for another shape, or bytes that do not fit the size
  */
-export function picturesOf(input: PictureInput): PictureLike[] {
+export function imagesOf(input: ImageInput): ImageLike[] {
   if (!isTensor(input)) return [checked(input)];
   const { shape } = input;
   const [height, width, channels] = shape.slice(-3);
@@ -89,17 +89,17 @@ export function picturesOf(input: PictureInput): PictureLike[] {
   });
 }
 
-/** The whole factor by which a picture is enlarged so that its longer side comes near `target` pixels; at least 1. */
-export function enlargement(picture: PictureLike, target: number): number {
-  return Math.max(1, Math.floor(target / Math.max(picture.width, picture.height)));
+/** The whole factor by which an image is enlarged so that its longer side comes near `target` pixels; at least 1. */
+export function enlargement(image: ImageLike, target: number): number {
+  return Math.max(1, Math.floor(target / Math.max(image.width, image.height)));
 }
 
 /**
- * PNG bytes of a picture, enlarged by a whole factor with nearest neighbour.
+ * PNG bytes of an image, enlarged by a whole factor with nearest neighbor.
  * @param factor 1 keeps the size
  */
-export async function pngOf(picture: PictureLike, factor = 1): Promise<Buffer> {
-  const { width, height, rgb } = checked(picture);
+export async function pngOf(image: ImageLike, factor = 1): Promise<Buffer> {
+  const { width, height, rgb } = checked(image);
   const raw = sharp(Buffer.from(rgb.buffer, rgb.byteOffset, rgb.byteLength), { raw: { width, height, channels: 3 } });
   const sized = factor === 1 ? raw : raw.resize(width * factor, height * factor, { kernel: 'nearest' });
   return sized.png({ compressionLevel: 9 }).toBuffer();

@@ -130,7 +130,7 @@ export function rewardSpec(rows: readonly MetricRow[], options: RewardPlotOption
     }),
   );
   const x = { field: 'step', type: 'quantitative', axis: { tickMinStep: 1 }, scale: { zero: false, nice: false } };
-  const colour = {
+  const color = {
     field: 'metric',
     type: 'nominal',
     title: null,
@@ -138,7 +138,7 @@ export function rewardSpec(rows: readonly MetricRow[], options: RewardPlotOption
   };
   const line = (field: string, mark: object): object => ({
     mark,
-    encoding: { x, y: { field, type: 'quantitative', title: null, scale: { zero: false } }, color: colour },
+    encoding: { x, y: { field, type: 'quantitative', title: null, scale: { zero: false } }, color: color },
   });
   const raw = line('value', { type: 'line', opacity: smooth > 1 ? 0.3 : 1, point: { size: 12 }, tooltip: true });
   const mean = {

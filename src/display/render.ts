@@ -1,13 +1,13 @@
 /** From any value to its MIME bundle. */
 import { type Displayable, isDisplayable, jupyterDisplay, type MimeBundle, plainBundle } from './bundle';
-import { pictureGrid } from './grid';
-import { isImageTensor, isPicture, isTensor, type PictureInput } from './pictures';
+import { imageGrid } from './grid';
+import { isImageTensor, isImage, isTensor, type ImageInput } from './pictures';
 import { isVegaLite, vegaPlot } from './plot';
 import { isFrame, tableView } from './table';
 import { tensorView } from './tensor';
 
 /**
- * The view of a value that is shown richly with no call at all: its own (`Symbol.for('Jupyter.display')`), a picture or
+ * The view of a value that is shown richly with no call at all: its own (`Symbol.for('Jupyter.display')`), an image or
  * a list of them, an image tensor, any other tensor, a vega-lite specification, a danfo.js DataFrame. Tensors are read
  * here, at once. @returns undefined for everything else
  */
@@ -16,13 +16,13 @@ export function viewOf(value: unknown): Displayable | undefined {
   if (value === null) return undefined;
   if (isFrame(value)) return tableView(value);
   if (isDisplayable(value)) return value;
-  if (isPicture(value)) return pictureGrid(value);
-  if (isTensor(value)) return isImageTensor(value) ? pictureGrid(value) : tensorView(value);
+  if (isImage(value)) return imageGrid(value);
+  if (isTensor(value)) return isImageTensor(value) ? imageGrid(value) : tensorView(value);
   if (isVegaLite(value)) return vegaPlot(value);
   if (Array.isArray(value) && value.length > 0) {
     const list = value as unknown[];
-    const all = list.every((one) => isPicture(one) || (isTensor(one) && one.shape.length >= 3 && isImageTensor(one)));
-    if (all) return pictureGrid(list as PictureInput[]);
+    const all = list.every((one) => isImage(one) || (isTensor(one) && one.shape.length >= 3 && isImageTensor(one)));
+    if (all) return imageGrid(list as ImageInput[]);
   }
   return undefined;
 }

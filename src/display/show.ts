@@ -11,7 +11,7 @@ export interface DisplayOptions {
 }
 
 /**
- * Shows a value: in a notebook below the cell, in a terminal as text with pictures as files. Rich for pictures, image
+ * Shows a value: in a notebook below the cell, in a terminal as text with images as files. Rich for images, image
  * tensors, tensors, vega-lite specifications, danfo.js frames, and whatever has a `Symbol.for('Jupyter.display')`
  * method; anything else as text. Tensors are read before this returns.
  * @returns settles once it is on its way; in a notebook it need not be awaited, order is kept and failures fail the cell

@@ -1,11 +1,11 @@
-/** Displays in a plain terminal: the text of each bundle, pictures and plots as files whose path is printed. */
+/** Displays in a plain terminal: the text of each bundle, images and plots as files whose path is printed. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import type { MimeBundle } from './bundle';
 import type { DisplayTransport } from './transport';
 
-/** Where a terminal keeps pictures: `UNILAB_DISPLAY_DIR`, by default `out/display` in the working folder. */
+/** Where a terminal keeps images: `UNILAB_DISPLAY_DIR`, by default `out/display` in the working folder. */
 export function displayFolder(): string {
   return path.resolve(process.env.UNILAB_DISPLAY_DIR ?? path.join('out', 'display'));
 }
@@ -77,7 +77,7 @@ export class TerminalTransport implements DisplayTransport {
     entry.text = text;
   }
 
-  /** Writes the bundle's picture, over the earlier one of the same display. @returns its path */
+  /** Writes the bundle's image, over the earlier one of the same display. @returns its path */
   private async save(entry: Shown, content: MimeBundle): Promise<string | undefined> {
     const png = content['image/png'];
     if (typeof png !== 'string') return undefined;

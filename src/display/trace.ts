@@ -2,7 +2,7 @@
 import { Display, type MimeBundle } from './bundle';
 import { imageTag, scoreText } from './grid';
 import { html, plainText, type SafeHtml } from './html';
-import { type PictureInput, type PictureLike, picturesOf } from './pictures';
+import { type ImageInput, type ImageLike, imagesOf } from './pictures';
 
 /** One fact of a concept, and whether the model's text made use of it. */
 export interface TraceFact {
@@ -21,12 +21,12 @@ export interface Trace {
   readonly understanding?: string;
   /** The concept's facts; plain strings count as cited. */
   readonly facts?: readonly (string | TraceFact)[];
-  /** The prompt the picture was finally drawn from. */
+  /** The prompt the image was finally drawn from. */
   readonly compoundPrompt?: string;
-  /** Early or intermediate pictures, with captions where they help. */
-  readonly intermediate?: readonly (PictureInput | { readonly picture: PictureInput; readonly caption?: string })[];
-  /** The finished picture. */
-  readonly result?: PictureInput;
+  /** Early or intermediate images, with captions where they help. */
+  readonly intermediate?: readonly (ImageInput | { readonly image: ImageInput; readonly caption?: string })[];
+  /** The finished image. */
+  readonly result?: ImageInput;
   /** Each reward by name. */
   readonly rewards?: Readonly<Record<string, number>>;
   /** The rewards together. */
@@ -41,8 +41,8 @@ const foldFrom = 240;
 interface ReadTrace {
   readonly source: Trace;
   readonly facts: readonly Required<TraceFact>[];
-  readonly intermediate: readonly { picture: PictureLike; caption: string }[];
-  readonly result?: PictureLike;
+  readonly intermediate: readonly { image: ImageLike; caption: string }[];
+  readonly result?: ImageLike;
 }
 
 function read(trace: Trace): ReadTrace {
@@ -52,10 +52,10 @@ function read(trace: Trace): ReadTrace {
       typeof fact === 'string' ? { text: fact, cited: true } : { text: fact.text, cited: fact.cited ?? true },
     ),
     intermediate: (trace.intermediate ?? []).flatMap((one) => {
-      const captioned = 'picture' in one ? one : { picture: one };
-      return picturesOf(captioned.picture).map((picture) => ({ picture, caption: captioned.caption ?? '' }));
+      const captioned = 'image' in one ? one : { image: one };
+      return imagesOf(captioned.image).map((image) => ({ image, caption: captioned.caption ?? '' }));
     }),
-    result: trace.result && picturesOf(trace.result)[0],
+    result: trace.result && imagesOf(trace.result)[0],
   };
 }
 
@@ -79,9 +79,9 @@ function traceText({ source, facts, intermediate, result }: ReadTrace): string {
   if (intermediate.length)
     add(
       'on the way',
-      intermediate.map((one) => `${one.picture.width} x ${one.picture.height} ${one.caption}`.trim()).join(', '),
+      intermediate.map((one) => `${one.image.width} x ${one.image.height} ${one.caption}`.trim()).join(', '),
     );
-  if (result) add('picture', `${result.width} x ${result.height}`);
+  if (result) add('image', `${result.width} x ${result.height}`);
   const rows = numbers(source);
   if (rows.length) add('rewards', rows.map(([name, value]) => `${name} ${value}`).join(' · '));
   return plainText(lines.join('\n'));
@@ -105,9 +105,9 @@ async function traceHtml(trace: ReadTrace, size: number): Promise<SafeHtml> {
   const small = Math.max(64, Math.round(size / 2));
   const steps = await Promise.all(
     intermediate.map(
-      async ({ picture, caption }) =>
+      async ({ image, caption }) =>
         html`<figure style="margin:0">
-          ${await imageTag(picture, small, caption)}
+          ${await imageTag(image, small, caption)}
           <figcaption style="font-size:80%">${caption}</figcaption>
         </figure>`,
     ),
@@ -163,7 +163,7 @@ export interface TraceOptions {
 
 /**
  * One reasoning trace, or a group of them one below the other. Long texts are folded.
- * @throws RangeError for an empty list or for pictures of the wrong shape
+ * @throws RangeError for an empty list or for images of the wrong shape
  */
 export function traceView(traces: Trace | readonly Trace[], options: TraceOptions = {}): Display {
   const list = (Array.isArray(traces) ? (traces as readonly Trace[]) : [traces as Trace]).map(read);

@@ -1,13 +1,13 @@
 /**
- * Seeded random streams. Nothing in UniLab draws from `Math.random`: every random number comes from a
- * `Stream`, and a stream's children (`fork`) depend only on the seed and the names on the way down, so that
+ * Seeded random generators. Nothing in UniLab draws from `Math.random`: every random number comes from a
+ * `Rng`, and a stream's children (`fork`) depend only on the seed and the names on the way down, so that
  * adding a draw in one place never changes the numbers in another.
  */
 import { xoroshiro128plus, xoroshiro128plusFromState } from 'pure-rand/generator/xoroshiro128plus';
 import type { RandomGenerator } from 'pure-rand/types/RandomGenerator';
 
 /** What a stream needs to go on from exactly where it was; plain JSON. */
-export interface StreamState {
+export interface RngState {
   readonly seed: number;
   readonly state: readonly number[];
 }
@@ -26,13 +26,13 @@ function mix(seed: number, name: string): number {
 }
 
 /** A deterministic source of random numbers (xoroshiro128+). The same seed gives the same numbers on every engine. */
-export class Stream {
+export class Rng {
   readonly seed: number;
   private readonly generator: RandomGenerator;
 
   /**
    * @param seed any 32-bit integer; other numbers are truncated
-   * @param state to go on from a saved place ({@link Stream.save})
+   * @param state to go on from a saved place ({@link Rng.save})
    */
   constructor(seed: number, state?: readonly number[]) {
     if (!Number.isFinite(seed)) throw new RangeError(`a stream's seed must be a finite number, got ${seed}`);
@@ -41,23 +41,25 @@ export class Stream {
   }
 
   /** A child stream that depends only on this stream's seed and the name, not on how much was drawn so far. */
-  fork(name: string | number): Stream {
-    return new Stream(mix(this.seed, String(name)));
+  split(name: string | number): Rng {
+    return new Rng(mix(this.seed, String(name)));
   }
 
-  /** The stream's place, to be stored as JSON and given to {@link Stream.restore}. */
-  save(): StreamState {
+  /** The stream's place, to be stored as JSON and given to {@link Rng.restore}. */
+  save(): RngState {
     return { seed: this.seed, state: [...this.generator.getState()] };
   }
 
   /** A stream that goes on where `saved` stopped. */
-  static restore(saved: StreamState): Stream {
-    return new Stream(saved.seed, saved.state);
+  static restore(saved: RngState): Rng {
+    return new Rng(saved.seed, saved.state);
   }
 
-  /** Uniform in [0, 1), 32 bits of randomness. */
-  uniform(): number {
-    return (this.generator.next() >>> 0) / 4294967296;
+  /** Uniform in [0, 1), 32 bits of randomness. @param count so many draws as float32 `[count]`; default: one number */
+  uniform(): number;
+  uniform(count: number): Float32Array;
+  uniform(count?: number): number | Float32Array {
+    return this.draw(count, () => (this.generator.next() >>> 0) / 4294967296);
   }
 
   /** Uniform integer in [0, n). @throws RangeError unless n is a positive integer */
@@ -81,20 +83,24 @@ export class Stream {
     return out;
   }
 
-  /** Standard normal (Box-Muller, one value a draw). */
-  normal(): number {
-    return Math.sqrt(-2 * Math.log(1 - this.uniform())) * Math.cos(2 * Math.PI * this.uniform());
+  /** Standard normal (Box-Muller, one value a draw). @param count so many draws `[count]`; default: one number */
+  normal(): number;
+  normal(count: number): Float32Array;
+  normal(count?: number): number | Float32Array {
+    return this.draw(count, () => {
+      const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()));
+      return radius * Math.cos(2 * Math.PI * this.uniform());
+    });
   }
 
-  /** Standard Gumbel, -log(-log u). */
-  gumbel(): number {
-    return -Math.log(-Math.log(Math.max(this.uniform(), 1e-12)));
+  /** Standard Gumbel, -log(-log u). @param count so many draws `[count]`; default: one number */
+  gumbel(): number;
+  gumbel(count: number): Float32Array;
+  gumbel(count?: number): number | Float32Array {
+    return this.draw(count, () => -Math.log(-Math.log(Math.max(this.uniform(), 1e-12))));
   }
 
-  /** `count` draws of the named distribution as float32. */
-  fill(kind: 'uniform' | 'normal' | 'gumbel', count: number): Float32Array {
-    const out = new Float32Array(count);
-    for (let i = 0; i < count; i++) out[i] = this[kind]();
-    return out;
+  private draw(count: number | undefined, one: () => number): number | Float32Array {
+    return count === undefined ? one() : new Float32Array(count).map(one);
   }
 }

@@ -1,9 +1,9 @@
 /** Means with the interval in which they may lie: bootstrap over examples. */
-import type { Stream } from '../engine';
+import type { Rng } from '../engine';
 
 export interface BootstrapOptions {
   /** Where the resamples come from; fork one for this. */
-  stream: Stream;
+  rng: Rng;
   /** Default 10000. */
   resamples?: number;
   /** Default 0.95. */
@@ -59,7 +59,7 @@ export function pairedBootstrap(
  * @throws RangeError when no value is a number, or for a wrong option
  */
 export function meanInterval(values: readonly number[], options: BootstrapOptions): MeanWithInterval {
-  const { stream, resamples = 10_000, level = 0.95 } = options;
+  const { rng, resamples = 10_000, level = 0.95 } = options;
   if (!Number.isInteger(resamples) || resamples < 1)
     throw new RangeError(`resamples must be a positive integer, got ${resamples}`);
   if (!(level > 0 && level < 1)) throw new RangeError(`level must be in (0, 1), got ${level}`);
@@ -69,7 +69,7 @@ export function meanInterval(values: readonly number[], options: BootstrapOption
   const means = new Float64Array(resamples);
   for (let r = 0; r < resamples; r++) {
     let sum = 0;
-    for (let i = 0; i < n; i++) sum += there[stream.int(n)];
+    for (let i = 0; i < n; i++) sum += there[rng.int(n)];
     means[r] = sum / n;
   }
   means.sort();
@@ -77,7 +77,7 @@ export function meanInterval(values: readonly number[], options: BootstrapOption
   return { n, mean, ci95: [quantile(means, (1 - level) / 2), quantile(means, (1 + level) / 2)] };
 }
 
-/** Linear between neighbours. */
+/** Linear between neighbors. */
 function quantile(sorted: Float64Array, q: number): number {
   const at = q * (sorted.length - 1);
   const below = Math.floor(at);

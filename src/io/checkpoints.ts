@@ -20,7 +20,7 @@ export class CheckpointError extends Error {
   }
 }
 
-/** What is saved: named tensors, and anything that JSON holds (step counters, streams, optimizer settings). */
+/** What is saved: named tensors, and anything that JSON holds (step counters, generators, optimizer settings). */
 export interface CheckpointContent<S> {
   readonly tensors: Readonly<Record<string, WritableTensor>>;
   readonly state: S;

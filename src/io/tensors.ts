@@ -1,6 +1,6 @@
 /** Between files and tf.js: the one place in `io` that knows tensors. */
 import * as tf from '@tensorflow/tfjs';
-import type { Picture } from './pictures';
+import type { Image } from './pictures';
 import { type RawTensor, type WritableTensor, toFloat32, toInt32 } from './safetensors';
 
 /**
@@ -28,25 +28,25 @@ export function fromTensor(tensor: tf.Tensor, floatDtype: 'F32' | 'BF16' | 'F16'
   throw new TypeError(`a ${tensor.dtype} tensor cannot be saved; float32, int32 and bool can`);
 }
 
-/** Pictures of one size as a tensor `[n, height, width, 3]`, float32 in [-1, 1]. @throws RangeError for none, or mixed sizes */
-export function picturesToTensor(pictures: readonly Picture[]): tf.Tensor4D {
-  if (pictures.length === 0) throw new RangeError('no pictures were given');
-  const { width, height } = pictures[0];
+/** Images of one size as a tensor `[n, height, width, 3]`, float32 in [-1, 1]. @throws RangeError for none, or mixed sizes */
+export function imagesToTensor(images: readonly Image[]): tf.Tensor4D {
+  if (images.length === 0) throw new RangeError('no images were given');
+  const { width, height } = images[0];
   const size = width * height * 3;
-  const out = new Float32Array(pictures.length * size);
-  for (const [i, picture] of pictures.entries()) {
-    if (picture.width !== width || picture.height !== height) {
+  const out = new Float32Array(images.length * size);
+  for (const [i, image] of images.entries()) {
+    if (image.width !== width || image.height !== height) {
       throw new RangeError(
-        `picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}; one batch needs one size`,
+        `image ${i} is ${image.width} x ${image.height}, the first ${width} x ${height}; one batch needs one size`,
       );
     }
-    for (let j = 0; j < size; j++) out[i * size + j] = picture.rgb[j] / 127.5 - 1;
+    for (let j = 0; j < size; j++) out[i * size + j] = image.rgb[j] / 127.5 - 1;
   }
-  return tf.tensor4d(out, [pictures.length, height, width, 3]);
+  return tf.tensor4d(out, [images.length, height, width, 3]);
 }
 
-/** A tensor `[n, height, width, 3]` in [-1, 1] (values outside are cut) as pictures. @throws RangeError for another shape */
-export async function tensorToPictures(images: tf.Tensor): Promise<Picture[]> {
+/** A tensor `[n, height, width, 3]` in [-1, 1] (values outside are cut) as images. @throws RangeError for another shape */
+export async function tensorToImages(images: tf.Tensor): Promise<Image[]> {
   const [n, height, width, channels] = images.shape;
   if (images.rank !== 4 || channels !== 3)
     throw new RangeError(`images must be [n, height, width, 3], got [${images.shape.join(', ')}]`);

@@ -66,7 +66,7 @@ export function declareResBlock(specs: MutableSpecs, name: string, inChannels: n
 
 /** Two norm-swish-conv layers around a shortcut. */
 export function resBlock(p: Parameters, name: string, x: tf.Tensor4D, groups = VQGAN_GROUPS): tf.Tensor4D {
-  // A tidy of its own: of large pictures, what every block computes on its way would fill the memory.
+  // A tidy of its own: of large images, what every block computes on its way would fill the memory.
   return tf.tidy(() => {
     let h = conv(p, `${name}.conv1`, normSilu(p, `${name}.norm1`, x, groups));
     h = conv(p, `${name}.conv2`, normSilu(p, `${name}.norm2`, h, groups));
@@ -100,7 +100,7 @@ export function downsample(p: Parameters, name: string, x: tf.Tensor4D): tf.Tens
   return conv(p, `${name}.conv`, padded, 2, 'valid');
 }
 
-/** Nearest neighbour to twice the size, then 3x3. */
+/** Nearest neighbor to twice the size, then 3x3. */
 export function upsample(p: Parameters, name: string, x: tf.Tensor4D): tf.Tensor4D {
   return conv(p, `${name}.conv`, repeat2(x));
 }

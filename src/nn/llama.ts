@@ -1,7 +1,7 @@
 /**
  * The LLaMA decoder (Touvron et al. 2023): RMS norms, rotary positions, grouped-query attention (Ainslie et al. 2023),
  * SwiGLU. With the two options that Chameleon adds: norms on every head's queries and keys, norms after the blocks.
- * It starts from embeddings, because Janus mixes text with pictures there.
+ * It starts from embeddings, because Janus mixes text with images there.
  */
 import { attention, inFloat32, layerNorm, rmsNorm, silu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';

@@ -3,7 +3,7 @@
  * `[rank, in]` and B `[out, rank]` learned. B begins at 0, so a fresh adapter changes nothing. Names, initial values
  * and scaling are PEFT's.
  */
-import { linear, type Stream, tf } from '../engine';
+import { linear, type Rng, tf } from '../engine';
 import { someOf } from './freeze';
 import { Parameters, type ParameterValues } from './parameters';
 
@@ -58,7 +58,7 @@ export class LoraParameters extends Parameters {
    * @throws RangeError for a rank or alpha that is no positive number, targets that fit no layer, and layers that cannot
    *   have one (no matrix, an embedding table, a weight tied to another)
    */
-  static create(base: Parameters, options: LoraOptions, stream: Stream): LoraParameters {
+  static create(base: Parameters, options: LoraOptions, rng: Rng): LoraParameters {
     const { rank, targets } = options;
     if (!Number.isInteger(rank) || rank < 1)
       throw new RangeError(`LoRA's rank must be a positive integer, got ${rank}`);
@@ -68,7 +68,7 @@ export class LoraParameters extends Parameters {
     const adapters = new Map<string, Adapter>();
     for (const layer of targetLayers(base, targets)) {
       const [outputs, inputs] = base.specs[`${layer}.weight`].shape;
-      const own = stream.fork(layer).fill('uniform', rank * inputs);
+      const own = rng.split(layer).uniform(rank * inputs);
       const bound = inputs ** -0.5; // Kaiming-uniform with a = sqrt(5)
       const values = own.map((u) => (2 * u - 1) * bound);
       const [a, b] = tf.tidy(() => [tf.variable(tf.tensor2d(values, [rank, inputs])), tf.variable(tf.zeros([outputs, rank]))]); // prettier-ignore

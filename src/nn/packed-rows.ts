@@ -1,5 +1,5 @@
 /**
- * Several continuations of one beginning in one row (questions about one picture, say): each sees the beginning and
+ * Several continuations of one beginning in one row (questions about one image, say): each sees the beginning and
  * itself, and stands at the positions that it would have alone. The numbers are those of separate rows; the beginning,
  * which is most of such a row, is computed once.
  */

@@ -2,7 +2,7 @@
  * A model's parameters by their upstream names. A model declares what it needs (`ParameterSpecs`); this class
  * fills it from a seeded stream or from a checkpoint, and gives it back for saving.
  */
-import { embedding, linear, type Stream, tf } from '../engine';
+import { embedding, linear, type Rng, tf } from '../engine';
 import type { RawTensor, SafetensorsReader, WritableTensor } from '../io';
 import { toFloat32 } from '../io';
 import {
@@ -51,14 +51,14 @@ export class Parameters {
   ) {}
 
   /** Fresh values; each parameter draws from a stream of its own, so adding one never changes the others. */
-  static random(specs: ParameterSpecs, stream: Stream): Parameters {
+  static random(specs: ParameterSpecs, rng: Rng): Parameters {
     return new Parameters(
       specs,
       mapSpecs(specs, (spec, name) => {
         const size = spec.shape.reduce((a, b) => a * b, 1);
         const values =
           'normal' in spec.init
-            ? stream.fork(name).fill('normal', size)
+            ? rng.split(name).normal(size)
             : new Float32Array(size).fill(spec.init.constant);
         if ('normal' in spec.init) for (let i = 0; i < size; i++) values[i] *= spec.init.normal;
         return toVariable(spec, values);
@@ -103,7 +103,7 @@ export class Parameters {
   ): Promise<Parameters> {
     const variables: Record<string, tf.Variable> = {};
     try {
-      await readEach(specs, reader, where, rules, (name, tensor) => takeOver((variables[name] = tf.variable(tensor))));
+      await readEach(specs, reader, where, rules, (name, tensor) => uploadNow((variables[name] = tf.variable(tensor))));
     } catch (error) {
       tf.dispose(variables);
       throw error;
@@ -252,7 +252,7 @@ function toVariable(spec: ParameterSpec, values: Float32Array): tf.Variable {
 }
 
 /** A native engine copies a tensor's numbers when it first uses them; until then they would stand outside it, too. */
-function takeOver(tensor: tf.Tensor): void {
+function uploadNow(tensor: tf.Tensor): void {
   const { shape } = tensor;
   if (tensor.size > 0 && tensor.rank > 0) tf.tidy(() => void tf.slice(tensor, shape.map(() => 0), shape.map(() => 1))); // prettier-ignore
 }

@@ -1,11 +1,11 @@
 /**
- * From pictures to tokens: patches as one strided convolution, and a table of learned positions stretched to pictures of
+ * From images to tokens: patches as one strided convolution, and a table of learned positions stretched to images of
  * another size than the one it was learned for.
  */
 import { tf } from '../engine';
 
 /**
- * Patches of pictures as tokens, row by row. What is left at the right and at the bottom of a picture that is no whole
+ * Patches of images as tokens, row by row. What is left at the right and at the bottom of an image that is no whole
  * number of patches is not seen.
  * @param pixels `[batch, height, width, channels]`
  * @param weight `[patch height, patch width, channels, hidden]`

@@ -1,5 +1,5 @@
 /** Choosing the next token from logits, on plain numbers: temperature, then top-k, then top-p, in transformers' order. */
-import type { Stream } from '../engine';
+import type { Rng } from '../engine';
 
 export interface SamplingOptions {
   /** Logits are divided by it; 0 is greedy. Default 1. */
@@ -35,7 +35,7 @@ export function drawToken(
   from: number,
   count: number,
   options: SamplingOptions,
-  stream: Stream,
+  rng: Rng,
 ): number {
   if (options.temperature === 0) return likeliest(logits, from, count);
   const scale = 1 / (options.temperature ?? 1);
@@ -45,7 +45,7 @@ export function drawToken(
   for (let k = 0; k < count; k++) weights[k] = Math.exp((logits[from + k] - top) * scale);
   if (options.topK !== undefined && options.topK < count) keepTopK(weights, options.topK);
   if (options.topP !== undefined && options.topP < 1) keepTopP(weights, options.topP);
-  let rest = stream.uniform() * weights.reduce((sum, w) => sum + w, 0);
+  let rest = rng.uniform() * weights.reduce((sum, w) => sum + w, 0);
   let last = 0;
   for (let k = 0; k < count; k++) {
     if (weights[k] === 0) continue;

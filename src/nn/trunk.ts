@@ -1,12 +1,12 @@
 /**
- * A small residual conv net for 64 x 64 pictures: every level halves the size, then has residual blocks. The judges of
+ * A small residual conv net for 64 x 64 images: every level halves the size, then has residual blocks. The judges of
  * the mini world are built on it, each with weights of its own.
  */
 import { silu, type tf } from '../engine';
 import { conv, declareConv, declareNorm, declareResBlock, norm, resBlock } from './conv';
 import type { ParameterSpec, Parameters } from './parameters';
 
-/** Groups of its norms. Few: statistics of single channels would wash out the very colours that are to be told apart. */
+/** Groups of its norms. Few: statistics of single channels would wash out the very colors that are to be told apart. */
 const GROUPS = 4;
 
 export interface TrunkConfig {
@@ -16,7 +16,7 @@ export interface TrunkConfig {
   readonly blocks: readonly number[];
 }
 
-/** 64 x 64 -> 8 x 8 places of 128 features; half a million parameters, about 0.1 GFLOP a picture. */
+/** 64 x 64 -> 8 x 8 places of 128 features; half a million parameters, about 0.1 GFLOP an image. */
 export const JUDGE_TRUNK: TrunkConfig = { channels: [32, 64, 128], blocks: [0, 1, 1] };
 
 /** How many pixels one place of the output covers along each axis. */

@@ -1,5 +1,5 @@
 /** A VQGAN with weights of its own, under taming-transformers' names: pixels to codes and back. */
-import { type Stream, tf } from '../engine';
+import { type Rng, tf } from '../engine';
 import type { RawTensor } from '../io';
 import { type ParameterSpec, Parameters } from './parameters';
 import {
@@ -39,8 +39,8 @@ export class VqganTokenizer {
     readonly parameters: Parameters,
   ) {}
 
-  static random(config: VqganConfig, stream: Stream, parts: VqganParts = 'whole'): VqganTokenizer {
-    return new VqganTokenizer(config, Parameters.random(vqganSpecs(config, parts), stream));
+  static random(config: VqganConfig, rng: Rng, parts: VqganParts = 'whole'): VqganTokenizer {
+    return new VqganTokenizer(config, Parameters.random(vqganSpecs(config, parts), rng));
   }
 
   /** @throws CheckpointMismatchError listing every tensor that does not fit */
@@ -72,7 +72,7 @@ export class VqganTokenizer {
     return this.parameters.get('quantize.embedding.weight') as tf.Tensor2D;
   }
 
-  /** Pixels `[batch, height, width, 3]` in [-1, 1] -> latents before quantisation, `[batch, rows, columns, embed_dim]`. */
+  /** Pixels `[batch, height, width, 3]` in [-1, 1] -> latents before quantization, `[batch, rows, columns, embed_dim]`. */
   encodeContinuous(pixels: tf.Tensor4D): tf.Tensor4D {
     return tf.tidy(() =>
       vqganPreQuant(this.parameters, '', vqganEncoderHidden(this.parameters, '', this.config, pixels)),
@@ -110,7 +110,7 @@ export class VqganTokenizer {
     const [rows, columns] = shape ?? [side, side];
     codes.forEach((row, i) => {
       if (row.length !== rows * columns || row.length === 0)
-        throw new RangeError(`picture ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
+        throw new RangeError(`image ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
     });
     return tf.tidy(() => {
       const flat = codes.flatMap((row) => Array.from(row));

@@ -1,6 +1,6 @@
 /** How Chameleon mini is trained: first the VQGAN, then the language model around it. Hyper-parameters stand here. */
 import { addShades, loadSprites, vocabulary } from '../data';
-import { Stream } from '../engine';
+import { Rng } from '../engine';
 import { chameleonMini, codeEntries, startCodesFromCodebook } from '../models/chameleon/mini';
 import { ChameleonModel } from '../models/chameleon/model';
 import type { MagvitTokenizer } from '../models/showo/magvit';
@@ -12,7 +12,7 @@ import {
   vqganTask,
   type VqganTrainingOptions,
 } from '../sft/train-chameleon';
-import { miniText, NAMES_MIXTURE, PICTURE_SIZE, scenePictures, type SceneMixture, sceneSource } from './mini-world';
+import { miniText, NAMES_MIXTURE, PICTURE_SIZE, sceneImages, type SceneMixture, sceneSource } from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -36,15 +36,15 @@ export const CHAMELEON_RECIPE: ChameleonRecipe = {
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
-  pictures: 16,
+  images: 16,
   asked: 10,
   questions: 6,
   texts: 4,
   weights: { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 },
-  conditionDrop: 0.1,
-  wordNoise: 0.1,
+  cfgDropout: 0.1,
+  answerCorruption: 0.1,
   questionNoise: 0.05,
-  bitNoise: 0.05,
+  codeBitFlip: 0.05,
 };
 
 /** Further training from the weights that are there, for what it knows least: the names of things. */
@@ -52,13 +52,13 @@ export const CHAMELEON_MORE_RECIPE: ChameleonRecipe = {
   ...CHAMELEON_RECIPE,
   steps: 1600,
   seed: 2,
-  pictures: 24,
+  images: 24,
   asked: 8,
   texts: 6,
   weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
-  wordNoise: 0.25,
+  answerCorruption: 0.25,
   questionNoise: 0.1,
-  bitNoise: 0.1,
+  codeBitFlip: 0.1,
   scenes: NAMES_MIXTURE,
 };
 
@@ -73,28 +73,28 @@ export function freshChameleonMini(seed: number): ChameleonModel {
     throw new Error('the mini world tokenizer has no [PAD] or no [SEP]');
   return ChameleonModel.random(
     chameleonMini(vocabulary(), { bos, eos, pad: text.padId, separator }),
-    new Stream(seed).fork('chameleon'),
+    new Rng(seed).split('chameleon'),
   );
 }
 
 /** The VQGAN's task. @param images Show-o mini's tokenizer, from whose weights it starts */
-export async function chameleonVqTraining(images: MagvitTokenizer, seed = CHAMELEON_VQ_RECIPE.seed) {
+export async function chameleonVqTraining(imageTokenizer: MagvitTokenizer, seed = CHAMELEON_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshChameleonMini(seed);
-  const { images: tokenizer } = model;
+  const { imageTokenizer: tokenizer } = model;
   if (!tokenizer) throw new Error('a fresh Chameleon has an image tokenizer');
-  vqFromMagvit(tokenizer.parameters, '', model.config.vq, images);
-  const source = scenePictures(sprites, 'train');
+  vqFromMagvit(tokenizer.parameters, '', model.config.vq, imageTokenizer);
+  const source = sceneImages(sprites, 'train');
   return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
 /** The language model's task, with fresh weights. @param trained whose image tokenizer is trained; it moves over */
 export async function chameleonTraining(trained: ChameleonModel, seed = CHAMELEON_RECIPE.seed) {
   const fresh = freshChameleonMini(seed);
-  fresh.images?.dispose();
+  fresh.imageTokenizer?.dispose();
   trained.parameters.dispose();
-  const model = new ChameleonModel(fresh.config, fresh.parameters, trained.images);
-  startCodesFromCodebook(model, new Stream(seed).fork('codes'));
+  const model = new ChameleonModel(fresh.config, fresh.parameters, trained.imageTokenizer);
+  startCodesFromCodebook(model, new Rng(seed).split('codes'));
   return chameleonMoreTraining(model, CHAMELEON_RECIPE);
 }
 
@@ -107,7 +107,7 @@ export async function chameleonMoreTraining(trained: ChameleonModel, recipe: Cha
   if (recipe.scenes?.shades) await addShades(sprites);
   const { text } = miniText();
   const parameters = new SharedRowParameters(trained.parameters, CODE_ROWS, codeEntries(trained));
-  const model = new ChameleonModel(trained.config, parameters, trained.images);
+  const model = new ChameleonModel(trained.config, parameters, trained.imageTokenizer);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
   return { model, task: chameleonTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
 }

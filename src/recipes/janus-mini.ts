@@ -11,7 +11,7 @@ import {
   type Split,
   type SpriteSheet,
 } from '../data';
-import { Stream } from '../engine';
+import { Rng } from '../engine';
 import { vqganConfig } from '../models/janus/config';
 import { VQ } from '../models/janus/generation';
 import { codeEntries, janusMini, startCodesFromCodebook } from '../models/janus/mini';
@@ -21,13 +21,13 @@ import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { SharedRowParameters } from '../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../sft/train-janus';
-import { janusVisionTask, type LabelledPicture } from '../sft/train-janus-vision';
+import { janusVisionTask, type LabeledImage } from '../sft/train-janus-vision';
 import { isVq, janusVqTask, type VqTrainingOptions } from '../sft/train-janus-vq';
 import {
   miniText,
   NAMES_MIXTURE,
   PICTURE_SIZE,
-  scenePictures,
+  sceneImages,
   type SceneMixture,
   sceneSource,
   SHOWO_SHADES_RECIPE,
@@ -67,13 +67,13 @@ export const JANUS_RECIPE: JanusRecipe = {
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
-  pictures: 16,
+  images: 16,
   asked: 10,
   questions: 6,
   texts: 4,
   weights: { t2i: 1, mmu: 1, lm: 0.5 },
-  conditionDrop: 0.1,
-  wordNoise: 0.1,
+  cfgDropout: 0.1,
+  answerCorruption: 0.1,
   questionNoise: 0.05,
 };
 
@@ -90,8 +90,8 @@ export const JANUS_MORE_RECIPE: JanusRecipe = {
 export const JANUS_LAST_RECIPE: JanusRecipe = { ...JANUS_MORE_RECIPE, steps: 43, scheduleSteps: 180, seed: 3 };
 
 /**
- * Further training with the tower that sees better: more questions a picture, creatures beside objects, and a part of
- * the objects in shades without a name, which takes kinds apart from colours.
+ * Further training with the tower that sees better: more questions an image, creatures beside objects, and a part of
+ * the objects in shades without a name, which takes kinds apart from colors.
  */
 export const JANUS_SHADES_RECIPE: JanusRecipe = {
   ...JANUS_RECIPE,
@@ -99,7 +99,7 @@ export const JANUS_SHADES_RECIPE: JanusRecipe = {
   seed: 4,
   scheduleSteps: undefined,
   questions: 8,
-  wordNoise: 0.25,
+  answerCorruption: 0.25,
   questionNoise: 0.1,
   scenes: { ...SHOWO_SHADES_RECIPE.scenes, shades: 0.35 },
 };
@@ -109,7 +109,7 @@ export const JANUS_NAMES_RECIPE: JanusRecipe = {
   ...JANUS_SHADES_RECIPE,
   steps: 1800,
   seed: 5,
-  pictures: 24,
+  images: 24,
   asked: 8,
   questions: 6,
   texts: 6,
@@ -126,41 +126,41 @@ export function freshJanusMini(seed: number): JanusModel {
   if (text.padId === undefined) throw new Error('the mini world tokenizer has no [PAD]');
   return JanusModel.random(
     janusMini(text.vocabularySize, { bos, eos, pad: text.padId }),
-    new Stream(seed).fork('janus'),
+    new Rng(seed).split('janus'),
   );
 }
 
 /** The VQ tokenizer's task. @param images Show-o mini's tokenizer, from whose weights it starts */
-export async function janusVqTraining(images: MagvitTokenizer, seed = JANUS_VQ_RECIPE.seed) {
+export async function janusVqTraining(imageTokenizer: MagvitTokenizer, seed = JANUS_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshJanusMini(seed);
-  vqFromMagvit(model.parameters, VQ, vqganConfig(model.config.vq), images);
-  const source = scenePictures(sprites, 'train');
+  vqFromMagvit(model.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
+  const source = sceneImages(sprites, 'train');
   return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: PICTURE_SIZE }) };
 }
 
 const KINDS: readonly string[] = [...OBJECTS, ...CREATURES];
-/** What a patch shows: what it is part of and in which colour (0: the ground, or none), and on which ground. */
-const PATCH_CLASSES = { kind: KINDS.length + 1, colour: COLOURS.length + 1, ground: GROUNDS.length };
+/** What a patch shows: what it is part of and in which color (0: the ground, or none), and on which ground. */
+const PATCH_CLASSES = { kind: KINDS.length + 1, color: COLOURS.length + 1, ground: GROUNDS.length };
 
 /** A scene of a split with the labels of its patches. */
-function patchSource(sprites: SpriteSheet, patch: number, split: Split): (stream: Stream) => LabelledPicture {
+function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: Rng) => LabeledImage {
   const side = PICTURE_SIZE / patch;
-  return (stream) => {
-    const scene = sampleScene(stream, split);
-    const [kind, colour] = [new Uint8Array(side * side), new Uint8Array(side * side)];
+  return (rng) => {
+    const scene = sampleScene(rng, split);
+    const [kind, color] = [new Uint8Array(side * side), new Uint8Array(side * side)];
     for (const item of scene.items)
       for (let y = item.y / patch; y < (item.y + item.size) / patch; y++)
         for (let x = item.x / patch; x < (item.x + item.size) / patch; x++) {
           kind[y * side + x] = KINDS.indexOf(item.object) + 1;
-          colour[y * side + x] = item.colour ? COLOURS.indexOf(item.colour) + 1 : 0;
+          color[y * side + x] = item.color ? COLOURS.indexOf(item.color) + 1 : 0;
         }
     const ground = new Uint8Array(side * side).fill(GROUNDS.indexOf(scene.ground));
-    return { pixels: renderScene(scene, sprites), labels: { kind, colour, ground } };
+    return { pixels: renderScene(scene, sprites), labels: { kind, color, ground } };
   };
 }
 
-/** The vision tower's task. @param trained whose tower is trained, the rest stays as it is @param batch pictures */
+/** The vision tower's task. @param trained whose tower is trained, the rest stays as it is @param batch images */
 export async function janusVisionTraining(trained: JanusModel, batch: number) {
   const sprites = await loadSprites();
   const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
@@ -173,7 +173,7 @@ export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.see
   for (const [name, variable] of Object.entries(model.parameters.variables))
     if (isVq(name) || isTower(name)) variable.assign(trained.parameters.get(name));
   trained.dispose();
-  startCodesFromCodebook(model, new Stream(seed).fork('codes'));
+  startCodesFromCodebook(model, new Rng(seed).split('codes'));
   return janusMoreTraining(model, JANUS_RECIPE);
 }
 

@@ -3,7 +3,7 @@
  * which rewards use and evaluation does not, like mini_face and mini_figure. Hyper-parameters stand here; `unilab train
  * reader`, `clip`, `face` and `figure` run it.
  */
-import { Stream } from '../engine';
+import { Rng } from '../engine';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { LoopOptions } from '../sft/loop';
 import { type ClipOptions, clipTraining } from './judges/clip-task';
@@ -23,7 +23,7 @@ export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
   seed: 11,
 };
 
-/** Training of mini_clip: 64 pictures a batch, in groups of four that differ in one thing. */
+/** Training of mini_clip: 64 images a batch, in groups of four that differ in one thing. */
 export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
   steps: 900,
   groups: 16,
@@ -53,21 +53,21 @@ export const FIGURE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 };
 
 /** The reader's task with fresh weights. @param images the trained image tokenizer */
-export function trainReader(images: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
-  return readerTraining(images, READER_RECIPE, new Stream(seed));
+export function trainReader(imageTokenizer: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
+  return readerTraining(imageTokenizer, READER_RECIPE, new Rng(seed));
 }
 
 /** mini_clip's task with fresh weights. @param images the trained image tokenizer */
-export function trainClip(images: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
-  return clipTraining(images, CLIP_RECIPE, new Stream(seed));
+export function trainClip(imageTokenizer: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
+  return clipTraining(imageTokenizer, CLIP_RECIPE, new Rng(seed));
 }
 
 /** mini_face's task with fresh weights. @param images the trained image tokenizer */
-export function trainFace(images: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
-  return faceTraining(images, FACE_RECIPE, new Stream(seed));
+export function trainFace(imageTokenizer: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
+  return faceTraining(imageTokenizer, FACE_RECIPE, new Rng(seed));
 }
 
 /** mini_figure's task with fresh weights. @param images the trained image tokenizer */
-export function trainFigure(images: MagvitTokenizer | undefined, seed = FIGURE_RECIPE.seed) {
-  return figureTraining(images, FIGURE_RECIPE, new Stream(seed));
+export function trainFigure(imageTokenizer: MagvitTokenizer | undefined, seed = FIGURE_RECIPE.seed) {
+  return figureTraining(imageTokenizer, FIGURE_RECIPE, new Rng(seed));
 }

@@ -19,9 +19,9 @@ import {
   captionOf,
   questionsOf,
   renderScene,
-  withoutColours,
+  withoutColors,
 } from '../data';
-import { Stream } from '../engine';
+import { Rng } from '../engine';
 import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from '../models/showo/mini';
 import { BitSharedParameters, startCodesFromBits } from '../models/showo/code-rows';
@@ -32,7 +32,7 @@ import { magvitTask } from '../sft/train-magvit';
 import { type ShowoSource, showoTask } from '../sft/train-showo';
 import { loadTokenizer, type TextTokenizer } from '../text';
 
-/** Height and width of the mini world's pictures. */
+/** Height and width of the mini world's images. */
 export const PICTURE_SIZE = 64;
 
 /** Training of the image tokenizer. */
@@ -62,22 +62,22 @@ export interface SceneMixture {
   readonly shades?: number;
 }
 
-/** First training of Show-o, on the wide tokenizer's codes: language, places and colours. */
+/** First training of Show-o, on the wide tokenizer's codes: language, places and colors. */
 export const SHOWO_WIDE_RECIPE: ShowoRecipe = {
   steps: 1600,
   scheduleSteps: 3600,
   learningRate: 1.5e-3,
   weightDecay: 0.01,
   seed: 1,
-  pictures: 28,
+  images: 28,
   asked: 16,
   questions: 6,
   texts: 6,
   weights: { t2i: 1, mmu: 1, lm: 0.5 },
-  conditionDrop: 0.1,
+  cfgDropout: 0.1,
 };
 
-/** Training of Show-o on the final codes. Answers and text weigh as much as pictures: they carry the reasoning. */
+/** Training of Show-o on the final codes. Answers and text weigh as much as images: they carry the reasoning. */
 export const SHOWO_RECIPE: ShowoRecipe = {
   ...SHOWO_WIDE_RECIPE,
   steps: 800,
@@ -95,7 +95,7 @@ export const SHOWO_BITS_RECIPE: ShowoRecipe = {
   scheduleSteps: 1250,
   learningRate: 1.2e-3,
   seed: 3,
-  wordNoise: 0.2,
+  answerCorruption: 0.2,
 };
 
 /** Further training of Show-o from the weights that are there, with more questions; can be repeated with another seed. */
@@ -108,7 +108,7 @@ export const SHOWO_MORE_RECIPE: ShowoRecipe = {
   questions: 8,
   texts: 6,
   questionNoise: 0.1,
-  bitNoise: 0.1,
+  codeBitFlip: 0.1,
 };
 
 /**
@@ -126,42 +126,42 @@ export const SHOWO_FINISH_RECIPE: ShowoRecipe = {
   },
 };
 
-/** Once more, with more codes of asked pictures changed: held-out combinations are read worse than those of training. */
+/** Once more, with more codes of asked images changed: held-out combinations are read worse than those of training. */
 export const SHOWO_LAST_RECIPE: ShowoRecipe = {
   ...SHOWO_FINISH_RECIPE,
   steps: 1000,
   learningRate: 1e-3,
   seed: 6,
-  bitNoise: 0.2,
+  codeBitFlip: 0.2,
 };
 
 /**
  * The end: half of the words that an answer is read behind are others, for after "green" the model would only name what
- * it has seen in green; and more pictures, for text is read without a mistake by now.
+ * it has seen in green; and more images, for text is read without a mistake by now.
  */
 export const SHOWO_WORDS_RECIPE: ShowoRecipe = {
   ...SHOWO_LAST_RECIPE,
   steps: 500,
   seed: 7,
-  pictures: 34,
+  images: 34,
   texts: 3,
-  wordNoise: 0.5,
+  answerCorruption: 0.5,
   questionNoise: 0.25,
 };
 
-/** Kinds apart from colours: half of the objects in shades without a name, and more pictures asked about. */
+/** Kinds apart from colors: half of the objects in shades without a name, and more images asked about. */
 export const SHOWO_SHADES_RECIPE: ShowoRecipe = {
   ...SHOWO_WORDS_RECIPE,
   steps: 700,
   seed: 8,
-  pictures: 28,
+  images: 28,
   asked: 18,
-  wordNoise: 0.35,
+  answerCorruption: 0.35,
   scenes: { ...SHOWO_FINISH_RECIPE.scenes, shades: 0.5 },
 };
 
 /**
- * Last: answers are good by now, and held-out pictures want more practice in drawing. What is kept is the mean of the
+ * Last: answers are good by now, and held-out images want more practice in drawing. What is kept is the mean of the
  * weights before and after.
  */
 export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
@@ -169,11 +169,11 @@ export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
   steps: 400,
   learningRate: 8e-4,
   seed: 9,
-  pictures: 44,
+  images: 44,
   asked: 8,
 };
 
-/** What a mini model is shown that knows colours, numbers and places, but few kinds: single objects, and their names. */
+/** What a mini model is shown that knows colors, numbers and places, but few kinds: single objects, and their names. */
 export const NAMES_MIXTURE: SceneMixture = {
   kinds: { single: 0.36, count: 0.12, pair: 0.26, creature: 0.08, 'creature+object': 0.18 },
   naming: true,
@@ -188,9 +188,9 @@ export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   return { text, bos, eos };
 }
 
-/** Pictures of scenes of a split. */
-export function scenePictures(sprites: SpriteSheet, split: Split): (stream: Stream) => Uint8Array {
-  return (stream) => renderScene(sampleScene(stream, split), sprites);
+/** Images of scenes of a split. */
+export function sceneImages(sprites: SpriteSheet, split: Split): (rng: Rng) => Uint8Array {
+  return (rng) => renderScene(sampleScene(rng, split), sprites);
 }
 
 /** Captioned, questioned scenes and facts of a split, as ids. */
@@ -201,25 +201,25 @@ export function sceneSource(
   mixture: SceneMixture = {},
 ): ShowoSource {
   return {
-    picture(stream) {
-      const kind = mixture.kinds && sampleKind(stream, split, mixture.kinds);
-      const scene = sampleScene(stream, split, kind);
+    image(rng) {
+      const kind = mixture.kinds && sampleKind(rng, split, mixture.kinds);
+      const scene = sampleScene(rng, split, kind);
       // Whether something is there is the hardest question: it is asked three times.
-      const again = [stream.fork('again'), stream.fork('and again')].flatMap((s) => questionsOf(scene, s));
+      const again = [rng.split('again'), rng.split('and again')].flatMap((s) => questionsOf(scene, s));
       const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
-      const easy = mixture.presence ? presenceQuestions(scene, stream.fork('presence')) : [];
-      const questions = [...questionsOf(scene, stream), ...hard, ...easy];
-      const caption = captionOf(scene, stream);
-      const shades = stream.fork('shades');
+      const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
+      const questions = [...questionsOf(scene, rng), ...hard, ...easy];
+      const caption = captionOf(scene, rng);
+      const shades = rng.split('shades');
       if (mixture.shades && takesShades(scene) && shades.uniform() < mixture.shades) {
         return {
           pixels: renderScene(inShades(scene, shades), sprites),
-          caption: text.encode(withoutColours(caption)),
+          caption: text.encode(withoutColors(caption)),
           // The mini world's tokens are words: a word's place in the answer is its token's.
           questions: shadeQuestions(questions).map((q) => ({
             question: text.encode(q.problem),
             answer: text.encode(q.solution),
-            unscored: q.colourWords,
+            unscored: q.colorWords,
           })),
         };
       }
@@ -229,8 +229,8 @@ export function sceneSource(
         questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
       };
     },
-    text(stream) {
-      const { facts, questions } = factQuestions(stream, split);
+    text(rng) {
+      const { facts, questions } = factQuestions(rng, split);
       return {
         text: text.encode(facts),
         questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
@@ -245,8 +245,8 @@ export const WIDE_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_REC
 /** The wide tokenizer's task, from a trained narrow one. */
 export async function wideTokenizerTraining(narrow: MagvitTokenizer, seed = WIDE_TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
-  const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI_WIDE, new Stream(seed).fork('wide'));
-  const task = magvitTask(tokenizer, scenePictures(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI_WIDE, new Rng(seed).split('wide'));
+  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
   return { tokenizer, task: { ...task, name: 'magvit-wide' } };
 }
 
@@ -257,27 +257,27 @@ export const CELL_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_REC
 export async function cellTokenizerTraining(wide: MagvitTokenizer) {
   const sprites = await loadSprites();
   const tokenizer = wide.configured(MAGVIT_MINI);
-  const task = magvitTask(tokenizer, scenePictures(sprites, 'train'), CELL_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), CELL_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
   return { tokenizer, task: { ...task, name: 'magvit-cells' } };
 }
 
 /** The narrow tokenizer's task with fresh weights. */
 export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
-  const tokenizer = MagvitTokenizer.random(magvitMini(MINI_FIRST_BITS), new Stream(seed).fork('magvit'));
+  const tokenizer = MagvitTokenizer.random(magvitMini(MINI_FIRST_BITS), new Rng(seed).split('magvit'));
   return {
     tokenizer,
-    task: magvitTask(tokenizer, scenePictures(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE),
+    task: magvitTask(tokenizer, sceneImages(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE),
   };
 }
 
 /** Show-o's task with fresh weights around a trained image tokenizer. */
-export async function showoTraining(images: MagvitTokenizer, seed = SHOWO_WIDE_RECIPE.seed) {
+export async function showoTraining(imageTokenizer: MagvitTokenizer, seed = SHOWO_WIDE_RECIPE.seed) {
   const sprites = await loadSprites();
   const { text, bos, eos } = miniText();
-  const start = new Stream(seed).fork('showo');
-  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), images, start);
-  startCodesFromBits(model, start.fork('codes'));
+  const start = new Rng(seed).split('showo');
+  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), imageTokenizer, start);
+  startCodesFromBits(model, start.split('codes'));
   return {
     model,
     task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_WIDE_RECIPE, size: PICTURE_SIZE }),
@@ -289,9 +289,9 @@ export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe
   const sprites = await loadSprites();
   if (recipe.scenes?.shades) await addShades(sprites);
   const { text } = miniText();
-  const { config, parameters, images, vocabulary } = trained;
+  const { config, parameters, imageTokenizer, vocabulary } = trained;
   const model = shared
-    ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), images)
+    ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), imageTokenizer)
     : trained;
   const task = showoTask(model, sceneSource(sprites, text, 'train', recipe.scenes), { ...recipe, size: PICTURE_SIZE });
   return { model, task: { ...task, name: 'showo-more' } };

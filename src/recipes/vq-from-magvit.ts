@@ -1,7 +1,7 @@
 /**
  * A look-up-free tokenizer as one with a codebook: the signs of b channels are the nearest of the 2^b corners of a cube,
  * by distance and by angle alike, so MAGVIT-v2's layers and a codebook of corners give the same codes and the same
- * pictures. Janus mini and Chameleon mini start from Show-o mini's trained tokenizer in this way.
+ * images. Janus mini and Chameleon mini start from Show-o mini's trained tokenizer in this way.
  */
 import { tf } from '../engine';
 import type { MagvitTokenizer } from '../models/showo/magvit';

@@ -1,42 +1,42 @@
 /**
- * Whether a picture, put into words, says what its prompt said: the cosine of two sentences, of BLIP's caption of the
- * picture and of the prompt. The text half of a cycle from words to picture and back; CoRL's own compares scene graphs.
+ * Whether an image, put into words, says what its prompt said: the cosine of two sentences, of BLIP's caption of the
+ * image and of the prompt. The text half of a cycle from words to image and back; CoRL's own compares scene graphs.
  */
-import type { Picture } from '../io';
-import { oneByOne } from './one-by-one';
-import { checkTexts, type PictureTextSample } from './picture-text';
+import type { Image } from '../io';
+import { withPerSampleFallback } from './one-by-one';
+import { checkTexts, type ImageTextSample } from './picture-text';
 import type { ScoreResult, Scorer } from './scorer';
 import type { SentenceEmbedder } from './tier';
 
-/** Says what a picture shows. Frozen. `BlipDescriber` is one. */
+/** Says what an image shows. Frozen. `BlipDescriber` is one. */
 export interface Captioner {
   readonly name: string;
-  /** One sentence a picture, in order. */
-  captions(pictures: readonly Picture[]): Promise<string[]>;
+  /** One sentence an image, in order. */
+  captions(images: readonly Image[]): Promise<string[]>;
 }
 
 /**
- * `caption_similarity_CAPTIONER_EMBEDDER`, in [-1, 1]; 0 for a picture about which the captioner says nothing, NaN for
- * an empty text or a broken picture, each with the reason.
+ * `caption_similarity_CAPTIONER_EMBEDDER`, in [-1, 1]; 0 for an image about which the captioner says nothing, NaN for
+ * an empty text or a broken image, each with the reason.
  */
-export interface CaptionSimilarity extends Scorer<PictureTextSample> {
-  /** What the captioner said of a picture that was scored, for display; kept as long as the picture is. */
-  captionOf(picture: Picture): string | undefined;
+export interface CaptionSimilarity extends Scorer<ImageTextSample> {
+  /** What the captioner said of an image that was scored, for display; kept as long as the image is. */
+  captionOf(image: Image): string | undefined;
 }
 
 /** @see CaptionSimilarity */
 export function captionSimilarity(captioner: Captioner, embedder: SentenceEmbedder): CaptionSimilarity {
-  const said = new WeakMap<Picture, string>();
+  const said = new WeakMap<Image, string>();
   return {
     name: `caption_similarity_${captioner.name}_${embedder.name}`,
     range: [-1, 1],
     higherIsBetter: true,
-    captionOf: (picture) => said.get(picture),
+    captionOf: (image) => said.get(image),
     score: (samples) =>
-      oneByOne(samples, async (some) => {
+      withPerSampleFallback(samples, async (some) => {
         checkTexts(some);
-        const captions = await captioner.captions(some.map(({ picture }) => picture));
-        some.forEach(({ picture }, i) => said.set(picture, captions[i]));
+        const captions = await captioner.captions(some.map(({ image }) => image));
+        some.forEach(({ image }, i) => said.set(image, captions[i]));
         const vectors = await embedder.embed([...captions, ...some.map(({ text }) => text)]);
         return captions.map((caption, i) => compare(caption, vectors[i], vectors[some.length + i]));
       }),

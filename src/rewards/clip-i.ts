@@ -1,4 +1,4 @@
-/** CLIP-I: how alike a picture and its references are to CLIP (Ruiz et al. 2023, DreamBooth, Sec. 4.1). */
+/** CLIP-I: how alike an image and its references are to CLIP (Ruiz et al. 2023, DreamBooth, Sec. 4.1). */
 import type { Clip } from '../models/experts/clip';
 import { clipName } from './clip-names';
 import { referenceCosine, type ReferenceSample } from './picture-features';
@@ -7,16 +7,16 @@ import type { Scorer } from './scorer';
 export interface ClipImageScorerOptions {
   /** Default: `clip_i` for a model of OpenAI ViT-B/32's shape; for another shape a name that says which. */
   readonly name?: string;
-  /** Pictures embedded at once; default 16. */
+  /** Images embedded at once; default 16. */
   readonly batch?: number;
 }
 
-/** Mean cosine of the picture's CLIP vector with its references', unscaled, in [-1, 1]. */
+/** Mean cosine of the image's CLIP vector with its references', unscaled, in [-1, 1]. */
 export function clipImageScorer(
-  clip: Pick<Clip, 'config' | 'embedPictures'>,
+  clip: Pick<Clip, 'config' | 'embedImages'>,
   options: ClipImageScorerOptions = {},
 ): Scorer<ReferenceSample> {
-  return referenceCosine(options.name ?? clipName('clip_i', clip.config), (pictures) =>
-    clip.embedPictures(pictures, options.batch),
+  return referenceCosine(options.name ?? clipName('clip_i', clip.config), (images) =>
+    clip.embedImages(images, options.batch),
   );
 }

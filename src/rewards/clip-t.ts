@@ -1,31 +1,31 @@
-/** CLIP-T: how well a picture shows its prompt, to CLIP (Hessel et al. 2021, without their factor; DreamBooth, Sec. 4.1). */
+/** CLIP-T: how well an image shows its prompt, to CLIP (Hessel et al. 2021, without their factor; DreamBooth, Sec. 4.1). */
 import type { Clip } from '../models/experts/clip';
 import { clipName } from './clip-names';
 import { featureCosine } from './feature-cosine';
-import { pictureFeatures } from './picture-features';
-import type { PictureTextSample } from './picture-text';
+import { imageFeatures } from './picture-features';
+import type { ImageTextSample } from './picture-text';
 import { promptFeatures } from './prompt-features';
 import type { Scorer } from './scorer';
 
 export interface ClipTextScorerOptions {
   /** Default: `clip_t` for a model of OpenAI ViT-B/32's shape; for another shape a name that says which. */
   readonly name?: string;
-  /** Pictures and prompts embedded at once; default 16. */
+  /** Images and prompts embedded at once; default 16. */
   readonly batch?: number;
 }
 
-/** Cosine of the picture's CLIP vector with the prompt's, unscaled, in [-1, 1]; NaN for an empty prompt. */
+/** Cosine of the image's CLIP vector with the prompt's, unscaled, in [-1, 1]; NaN for an empty prompt. */
 export function clipTextScorer(
-  clip: Pick<Clip, 'config' | 'embedPictures' | 'embedTexts'>,
+  clip: Pick<Clip, 'config' | 'embedImages' | 'embedTexts'>,
   options: ClipTextScorerOptions = {},
-): Scorer<PictureTextSample> {
+): Scorer<ImageTextSample> {
   const { batch = 16 } = options;
-  return featureCosine<PictureTextSample>({
+  return featureCosine<ImageTextSample>({
     name: options.name ?? clipName('clip_t', clip.config),
     of: (samples) =>
-      pictureFeatures(
-        (pictures) => clip.embedPictures(pictures, batch),
-        samples.map(({ picture }) => picture),
+      imageFeatures(
+        (images) => clip.embedImages(images, batch),
+        samples.map(({ image }) => image),
       ),
     like: async (samples) => {
       const prompts = samples.map(({ text }) => text);

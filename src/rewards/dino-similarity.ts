@@ -1,5 +1,5 @@
 /**
- * DINO similarity: how alike a picture and its references are to a network that learned without labels, so that it tells
+ * DINO similarity: how alike an image and its references are to a network that learned without labels, so that it tells
  * subjects of one class apart (DreamBooth, Sec. 4.1). `dino_vits16` (Caron et al. 2021) and `dinov2_large` (Oquab et al.
  * 2024) are two metrics with two names; their numbers are not comparable.
  */
@@ -11,7 +11,7 @@ import type { Scorer } from './scorer';
 export interface DinoSimilarityOptions {
   /** Default: the published name for a model of a published shape (weights are not told apart); else one that says which. */
   readonly name?: string;
-  /** Pictures embedded at once; default 16. */
+  /** Images embedded at once; default 16. */
   readonly batch?: number;
 }
 
@@ -25,9 +25,9 @@ const SIZES: Readonly<Record<string, { readonly letter: string; readonly word: s
   '1536x40x24': { letter: 'g', word: 'giant' },
 };
 
-/** Mean cosine of the picture's class token with its references', in [-1, 1]. */
+/** Mean cosine of the image's class token with its references', in [-1, 1]. */
 export function dinoSimilarity(model: Dino, options: DinoSimilarityOptions = {}): Scorer<ReferenceSample> {
-  return referenceCosine(options.name ?? dinoName(model), (pictures) => model.embed(pictures, options.batch));
+  return referenceCosine(options.name ?? dinoName(model), (images) => model.embed(images, options.batch));
 }
 
 /** `dino_vits16`, `dinov2_large` and their like; `dino_vit_HIDDENxLAYERS_pPATCH` for shapes that were not published. */

@@ -1,50 +1,50 @@
 /**
- * FER on photographs (UniCTokens-R1, Sec. 4): whether the face in a picture is the one of the references. The largest
+ * FER on photographs (UniCTokens-R1, Sec. 4): whether the face in an image is the one of the references. The largest
  * face is found by MTCNN, cut out and embedded by FaceNet; the reward is the cosine (the paper prints 1 - cosine and
  * calls it a reward; a reward it is only the other way). In the mini world, whose faces are drawn, `fer_mini_face`
  * stands for it.
  */
-import type { Picture } from '../io';
+import type { Image } from '../io';
 import { cropFace, type DetectedFace } from '../models/experts/mtcnn';
 import type { ScoreResult, Scorer } from './scorer';
 
 /** What FER needs of a sample. */
 export interface FaceSample {
-  readonly picture: Picture;
-  /** Pictures of the person, one or more; the mean of the cosines counts. Those without a face are left out. */
-  readonly references: readonly Picture[];
+  readonly image: Image;
+  /** Images of the person, one or more; the mean of the cosines counts. Those without a face are left out. */
+  readonly references: readonly Image[];
 }
 
 /** Finds faces, the one to be compared first. `Mtcnn` is one. */
 export interface FaceFinder {
-  detect(pictures: readonly Picture[]): DetectedFace[][];
+  detect(images: readonly Image[]): DetectedFace[][];
 }
 
 /** Faces of one size to unit vectors. `FaceNet` is one. */
 export interface FaceEmbedder {
-  embed(faces: readonly Picture[]): Float32Array[];
+  embed(faces: readonly Image[]): Float32Array[];
 }
 
 export interface FaceSimilarityOptions {
   /** As it stands in logs. Default `fer`, for MTCNN and FaceNet; stand-ins have names of their own. */
   readonly name?: string;
-  /** Value of a picture without a face. Default 0: no face is as far from the person as an unrelated one. */
+  /** Value of an image without a face. Default 0: no face is as far from the person as an unrelated one. */
   readonly noFaceValue?: number;
   /** Side of the cut-out face in pixels, and how many of them show its surroundings. Default 160 and 0. */
   readonly size?: number;
   readonly margin?: number;
 }
 
-/** A face's vector and how sure the finder was of it; why there is none; or what was wrong with the picture. */
+/** A face's vector and how sure the finder was of it; why there is none; or what was wrong with the image. */
 type Found =
   | { readonly vector: Float32Array; readonly probability: number }
   | { readonly none: string }
   | { readonly broken: string };
 
 /**
- * FER: mean cosine of the picture's face to the references' faces, in [-1, 1]; `parts` hold the finder's `probability`
- * and the number of `references` that were compared. No face in the picture: `noFaceValue`, with the reason; no face in
- * any reference, or a broken picture: NaN with the reason. Vectors of references are kept as long as their pictures.
+ * FER: mean cosine of the image's face to the references' faces, in [-1, 1]; `parts` hold the finder's `probability`
+ * and the number of `references` that were compared. No face in the image: `noFaceValue`, with the reason; no face in
+ * any reference, or a broken image: NaN with the reason. Vectors of references are kept as long as their images.
  */
 export function faceSimilarity(
   finder: FaceFinder,
@@ -52,7 +52,7 @@ export function faceSimilarity(
   options: FaceSimilarityOptions = {},
 ): Scorer<FaceSample> {
   const { name = 'fer', noFaceValue = 0 } = options;
-  const known = new WeakMap<Picture, Found>();
+  const known = new WeakMap<Image, Found>();
   const scoreOne = (own: Found, references: readonly Found[]): ScoreResult => {
     if ('broken' in own) return { value: NaN, reason: own.broken };
     const others = references.flatMap((found) => ('vector' in found ? [found.vector] : []));
@@ -68,36 +68,36 @@ export function faceSimilarity(
     range: [Math.min(-1, noFaceValue), Math.max(1, noFaceValue)],
     higherIsBetter: true,
     async score(samples) {
-      const fresh = new Set(samples.flatMap(({ references }) => references.filter((picture) => !known.has(picture))));
-      const pictures = [...samples.map(({ picture }) => picture), ...fresh];
-      const found = lookAll(finder, embedder, pictures, options);
-      [...fresh].forEach((picture, i) => known.set(picture, found[samples.length + i]));
+      const fresh = new Set(samples.flatMap(({ references }) => references.filter((image) => !known.has(image))));
+      const images = [...samples.map(({ image }) => image), ...fresh];
+      const found = lookAll(finder, embedder, images, options);
+      [...fresh].forEach((image, i) => known.set(image, found[samples.length + i]));
       const unknown: Found = { none: 'no face was found' };
       return samples.map(({ references }, i) =>
         scoreOne(
           found[i],
-          references.map((picture) => known.get(picture) ?? unknown),
+          references.map((image) => known.get(image) ?? unknown),
         ),
       );
     },
   };
 }
 
-/** The first face of each picture; all faces are embedded together. */
+/** The first face of each image; all faces are embedded together. */
 function lookAll(
   finder: FaceFinder,
   embedder: FaceEmbedder,
-  pictures: readonly Picture[],
+  images: readonly Image[],
   { size = 160, margin = 0 }: FaceSimilarityOptions,
 ): Found[] {
-  const faces: Picture[] = [];
+  const faces: Image[] = [];
   const probabilities: number[] = [];
-  const found = detectAll(finder, pictures).map((result, i): number | Exclude<Found, { vector: Float32Array }> => {
+  const found = detectAll(finder, images).map((result, i): number | Exclude<Found, { vector: Float32Array }> => {
     if (typeof result === 'string') return { broken: result };
     const [face] = result;
     if (!face) return { none: 'no face was found' };
     try {
-      faces.push(cropFace(pictures[i], face.box, { size, margin }));
+      faces.push(cropFace(images[i], face.box, { size, margin }));
     } catch (error) {
       return { broken: message(error) };
     }
@@ -108,14 +108,14 @@ function lookAll(
   return found.map((at) => (typeof at === 'number' ? { vector: vectors[at], probability: probabilities[at] } : at));
 }
 
-/** Each picture's faces, or what is wrong with it: one broken picture must not cost the others their score. */
-function detectAll(finder: FaceFinder, pictures: readonly Picture[]): (DetectedFace[] | string)[] {
+/** Each image's faces, or what is wrong with it: one broken image must not cost the others their score. */
+function detectAll(finder: FaceFinder, images: readonly Image[]): (DetectedFace[] | string)[] {
   try {
-    return finder.detect(pictures);
+    return finder.detect(images);
   } catch {
-    return pictures.map((picture) => {
+    return images.map((image) => {
       try {
-        return finder.detect([picture])[0];
+        return finder.detect([image])[0];
       } catch (error) {
         return message(error);
       }

@@ -1,5 +1,5 @@
 /**
- * Rewards that are the cosine of two features: BER (prompt and picture), DER (picture and reference pictures), FER
+ * Rewards that are the cosine of two features: BER (prompt and image), DER (image and reference images), FER
  * (face and reference faces). The paper prints 1 - cosine and calls it a reward; a reward it is only the other way.
  */
 import type { ScoreResult, Scorer } from './scorer';

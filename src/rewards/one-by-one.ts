@@ -5,7 +5,7 @@ import type { ScoreResult } from './scorer';
  * Judges a batch at once; if that throws, sample by sample, and those that throw again are NaN with the error's message.
  * @param judge one result a sample, in order
  */
-export async function oneByOne<S>(
+export async function withPerSampleFallback<S>(
   samples: readonly S[],
   judge: (samples: readonly S[]) => Promise<ScoreResult[]>,
 ): Promise<ScoreResult[]> {
@@ -15,7 +15,7 @@ export async function oneByOne<S>(
   } catch (error) {
     if (samples.length === 1) return [{ value: NaN, reason: error instanceof Error ? error.message : String(error) }];
     const out: ScoreResult[] = [];
-    for (const sample of samples) out.push(...(await oneByOne([sample], judge)));
+    for (const sample of samples) out.push(...(await withPerSampleFallback([sample], judge)));
     return out;
   }
 }

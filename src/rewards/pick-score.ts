@@ -2,8 +2,8 @@
 import type { Clip } from '../models/experts/clip';
 import { pickScores } from '../models/experts/clip/pick-score';
 import { clipName } from './clip-names';
-import { pictureFeatures } from './picture-features';
-import type { PictureTextSample } from './picture-text';
+import { imageFeatures } from './picture-features';
+import type { ImageTextSample } from './picture-text';
 import { promptFeatures } from './prompt-features';
 import type { ScoreResult, Scorer } from './scorer';
 
@@ -12,20 +12,20 @@ export interface PickScoreOptions {
   readonly name?: string;
   /** The score is divided by this; default 1, 26 for MM-R1's reward. */
   readonly divideBy?: number;
-  /** Pictures and prompts embedded at once; default 16. */
+  /** Images and prompts embedded at once; default 16. */
   readonly batch?: number;
 }
 
 /**
- * exp(logit_scale) times the cosine of prompt and picture, over `divideBy`; `parts.cosine` is the cosine. NaN for an
- * empty prompt or a broken picture.
+ * exp(logit_scale) times the cosine of prompt and image, over `divideBy`; `parts.cosine` is the cosine. NaN for an
+ * empty prompt or a broken image.
  * @param clip a CLIP with PickScore's weights
  * @throws RangeError for a divisor that is not positive
  */
 export function pickScoreScorer(
-  clip: Pick<Clip, 'config' | 'scale' | 'embedPictures' | 'embedTexts'>,
+  clip: Pick<Clip, 'config' | 'scale' | 'embedImages' | 'embedTexts'>,
   options: PickScoreOptions = {},
-): Scorer<PictureTextSample> {
+): Scorer<ImageTextSample> {
   const { divideBy = 1, batch = 16 } = options;
   if (!(divideBy > 0 && Number.isFinite(divideBy))) throw new RangeError(`PickScore cannot be divided by ${divideBy}`);
   const { scale } = clip;
@@ -34,19 +34,19 @@ export function pickScoreScorer(
     range: [-scale / divideBy, scale / divideBy],
     higherIsBetter: true,
     async score(samples) {
-      const pictures = await pictureFeatures(
-        (list) => clip.embedPictures(list, batch),
-        samples.map(({ picture }) => picture),
+      const images = await imageFeatures(
+        (list) => clip.embedImages(list, batch),
+        samples.map(({ image }) => image),
       );
       const prompts = await promptFeatures(
         (texts) => clip.embedTexts(texts, batch),
         samples.map(({ text }) => text),
       );
       return samples.map((_, i): ScoreResult => {
-        const [picture, prompt] = [pictures[i], prompts[i]];
-        if ('missing' in picture) return { value: NaN, reason: picture.missing };
+        const [image, prompt] = [images[i], prompts[i]];
+        if ('missing' in image) return { value: NaN, reason: image.missing };
         if ('missing' in prompt) return { value: NaN, reason: prompt.missing };
-        const [score] = pickScores(prompt, [picture], scale).scores;
+        const [score] = pickScores(prompt, [image], scale).scores;
         return { value: score / divideBy, parts: { cosine: score / scale } };
       });
     },

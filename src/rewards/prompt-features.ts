@@ -1,4 +1,4 @@
-/** Features of prompts for scorers that hold pictures against them: each prompt once, an empty one with its reason. */
+/** Features of prompts for scorers that hold images against them: each prompt once, an empty one with its reason. */
 import type { Feature } from './feature-cosine';
 
 /** One feature a prompt. Samples of a group share their prompt: it is embedded once. */

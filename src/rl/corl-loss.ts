@@ -26,11 +26,11 @@ export interface CorlLoss {
  * @param beta weight of the KL penalty; 0 (default) in the unified stage, 0.02 in the refined one
  * @param klLimit bound of a token's k3
  */
-export function corlLoss(batch: CorlBatch, beta = 0, klLimit = 10): CorlLoss {
+export function corlLoss(batch: CorlBatch, beta = 0, klClamp = 10): CorlLoss {
   const joint = Array.isArray(batch.advantages);
   const own = batch.advantages as { text: readonly number[]; image: readonly number[] };
   const side = (part: Side, advantages: readonly number[]): tf.Scalar =>
-    policyLoss({ ...part, advantages }, { surrogate: 'none', aggregation: 'seq_mean', beta, kl: 'k3', klLimit });
+    policyLoss({ ...part, advantages }, { surrogate: 'none', aggregation: 'seq_mean', beta, kl: 'k3', klClamp });
   const text = side(batch.text, joint ? (batch.advantages as readonly number[]) : own.text);
   const image = side(batch.image, joint ? (batch.advantages as readonly number[]) : own.image);
   return { loss: tf.add(text, image), text, image };

@@ -43,7 +43,7 @@ export interface PolicyLossOptions extends SurrogateOptions, KlOptions {
 }
 
 /**
- * The loss, to be minimised; differentiable in `logProbs`.
+ * The loss, to be minimized; differentiable in `logProbs`.
  *
  * Per token: surrogate(ratio, A) + beta KL, times its segment's weight; then aggregated.
  * @throws RangeError for shapes that differ, unknown names, a missing reference, segment or weight
@@ -90,7 +90,7 @@ export function logRatio(
 }
 
 /** Per-token KL against the reference `[samples, tokens]`, 0 where masked. @throws RangeError without a reference */
-export function klPerToken(batch: PolicyBatch, options: Pick<PolicyLossOptions, 'kl' | 'klLimit'> = {}): tf.Tensor2D {
+export function klPerToken(batch: PolicyBatch, options: Pick<PolicyLossOptions, 'kl' | 'klClamp'> = {}): tf.Tensor2D {
   const { refLogProbs } = batch;
   if (!refLogProbs) throw new RangeError('a KL penalty needs refLogProbs: the log-probs of the reference policy');
   const estimate = klEstimates.get(options.kl ?? 'k3');

@@ -38,8 +38,8 @@ export async function policyMetrics(
   const width = options.ratio === undefined || options.ratio === 'token' ? tokens : 1;
   const ratio = Array.from(await dataOf(logRatio(batch, options)), Math.exp);
   const at = (i: number): number => (width === tokens ? ratio[i] : ratio[Math.floor(i / tokens)]);
-  const { surrogate = 'clip', epsLow = 0.2, epsHigh = 0.2, epsMax = 1.2 } = options;
-  const upper = surrogate === 'cispo' ? epsMax : 1 + epsHigh;
+  const { surrogate = 'clip', epsilon = 0.2, epsilonHigh = 0.2, epsMax = 1.2 } = options;
+  const upper = surrogate === 'cispo' ? epsMax : 1 + epsilonHigh;
   const rows = Array.from({ length: n }, () => ({ low: 0, high: 0, length: 0 }));
   const all = { sum: 0, min: Infinity, max: -Infinity };
   for (let i = 0; i < mask.length; i++) {
@@ -47,7 +47,7 @@ export async function policyMetrics(
     const row = Math.floor(i / tokens);
     const r = at(i);
     rows[row].length++;
-    if (r < 1 - epsLow && advantages[row] < 0) rows[row].low++;
+    if (r < 1 - epsilon && advantages[row] < 0) rows[row].low++;
     if (r > upper && advantages[row] > 0) rows[row].high++;
     all.sum += r;
     all.min = Math.min(all.min, r);

@@ -1,6 +1,6 @@
 /**
  * The policy contract: what reinforcement learning knows of a model. A trajectory is made of named segments, a segment
- * of pieces; a piece is what one row of a forward pass decides (a whole answer, or one decoding step of a picture),
+ * of pieces; a piece is what one row of a forward pass decides (a whole answer, or one decoding step of an image),
  * and replaying it gives log-probs that line up token for token with what was sampled.
  */
 import type * as tf from '@tensorflow/tfjs';

@@ -1,5 +1,5 @@
 /**
- * The policy update: advantages in, one optimiser step out. Pieces are replayed in chunks and their gradients added
+ * The policy update: advantages in, one optimizer step out. Pieces are replayed in chunks and their gradients added
  * up, so memory does not grow with the group; weights per token are fixed beforehand, so chunking changes nothing.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -164,9 +164,9 @@ function chunkLoss(
   sums.worst = Math.max(sums.worst, scalar(tf.max(apart)));
   sums.entropy -= scalar(tf.sum(tf.mul(old, mask)));
   sums.tokens += scalar(tf.sum(mask));
-  const { epsLow = 0.2, epsHigh = 0.2 } = options;
+  const { epsilon = 0.2, epsilonHigh = 0.2 } = options;
   sums.clipped += scalar(
-    tf.sum(tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsLow), tf.greater(ratio, 1 + epsHigh)), 'float32'), mask)),
+    tf.sum(tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsilon), tf.greater(ratio, 1 + epsilonHigh)), 'float32'), mask)),
   );
   return tf.sum<tf.Scalar>(tf.mul(values, batch.weights));
 }

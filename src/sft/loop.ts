@@ -3,7 +3,7 @@
  * norm, checkpoints, exact resume. Batches depend on the seed and the step alone, so a resumed run sees the batches
  * that the uninterrupted one would have seen.
  */
-import { AdamW, clipByGlobalNorm, Stream, tf, warmupCosine } from '../engine';
+import { AdamW, clipByGlobalNorm, Rng, tf, warmupCosine } from '../engine';
 import { CheckpointStore, fromTensor, toTensor, type WritableTensor } from '../io';
 
 /** What is trained, on what, by which loss. */
@@ -12,13 +12,13 @@ export interface SupervisedTask<Batch> {
   /** Trained variables by name; the names are those of the checkpoints. */
   readonly variables: Readonly<Record<string, tf.Variable>>;
   /** One batch of plain numbers and constant tensors; the loop disposes the tensors in it. */
-  batch(step: number, stream: Stream): Batch | Promise<Batch>;
-  /** The scalar to be minimised, and scalars to be logged. Runs inside a tidy. */
+  batch(step: number, rng: Rng): Batch | Promise<Batch>;
+  /** The scalar to be minimized, and scalars to be logged. Runs inside a tidy. */
   loss(batch: Batch): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> };
 }
 
 export interface LoopOptions {
-  /** Number of optimiser steps. */
+  /** Number of optimizer steps. */
   readonly steps: number;
   /** Steps that the learning rate's schedule is laid out for, when training stops before its end. Default: `steps`. */
   readonly scheduleSteps?: number;
@@ -44,7 +44,7 @@ export interface LoopOptions {
 }
 
 export interface StepReport {
-  /** Optimiser steps done, from 1. */
+  /** Optimizer steps done, from 1. */
   readonly step: number;
   readonly steps: number;
   readonly loss: number;
@@ -102,12 +102,12 @@ export async function* trainSupervised<Batch>(
   };
   try {
     if (store) saved = done = await restore(store, task, optimizer, identity, options.fallback ?? false);
-    const stream = new Stream(options.seed).fork(task.name);
+    const rng = new Rng(options.seed).split(task.name);
     while (done < steps) {
       const start = performance.now();
-      const batch = await task.batch(done, stream.fork(done));
+      const batch = await task.batch(done, rng.split(done));
       const rate = schedule(done);
-      const { values, gradNorm } = optimiserStep(task, batch, optimizer, rate, maxGradNorm);
+      const { values, gradNorm } = optimizerStep(task, batch, optimizer, rate, maxGradNorm);
       tf.dispose(batch as tf.TensorContainer);
       done++;
       const { loss, ...metrics } = values;
@@ -133,7 +133,7 @@ export async function* trainSupervised<Batch>(
   }
 }
 
-function optimiserStep<Batch>(
+function optimizerStep<Batch>(
   task: SupervisedTask<Batch>,
   batch: Batch,
   optimizer: AdamW,
@@ -147,7 +147,7 @@ function optimiserStep<Batch>(
     kept = Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, tf.keep(tf.clone(metric))]));
     return loss;
   }, Object.values(task.variables));
-  // tf.js keys gradients by its own variable names; the optimiser's state goes by the task's.
+  // tf.js keys gradients by its own variable names; the optimizer's state goes by the task's.
   const reached = names.filter((name) => grads[task.variables[name].name]);
   const named = Object.fromEntries(reached.map((name) => [name, grads[task.variables[name].name]]));
   const clipped = clipByGlobalNorm(named, maxGradNorm);
@@ -159,7 +159,7 @@ function optimiserStep<Batch>(
   return { values, gradNorm };
 }
 
-/** Weights and optimiser state (`AdamW.state`) under one roof, for a checkpoint that resumes exactly. */
+/** Weights and optimizer state (`AdamW.state`) under one roof, for a checkpoint that resumes exactly. */
 export function trainingTensors(
   variables: Readonly<Record<string, tf.Variable>>,
   optimizer: Readonly<Record<string, tf.Tensor>>,

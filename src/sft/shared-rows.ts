@@ -1,6 +1,6 @@
 /**
  * Rows of image codes that share what they have in common. A plain table treats 4,096 codes as 4,096 strangers, and what
- * is learned of a shape in one colour says nothing about its codes in another; here a part of every row is a linear
+ * is learned of a shape in one color says nothing about its codes in another; here a part of every row is a linear
  * function of the code's entry, which learns from all codes at once.
  */
 import { tf } from '../engine';

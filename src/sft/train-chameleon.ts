@@ -1,64 +1,64 @@
 /**
- * Training Chameleon, in two stages: the VQGAN alone, then the language model around it (Chameleon, Sec. 2): pictures
- * given the caption, answers to questions about pictures, text alone, and interleaved sequences.
+ * Training Chameleon, in two stages: the VQGAN alone, then the language model around it (Chameleon, Sec. 2): images
+ * given the caption, answers to questions about images, text alone, and interleaved sequences.
  */
-import { crossEntropy, readValues, type Stream, tf } from '../engine';
-import { pictureIds, type Part, trainingExample } from '../models/chameleon/layout';
+import { crossEntropy, readValues, type Rng, tf } from '../engine';
+import { imageIds, type Part, trainingExample } from '../models/chameleon/layout';
 import type { ChameleonModel } from '../models/chameleon/model';
 import { packedLogits, plainRow } from '../models/chameleon/packed';
 import { type PackedRow, packTurns, type Turn } from '../nn/packed-rows';
 import { nearestCodes } from '../nn/vqgan-codebook';
 import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
 import type { SupervisedTask } from './loop';
-import { type PictureBatchInput, type PictureSource, pixelsTensor } from './train-magvit';
+import { type ImageBatchInput, type ImageSource, pixelsTensor } from './train-magvit';
 import { withBitNoise, withWordNoise } from './train-showo';
 
-export interface VqganBatch extends PictureBatchInput {
+export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */
   readonly plain: boolean;
 }
 
 export interface VqganTrainingOptions {
-  /** Pictures a batch. */
+  /** Images a batch. */
   readonly batch: number;
-  /** Height and width of the pictures, pixels. */
+  /** Height and width of the images, pixels. */
   readonly size: number;
   /** First steps in which the decoder is given the latents themselves: an untrained encoder moves fastest. Default 0. */
   readonly plainSteps?: number;
-  /** Steps between refreshments of the codebook, from the first quantised step on. Default 10. */
+  /** Steps between refreshments of the codebook, from the first quantized step on. Default 10. */
   readonly refreshEvery?: number;
-  /** Last step that refreshes; towards the end of training codes must rest. Default: the first quantised one. */
+  /** Last step that refreshes; towards the end of training codes must rest. Default: the first quantized one. */
   readonly refreshUntil?: number;
-  /** Pictures whose codes are looked at. Default 96. */
+  /** Images whose codes are looked at. Default 96. */
   readonly probe?: number;
 }
 
 /**
  * The image tokenizer's task. Loss: mean |x - y| + 2 mean (x - y)^2 + the codebook's. Neither a perceptual nor an
- * adversarial term: pictograms have flat colours and hard edges, and nothing to be imagined.
+ * adversarial term: pictograms have flat colors and hard edges, and nothing to be imagined.
  *
- * Codes follow the encoder by gradient too slowly, and those that no picture uses get none; so every `refreshEvery` steps
- * they are put where the latents of fresh pictures are ({@link refreshCodes}). What is done depends on the step and the
+ * Codes follow the encoder by gradient too slowly, and those that no image uses get none; so every `refreshEvery` steps
+ * they are put where the latents of fresh images are ({@link refreshCodes}). What is done depends on the step and the
  * weights alone, so a resumed run repeats it.
  */
 export function vqganTask(
   tokenizer: VqganTokenizer,
-  source: PictureSource,
+  source: ImageSource,
   options: VqganTrainingOptions,
 ): SupervisedTask<VqganBatch> {
   const { batch, size, plainSteps = 0, refreshEvery = 10, refreshUntil = plainSteps, probe = 96 } = options;
-  const pictures = (count: number, stream: Stream) =>
-    pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
+  const images = (count: number, rng: Rng) =>
+    pixelsTensor(Array.from({ length: count }, (_, i) => source(rng.split(i))), size, size); // prettier-ignore
   return {
     name: 'vqgan',
     variables: tokenizer.parameters.variables,
-    batch: (step, stream) => {
+    batch: (step, rng) => {
       if (step >= plainSteps && step <= refreshUntil && (step - plainSteps) % refreshEvery === 0) {
-        const pixels = pictures(probe, stream.fork('probe'));
-        refreshCodes(tokenizer, pixels, stream.fork('refresh'));
+        const pixels = images(probe, rng.split('probe'));
+        refreshCodes(tokenizer, pixels, rng.split('refresh'));
         pixels.dispose();
       }
-      return { pixels: pictures(batch, stream), plain: step < plainSteps };
+      return { pixels: images(batch, rng), plain: step < plainSteps };
     },
     loss: ({ pixels, plain }) => {
       const out = plain ? plainPass(tokenizer, pixels) : tokenizer.reconstruct(pixels);
@@ -85,12 +85,12 @@ function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<V
 }
 
 /**
- * One step of k-means on the codebook: a code that the pictures use goes to the mean of its latents, one that they do
+ * One step of k-means on the codebook: a code that the images use goes to the mean of its latents, one that they do
  * not use near a random latent of theirs.
- * @param pixels `[pictures, height, width, 3]` in [-1, 1]
+ * @param pixels `[images, height, width, 3]` in [-1, 1]
  * @returns how many codes were unused
  */
-export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, stream: Stream): number {
+export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, rng: Rng): number {
   const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
   const [count, dim] = codebook.shape;
   const latents = readValues(() => tokenizer.encodeContinuous(pixels));
@@ -107,19 +107,19 @@ export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, str
   const spread = 0.05 * Math.sqrt(latents.reduce((sum, value) => sum + value * value, 0) / latents.length);
   let unused = 0;
   for (let code = 0; code < count; code++) {
-    const from = uses[code] > 0 ? -1 : stream.int(codes.length) * dim;
+    const from = uses[code] > 0 ? -1 : rng.int(codes.length) * dim;
     if (from >= 0) unused++;
     for (let k = 0; k < dim; k++) {
       const at = code * dim + k;
-      rows[at] = from < 0 ? rows[at] / uses[code] : latents[from + k] + spread * stream.normal();
+      rows[at] = from < 0 ? rows[at] / uses[code] : latents[from + k] + spread * rng.normal();
     }
   }
   tf.tidy(() => codebook.assign(tf.tensor2d(rows, [count, dim])));
   return unused;
 }
 
-/** One picture with what is said and asked about it, as ids. */
-export interface ChameleonPictureExample {
+/** One image with what is said and asked about it, as ids. */
+export interface ChameleonImageExample {
   readonly pixels: Uint8Array;
   readonly caption: readonly number[];
   readonly questions: readonly Turn[];
@@ -131,22 +131,22 @@ export interface ChameleonTextExample {
   readonly questions: readonly Turn[];
 }
 
-/** A part of an interleaved sequence: text ids, or a picture as RGB bytes. Scored parts are learned. */
+/** A part of an interleaved sequence: text ids, or an image as RGB bytes. Scored parts are learned. */
 export type ChameleonSequencePart =
   | { readonly ids: readonly number[]; readonly scored: boolean }
   | { readonly pixels: Uint8Array; readonly scored: boolean };
 
 export interface ChameleonSource {
-  picture(stream: Stream): ChameleonPictureExample;
-  text(stream: Stream): ChameleonTextExample;
-  /** Interleaved text and pictures (X-CoT). Asked for when `sequences` is above 0. */
-  sequence?(stream: Stream): readonly ChameleonSequencePart[];
+  image(rng: Rng): ChameleonImageExample;
+  text(rng: Rng): ChameleonTextExample;
+  /** Interleaved text and images (X-CoT). Asked for when `sequences` is above 0. */
+  sequence?(rng: Rng): readonly ChameleonSequencePart[];
 }
 
 export interface ChameleonTrainingOptions {
-  /** Captioned pictures a batch. */
-  readonly pictures: number;
-  /** Pictures a batch that questions are asked about: the first ones. */
+  /** Captioned images a batch. */
+  readonly images: number;
+  /** Images a batch that questions are asked about: the first ones. */
   readonly asked: number;
   /** Questions about each of them at most; they share a row, see `models/chameleon/packed`. */
   readonly questions: number;
@@ -156,22 +156,22 @@ export interface ChameleonTrainingOptions {
   readonly sequences?: number;
   /** Loss weights. Default 1, 1, 0.5, 1. */
   readonly weights?: Readonly<Record<ChameleonLoss, number>>;
-  /** Chance that the caption is dropped, so that guidance has a picture without one. Default 0.1. */
-  readonly conditionDrop?: number;
+  /** Chance that the caption is dropped, so that guidance has an image without one. Default 0.1. */
+  readonly cfgDropout?: number;
   /** Chance that a word of an answer is another word where the model reads it, see `withWordNoise`. Default 0. */
-  readonly wordNoise?: number;
+  readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
   /**
-   * Chance that a code of a picture that is asked about has one of its bits flipped, in [0, 1); for codebooks whose
+   * Chance that a code of an image that is asked about has one of its bits flipped, in [0, 1); for codebooks whose
    * codes are strings of bits. Default 0.
    */
-  readonly bitNoise?: number;
-  /** Height and width of the pictures, pixels. */
+  readonly codeBitFlip?: number;
+  /** Height and width of the images, pixels. */
   readonly size: number;
 }
 
-/** What is learned: pictures, answers about pictures, text, interleaved sequences. */
+/** What is learned: images, answers about images, text, interleaved sequences. */
 export type ChameleonLoss = 't2i' | 'mmu' | 'lm' | 'xcot';
 
 export type ChameleonBatch = Readonly<Record<ChameleonLoss, readonly PackedRow[]>>;
@@ -191,7 +191,7 @@ export function chameleonTask(
   return {
     name: 'chameleon',
     variables: model.parameters.variables,
-    batch: (_step, stream) => makeBatch(model, source, options, stream),
+    batch: (_step, rng) => makeBatch(model, source, options, rng),
     loss: (batch) => {
       const kinds = (Object.keys(batch) as ChameleonLoss[]).filter((kind) => batch[kind].length > 0);
       const metrics = Object.fromEntries(kinds.map((kind) => [kind, packedLoss(model, batch[kind])]));
@@ -211,37 +211,37 @@ function makeBatch(
   model: ChameleonModel,
   source: ChameleonSource,
   options: ChameleonTrainingOptions,
-  stream: Stream,
+  rng: Rng,
 ): ChameleonBatch {
   const { config, vocabulary: v } = model;
-  const { conditionDrop = 0.1, sequences = 0, wordNoise = 0, questionNoise = 0, bitNoise = 0 } = options;
-  const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
-  const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(stream.fork(`sequence ${i}`)) ?? []);
-  const pictures = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
-  const codes = encode(model, pictures, options.size);
-  const draws = stream.fork('draws');
+  const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
+  const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
+  const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
+  const images = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
+  const codes = encode(model, images, options.size);
+  const draws = rng.split('draws');
   const t2i = examples.map(({ caption }, i) => {
-    if (draws.uniform() >= conditionDrop)
+    if (draws.uniform() >= cfgDropout)
       return plainRow(
         trainingExample(config, v, [
           { kind: 'text', ids: caption, scored: false },
-          { kind: 'picture', codes: codes[i], scored: true },
+          { kind: 'image', codes: codes[i], scored: true },
         ]),
       );
-    // As sampling has it without a condition: the picture alone, from position 0 on.
-    const alone = pictureIds(config, v, codes[i]);
+    // As sampling has it without a condition: the image alone, from position 0 on.
+    const alone = imageIds(config, v, codes[i]);
     return plainRow({ ids: alone, labels: alone });
   });
   const mmu = examples.slice(0, options.asked).map(({ questions }, i) => {
-    const seen = withBitNoise(codes[i], Math.log2(config.vq.n_embed), bitNoise, draws);
+    const seen = withBitNoise(codes[i], Math.log2(config.vq.n_embed), codeBitFlip, draws);
     return packTurns(
-      [v.bos, ...pictureIds(config, v, seen)],
+      [v.bos, ...imageIds(config, v, seen)],
       draws.shuffle(questions).slice(0, options.questions),
       v.eos,
     );
   });
   const lm = Array.from({ length: options.texts }, (_, i) => {
-    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    const { text, questions } = source.text(rng.split(`text ${i}`));
     return packTurns([v.bos, ...text], questions, v.eos);
   });
   let next = examples.length;
@@ -252,20 +252,20 @@ function makeBatch(
         v,
         parts.map((part): Part & { scored: boolean } =>
           'pixels' in part
-            ? { kind: 'picture', codes: codes[next++], scored: part.scored }
+            ? { kind: 'image', codes: codes[next++], scored: part.scored }
             : { kind: 'text', ids: part.ids, scored: part.scored },
         ),
       ),
     ),
   );
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
   return { t2i, mmu: noisy(mmu), lm: noisy(lm), xcot };
 }
 
-function encode(model: ChameleonModel, pictures: readonly Uint8Array[], size: number): Int32Array[] {
-  if (pictures.length === 0) return [];
-  const pixels = pixelsTensor(pictures, size, size);
-  const codes = model.encodePictures(pixels);
+function encode(model: ChameleonModel, images: readonly Uint8Array[], size: number): Int32Array[] {
+  if (images.length === 0) return [];
+  const pixels = pixelsTensor(images, size, size);
+  const codes = model.encodeImages(pixels);
   pixels.dispose();
   return codes;
 }

@@ -1,8 +1,8 @@
 /**
  * First lessons for Janus' vision tower: to name what each patch shows. The published model starts from SigLIP's tower,
- * which knows pictures already; a fresh one is found out by the language model only after it has learned to guess.
+ * which knows images already; a fresh one is found out by the language model only after it has learned to guess.
  */
-import { crossEntropy, type Stream, tf } from '../engine';
+import { crossEntropy, type Rng, tf } from '../engine';
 import { visionTokens } from '../models/janus/config';
 import type { JanusModel } from '../models/janus/model';
 import { isTower, visionFeatures } from '../models/janus/vision';
@@ -10,16 +10,16 @@ import type { SupervisedTask } from './loop';
 import { partOf } from './train-janus-vq';
 import { pixelsTensor } from './train-magvit';
 
-/** A picture, and for every thing that is to be named the class of each patch, row by row. */
-export interface LabelledPicture {
+/** An image, and for every thing that is to be named the class of each patch, row by row. */
+export interface LabeledImage {
   readonly pixels: Uint8Array;
   readonly labels: Readonly<Record<string, ArrayLike<number>>>;
 }
 
 export interface VisionTrainingOptions {
-  /** Pictures a batch. */
+  /** Images a batch. */
   readonly batch: number;
-  /** Height and width of the pictures, pixels. */
+  /** Height and width of the images, pixels. */
   readonly size: number;
   /** What is to be named, and how many classes of it there are. */
   readonly classes: Readonly<Record<string, number>>;
@@ -39,7 +39,7 @@ export interface VisionBatch {
  */
 export function janusVisionTask(
   model: JanusModel,
-  source: (stream: Stream) => LabelledPicture,
+  source: (rng: Rng) => LabeledImage,
   { batch, size, classes }: VisionTrainingOptions,
 ): SupervisedTask<VisionBatch> {
   const { config, parameters } = model;
@@ -52,15 +52,15 @@ export function janusVisionTask(
   return {
     name: 'janus-vision',
     variables: { ...partOf(model, isTower), ...named },
-    batch: (_step, stream) => {
-      const pictures = Array.from({ length: batch }, (_, i) => source(stream.fork(i)));
+    batch: (_step, rng) => {
+      const images = Array.from({ length: batch }, (_, i) => source(rng.split(i)));
       const labels = Object.keys(classes).map((name) => {
-        for (const picture of pictures)
-          if (picture.labels[name].length !== patches)
-            throw new RangeError(`'${name}' has ${picture.labels[name].length} labels, the picture ${patches} patches`);
-        return [name, tf.tensor1d(pictures.flatMap((picture) => Array.from(picture.labels[name])), 'int32')] as const; // prettier-ignore
+        for (const image of images)
+          if (image.labels[name].length !== patches)
+            throw new RangeError(`'${name}' has ${image.labels[name].length} labels, the image ${patches} patches`);
+        return [name, tf.tensor1d(images.flatMap((image) => Array.from(image.labels[name])), 'int32')] as const; // prettier-ignore
       });
-      return { pixels: pixelsTensor(pictures.map(({ pixels }) => pixels), size, size), labels: Object.fromEntries(labels) }; // prettier-ignore
+      return { pixels: pixelsTensor(images.map(({ pixels }) => pixels), size, size), labels: Object.fromEntries(labels) }; // prettier-ignore
     },
     loss: ({ pixels, labels }) => {
       const features = tf.reshape<tf.Rank.R2>(visionFeatures(parameters, config, pixels), [-1, width]);

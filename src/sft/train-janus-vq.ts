@@ -1,10 +1,10 @@
-/** Training Janus' VQ tokenizer: reconstruction of pictures through a codebook all of which is used. */
-import { readValues, type Stream, tf } from '../engine';
+/** Training Janus' VQ tokenizer: reconstruction of images through a codebook all of which is used. */
+import { readValues, type Rng, tf } from '../engine';
 import { VQ, vqEntropy, vqLatents, vqReconstruct } from '../models/janus/generation';
 import type { JanusModel } from '../models/janus/model';
 import { l2Normalize } from '../nn/vqgan-codebook';
 import type { SupervisedTask } from './loop';
-import { type PictureSource, pixelsTensor } from './train-magvit';
+import { type ImageSource, pixelsTensor } from './train-magvit';
 
 const CODEBOOK = `${VQ}quantize.embedding.weight`;
 
@@ -19,9 +19,9 @@ export function partOf(model: JanusModel, isPart: (name: string) => boolean): Re
 }
 
 export interface VqTrainingOptions {
-  /** Pictures a batch. */
+  /** Images a batch. */
   readonly batch: number;
-  /** Height and width of the pictures, pixels. */
+  /** Height and width of the images, pixels. */
   readonly size: number;
   /**
    * First step that uses the codebook. Before it latents go to the decoder as they are: a fresh encoder's latents all
@@ -32,7 +32,7 @@ export interface VqTrainingOptions {
   readonly restartEvery?: number;
   /** Last step that restarts unused codes; towards the end of training codes must rest. Default 0: never. */
   readonly restartUntil?: number;
-  /** Pictures whose codes are looked at. Default 96. */
+  /** Images whose codes are looked at. Default 96. */
   readonly probe?: number;
   /** Weight of the entropy loss, see `vqEntropy`. Default 0. */
   readonly entropyWeight?: number;
@@ -41,7 +41,7 @@ export interface VqTrainingOptions {
 export interface VqBatch {
   /** `[batch, height, width, 3]` in [-1, 1]. */
   readonly pixels: tf.Tensor4D;
-  readonly quantised: boolean;
+  readonly quantized: boolean;
 }
 
 /** How often the codebook is laid out anew when its use begins: each time the places that are worst served get codes. */
@@ -49,35 +49,35 @@ const FIRST_LAYOUTS = 3;
 
 /**
  * The tokenizer's task. Loss: mean |x - y| + 2 mean (x - y)^2 + the codebook's. Neither a perceptual nor an adversarial
- * term: pictograms have flat colours and hard edges, and nothing to be imagined.
+ * term: pictograms have flat colors and hard edges, and nothing to be imagined.
  *
- * Codes that no picture uses get no gradient and would stay unused; every `restartEvery` steps they are put where
- * latents of fresh pictures are (as k-means restarts empty clusters). What is done depends on the step and the weights
+ * Codes that no image uses get no gradient and would stay unused; every `restartEvery` steps they are put where
+ * latents of fresh images are (as k-means restarts empty clusters). What is done depends on the step and the weights
  * alone, so a resumed run repeats it.
  */
 export function janusVqTask(
   model: JanusModel,
-  source: PictureSource,
+  source: ImageSource,
   options: VqTrainingOptions,
 ): SupervisedTask<VqBatch> {
   const { batch, size, plainUntil = 0, restartEvery = 50, restartUntil = 0, probe = 96, entropyWeight = 0 } = options;
-  const pictures = (count: number, stream: Stream) =>
-    pixelsTensor(Array.from({ length: count }, (_, i) => source(stream.fork(i))), size, size); // prettier-ignore
-  const layOut = (times: number, stream: Stream) => {
-    const pixels = pictures(probe, stream.fork('probe'));
-    for (let i = 0; i < times; i++) restartUnusedCodes(model, pixels, stream.fork(`restart ${i}`));
+  const images = (count: number, rng: Rng) =>
+    pixelsTensor(Array.from({ length: count }, (_, i) => source(rng.split(i))), size, size); // prettier-ignore
+  const layOut = (times: number, rng: Rng) => {
+    const pixels = images(probe, rng.split('probe'));
+    for (let i = 0; i < times; i++) restartUnusedCodes(model, pixels, rng.split(`restart ${i}`));
     pixels.dispose();
   };
   return {
     name: 'janus-vq',
     variables: partOf(model, isVq),
-    batch: (step, stream) => {
-      if (restartUntil > 0 && step === plainUntil) layOut(FIRST_LAYOUTS, stream);
-      else if (step > plainUntil && step <= restartUntil && (step - plainUntil) % restartEvery === 0) layOut(1, stream);
-      return { pixels: pictures(batch, stream), quantised: step >= plainUntil };
+    batch: (step, rng) => {
+      if (restartUntil > 0 && step === plainUntil) layOut(FIRST_LAYOUTS, rng);
+      else if (step > plainUntil && step <= restartUntil && (step - plainUntil) % restartEvery === 0) layOut(1, rng);
+      return { pixels: images(batch, rng), quantized: step >= plainUntil };
     },
-    loss: ({ pixels, quantised }) => {
-      const out = vqReconstruct(model.parameters, model.config, pixels, quantised);
+    loss: ({ pixels, quantized }) => {
+      const out = vqReconstruct(model.parameters, model.config, pixels, quantized);
       const difference = tf.sub(out.pixels, pixels);
       const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
       const l2 = tf.mean<tf.Scalar>(tf.square(difference));
@@ -90,12 +90,12 @@ export function janusVqTask(
 }
 
 /**
- * Puts every code that the pictures do not use to a latent of theirs, drawn in proportion to its squared distance from
+ * Puts every code that the images do not use to a latent of theirs, drawn in proportion to its squared distance from
  * the code that it has now (k-means++, Arthur and Vassilvitskii 2007).
- * @param pixels `[pictures, height, width, 3]` in [-1, 1]
+ * @param pixels `[images, height, width, 3]` in [-1, 1]
  * @returns how many codes were unused
  */
-export function restartUnusedCodes(model: JanusModel, pixels: tf.Tensor4D, stream: Stream): number {
+export function restartUnusedCodes(model: JanusModel, pixels: tf.Tensor4D, rng: Rng): number {
   const codebook = model.parameters.variables[CODEBOOK] as tf.Variable<tf.Rank.R2>;
   const [count, dim] = codebook.shape;
   return tf.tidy(() => {
@@ -109,9 +109,9 @@ export function restartUnusedCodes(model: JanusModel, pixels: tf.Tensor4D, strea
     const values = directions.dataSync<'float32'>();
     const rows = Float32Array.from(codebook.dataSync<'float32'>());
     for (const code of unused) {
-      const from = firstAbove(upTo, stream.uniform() * upTo[upTo.length - 1]) * dim;
+      const from = firstAbove(upTo, rng.uniform() * upTo[upTo.length - 1]) * dim;
       // Entries keep about the length that fresh ones have; a little noise tells two of one latent apart.
-      for (let k = 0; k < dim; k++) rows[code * dim + k] = values[from + k] * Math.sqrt(dim) + 0.03 * stream.normal();
+      for (let k = 0; k < dim; k++) rows[code * dim + k] = values[from + k] * Math.sqrt(dim) + 0.03 * rng.normal();
     }
     codebook.assign(tf.tensor2d(rows, [count, dim]));
     return unused.length;

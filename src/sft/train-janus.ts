@@ -1,21 +1,21 @@
 /**
  * Training Janus on the mini world around a trained VQ tokenizer (Janus, Sec. 3.3, in one stage): image codes given the
- * caption, answers to questions about pictures, and text alone.
+ * caption, answers to questions about images, and text alone.
  */
-import { crossEntropy, readValues, type Stream, tf } from '../engine';
-import { pictureCodes } from '../models/janus/config';
+import { crossEntropy, readValues, type Rng, tf } from '../engine';
+import { imageCodes } from '../models/janus/config';
 import { generationIds, textIds, unconditionalIds, understandingIds } from '../models/janus/layout';
 import type { JanusModel } from '../models/janus/model';
 import { packedLogits, packTurns } from '../models/janus/packed';
 import type { PackedRow, Turn } from '../nn/packed-rows';
-import { pictureLogits } from '../models/janus/policy';
+import { imageCodeLogits } from '../models/janus/policy';
 import type { SupervisedTask } from './loop';
 import { isVq, partOf } from './train-janus-vq';
 import { pixelsTensor } from './train-magvit';
 import { withWordNoise } from './train-showo';
 
-/** One picture with what is said and asked about it, as ids. */
-export interface JanusPictureExample {
+/** One image with what is said and asked about it, as ids. */
+export interface JanusImageExample {
   readonly pixels: Uint8Array;
   readonly caption: readonly number[];
   readonly questions: readonly Turn[];
@@ -28,14 +28,14 @@ export interface JanusTextExample {
 }
 
 export interface JanusSource {
-  picture(stream: Stream): JanusPictureExample;
-  text(stream: Stream): JanusTextExample;
+  image(rng: Rng): JanusImageExample;
+  text(rng: Rng): JanusTextExample;
 }
 
 export interface JanusTrainingOptions {
-  /** Captioned pictures a batch. */
-  readonly pictures: number;
-  /** Pictures a batch that questions are asked about: the first ones. */
+  /** Captioned images a batch. */
+  readonly images: number;
+  /** Images a batch that questions are asked about: the first ones. */
   readonly asked: number;
   /** Questions about each of them at most; they share a row, see `models/janus/packed`. */
   readonly questions: number;
@@ -44,19 +44,19 @@ export interface JanusTrainingOptions {
   /** Loss weights. Default 1, 1, 0.5. */
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
   /** Chance that the caption is dropped (for guidance). Default 0.1, as Janus. */
-  readonly conditionDrop?: number;
+  readonly cfgDropout?: number;
   /** Chance that a word of an answer is another word where the model reads it, see `withWordNoise`. Default 0. */
-  readonly wordNoise?: number;
+  readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
-  /** Height and width of the pictures, pixels. */
+  /** Height and width of the images, pixels. */
   readonly size: number;
 }
 
 export interface JanusBatch {
   readonly prompts: readonly (readonly number[])[];
   readonly codes: readonly Int32Array[];
-  /** Of the pictures that are asked about, `[asked, height, width, 3]`. */
+  /** Of the images that are asked about, `[asked, height, width, 3]`. */
   readonly pixels: tf.Tensor4D;
   readonly answers: readonly PackedRow[];
   readonly texts: readonly PackedRow[];
@@ -72,9 +72,9 @@ export function janusTask(
   return {
     name: 'janus',
     variables: partOf(model, (name) => !isVq(name)),
-    batch: (_step, stream) => makeBatch(model, source, options, stream),
+    batch: (_step, rng) => makeBatch(model, source, options, rng),
     loss: (batch) => {
-      const t2i = pictureLoss(model, batch);
+      const t2i = imageLoss(model, batch);
       const mmu = answerLoss(model, batch.answers, model.imageFeatures(batch.pixels));
       const lm = answerLoss(model, batch.texts);
       const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
@@ -83,29 +83,29 @@ export function janusTask(
   };
 }
 
-function makeBatch(model: JanusModel, source: JanusSource, options: JanusTrainingOptions, stream: Stream): JanusBatch {
+function makeBatch(model: JanusModel, source: JanusSource, options: JanusTrainingOptions, rng: Rng): JanusBatch {
   const { config } = model;
-  const { size, asked, conditionDrop = 0.1 } = options;
-  const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
+  const { size, asked, cfgDropout = 0.1 } = options;
+  const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const all = pixelsTensor(examples.map((example) => example.pixels), size, size); // prettier-ignore
   const flat = readValues<'int32'>(() => model.encodePixels(all));
   const pixels = tf.slice(all, [0, 0, 0, 0], [asked, -1, -1, -1]);
   all.dispose();
-  const count = pictureCodes(config);
-  const draws = stream.fork('draws');
+  const count = imageCodes(config);
+  const draws = rng.split('draws');
   const prompts = examples.map(({ caption }) => {
     const ids = generationIds(config, caption);
-    return draws.uniform() < conditionDrop ? unconditionalIds(config, ids) : ids;
+    return draws.uniform() < cfgDropout ? unconditionalIds(config, ids) : ids;
   });
   const answers = examples.slice(0, asked).map(({ questions }) =>
     packTurns(config, understandingIds(config, []), draws.shuffle(questions).slice(0, options.questions)),
   ); // prettier-ignore
   const texts = Array.from({ length: options.texts }, (_, i) => {
-    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    const { text, questions } = source.text(rng.split(`text ${i}`));
     return packTurns(config, textIds(config, text), questions);
   });
-  const { wordNoise = 0, questionNoise = 0 } = options;
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
+  const { answerCorruption = 0, questionNoise = 0 } = options;
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
   return {
     prompts,
     codes: examples.map((_, i) => flat.slice(i * count, (i + 1) * count)),
@@ -116,9 +116,9 @@ function makeBatch(model: JanusModel, source: JanusSource, options: JanusTrainin
 }
 
 /** Mean cross-entropy of the image codes, each given the prompt and the codes before it. */
-export function pictureLoss(model: JanusModel, { prompts, codes }: Pick<JanusBatch, 'prompts' | 'codes'>): tf.Scalar {
+export function imageLoss(model: JanusModel, { prompts, codes }: Pick<JanusBatch, 'prompts' | 'codes'>): tf.Scalar {
   const targets = tf.tensor1d(codes.flatMap((row) => Array.from(row)), 'int32'); // prettier-ignore
-  return crossEntropy(pictureLogits(model, prompts, codes), targets);
+  return crossEntropy(imageCodeLogits(model, prompts, codes), targets);
 }
 
 /** Mean cross-entropy over answers and their end tokens; 0 for no rows. */

@@ -1,43 +1,43 @@
-/** Training the image tokenizer: reconstruction of pictures under look-up-free quantisation. */
-import { type Stream, tf } from '../engine';
+/** Training the image tokenizer: reconstruction of images under look-up-free quantization. */
+import { type Rng, tf } from '../engine';
 import type { MagvitTokenizer } from '../models/showo/magvit';
 import type { SupervisedTask } from './loop';
 
-export interface PictureBatchInput {
+export interface ImageBatchInput {
   /** `[batch, height, width, 3]` in [-1, 1]. */
   readonly pixels: tf.Tensor4D;
 }
 
-/** Makes a batch of pictures as RGB bytes. */
-export type PictureSource = (stream: Stream) => Uint8Array;
+/** Makes a batch of images as RGB bytes. */
+export type ImageSource = (rng: Rng) => Uint8Array;
 
-/** RGB bytes of pictures of one size -> `[batch, height, width, 3]` in [-1, 1]. */
-export function pixelsTensor(pictures: readonly Uint8Array[], height: number, width: number): tf.Tensor4D {
+/** RGB bytes of images of one size -> `[batch, height, width, 3]` in [-1, 1]. */
+export function pixelsTensor(images: readonly Uint8Array[], height: number, width: number): tf.Tensor4D {
   const size = height * width * 3;
-  const out = new Float32Array(pictures.length * size);
-  pictures.forEach((picture, b) => {
-    if (picture.length !== size)
-      throw new RangeError(`picture ${b} has ${picture.length} bytes, expected ${height} x ${width} x 3`);
-    for (let i = 0; i < size; i++) out[b * size + i] = picture[i] / 127.5 - 1;
+  const out = new Float32Array(images.length * size);
+  images.forEach((image, b) => {
+    if (image.length !== size)
+      throw new RangeError(`image ${b} has ${image.length} bytes, expected ${height} x ${width} x 3`);
+    for (let i = 0; i < size; i++) out[b * size + i] = image[i] / 127.5 - 1;
   });
-  return tf.tensor4d(out, [pictures.length, height, width, 3]);
+  return tf.tensor4d(out, [images.length, height, width, 3]);
 }
 
 /**
  * Loss: mean |x - y| + 2 mean (x - y)^2 + commitment + entropy. Neither a perceptual nor an adversarial term:
- * pictograms have flat colours and hard edges, and nothing to be imagined.
+ * pictograms have flat colors and hard edges, and nothing to be imagined.
  */
 export function magvitTask(
   tokenizer: MagvitTokenizer,
-  source: PictureSource,
+  source: ImageSource,
   batchSize: number,
   size: number,
-): SupervisedTask<PictureBatchInput> {
+): SupervisedTask<ImageBatchInput> {
   return {
     name: 'magvit',
     variables: tokenizer.parameters.variables,
-    batch: (_step, stream) => ({
-      pixels: pixelsTensor(Array.from({ length: batchSize }, (_, i) => source(stream.fork(i))), size, size), // prettier-ignore
+    batch: (_step, rng) => ({
+      pixels: pixelsTensor(Array.from({ length: batchSize }, (_, i) => source(rng.split(i))), size, size), // prettier-ignore
     }),
     loss: ({ pixels }) => {
       const out = tokenizer.reconstruct(pixels);

@@ -1,21 +1,21 @@
 /**
  * Training Show-o on the mini world (Show-o, Sec. 3.4): masked prediction of image codes given the caption, answers
- * to questions about the picture, and text alone; loss 1.0 t2i + 1.0 mmu + 0.1 lm as published, the last one an
+ * to questions about the image, and text alone; loss 1.0 t2i + 1.0 mmu + 0.1 lm as published, the last one an
  * option because here text alone carries the reasoning.
  */
-import { crossEntropy, readValues, type Stream, tf } from '../engine';
+import { crossEntropy, readValues, type Rng, tf } from '../engine';
 import { textToImageExample } from '../models/showo/layout';
 import { textToImageMask } from '../models/showo/masks';
 import type { ShowoModel } from '../models/showo/model';
 import { imageStart } from '../models/showo/layout';
-import { packedLogits, packPicture, packText } from '../models/showo/packed';
+import { packedLogits, packImage, packText } from '../models/showo/packed';
 import type { PackedRow, Turn } from '../nn/packed-rows';
 import { showoLogits } from '../models/showo/transformer';
 import type { SupervisedTask } from './loop';
 import { pixelsTensor } from './train-magvit';
 
-/** One picture with what is said and asked about it, as ids. */
-export interface ShowoPictureExample {
+/** One image with what is said and asked about it, as ids. */
+export interface ShowoImageExample {
   readonly pixels: Uint8Array;
   readonly caption: readonly number[];
   readonly questions: readonly Turn[];
@@ -28,14 +28,14 @@ export interface ShowoTextExample {
 }
 
 export interface ShowoSource {
-  picture(stream: Stream): ShowoPictureExample;
-  text(stream: Stream): ShowoTextExample;
+  image(rng: Rng): ShowoImageExample;
+  text(rng: Rng): ShowoTextExample;
 }
 
 export interface ShowoTrainingOptions {
-  /** Captioned pictures a batch. */
-  readonly pictures: number;
-  /** Pictures a batch that questions are asked about: the first ones. */
+  /** Captioned images a batch. */
+  readonly images: number;
+  /** Images a batch that questions are asked about: the first ones. */
   readonly asked: number;
   /** Questions about each of them at most; they share a row, see `models/showo/packed`. */
   readonly questions: number;
@@ -45,16 +45,16 @@ export interface ShowoTrainingOptions {
   readonly weights?: { readonly t2i: number; readonly mmu: number; readonly lm: number };
   /**
    * Chance that a word of an answer is another word where the model reads it (not where it is scored), in [0, 1): what
-   * comes next then has to be read from the picture or the text, not from the word before. Default 0.
+   * comes next then has to be read from the image or the text, not from the word before. Default 0.
    */
-  readonly wordNoise?: number;
+  readonly answerCorruption?: number;
   /** The same for words of questions, which then say less about what the answer must be. Default 0. */
   readonly questionNoise?: number;
-  /** Chance that a code of a picture that is asked about has one of its bits flipped, in [0, 1). Default 0. */
-  readonly bitNoise?: number;
+  /** Chance that a code of an image that is asked about has one of its bits flipped, in [0, 1). Default 0. */
+  readonly codeBitFlip?: number;
   /** Chance that the caption is dropped (for guidance). Default 0.1. */
-  readonly conditionDrop?: number;
-  /** Height and width of the pictures, pixels. */
+  readonly cfgDropout?: number;
+  /** Height and width of the images, pixels. */
   readonly size: number;
 }
 
@@ -64,16 +64,16 @@ interface Row {
 }
 
 export interface ShowoBatch {
-  readonly images: readonly Row[];
+  readonly imageTokenizer: readonly Row[];
   readonly answers: readonly PackedRow[];
   readonly texts: readonly PackedRow[];
 }
 
-/** Mask rate of a training picture: cos(pi u / 2), at least one position. */
-export function maskedPositions(count: number, stream: Stream): Uint8Array {
-  const hidden = Math.max(1, Math.round(count * Math.cos((stream.uniform() * Math.PI) / 2)));
+/** Mask rate of a training image: cos(pi u / 2), at least one position. */
+export function maskedPositions(count: number, rng: Rng): Uint8Array {
+  const hidden = Math.max(1, Math.round(count * Math.cos((rng.uniform() * Math.PI) / 2)));
   const out = new Uint8Array(count);
-  for (const i of stream.shuffle(Array.from({ length: count }, (_, k) => k)).slice(0, hidden)) out[i] = 1;
+  for (const i of rng.shuffle(Array.from({ length: count }, (_, k) => k)).slice(0, hidden)) out[i] = 1;
   return out;
 }
 
@@ -82,13 +82,13 @@ export function showoTask(
   source: ShowoSource,
   options: ShowoTrainingOptions,
 ): SupervisedTask<ShowoBatch> {
-  const { weights = { t2i: 1, mmu: 1, lm: 0.1 }, conditionDrop = 0.1 } = options;
+  const { weights = { t2i: 1, mmu: 1, lm: 0.1 }, cfgDropout = 0.1 } = options;
   return {
     name: 'showo',
     variables: model.parameters.variables,
-    batch: (_, stream) => makeBatch(model, source, options, conditionDrop, stream),
+    batch: (_, rng) => makeBatch(model, source, options, cfgDropout, rng),
     loss: (batch) => {
-      const t2i = pictureLoss(model, batch.images);
+      const t2i = imageLoss(model, batch.imageTokenizer);
       const mmu = answerLoss(model, batch.answers);
       const lm = answerLoss(model, batch.texts);
       const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
@@ -101,56 +101,56 @@ function makeBatch(
   model: ShowoModel,
   source: ShowoSource,
   options: ShowoTrainingOptions,
-  conditionDrop: number,
-  stream: Stream,
+  cfgDropout: number,
+  rng: Rng,
 ): ShowoBatch {
   const { config } = model;
-  const examples = Array.from({ length: options.pictures }, (_, i) => source.picture(stream.fork(`picture ${i}`)));
+  const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
-  const flat = readValues<'int32'>(() => model.images.encode(pixels));
+  const flat = readValues<'int32'>(() => model.imageTokenizer.encode(pixels));
   pixels.dispose();
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
-  const draws = stream.fork('masks');
-  const images = examples.map((example, i) => {
-    const caption = draws.uniform() < conditionDrop ? null : example.caption;
+  const draws = rng.split('masks');
+  const imageTokenizer = examples.map((example, i) => {
+    const caption = draws.uniform() < cfgDropout ? null : example.caption;
     return textToImageExample(config, caption, codes[i], maskedPositions(config.num_vq_tokens, draws));
   });
   const answers = examples.slice(0, options.asked).map((example, i) => {
-    const seen = withBitNoise(codes[i], Math.log2(config.codebook_size), options.bitNoise ?? 0, draws);
-    return packPicture(config, seen, draws.shuffle(example.questions).slice(0, options.questions));
+    const seen = withBitNoise(codes[i], Math.log2(config.codebook_size), options.codeBitFlip ?? 0, draws);
+    return packImage(config, seen, draws.shuffle(example.questions).slice(0, options.questions));
   });
   const texts = Array.from({ length: options.texts }, (_, i) => {
-    const { text, questions } = source.text(stream.fork(`text ${i}`));
+    const { text, questions } = source.text(rng.split(`text ${i}`));
     return packText(config, text, questions);
   });
-  const { wordNoise = 0, questionNoise = 0 } = options;
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, wordNoise, draws, questionNoise);
-  return { images, answers: noisy(answers), texts: noisy(texts) };
+  const { answerCorruption = 0, questionNoise = 0 } = options;
+  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
+  return { imageTokenizer, answers: noisy(answers), texts: noisy(texts) };
 }
 
 /**
  * Replaces words of answers by words of other answers, in the ids alone.
  * @param questions the chance for words of the turns' questions. Default 0
  */
-export function withWordNoise(rows: readonly PackedRow[], chance: number, stream: Stream, questions = 0): PackedRow[] {
+export function withWordNoise(rows: readonly PackedRow[], chance: number, rng: Rng, questions = 0): PackedRow[] {
   const said = rows.flatMap((row) => row.labels.filter((label) => label >= 0));
   return rows.map((row) => ({
     ...row,
     ids: row.ids.map((id, i) => {
       // A turn's first token says what kind of turn it is.
       const p = row.labels[i] >= 0 ? chance : i >= row.shared && i > row.starts[i] ? questions : 0;
-      return stream.uniform() < p ? stream.pick(said) : id;
+      return rng.uniform() < p ? rng.pick(said) : id;
     }),
   }));
 }
 
 /** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */
-export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, stream: Stream): number[] {
-  return Array.from(codes, (code) => (stream.uniform() < chance ? code ^ (1 << stream.int(bits)) : code));
+export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, rng: Rng): number[] {
+  return Array.from(codes, (code) => (rng.uniform() < chance ? code ^ (1 << rng.int(bits)) : code));
 }
 
 /** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */
-export function pictureLoss(model: ShowoModel, rows: readonly Row[]): tf.Scalar {
+export function imageLoss(model: ShowoModel, rows: readonly Row[]): tf.Scalar {
   const { config } = model;
   const hidden = model.hidden(rows.map((row) => row.ids), rows.map((row) => textToImageMask(row.ids, model.vocabulary))); // prettier-ignore
   const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, config.hidden_size]);

@@ -1,47 +1,47 @@
-/** What `generatePictures` and `answerQuestions` of every backbone take and give: text and pictures, no ids. */
-import type { Picture } from '../io';
+/** What `generateImages` and `answerQuestions` of every backbone take and give: text and images, no ids. */
+import type { Image } from '../io';
 import type { TextTokenizer } from './tokenizer';
 
 /** What is used of a tokenizer. */
 export type TextCodec = Pick<TextTokenizer, 'encode' | 'decode'>;
 
-/** A question, about a picture when there is one. */
+/** A question, about an image when there is one. */
 export interface Asked {
   readonly question: string;
   /** Of the size that the model sees. */
-  readonly picture?: Picture;
+  readonly image?: Image;
 }
 
-/** A picture that was drawn. */
-export interface GeneratedPicture {
+/** An image that was drawn. */
+export interface GeneratedImage {
   readonly caption: string;
   /** The image tokenizer's codes, row by row. */
   readonly codes: Int32Array;
-  readonly picture: Picture;
+  readonly image: Image;
 }
 
-/** Picks a random draw: the same seed gives the same pictures and answers. */
+/** Picks a random draw: the same seed gives the same images and answers. */
 export interface Seeded {
-  /** Every picture or answer draws from a stream of its own of this seed. Default 0. */
+  /** Every image or answer draws from a stream of its own of this seed. Default 0. */
   readonly seed?: number;
 }
 
 /**
- * The pictures of the questions, which must have the size that a model sees.
- * @returns the different ones, and for each question its picture's place among them, -1 where there is none
+ * The images of the questions, which must have the size that a model sees.
+ * @returns the different ones, and for each question its image's place among them, -1 where there is none
  * @throws RangeError naming the question and both sizes
  */
-export function picturesAsked(
+export function imagesAsked(
   asked: readonly Asked[],
   width: number,
   height: number,
-): { pictures: Picture[]; of: number[] } {
-  const pictures = [...new Set(asked.flatMap(({ picture }) => picture ?? []))];
-  asked.forEach(({ question, picture }) => {
-    if (picture && (picture.width !== width || picture.height !== height))
+): { images: Image[]; of: number[] } {
+  const images = [...new Set(asked.flatMap(({ image }) => image ?? []))];
+  asked.forEach(({ question, image }) => {
+    if (image && (image.width !== width || image.height !== height))
       throw new RangeError(
-        `'${question}' is asked about a picture of ${picture.width} x ${picture.height}; this model sees ${width} x ${height}: resize it first`,
+        `'${question}' is asked about a picture of ${image.width} x ${image.height}; this model sees ${width} x ${height}: resize it first`,
       );
   });
-  return { pictures, of: asked.map(({ picture }) => (picture ? pictures.indexOf(picture) : -1)) };
+  return { images, of: asked.map(({ image }) => (image ? images.indexOf(image) : -1)) };
 }

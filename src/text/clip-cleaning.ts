@@ -8,13 +8,13 @@ import { decodeHTML, decodeHTMLStrict } from 'entities/decode';
 /** What the control codes 128 to 159 stand for in Windows-1252; a space where they stand for nothing. */
 const WINDOWS_1252 = '€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ';
 
-/** Latin ligatures and digraphs, and forms of other width: what compatibility normalisation takes apart. */
+/** Latin ligatures and digraphs, and forms of other width: what compatibility normalization takes apart. */
 const COMPATIBILITY = /[\u0132\u0133\u0149\u01c4-\u01cc\u01f1-\u01f3\u3000\ufb00-\ufb04\ufb06\uff01-\uffef]/g;
 const SINGLE_QUOTES = /[\u02bc\u2018-\u201b]/g;
 const DOUBLE_QUOTES = /[\u201c-\u201f]/g;
 const LINE_BREAKS = /\r\n?|[\u2028\u2029\u0085]/g;
 const LONE_SURROGATES = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-/** Colours and cursor movements of terminals. */
+/** Colors and cursor movements of terminals. */
 const TERMINAL_ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*[a-zA-Z]`, 'g');
 
 /** Characters that steer devices or editors, the byte order mark among them; those that make white space are kept. */

@@ -1,4 +1,4 @@
-export type { Asked, GeneratedPicture, Seeded, TextCodec } from './asked';
+export type { Asked, GeneratedImage, Seeded, TextCodec } from './asked';
 export { type ClipContext, ClipTokenizer } from './clip-bpe';
 export { cleanCaption } from './clip-cleaning';
 export * from './chat';

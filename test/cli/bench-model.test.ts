@@ -73,7 +73,7 @@ describe('bench: models of published size', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('Show-o is loaded as any checkpoint of it is, makes a step of a picture and shows it', () => {
+  test('Show-o is loaded as any checkpoint of it is, makes a step of an image and shows it', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
     const { status, stdout, stderr } = unilab('--model', 'showo-small', '--random', '--context', '9,16', '--folder', folder, '--json'); // prettier-ignore
     assert.equal(status, 0, stderr);

@@ -11,9 +11,9 @@ import { writeModelCard } from '../../src/cli/eval/model-card';
 import { saveSheet } from '../../src/cli/eval/sheet';
 import { showoSubject } from '../../src/cli/eval/subjects';
 import { command } from '../../src/cli/eval';
-import { startEngine, Stream, tf } from '../../src/engine';
-import { SceneReader } from '../../src/eval/reader';
-import { readPicture } from '../../src/io';
+import { startEngine, Rng, tf } from '../../src/engine';
+import { SceneDetector } from '../../src/eval/reader';
+import { readImage } from '../../src/io';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { MAGVIT_MINI, showoMini } from '../../src/models/showo/mini';
 import { ShowoModel } from '../../src/models/showo/model';
@@ -33,8 +33,8 @@ describe('unilab eval', () => {
   it('counts what applies, with intervals that a stream repeats', () => {
     const tally = new Tally();
     for (let i = 0; i < 40; i++) tally.addAll('a/', { right: i % 4 > 0, none: null, graded: 0.5 });
-    const first = tally.metrics(new Stream(1));
-    assert.deepEqual(first, tally.metrics(new Stream(1)));
+    const first = tally.metrics(new Rng(1));
+    assert.deepEqual(first, tally.metrics(new Rng(1)));
     assert.deepEqual(Object.keys(first), ['a/right', 'a/graded']);
     const { value, ci95, n } = first['a/right'];
     assert.equal(value, 0.75);
@@ -44,24 +44,24 @@ describe('unilab eval', () => {
 
   it('measures a model that knows nothing as such, the same way twice, without a leak', async () => {
     const { text, bos, eos } = miniText();
-    const images = MagvitTokenizer.random(MAGVIT_MINI, new Stream(1));
+    const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(1));
     const config = { ...showoMini(text.vocabularySize, bos, eos), hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2 }; // prettier-ignore
-    const model = ShowoModel.random(config, images, new Stream(2));
-    const reader = SceneReader.random(new Stream(3));
+    const model = ShowoModel.random(config, imageTokenizer, new Rng(2));
+    const reader = SceneDetector.random(new Rng(3));
     const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), reader, text, { n: 3, seed: 5 });
     const first = await run();
     const kept = tf.memory().numTensors;
     const second = await run();
     assert.equal(tf.memory().numTensors, kept);
     assert.deepEqual(first.metrics, second.metrics);
-    for (const name of ['object', 'colour', 'count', 'ground', 'exact', 'qa', 'facts', 'ceiling/object']) {
+    for (const name of ['object', 'color', 'count', 'ground', 'exact', 'qa', 'facts', 'ceiling/object']) {
       const metric = first.metrics[name];
       assert.ok(metric.n >= 3 && metric.value >= 0 && metric.value <= 1, name);
     }
     assert.equal(first.metrics.exact.value, 0);
     const file = path.join(folder, 'sheet.png');
     await saveSheet(file, first.samples);
-    const sheet = await readPicture(file);
+    const sheet = await readImage(file);
     assert.deepEqual([sheet.width, sheet.height], [512, 128]);
     assert.deepEqual([...sheet.rgb.subarray(0, 3)], [...first.samples[0].real.subarray(0, 3)]);
     model.dispose();

@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Stream } from '../../src/engine/random';
-import { readPicture } from '../../src/io';
+import { Rng } from '../../src/engine/random';
+import { readImage } from '../../src/io';
 import {
   CONCEPTS,
   CONCEPT_IDENTITIES,
@@ -48,7 +48,7 @@ describe('concepts', () => {
     for (const concept of CONCEPTS) {
       assert.deepEqual(new Set(concept.facts.map((f) => f.ground)), new Set(SCENIC_GROUNDS));
       assert.equal(new Set(concept.facts.map((f) => f.object)).size, 6);
-      assert.ok(concept.facts.every((f) => !isHeldOut(f.object, f.colour)));
+      assert.ok(concept.facts.every((f) => !isHeldOut(f.object, f.color)));
       assert.deepEqual([...conceptFacts(concept, 'train'), ...conceptFacts(concept, 'heldout')], concept.facts);
     }
     assert.throws(() => findConcept('nobody'), /'nobody'.*mira.*tick/);
@@ -63,28 +63,28 @@ describe('concepts', () => {
 
   it('same options, same pixels; identity stays, clothes and ground vary', () => {
     const mira = findConcept('mira');
-    const companion = { object: 'cup', colour: 'red' } as const;
+    const companion = { object: 'cup', color: 'red' } as const;
     const draw = (seed: number) =>
-      renderConcept(mira, { ground: 'rain', companion, stream: new Stream(seed) }, sprites);
+      renderConcept(mira, { ground: 'rain', companion, rng: new Rng(seed) }, sprites);
     assert.deepEqual(draw(4), draw(4));
     const views = Array.from({ length: 8 }, (_, seed) => draw(seed));
     for (const { scene } of views) {
       const [self, beside] = scene.items;
       for (const [k, v] of Object.entries(CONCEPT_IDENTITIES.mira)) assert.equal(self.attributes?.[k as 'skin'], v);
-      assert.equal(`${beside.colour} ${beside.object}`, 'red cup');
+      assert.equal(`${beside.color} ${beside.object}`, 'red cup');
       assert.equal(scene.ground, 'rain');
     }
-    assert.ok(new Set(views.map((v) => v.scene.items[0].attributes?.clothesColour)).size > 1);
-    assert.throws(() => renderConcept(mira, { ground: 'rain', view: 16, stream: new Stream(1) }, sprites), /0 to 15/);
+    assert.ok(new Set(views.map((v) => v.scene.items[0].attributes?.clothesColor)).size > 1);
+    assert.throws(() => renderConcept(mira, { ground: 'rain', view: 16, rng: new Rng(1) }, sprites), /0 to 15/);
   });
 
-  it('training and held-out references share no picture and no companion; none shows a companion on a scenic ground', () => {
+  it('training and held-out references share no image and no companion; none shows a companion on a scenic ground', () => {
     for (const concept of CONCEPTS) {
       const [train, heldout] = splits.map((split) => conceptReferences(concept, split, sprites));
       assert.deepEqual([train.length, heldout.length], [8, 8]);
       const digest = (p: { pixels: Uint8Array }) => Buffer.from(p.pixels).toString('base64');
       assert.equal(new Set([...train, ...heldout].map(digest)).size, 16, concept.name);
-      const beside = (list: typeof train) => list.flatMap((p) => p.scene.items.slice(1).map((s) => `${s.colour} ${s.object}`)); // prettier-ignore
+      const beside = (list: typeof train) => list.flatMap((p) => p.scene.items.slice(1).map((s) => `${s.color} ${s.object}`)); // prettier-ignore
       assert.equal(new Set([...beside(train), ...beside(heldout)]).size, 8);
       for (const { scene } of [...train, ...heldout]) {
         if (scene.items.length > 1) assert.ok(!SCENIC_GROUNDS.some((g) => g === scene.ground));
@@ -97,27 +97,27 @@ describe('concepts', () => {
     for (const concept of CONCEPTS) {
       for (const split of splits) {
         for (const e of viaExamples(concept, split, sprites)) {
-          for (const text of [e.problem, e.solution, e.statement, e.picture.caption]) tokenizer.encode(text);
-          const [, companion] = e.picture.scene.items;
+          for (const text of [e.problem, e.solution, e.statement, e.image.caption]) tokenizer.encode(text);
+          const [, companion] = e.image.scene.items;
           if (e.problem === 'what is beside <sks> ?')
-            assert.equal(e.solution, `a ${companion.colour} ${companion.object}`);
-          if (e.problem === 'where is <sks> ?') assert.equal(e.solution, GROUND_PHRASES[e.picture.scene.ground]);
+            assert.equal(e.solution, `a ${companion.color} ${companion.object}`);
+          if (e.problem === 'where is <sks> ?') assert.equal(e.solution, GROUND_PHRASES[e.image.scene.ground]);
         }
-        const examples = tiaExamples(concept, split, new Stream(1));
+        const examples = tiaExamples(concept, split, new Rng(1));
         assert.equal(examples.length, split === 'train' ? 8 : 4);
         for (const e of examples) {
           for (const text of [e.problem, e.solution, e.compound, e.explicit]) tokenizer.encode(text);
           const fact = concept.facts.find((f) => e.prompt.endsWith(GROUND_PHRASES[f.ground]));
-          assert.equal(e.solution, `beside a ${fact?.colour} ${fact?.object}`);
+          assert.equal(e.solution, `beside a ${fact?.color} ${fact?.object}`);
           assert.equal(e.candidates[e.correct], e.solution);
           assert.ok(e.problem.includes(`${GROUND_PHRASES[e.truth.ground]} <sks> is ${e.solution} .`));
         }
         const testing = conceptFacts(concept, 'heldout').map((f) => f.ground as string);
-        for (const { prompt, truth } of conceptPrompts(concept, split, 64, new Stream(2))) {
+        for (const { prompt, truth } of conceptPrompts(concept, split, 64, new Rng(2))) {
           tokenizer.encode(prompt);
           if (split === 'train') assert.ok(!testing.includes(truth.ground));
           if (truth.companion)
-            assert.equal(isHeldOut(truth.companion.object, truth.companion.colour), split === 'heldout');
+            assert.equal(isHeldOut(truth.companion.object, truth.companion.color), split === 'heldout');
         }
       }
     }
@@ -151,7 +151,7 @@ describe('concept files', () => {
     assert.ok(
       driven.every((prompt, i) => mira.info.extra_info[i].startsWith(prompt.slice('a photo of <mira> '.length))),
     );
-    const { rgb } = await readPicture(mira.trainImages[2]);
+    const { rgb } = await readImage(mira.trainImages[2]);
     assert.deepEqual(rgb, conceptReferences(findConcept('mira'), 'train', sprites)[2].pixels);
   });
 
@@ -188,7 +188,7 @@ describe("files with CoRL's fields", () => {
     assert.equal(records.length, 6);
     const again = await writeScenes(path.join(folder, 'scenes2'), sprites, { count: 6, split: 'heldout', seed: 9 });
     assert.equal(readFileSync(again, 'utf8'), readFileSync(file, 'utf8'));
-    for (const record of records) assert.equal((await readPicture(record.real_image)).width, 64);
+    for (const record of records) assert.equal((await readImage(record.real_image)).width, 64);
     const lines = readFileSync(file, 'utf8').split('\n');
     lines[2] = JSON.stringify({ ...(JSON.parse(lines[2]) as object), qa_type: 3 });
     writeFileSync(file, lines.join('\n'));
@@ -198,7 +198,7 @@ describe("files with CoRL's fields", () => {
 });
 
 describe('contact sheet', () => {
-  it('is the same for the same seed and shows forty pictures', async () => {
+  it('is the same for the same seed and shows forty images', async () => {
     const a = await contactSheet(3, sprites);
     assert.equal(a.captions.length, 40);
     assert.ok(a.png.equals((await contactSheet(3, sprites)).png));

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { namingQuestions, sampleScene, type Scene, SCENE_KINDS, shortName } from '../../src/data';
-import { Stream } from '../../src/engine/random';
+import { Rng } from '../../src/engine/random';
 
 const ENDS = { left: ['x', -1], right: ['x', 1], top: ['y', -1], bottom: ['y', 1] } as const;
 
 test('questions of names ask for all there is, and for what stands at each end', () => {
   fc.assert(
     fc.property(fc.integer(), fc.constantFrom(...SCENE_KINDS), (seed, kind) => {
-      const scene = sampleScene(new Stream(seed), 'train', kind);
+      const scene = sampleScene(new Rng(seed), 'train', kind);
       const [all, ...ends] = namingQuestions(scene);
       const names = [...new Set(scene.items.map(({ object }) => object))];
       for (const name of names) assert.match(all.solution, new RegExp(`\\b${name}s?\\b`));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Stream } from '../../src/engine/random';
+import { Rng } from '../../src/engine/random';
 import {
   COLOURS,
   factExample,
@@ -31,7 +31,7 @@ import { loadTokenizer } from '../../src/text';
 
 const seeds = fc.integer({ min: 0, max: 2 ** 31 - 1 });
 
-/** Every "colour object" that a text names, plural too. */
+/** Every "color object" that a text names, plural too. */
 function combinationsIn(text: string): string[] {
   const names = new Map<string, string>(OBJECTS.flatMap((o) => [[o, o], [plural(o), o]])); // prettier-ignore
   const words = text.split(' ');
@@ -41,26 +41,26 @@ function combinationsIn(text: string): string[] {
   });
 }
 
-const forbidden = new Set(HELD_OUT_COMBINATIONS.map((c) => `${c.colour} ${c.object}`));
+const forbidden = new Set(HELD_OUT_COMBINATIONS.map((c) => `${c.color} ${c.object}`));
 
 describe('scenes', () => {
   it('hold out every object once and every colour twice, and leave most of both to train', () => {
     assert.equal(forbidden.size, 12);
     for (const object of OBJECTS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.object === object).length, 1);
-    for (const colour of COLOURS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.colour === colour).length, 2);
+    for (const color of COLOURS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.color === color).length, 2);
   });
 
   it('train: no held-out combination in scene, caption, question, answer or fact', () => {
     fc.assert(
       fc.property(seeds, (seed) => {
-        const stream = new Stream(seed);
-        const scene = sampleScene(stream, 'train');
+        const rng = new Rng(seed);
+        const scene = sampleScene(rng, 'train');
         assert.ok(!hasHeldOut(scene));
-        const { problem, solution } = factExample(stream, 'train');
-        const list = factQuestions(stream, 'train');
-        const texts = [captionOf(scene, stream), problem, solution, list.facts];
+        const { problem, solution } = factExample(rng, 'train');
+        const list = factQuestions(rng, 'train');
+        const texts = [captionOf(scene, rng), problem, solution, list.facts];
         for (const q of list.questions) texts.push(q.solution);
-        for (const q of questionsOf(scene, stream)) texts.push(q.problem, q.solution);
+        for (const q of questionsOf(scene, rng)) texts.push(q.problem, q.solution);
         for (const text of texts) for (const c of combinationsIn(text)) assert.ok(!forbidden.has(c), text);
       }),
       { numRuns: 500 },
@@ -70,21 +70,21 @@ describe('scenes', () => {
   it('heldout: at least one held-out combination in every scene of every kind, and in the fact asked for', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom(...SCENE_KINDS.filter((k) => k !== 'creature')), (seed, kind) => {
-        const stream = new Stream(seed);
-        assert.ok(hasHeldOut(sampleScene(stream, 'heldout', kind)));
-        assert.ok(hasHeldOut(sampleScene(stream, 'heldout')));
-        const { asked } = factExample(stream, 'heldout');
-        assert.ok(isHeldOut(asked.object, asked.colour));
+        const rng = new Rng(seed);
+        assert.ok(hasHeldOut(sampleScene(rng, 'heldout', kind)));
+        assert.ok(hasHeldOut(sampleScene(rng, 'heldout')));
+        const { asked } = factExample(rng, 'heldout');
+        assert.ok(isHeldOut(asked.object, asked.color));
       }),
       { numRuns: 300 },
     );
-    assert.throws(() => sampleScene(new Stream(1), 'heldout', 'creature'), /no.*|creature/);
+    assert.throws(() => sampleScene(new Rng(1), 'heldout', 'creature'), /no.*|creature/);
   });
 
-  it('keep figures on the cells of the code grid, inside the picture, and apart', () => {
+  it('keep figures on the cells of the code grid, inside the image, and apart', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom(...SCENE_KINDS), (seed, kind) => {
-        const { items } = sampleScene(new Stream(seed), 'train', kind);
+        const { items } = sampleScene(new Rng(seed), 'train', kind);
         for (const { x, y, size } of items) {
           for (const v of [x, y, size]) assert.equal(v % 8, 0);
           assert.ok(x >= 0 && y >= 0 && x + size <= 64 && y + size <= 64, `${kind} ${x} ${y} ${size}`);
@@ -109,13 +109,13 @@ function checkCaption(caption: string, scene: Scene): void {
   for (const other of GROUNDS.filter((g) => g !== scene.ground)) assert.ok(!caption.includes(GROUND_PHRASES[other]));
   assert.ok(caption.split(' ').length <= 26, caption);
   const body = caption.replace(phrase, '').replace(/^a (photo|picture) of /, '');
-  const truth = new Set(scene.items.flatMap((item) => (item.colour ? [shortName(item)] : [])));
+  const truth = new Set(scene.items.flatMap((item) => (item.color ? [shortName(item)] : [])));
   assert.deepEqual(new Set(combinationsIn(caption)), truth, caption);
   if (scene.kind === 'count') assert.equal(body.split(' ')[0], NUMBER_WORDS[scene.items.length]);
   const relation = / (left of|right of|above|below) /.exec(body);
   if (relation) {
     const first = body.slice(0, relation.index);
-    const aFirst = a.colour ? first.endsWith(shortName(a)) : !(b.colour && first.endsWith(shortName(b)));
+    const aFirst = a.color ? first.endsWith(shortName(a)) : !(b.color && first.endsWith(shortName(b)));
     const [one, other] = aFirst ? [a, b] : [b, a];
     assert.equal(relation[1], relationOf(one, other), caption);
   }
@@ -132,9 +132,9 @@ describe('captions and questions', () => {
   it('say what the scene holds', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
-        const stream = new Stream(seed);
-        const scene = sampleScene(stream, split);
-        checkCaption(captionOf(scene, stream), scene);
+        const rng = new Rng(seed);
+        const scene = sampleScene(rng, split);
+        checkCaption(captionOf(scene, rng), scene);
       }),
       { numRuns: 500 },
     );
@@ -143,10 +143,10 @@ describe('captions and questions', () => {
   it('answer truly', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
-        const stream = new Stream(seed);
-        const scene = sampleScene(stream, split);
+        const rng = new Rng(seed);
+        const scene = sampleScene(rng, split);
         const names = scene.items.map(shortName);
-        const questions = questionsOf(scene, stream);
+        const questions = questionsOf(scene, rng);
         assert.ok(questions.length >= 3);
         for (const { type, problem, solution } of questions) {
           assert.ok(solution.split(' ').length <= 4, solution);
@@ -163,7 +163,7 @@ describe('captions and questions', () => {
           }
           if (type === 'what_colour') {
             const item = scene.items.find((i) => problem.includes(` ${i.object}`));
-            assert.equal(solution, item?.colour);
+            assert.equal(solution, item?.color);
           }
           if (type === 'who') assert.ok(solution.endsWith(scene.items[0].object));
         }
@@ -173,11 +173,11 @@ describe('captions and questions', () => {
   });
 
   it('asks yes and no about equally often', () => {
-    const stream = new Stream(5);
+    const rng = new Rng(5);
     let yes = 0;
     const n = 2000;
     for (let i = 0; i < n; i++) {
-      const q = questionsOf(sampleScene(stream, 'train', 'single'), stream).find((x) => x.type === 'yes_no');
+      const q = questionsOf(sampleScene(rng, 'train', 'single'), rng).find((x) => x.type === 'yes_no');
       if (q?.solution === 'yes') yes++;
     }
     assert.ok(Math.abs(yes / n - 0.5) < 0.05, `${yes} of ${n}`);
@@ -186,7 +186,7 @@ describe('captions and questions', () => {
   it('lists of facts: every question names one ground, and its answer is that fact and no other', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
-        const { facts, questions } = factQuestions(new Stream(seed), split);
+        const { facts, questions } = factQuestions(new Rng(seed), split);
         const told = facts.replace('facts : ', '').split(' .').map((fact) => fact.trim()).filter(Boolean); // prettier-ignore
         assert.ok(told.length >= 1 && told.length <= 6);
         assert.equal(questions.length, told.length);
@@ -203,34 +203,34 @@ describe('captions and questions', () => {
 
   it('stay within the vocabulary', () => {
     const tokenizer = loadTokenizer();
-    const stream = new Stream(11);
+    const rng = new Rng(11);
     for (let i = 0; i < 1000; i++) {
       const split = i % 2 ? 'train' : 'heldout';
-      const scene = sampleScene(stream, split);
-      const fact = factExample(stream, split);
-      const texts = [captionOf(scene, stream), fact.problem, fact.solution];
-      for (const q of [...questionsOf(scene, stream), ...namingQuestions(scene)]) texts.push(q.problem, q.solution);
+      const scene = sampleScene(rng, split);
+      const fact = factExample(rng, split);
+      const texts = [captionOf(scene, rng), fact.problem, fact.solution];
+      for (const q of [...questionsOf(scene, rng), ...namingQuestions(scene)]) texts.push(q.problem, q.solution);
       for (const text of texts) assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
     }
   });
 });
 
-describe('pictures', () => {
+describe('images', () => {
   let sprites: SpriteSheet;
   before(async () => {
     sprites = await loadSprites();
   });
 
   it('same seed, same example; another seed, another', () => {
-    const draw = (seed: number) => sceneExample(new Stream(seed), 'train', sprites);
+    const draw = (seed: number) => sceneExample(new Rng(seed), 'train', sprites);
     for (let seed = 0; seed < 20; seed++) assert.deepEqual(draw(seed), draw(seed));
     assert.notDeepEqual(draw(1).pixels, draw(2).pixels);
   });
 
   it('every figure changes its own place of the ground and nothing else', () => {
-    const stream = new Stream(3);
+    const rng = new Rng(3);
     for (let i = 0; i < 200; i++) {
-      const scene = sampleScene(stream, 'train');
+      const scene = sampleScene(rng, 'train');
       const empty = renderScene({ ...scene, items: [] }, sprites);
       const full = renderScene(scene, sprites);
       const touched = scene.items.map(() => 0);
@@ -249,8 +249,8 @@ describe('pictures', () => {
     const hue = { red: 0, yellow: 48, green: 130, blue: 218, purple: 275, pink: 328 };
     for (const ground of GROUNDS) {
       for (const object of OBJECTS) {
-        for (const colour of COLOURS) {
-          const item = { object, colour, category: 'object' as const, x: 16, y: 16, size: 32 };
+        for (const color of COLOURS) {
+          const item = { object, color, category: 'object' as const, x: 16, y: 16, size: 32 };
           const empty = renderScene({ kind: 'single', ground, items: [] }, sprites);
           const full = renderScene({ kind: 'single', ground, items: [item] }, sprites);
           const mean = [0, 0, 0];
@@ -262,8 +262,8 @@ describe('pictures', () => {
           const max = Math.max(r, g, b);
           const d = max - Math.min(r, g, b);
           const h = 60 * (max === r ? ((g - b) / d + 6) % 6 : max === g ? (b - r) / d + 2 : (r - g) / d + 4);
-          const off = Math.abs(((h - hue[colour] + 540) % 360) - 180);
-          assert.ok(off < 20, `${colour} ${object} on ${ground}: hue ${h.toFixed(0)}`);
+          const off = Math.abs(((h - hue[color] + 540) % 360) - 180);
+          assert.ok(off < 20, `${color} ${object} on ${ground}: hue ${h.toFixed(0)}`);
         }
       }
     }
@@ -272,7 +272,7 @@ describe('pictures', () => {
   it('says which sprite is missing', () => {
     const item = {
       object: 'dog' as const,
-      colour: null,
+      color: null,
       category: 'creature' as const,
       style: 'oil',
       x: 0,

@@ -1,4 +1,4 @@
-/** Shades without a name: what training shows of kinds apart from colours. */
+/** Shades without a name: what training shows of kinds apart from colors. */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
@@ -17,9 +17,9 @@ import {
   shadesOf,
   type SpriteSheet,
   takesShades,
-  withoutColours,
+  withoutColors,
 } from '../../src/data';
-import { Stream } from '../../src/engine';
+import { Rng } from '../../src/engine';
 import { sceneSource } from '../../src/recipes/mini-world';
 import { loadTokenizer } from '../../src/text';
 
@@ -30,10 +30,10 @@ before(async () => {
 });
 
 test('no object comes in a shade near its held-out colour, and each has a few', () => {
-  for (const { object, colour } of HELD_OUT_COMBINATIONS) {
+  for (const { object, color } of HELD_OUT_COMBINATIONS) {
     const shades = shadesOf(object);
     assert.ok(shades.length >= 4, `${object}: ${shades.join(' ')}`);
-    for (const shade of shades) assert.ok(!SHADES[shade].near.includes(colour), `${shade} ${object}`);
+    for (const shade of shades) assert.ok(!SHADES[shade].near.includes(color), `${shade} ${object}`);
   }
   assert.equal(HELD_OUT_COMBINATIONS.length, OBJECTS.length);
 });
@@ -41,13 +41,13 @@ test('no object comes in a shade near its held-out colour, and each has a few', 
 test('scenes of objects can be drawn in shades, each name in one look; creatures keep theirs', () => {
   let drawn = 0;
   for (let i = 0; i < 60; i++) {
-    const stream = new Stream(i);
-    const scene = sampleScene(stream, 'train');
+    const rng = new Rng(i);
+    const scene = sampleScene(rng, 'train');
     if (!takesShades(scene)) {
       assert.match(scene.kind, /creature/);
       continue;
     }
-    const shaded = inShades(scene, stream);
+    const shaded = inShades(scene, rng);
     const looks = new Set(shaded.items.map(({ object, shade }) => `${object} ${shade}`));
     assert.equal(looks.size, new Set(scene.items.map(({ object }) => object)).size);
     assert.notDeepEqual(renderScene(shaded, sprites), renderScene(scene, sprites));
@@ -57,17 +57,17 @@ test('scenes of objects can be drawn in shades, each name in one look; creatures
 });
 
 test('texts say no colour; questions ask for none, and colour words in answers are marked', () => {
-  assert.equal(withoutColours('a red umbrella left of an apple on a grey background'), 'an umbrella left of an apple on a grey background'); // prettier-ignore
-  const isColour = (word: string) => (COLOURS as readonly string[]).includes(word);
+  assert.equal(withoutColors('a red umbrella left of an apple on a grey background'), 'an umbrella left of an apple on a grey background'); // prettier-ignore
+  const isColor = (word: string) => (COLOURS as readonly string[]).includes(word);
   for (let i = 0; i < 60; i++) {
-    const stream = new Stream(i);
-    const scene = sampleScene(stream, 'train');
+    const rng = new Rng(i);
+    const scene = sampleScene(rng, 'train');
     if (!takesShades(scene)) continue;
-    assert.ok(!withoutColours(captionOf(scene, stream)).split(' ').some(isColour));
-    for (const { type, problem, solution, colourWords } of shadeQuestions(questionsOf(scene, stream))) {
+    assert.ok(!withoutColors(captionOf(scene, rng)).split(' ').some(isColor));
+    for (const { type, problem, solution, colorWords } of shadeQuestions(questionsOf(scene, rng))) {
       assert.notEqual(type, 'what_colour');
-      if (type === 'yes_no') assert.ok(!problem.split(' ').some(isColour), problem);
-      solution.split(' ').forEach((word, k) => assert.equal(colourWords.includes(k), isColour(word), solution));
+      if (type === 'yes_no') assert.ok(!problem.split(' ').some(isColor), problem);
+      solution.split(' ').forEach((word, k) => assert.equal(colorWords.includes(k), isColor(word), solution));
     }
   }
 });
@@ -78,7 +78,7 @@ test('in training, what is marked falls on the colour words’ tokens', () => {
   const source = sceneSource(sprites, text, 'train', { shades: 1, kinds });
   let marked = 0;
   for (let i = 0; i < 20; i++) {
-    for (const { answer, unscored = [] } of source.picture(new Stream(i)).questions) {
+    for (const { answer, unscored = [] } of source.image(new Rng(i)).questions) {
       for (const place of unscored) assert.ok((COLOURS as readonly string[]).includes(text.decode([answer[place]])));
       marked += unscored.length;
     }

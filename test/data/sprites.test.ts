@@ -5,7 +5,7 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { loadIcon } from '../../src/data/icons';
 import { openSprites } from '../../src/data/sprites';
-import { recolour } from '../../src/data/recolour';
+import { recolor } from '../../src/data/recolour';
 import type { ArtStyle } from '../../src/data/world';
 
 it('the cache is written once, read again, made anew when damaged, and done without when it cannot be written', async () => {
@@ -38,7 +38,7 @@ it('a missing icon package or icon says what to install', () => {
 
 it('recolouring keeps the order of the shading', () => {
   const tones = ['#000', '#555555', '#aaaaaa', 'white'];
-  const out = recolour(tones.map((t) => `<path fill="${t}"/>`).join(''), 'blue');
+  const out = recolor(tones.map((t) => `<path fill="${t}"/>`).join(''), 'blue');
   const fills = [...out.matchAll(/<path fill="#(..)(..)(..)"/g)].map((m) => m.slice(1).map((h) => parseInt(h, 16)));
   assert.equal(fills.length, 4);
   for (const [r, g, b] of fills) assert.ok(b > r && b > g);

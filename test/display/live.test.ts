@@ -10,7 +10,7 @@ import {
   LiveDisplay,
   livePlot,
   type MimeBundle,
-  pictureGrid,
+  imageGrid,
   progress,
   setDisplayTransport,
   TerminalTransport,
@@ -80,10 +80,10 @@ test('updateDisplay sends every call; an update that fails to render is reported
   const live = new LiveDisplay('fine');
   live.update({
     [Symbol.for('Jupyter.display')]: () => {
-      throw new Error('no picture today');
+      throw new Error('no image today');
     },
   });
-  await assert.rejects(live.done(), /no picture today/);
+  await assert.rejects(live.done(), /no image today/);
 });
 
 test('a live plot and a bar end in their final state', async () => {
@@ -109,7 +109,7 @@ test('a live plot and a bar end in their final state', async () => {
   );
 });
 
-test('in a terminal pictures become files, live lines are overwritten, order is kept', async () => {
+test('in a terminal images become files, live lines are overwritten, order is kept', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'unilab-display-'));
   const before = process.env.UNILAB_DISPLAY_DIR;
   process.env.UNILAB_DISPLAY_DIR = folder;
@@ -117,14 +117,14 @@ test('in a terminal pictures become files, live lines are overwritten, order is 
     let text = '';
     const out = { isTTY: true, columns: 80, write: (part: string) => ((text += part), true) };
     setDisplayTransport(new TerminalTransport(out));
-    void display(pictureGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
+    void display(imageGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
     const bar = progress(2, 'work');
     bar.tick();
     bar.tick();
     await bar.done();
     await display('end');
     assert.equal(readdirSync(folder).filter((name) => name.endsWith('.png')).length, 1);
-    assert.match(text, /^1 picture \(8 x 8\)\n {2}-> .*\.png\n\r\u001b\[2Kwork/);
+    assert.match(text, /^1 image \(8 x 8\)\n {2}-> .*\.png\n\r\u001b\[2Kwork/);
     assert.match(text, /2\/2 .*\nend\n$/);
   } finally {
     if (before === undefined) delete process.env.UNILAB_DISPLAY_DIR;

@@ -7,8 +7,8 @@ import {
   Display,
   jupyterDisplay,
   type MimeBundle,
-  pictureGrid,
-  type PictureLike,
+  imageGrid,
+  type ImageLike,
   progressView,
   renderBundle,
   rewardPlot,
@@ -21,7 +21,7 @@ import {
 } from '../../src/display';
 import { plainText } from '../../src/display/html';
 
-function picture(width: number, height: number, byte: (i: number) => number): PictureLike {
+function image(width: number, height: number, byte: (i: number) => number): ImageLike {
   return { width, height, rgb: Uint8Array.from({ length: 3 * width * height }, (_, i) => byte(i)) };
 }
 
@@ -32,9 +32,9 @@ function tensor(values: number[], shape: number[], dtype = 'float32') {
 
 const bundleOf = (view: Display): Promise<MimeBundle> => view[jupyterDisplay]();
 
-test('a small picture is enlarged without blur, and its bytes survive', async () => {
-  const source = picture(10, 8, (i) => (i * 37) % 256);
-  const bundle = await bundleOf(pictureGrid(source, { size: 40 }));
+test('a small image is enlarged without blur, and its bytes survive', async () => {
+  const source = image(10, 8, (i) => (i * 37) % 256);
+  const bundle = await bundleOf(imageGrid(source, { size: 40 }));
   const inside = /src="data:image\/png;base64,([^"]+)"/.exec(bundle['text/html'] as string);
   assert.ok(inside);
   const { data, info } = await sharp(Buffer.from(inside[1], 'base64'))
@@ -55,26 +55,26 @@ test('image tensors are read at once, clamped to [-1, 1] and shown one by one', 
   let alive = true;
   const values = Array.from({ length: 2 * 8 * 8 * 3 }, (_, i) => (i < 192 ? -1 : 1));
   const source = { ...tensor(values, [2, 8, 8, 3]), dataSync: () => (assert.ok(alive), Float32Array.from(values)) };
-  const view = pictureGrid(source, { captions: ['black', 'white'], scores: [0.25, { clip: 0.5 }] });
+  const view = imageGrid(source, { captions: ['black', 'white'], scores: [0.25, { clip: 0.5 }] });
   alive = false;
   const bundle = await bundleOf(view);
   assert.equal((bundle['text/html'] as string).match(/<img src=/g)?.length, 2);
   assert.match(
     bundle['text/plain'] as string,
-    /2 pictures \(8 x 8\)\n {2}1\. black {2}\[0\.250\]\n {2}2\. white {2}\[clip 0\.500\]/,
+    /2 images \(8 x 8\)\n {2}1\. black {2}\[0\.250\]\n {2}2\. white {2}\[clip 0\.500\]/,
   );
   const sheet = await sharp(Buffer.from(bundle['image/png'] as string, 'base64')).metadata();
   assert.ok(sheet.width && sheet.width > 320);
 });
 
 test('what cannot be shown says what was wrong', () => {
-  assert.throws(() => pictureGrid([]), /at least one picture/);
-  assert.throws(() => pictureGrid({ width: 4, height: 4, rgb: new Uint8Array(5) }), /48 bytes of RGB, this one has 5/);
-  assert.throws(() => pictureGrid(tensor([1, 2], [1, 2])), /\[height, width, 3\].*\[1, 2\]/);
+  assert.throws(() => imageGrid([]), /at least one image/);
+  assert.throws(() => imageGrid({ width: 4, height: 4, rgb: new Uint8Array(5) }), /48 bytes of RGB, this one has 5/);
+  assert.throws(() => imageGrid(tensor([1, 2], [1, 2])), /\[height, width, 3\].*\[1, 2\]/);
   assert.throws(() => traceView([]), /at least one trace/);
 });
 
-/** No script, no foreign picture, no event handler outside of quoted attribute values. */
+/** No script, no foreign image, no event handler outside of quoted attribute values. */
 function harmless(markup: string): boolean {
   const unquoted = markup.replace(/"[^"]*"/g, '""').replace(/>[^<]*</g, '><');
   return !/<script|<img src=x|\son\w+\s*=|javascript:/i.test(unquoted) && !/<script|<img src=x/i.test(markup);
@@ -83,16 +83,16 @@ function harmless(markup: string): boolean {
 const hostile = '<img src=x onerror=alert(1)><script>alert(2)</script>"\'&</figure>';
 
 test('captions, prompts, facts, rewards, cells and labels cannot inject HTML', async () => {
-  const small = picture(8, 8, () => 9);
+  const small = image(8, 8, () => 9);
   const views = [
-    pictureGrid({ picture: small, caption: hostile, score: { [hostile]: 1 } }, { title: hostile }),
+    imageGrid({ image: small, caption: hostile, score: { [hostile]: 1 } }, { title: hostile }),
     traceView({
       title: hostile,
       prompt: hostile,
       understanding: hostile.repeat(9),
       facts: [hostile],
       compoundPrompt: hostile,
-      intermediate: [{ picture: small, caption: hostile }],
+      intermediate: [{ image: small, caption: hostile }],
       result: small,
       rewards: { [hostile]: 0.5 },
     }),
@@ -130,7 +130,7 @@ test('any caption comes out of the HTML as it went in', async () => {
 test('plain text cannot steer the terminal', () => {
   assert.equal(plainText('a\u001b[2Jb\tc\n'), 'a\uFFFD[2Jb\tc\n');
   assert.doesNotMatch(
-    pictureGrid({ picture: picture(8, 8, () => 0), caption: '\u001b]0;owned\u0007' }).text,
+    imageGrid({ image: image(8, 8, () => 0), caption: '\u001b]0;owned\u0007' }).text,
     /\u001b|\u0007/,
   );
 });
@@ -248,8 +248,8 @@ test('progress says done, rate, remaining time and metrics, and how it ended', (
 
 test('values are shown richly with no call, everything else as text', async () => {
   const types = async (value: unknown): Promise<string[]> => Object.keys(await renderBundle(value)).sort();
-  assert.deepEqual(await types(picture(8, 8, () => 1)), ['image/png', 'text/html', 'text/plain']);
-  assert.deepEqual(await types([picture(8, 8, () => 1), picture(9, 8, () => 1)]), [
+  assert.deepEqual(await types(image(8, 8, () => 1)), ['image/png', 'text/html', 'text/plain']);
+  assert.deepEqual(await types([image(8, 8, () => 1), image(9, 8, () => 1)]), [
     'image/png',
     'text/html',
     'text/plain',

@@ -3,12 +3,12 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { inFloat32, needsBf16Casts, useBf16Products } from '../../src/engine/bf16-products';
 
-const stream = new Stream(5);
+const rng = new Rng(5);
 const normal = (name: string, shape: number[]) =>
-  tf.tensor(stream.fork(name).fill('normal', tf.util.sizeFromShape(shape)), shape);
+  tf.tensor(rng.split(name).normal(tf.util.sizeFromShape(shape)), shape);
 
 /** Root mean square of the difference, as a share of the reference's. */
 function apart(value: tf.Tensor, reference: tf.Tensor): number {
@@ -59,8 +59,8 @@ describe('products in bfloat16', () => {
       'gradient of the right': () =>
         tf.grad((right) => tf.sum(tf.square(tf.matMul(a, right as tf.Tensor2D, false, true))))(b),
       convolution: () => tf.conv2d(x, k, 1, 'same'),
-      'gradient of the picture': () =>
-        tf.grad((picture) => tf.sum(tf.square(tf.conv2d(picture as tf.Tensor4D, k, 1, 'same'))))(x),
+      'gradient of the image': () =>
+        tf.grad((image) => tf.sum(tf.square(tf.conv2d(image as tf.Tensor4D, k, 1, 'same'))))(x),
       'gradient of the kernel': () =>
         tf.grad((filter) => tf.sum(tf.square(tf.conv2d(x, filter as tf.Tensor4D, 1, 'same'))))(k),
     };

@@ -1,14 +1,11 @@
 /** Helps for tests of operations: seeded tensors, comparison, finite differences. */
 import { strict as assert } from 'node:assert';
-import { Stream, tf } from '../../src/engine';
+import { Rng, tf } from '../../src/engine';
 
 /** Standard normal values, the same for each seed. */
 export function normal(shape: number[], seed: number): tf.Tensor {
   return tf.tensor(
-    new Stream(seed).fill(
-      'normal',
-      shape.reduce((a, b) => a * b, 1),
-    ),
+    new Rng(seed).normal(shape.reduce((a, b) => a * b, 1)),
     shape,
   );
 }

@@ -6,7 +6,7 @@ import {
   clipByGlobalNorm,
   globalNorm,
   startEngine,
-  Stream,
+  Rng,
   tf,
   warmupConstant,
   warmupCosine,
@@ -49,8 +49,8 @@ describe('AdamW', () => {
     await startEngine({ precision: 'float32' });
   });
 
-  const start = [...new Stream(1).fill('normal', 5)];
-  const grads = Array.from({ length: 20 }, (_, i) => [...new Stream(100 + i).fill('normal', 5)]);
+  const start = [...new Rng(1).normal(5)];
+  const grads = Array.from({ length: 20 }, (_, i) => [...new Rng(100 + i).normal(5)]);
   const variable = () => tf.tidy(() => tf.variable(tf.tensor1d(start)));
   const weights = () => ({ decayed: variable(), free: variable() });
   const make = () => new AdamW({ ...options, decay: (name) => name === 'decayed' });

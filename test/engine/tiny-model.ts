@@ -3,13 +3,13 @@
  * names, and prints `{engine, losses, tensors}`: the numbers must not depend on the engine.
  */
 import * as engine from '../../src/engine';
-import { Stream, tf } from '../../src/engine';
+import { Rng, tf } from '../../src/engine';
 
 async function main(): Promise<void> {
   const { engine: name } = await engine.startEngine({ precision: 'float32' });
-  const stream = new Stream(3);
+  const rng = new Rng(3);
   const weight = (shape: number[], size: number) => {
-    const values = stream.fill('normal', tf.util.sizeFromShape(shape)).map((x) => x * size);
+    const values = rng.normal(tf.util.sizeFromShape(shape)).map((x) => x * size);
     return tf.tidy(() => tf.variable(tf.tensor(values, shape)));
   };
   const w: Record<string, tf.Variable> = {
@@ -24,11 +24,11 @@ async function main(): Promise<void> {
     beta: weight([8], 0.1),
     head: weight([11, 8], 0.3),
   };
-  const pictures = tf.tensor4d(stream.fill('normal', 2 * 8 * 8 * 3), [2, 8, 8, 3]);
+  const images = tf.tensor4d(rng.normal(2 * 8 * 8 * 3), [2, 8, 8, 3]);
   const ids = tf.tensor2d([1, 4, 4, 9, 0, 10], [2, 3], 'int32');
   const labels = tf.tensor1d([4, 4, -100, 0, 10, 2], 'int32');
   const loss = (): tf.Scalar => {
-    const conv = tf.conv2d(pictures, w.conv1 as tf.Tensor4D, 2, 'same');
+    const conv = tf.conv2d(images, w.conv1 as tf.Tensor4D, 2, 'same');
     const norm = engine.groupNorm(conv, w.scale as tf.Tensor1D, w.offset as tf.Tensor1D, 4);
     const seen = tf.conv2d(engine.silu(norm) as tf.Tensor4D, w.conv2 as tf.Tensor4D, 1, 'same');
     const tokens = tf.concat([tf.reshape(seen, [2, 16, 8]), engine.embedding(w.table, ids)], 1);

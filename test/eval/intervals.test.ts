@@ -1,32 +1,32 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Stream } from '../../src/engine';
+import { Rng } from '../../src/engine';
 import { balancedRecall, exactMatch, meanInterval, meanPairwiseCosine, pairedBootstrap } from '../../src/eval';
 
 describe('intervals', () => {
   it('cover the true mean about as often as they say', () => {
-    const stream = new Stream(3);
+    const rng = new Rng(3);
     let covered = 0;
     const trials = 200;
     for (let t = 0; t < trials; t++) {
-      const values = Array.from({ length: 64 }, () => 0.3 + stream.normal());
-      const { ci95 } = meanInterval(values, { stream: stream.fork(t), resamples: 500 });
+      const values = Array.from({ length: 64 }, () => 0.3 + rng.normal());
+      const { ci95 } = meanInterval(values, { rng: rng.split(t), resamples: 500 });
       if (ci95[0] <= 0.3 && 0.3 <= ci95[1]) covered++;
     }
     assert.ok(covered / trials > 0.88 && covered / trials < 0.99, `${covered / trials}`);
   });
 
   it('pair what was measured on the same examples, so shared difficulty cancels', () => {
-    const stream = new Stream(7);
-    const before = Array.from({ length: 64 }, () => 10 * stream.normal());
-    const after = before.map((b) => b + 0.2 + 0.1 * stream.normal());
-    const got = pairedBootstrap(before, after, { stream });
+    const rng = new Rng(7);
+    const before = Array.from({ length: 64 }, () => 10 * rng.normal());
+    const after = before.map((b) => b + 0.2 + 0.1 * rng.normal());
+    const got = pairedBootstrap(before, after, { rng });
     assert.ok(got.ci95[0] > 0.15 && got.ci95[1] < 0.25 && got.delta > 0.17 && got.delta < 0.23);
     assert.ok(Math.abs(got.after - got.before - got.delta) < 1e-9);
     assert.deepEqual(
-      pairedBootstrap(before, after, { stream: new Stream(1) }),
-      pairedBootstrap(before, after, { stream: new Stream(1) }),
+      pairedBootstrap(before, after, { rng: new Rng(1) }),
+      pairedBootstrap(before, after, { rng: new Rng(1) }),
     );
   });
 
@@ -35,8 +35,8 @@ describe('intervals', () => {
     fc.assert(
       fc.property(scores, (a) => {
         const b = a.map((v, i) => v + Math.sin(i));
-        const there = pairedBootstrap([...a, NaN], [...b, 1], { stream: new Stream(2), resamples: 400 });
-        const back = pairedBootstrap([...b, 1], [...a, NaN], { stream: new Stream(2), resamples: 400 });
+        const there = pairedBootstrap([...a, NaN], [...b, 1], { rng: new Rng(2), resamples: 400 });
+        const back = pairedBootstrap([...b, 1], [...a, NaN], { rng: new Rng(2), resamples: 400 });
         assert.equal(there.left, 1);
         assert.equal(there.n, a.length);
         assert.ok(Math.abs(there.delta + back.delta) < 1e-12 && Math.abs(there.ci95[0] + back.ci95[1]) < 1e-12);
@@ -44,8 +44,8 @@ describe('intervals', () => {
       }),
       { numRuns: 30 },
     );
-    assert.throws(() => pairedBootstrap([1], [1, 2], { stream: new Stream(1) }), /1 scores before and 2 after/);
-    assert.throws(() => meanInterval([NaN], { stream: new Stream(1) }), /no value is a number/);
+    assert.throws(() => pairedBootstrap([1], [1, 2], { rng: new Rng(1) }), /1 scores before and 2 after/);
+    assert.throws(() => meanInterval([NaN], { rng: new Rng(1) }), /no value is a number/);
   });
 });
 

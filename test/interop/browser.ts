@@ -122,7 +122,7 @@ export async function command(page: Page, name: string): Promise<void> {
   await page.evaluate(`window.jupyterapp.commands.execute(${JSON.stringify(name)}).then(() => undefined)`);
 }
 
-/** How many pixels of a screenshot's part are of a colour, each channel within `tolerance`. */
+/** How many pixels of a screenshot's part are of a color, each channel within `tolerance`. */
 export async function pixelsOf(
   screenshot: Buffer,
   box: { x: number; y: number; width: number; height: number },

@@ -71,17 +71,17 @@ describe("Deno's kernel", { skip }, () => {
     return seen;
   }
 
-  test('shows pictures, tables, plots and progress richly, and updates them', async () => {
+  test('shows images, tables, plots and progress richly, and updates them', async () => {
     await shows(
       `import { createRequire } from 'node:module';
 const unilab = createRequire(${JSON.stringify(path.join(root, 'package.json'))})(${JSON.stringify(built)});
-const picture = { width: 4, height: 4, rgb: new Uint8Array(48).fill(200) };`,
+const image = { width: 4, height: 4, rgb: new Uint8Array(48).fill(200) };`,
     );
     const table = 'execute_result text/html text/plain';
     const expected: [code: string, shown: string[]][] = [
-      ["unilab.pictureGrid([{ picture, caption: '<b>x</b>' }])", ['execute_result image/png text/html text/plain']],
+      ["unilab.imageGrid([{ image, caption: '<b>x</b>' }])", ['execute_result image/png text/html text/plain']],
       ['unilab.tableView([{ a: 1 }, { a: 2 }])', [table]],
-      ["unilab.traceView({ prompt: 'a', result: picture, rewards: { clip: 0.5 } })", [table]],
+      ["unilab.traceView({ prompt: 'a', result: image, rewards: { clip: 0.5 } })", [table]],
       [
         'unilab.rewardPlot([{ step: 1, reward: 0.5 }])',
         ['execute_result application/vnd.vegalite.v5+json image/png image/svg+xml text/plain'],

@@ -27,14 +27,14 @@ const list = JSON.stringify(hostileTexts);
 
 /** One cell for each display, with the hostile texts at every place that takes text. */
 export const hostileCells: readonly string[] = [
-  `import { display, html, livePlot, markdownView, pictureGrid, progress, rewardPlot, tableView, traceView, vegaPlot } from 'unilab/display';
+  `import { display, html, livePlot, markdownView, imageGrid, progress, rewardPlot, tableView, traceView, vegaPlot } from 'unilab/display';
 import { DataFrame } from 'danfojs-node';
 const texts: string[] = ${list};
-const picture = { width: 4, height: 4, rgb: new Uint8Array(48).fill(90) };`,
-  `pictureGrid(texts.map((caption) => ({ picture, caption, score: { [caption]: 1 } })), { title: texts.join(' '), size: 32 })`,
+const image = { width: 4, height: 4, rgb: new Uint8Array(48).fill(90) };`,
+  `imageGrid(texts.map((caption) => ({ image, caption, score: { [caption]: 1 } })), { title: texts.join(' '), size: 32 })`,
   `traceView(texts.map((text) => ({
   title: text, prompt: text, understanding: text + ' and so on'.repeat(40), facts: [text, { text, cited: false }], compoundPrompt: text,
-  intermediate: [{ picture, caption: text }], result: picture, rewards: { [text]: 0.5 }, total: 1,
+  intermediate: [{ image, caption: text }], result: image, rewards: { [text]: 0.5 }, total: 1,
 })))`,
   `tableView(texts.map((text) => ({ [text]: text, text })), { title: texts.join(' ') })`,
   `new DataFrame({ text: texts, [texts[1]]: texts })`,
@@ -47,7 +47,7 @@ await plot.done();`,
   `rewardPlot([1, 2].map((step) => ({ step, ...Object.fromEntries(texts.map((text, i) => ['reward' + text, step * i])) })))`,
   `vegaPlot({
   $schema: 'https://vega.github.io/schema/vega-lite/v5.json', title: { text: texts }, width: 300, height: 200,
-  data: { values: texts.map((text, i) => ({ text, i, link: 'javascript:${act}', picture: 'data:text/html,<script>parent.${act}</script>' })) },
+  data: { values: texts.map((text, i) => ({ text, i, link: 'javascript:${act}', image: 'data:text/html,<script>parent.${act}</script>' })) },
   layer: [
     { mark: { type: 'bar', tooltip: { content: 'data' } } },
     { mark: { type: 'text', align: 'left', limit: 0 }, encoding: { text: { field: 'text' } } },

@@ -14,7 +14,7 @@ const skip = noJupyter ?? noBrowser ?? false;
 if (skip) console.log(`JupyterLab in a browser: skipped, ${skip}`);
 
 const seen = [
-  "import { livePlot, pictureGrid, progress, tableView } from 'unilab';",
+  "import { livePlot, imageGrid, progress, tableView } from 'unilab';",
   `const plot = livePlot({ title: 'a reward that grows', metrics: ['reward/mean', 'reward/best'] });
 const bar = progress(80, 'training');
 for (let step = 1; step <= 80; step++) {
@@ -26,9 +26,9 @@ await plot.done();
 await bar.done();`,
   `const flat = (r: number, g: number, b: number) =>
   ({ width: 16, height: 16, rgb: Uint8Array.from({ length: 768 }, (_, i) => [r, g, b][i % 3]) });
-pictureGrid(
-  [flat(255, 0, 255), flat(0, 200, 80), flat(250, 170, 0), flat(20, 60, 220)].map((picture, i) => ({ picture, caption: 'picture ' + i, score: i / 4 })),
-  { title: 'four pictures', size: 96, columns: 4 },
+imageGrid(
+  [flat(255, 0, 255), flat(0, 200, 80), flat(250, 170, 0), flat(20, 60, 220)].map((image, i) => ({ image, caption: 'image ' + i, score: i / 4 })),
+  { title: 'four images', size: 96, columns: 4 },
 )`,
   "tableView(Array.from({ length: 30 }, (_, i) => ({ n: i, square: i * i, name: 'row ' + i })), { title: 'squares', pageRows: 8 })",
 ];
@@ -62,7 +62,7 @@ describe('JupyterLab in a browser', { skip }, () => {
     world?.remove();
   });
 
-  test('a notebook runs; the live plot, the picture grid and the table are seen', async () => {
+  test('a notebook runs; the live plot, the image grid and the table are seen', async () => {
     writeNotebook(path.join(folder, 'seen.ipynb'), seen);
     await lab.open(page, 'seen.ipynb');
     const states = await watchPlot(page);
@@ -73,8 +73,8 @@ describe('JupyterLab in a browser', { skip }, () => {
 
     await page.locator('.jp-OutputArea-output table').first().waitFor();
     const plot = page.locator('.jp-OutputArea-output .vega-embed canvas').first();
-    const pictures = page.locator('.jp-OutputArea-output img');
-    await pictures.nth(3).waitFor();
+    const images = page.locator('.jp-OutputArea-output img');
+    await images.nth(3).waitFor();
     await page.waitForTimeout(500);
     const screenshot = await page.screenshot({ path: path.join(out, 'lab.png') });
     const [plotBox, tableBox] = [
@@ -82,13 +82,13 @@ describe('JupyterLab in a browser', { skip }, () => {
       await page.locator('.jp-OutputArea-output table').first().boundingBox(),
     ];
     assert.ok(plotBox && plotBox.width > 300 && plotBox.height > 200, JSON.stringify(plotBox));
-    // Vega's first two colours, one for each metric.
-    for (const colour of [
+    // Vega's first two colors, one for each metric.
+    for (const color of [
       [76, 120, 168],
       [245, 133, 24],
     ] as const)
-      assert.ok((await pixelsOf(screenshot, plotBox, colour)) > 200, `no line of colour ${colour.join()} in the plot`);
-    for (const [i, colour] of (
+      assert.ok((await pixelsOf(screenshot, plotBox, color)) > 200, `no line of colour ${color.join()} in the plot`);
+    for (const [i, color] of (
       [
         [255, 0, 255],
         [0, 200, 80],
@@ -96,10 +96,10 @@ describe('JupyterLab in a browser', { skip }, () => {
         [20, 60, 220],
       ] as const
     ).entries()) {
-      const box = await pictures.nth(i).boundingBox();
+      const box = await images.nth(i).boundingBox();
       assert.ok(box);
-      const share = (await pixelsOf(screenshot, box, colour, 8)) / (box.width * box.height);
-      assert.ok(share > 0.9 && box.width >= 64, `picture ${i}: ${share} of ${box.width} x ${box.height} pixels`);
+      const share = (await pixelsOf(screenshot, box, color, 8)) / (box.width * box.height);
+      assert.ok(share > 0.9 && box.width >= 64, `image ${i}: ${share} of ${box.width} x ${box.height} pixels`);
     }
     assert.ok(tableBox && tableBox.y + tableBox.height < 1500, 'the table is within the screenshot');
     assert.ok((await pixelsOf(screenshot, tableBox, [33, 33, 33], 60)) > 200, 'the table has text');

@@ -63,9 +63,9 @@ export function outputsOf(cell: Cell): string[] {
     else {
       const data = output.data ?? {};
       const plain = withoutTimes(joined(data['text/plain']));
-      // Pictures are compared by their bytes; HTML of progress bars holds times.
-      const pictures = ['image/png', 'image/svg+xml'].map((type) => joined(data[type]).trim()).join('|');
-      const exact = createHash('sha256').update(pictures).digest('hex').slice(0, 12);
+      // Images are compared by their bytes; HTML of progress bars holds times.
+      const images = ['image/png', 'image/svg+xml'].map((type) => joined(data[type]).trim()).join('|');
+      const exact = createHash('sha256').update(images).digest('hex').slice(0, 12);
       said.push({ head: `${output.output_type} ${Object.keys(data).sort().join(' ')} ${exact}: `, text: plain });
     }
   }

@@ -8,13 +8,13 @@ import * as tf from '@tensorflow/tfjs';
 import {
   CheckpointStore,
   JsonLines,
-  type Picture,
+  type Image,
   fromTensor,
-  picturesToTensor,
-  readPicture,
-  resizePicture,
+  imagesToTensor,
+  readImage,
+  resizeImage,
   savePng,
-  tensorToPictures,
+  tensorToImages,
   toFloat32,
   toTensor,
 } from '../../src/io';
@@ -141,24 +141,24 @@ describe('JSON lines', () => {
   });
 });
 
-describe('pictures', () => {
-  const picture: Picture = { width: 3, height: 2, rgb: Uint8Array.from({ length: 18 }, (_, i) => i * 14) };
+describe('images', () => {
+  const image: Image = { width: 3, height: 2, rgb: Uint8Array.from({ length: 18 }, (_, i) => i * 14) };
 
   it('saves and reads the same pixels, and goes through tensors unchanged', async () => {
-    const file = path.join(folder, 'pictures', 'a.png');
-    await savePng(file, picture);
-    assert.deepEqual(await readPicture(file), picture);
-    const tensor = picturesToTensor([picture, picture]);
+    const file = path.join(folder, 'images', 'a.png');
+    await savePng(file, image);
+    assert.deepEqual(await readImage(file), image);
+    const tensor = imagesToTensor([image, image]);
     assert.deepEqual(tensor.shape, [2, 2, 3, 3]);
-    assert.deepEqual((await tensorToPictures(tensor))[1], picture);
+    assert.deepEqual((await tensorToImages(tensor))[1], image);
     tensor.dispose();
-    assert.equal((await resizePicture(picture, 6, 4)).rgb.length, 72);
+    assert.equal((await resizeImage(image, 6, 4)).rgb.length, 72);
   });
 
-  it('says what is no picture', async () => {
+  it('says what is no image', async () => {
     const file = path.join(folder, 'text.png');
-    await writeFile(file, 'no picture');
-    await assert.rejects(readPicture(file), /text.png cannot be read as a picture/);
+    await writeFile(file, 'no image');
+    await assert.rejects(readImage(file), /text.png cannot be read as an image/);
     await assert.rejects(
       savePng(file, { width: 3, height: 3, rgb: new Uint8Array(5) }),
       /needs 27 bytes of RGB, got 5/,

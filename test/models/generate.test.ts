@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
-import type { Picture } from '../../src/io';
+import { startEngine, Rng, tf } from '../../src/engine';
+import type { Image } from '../../src/io';
 import * as chameleon from '../../src/models/chameleon';
 import * as janus from '../../src/models/janus';
 import * as showo from '../../src/models/showo';
-import type { Asked, GeneratedPicture, TextCodec } from '../../src/text/asked';
+import type { Asked, GeneratedImage, TextCodec } from '../../src/text/asked';
 import { tinyModel as tinyChameleon } from './chameleon/fixture';
 import { fixtureModel } from './janus/fixture';
 import { tinyModel as tinyShowo } from '../nn/tiny-showo';
@@ -18,12 +18,12 @@ const words: TextCodec = {
 
 interface Subject {
   readonly side: number;
-  /** Codes of a picture. */
+  /** Codes of an image. */
   readonly codes: number;
-  generate(captions: readonly string[], seed?: number): Promise<GeneratedPicture[]>;
+  generate(captions: readonly string[], seed?: number): Promise<GeneratedImage[]>;
   answer(asked: readonly Asked[]): string[];
-  show(codes: readonly ArrayLike<number>[]): Promise<Picture[]>;
-  read(pictures: readonly Picture[]): Int32Array[];
+  show(codes: readonly ArrayLike<number>[]): Promise<Image[]>;
+  read(images: readonly Image[]): Int32Array[];
   dispose(): void;
 }
 
@@ -33,10 +33,10 @@ const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
     return {
       side: 8,
       codes: 16,
-      generate: (captions, seed) => showo.generatePictures(model, words, captions, { steps: 3, seed }),
+      generate: (captions, seed) => showo.generateImages(model, words, captions, { steps: 3, seed }),
       answer: (asked) => showo.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
-      show: (codes) => showo.codesToPictures(model, codes),
-      read: (pictures) => showo.picturesToCodes(model, pictures),
+      show: (codes) => showo.codesToImages(model, codes),
+      read: (images) => showo.imagesToCodes(model, images),
       dispose: () => model.dispose(),
     };
   },
@@ -45,11 +45,11 @@ const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
     const side = model.config.vision.image_size;
     return {
       side,
-      codes: janus.pictureCodes(model.config),
-      generate: (captions, seed) => janus.generatePictures(model, words, captions, { seed }),
+      codes: janus.imageCodes(model.config),
+      generate: (captions, seed) => janus.generateImages(model, words, captions, { seed }),
       answer: (asked) => janus.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
-      show: (codes) => janus.codesToPictures(model, codes),
-      read: (pictures) => janus.picturesToCodes(model, pictures),
+      show: (codes) => janus.codesToImages(model, codes),
+      read: (images) => janus.imagesToCodes(model, images),
       dispose: () => model.dispose(),
     };
   },
@@ -58,23 +58,23 @@ const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
     return {
       side: model.config.resolution,
       codes: 16,
-      generate: (captions, seed) => chameleon.generatePictures(model, words, captions, { seed }),
+      generate: (captions, seed) => chameleon.generateImages(model, words, captions, { seed }),
       answer: (asked) => chameleon.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
-      show: (codes) => chameleon.codesToPictures(model, codes),
-      read: (pictures) => chameleon.picturesToCodes(model, pictures),
+      show: (codes) => chameleon.codesToImages(model, codes),
+      read: (images) => chameleon.imagesToCodes(model, images),
       dispose: () => model.dispose(),
     };
   },
 };
 
-const noise = (side: number, seed: number): Picture => {
-  const stream = new Stream(seed);
-  return { width: side, height: side, rgb: Uint8Array.from({ length: 3 * side * side }, () => stream.int(256)) };
+const noise = (side: number, seed: number): Image => {
+  const rng = new Rng(seed);
+  return { width: side, height: side, rgb: Uint8Array.from({ length: 3 * side * side }, () => rng.int(256)) };
 };
 
 before(() => startEngine({ precision: 'float32' }));
 
-describe('pictures and answers by text', () => {
+describe('images and answers by text', () => {
   for (const [name, build] of Object.entries(SUBJECTS)) {
     test(`${name} draws captions`, async () => {
       const subject = await build();
@@ -82,12 +82,12 @@ describe('pictures and answers by text', () => {
       const captions = ['w21 w22', 'w23', 'w21 w22'];
       const drawn = await subject.generate(captions, 3);
       assert.deepEqual(drawn.map(({ caption }) => caption), captions); // prettier-ignore
-      for (const { codes, picture } of drawn) {
+      for (const { codes, image } of drawn) {
         assert.equal(codes.length, subject.codes);
-        assert.equal(picture.rgb.length, 3 * subject.side ** 2);
+        assert.equal(image.rgb.length, 3 * subject.side ** 2);
       }
-      assert.deepEqual(drawn.map(({ picture }) => picture), await subject.show(drawn.map(({ codes }) => codes))); // prettier-ignore
-      assert.notDeepEqual(drawn[0].codes, drawn[2].codes, 'each picture has draws of its own');
+      assert.deepEqual(drawn.map(({ image }) => image), await subject.show(drawn.map(({ codes }) => codes))); // prettier-ignore
+      assert.notDeepEqual(drawn[0].codes, drawn[2].codes, 'each image has draws of its own');
       assert.deepEqual(await subject.generate(captions, 3), drawn);
       assert.deepEqual((await subject.generate(captions.slice(0, 1), 3))[0].codes, drawn[0].codes);
       assert.notDeepEqual((await subject.generate(captions, 4))[0].codes, drawn[0].codes);
@@ -96,15 +96,15 @@ describe('pictures and answers by text', () => {
       subject.dispose();
     });
 
-    test(`${name} answers questions, with a picture and without`, async () => {
+    test(`${name} answers questions, with an image and without`, async () => {
       const subject = await build();
       const tensors = tf.memory().numTensors;
       const [one, other] = [noise(subject.side, 1), noise(subject.side, 2)];
-      const asked = [{ question: 'w24 w25', picture: one }, { question: 'w24 w25' }, { question: 'w31', picture: other }]; // prettier-ignore
+      const asked = [{ question: 'w24 w25', image: one }, { question: 'w24 w25' }, { question: 'w31', image: other }]; // prettier-ignore
       const answers = subject.answer(asked);
       assert.equal(answers.length, 3);
       for (const answer of answers) assert.match(answer, /^(w\d+( w\d+){0,3})?$/);
-      assert.notDeepEqual(answers[0], answers[1], 'the picture is looked at');
+      assert.notDeepEqual(answers[0], answers[1], 'the image is looked at');
       assert.deepEqual(asked.flatMap((question) => subject.answer([question])), answers); // prettier-ignore
       assert.deepEqual(subject.answer([]), []);
       assert.equal(tf.memory().numTensors, tensors);
@@ -112,7 +112,7 @@ describe('pictures and answers by text', () => {
       assert.equal(codes.length, subject.codes);
       const wide = { width: 2 * subject.side, height: subject.side, rgb: new Uint8Array(6 * subject.side ** 2) };
       assert.throws(
-        () => subject.answer([...asked, { question: 'w31', picture: wide }]),
+        () => subject.answer([...asked, { question: 'w31', image: wide }]),
         new RegExp(
           `'w31' is asked about a picture of ${2 * subject.side} x ${subject.side}; this model sees ${subject.side} x ${subject.side}`,
         ),
@@ -126,10 +126,10 @@ describe('pictures and answers by text', () => {
     const seen: string[] = [];
     const spy: TextCodec = { encode: (text) => (seen.push(text), text ? [7] : []), decode: words.decode };
     const options = { maxNewTokens: 1 };
-    const [formatted] = janus.answerQuestions(model, spy, [{ question: 'w24', picture: noise(model.config.vision.image_size, 1) }], { ...options, format: janus.questionText }); // prettier-ignore
+    const [formatted] = janus.answerQuestions(model, spy, [{ question: 'w24', image: noise(model.config.vision.image_size, 1) }], { ...options, format: janus.questionText }); // prettier-ignore
     assert.equal(typeof formatted, 'string');
     assert.deepEqual(seen, [janus.questionText('w24').before, janus.questionText('w24').after]);
-    await janus.generatePictures(model, spy, ['a cup'], { format: janus.descriptionText });
+    await janus.generateImages(model, spy, ['a cup'], { format: janus.descriptionText });
     assert.equal(seen[2], '<|User|>: a cup\n\n<|Assistant|>:');
     model.dispose();
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Stream, startEngine, tf } from '../../src/engine';
+import { Rng, startEngine, tf } from '../../src/engine';
 import { MobileNet, centring } from '../../src/models/experts/mobilenet';
 import { UseLite } from '../../src/models/experts/use-lite';
 import { tierScorer } from '../../src/rewards';
@@ -93,12 +93,12 @@ describe('USE lite', () => {
 });
 
 describe('MobileNet features', () => {
-  const stream = new Stream(4);
+  const rng = new Rng(4);
   const disc = (red: number, blue: number, x: number): Float32Array =>
     Float32Array.from({ length: 64 * 64 * 3 }, (_, i) => {
       const [row, column, channel] = [Math.floor(i / 192), Math.floor(i / 3) % 64, i % 3];
       const inside = (row - 32) ** 2 + (column - x) ** 2 < 300;
-      return (inside ? [red, -0.8, blue][channel] : 0.9) + 0.02 * stream.normal();
+      return (inside ? [red, -0.8, blue][channel] : 0.9) + 0.02 * rng.normal();
     });
 
   it('tell objects apart once the mean is taken off, and leave no tensor', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { additiveMask, causalMask } from '../../src/nn/causal-mask';
 import { Bf16Parameters } from '../../src/nn/freeze';
 import { KvCache } from '../../src/nn/kv-cache';
@@ -36,7 +36,7 @@ function llama(change: Partial<LlamaConfig> = {}): { p: Parameters; config: Llam
   const specs: Record<string, ParameterSpec> = {};
   declareLlama(specs, 'm', config);
   for (const [name, spec] of Object.entries(specs)) specs[name] = { ...spec, init: { normal: 0.3 } };
-  return { p: Parameters.random(specs, new Stream(5)), config };
+  return { p: Parameters.random(specs, new Rng(5)), config };
 }
 
 function llamaLoss(p: Parameters, config: LlamaConfig, options: LlamaForwardOptions = {}): tf.Scalar {
@@ -124,7 +124,7 @@ describe('gradient checkpointing', () => {
   test('adapters learn through it, on weights stored as bfloat16 too, and when they are merged', () => {
     const { p, config } = llama();
     for (const base of [p, Bf16Parameters.copy(p)]) {
-      const lora = LoraParameters.create(base, { rank: 2, targets: ['q_proj', 'up_proj'] }, new Stream(3));
+      const lora = LoraParameters.create(base, { rank: 2, targets: ['q_proj', 'up_proj'] }, new Rng(3));
       for (const [name, variable] of Object.entries(lora.variables))
         if (name.includes('lora_B')) variable.assign(tf.fill(variable.shape, 0.1)); // at 0 there is nothing to learn for A
       compare(lora, () => llamaLoss(lora, config), 1.3);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { Bf16Storage } from '../../src/engine/bf16-storage';
 import { fromBfloat16Bits, openSafetensors, toBfloat16Bits, writeSafetensors } from '../../src/io';
 import { showoSpecs } from '../../src/models/showo/transformer';
@@ -114,14 +114,14 @@ describe('bfloat16 storage', () => {
 
   it('computes what rounded weights compute, with the same gradient, and leaks nothing', () => {
     const specs = { 'l.weight': { shape: [5, 7], init: { normal: 1 } }, 'l.bias': { shape: [5], init: { normal: 1 } } };
-    const parameters = Parameters.random(specs, new Stream(3));
+    const parameters = Parameters.random(specs, new Rng(3));
     const frozen = Bf16Parameters.copy(parameters);
     for (const variable of Object.values(parameters.variables)) {
       const values = tf.tensor(Array.from(variable.dataSync(), rounded), variable.shape);
       variable.assign(values);
       values.dispose();
     }
-    const x = tf.tensor3d(new Stream(4).fill('normal', 42), [2, 3, 7]);
+    const x = tf.tensor3d(new Rng(4).normal(42), [2, 3, 7]);
     const start = tf.memory().numTensors;
     const gradients = [parameters, frozen].map((p) =>
       tf.tidy(() => {

@@ -3,12 +3,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { AdamW, startEngine, Stream, tf } from '../../src/engine';
+import { AdamW, startEngine, Rng, tf } from '../../src/engine';
 import { readSafetensors, type WritableTensor, writeSafetensors } from '../../src/io';
 import { sampleAnswers } from '../../src/models/showo/answers';
 import { textPrefix } from '../../src/models/showo/layout';
 import { answerPiece, replayPieces, type ShowoPiece, transitionPieces } from '../../src/models/showo/policy';
-import { PictureBatch } from '../../src/models/showo/sampler';
+import { ImageBatch } from '../../src/models/showo/sampler';
 import { Bf16Parameters } from '../../src/nn/freeze';
 import { LoraParameters } from '../../src/nn/lora';
 import { loadAdapters, saveAdapters } from '../../src/nn/lora-files';
@@ -29,9 +29,9 @@ after(() => rm(scratch, { recursive: true }));
 
 /** Adapters that do something: B is 0 at first. */
 function adapted(base = tinyParameters(), rank = 3): LoraParameters {
-  const lora = LoraParameters.create(base, { rank, alpha: 6, targets: TARGETS }, new Stream(5));
+  const lora = LoraParameters.create(base, { rank, alpha: 6, targets: TARGETS }, new Rng(5));
   [...lora.adapters].forEach(([layer, { b }]) => {
-    const values = tf.tensor(new Stream(6).fork(layer).fill('normal', b.size), b.shape);
+    const values = tf.tensor(new Rng(6).split(layer).normal(b.size), b.shape);
     b.assign(tf.tidy(() => tf.mul(values, 0.05)));
     values.dispose();
   });
@@ -43,14 +43,14 @@ describe('adapters', () => {
     const base = tinyParameters();
     const model = tinyModel(base);
     const plain = forward(model);
-    const fresh = LoraParameters.create(base, { rank: 3, targets: TARGETS }, new Stream(5));
+    const fresh = LoraParameters.create(base, { rank: 3, targets: TARGETS }, new Rng(5));
     assert.deepEqual(forward(model, fresh), plain);
     assert.equal(Object.keys(fresh.variables).length, 2 * (2 * 3 + 1));
     assert.equal(fresh.count(), base.count());
     const lora = adapted(base);
     const start = tf.memory().numTensors;
     const layer = 'showo.model.layers.1.mlp.fc1';
-    const x = tf.tensor2d(new Stream(7).fill('normal', 64), [2, 32]);
+    const x = tf.tensor2d(new Rng(7).normal(64), [2, 32]);
     const [thin, full, by] = tf.tidy(() => {
       const w = lora.get(`${layer}.weight`);
       const { a, b } = lora.adapters.get(layer) ?? assert.fail();
@@ -101,7 +101,7 @@ describe('adapters', () => {
   it('are refused where they cannot be, with the layers that are there', () => {
     const base = tinyParameters();
     const create = (targets: readonly string[] | RegExp, rank = 2, alpha?: number) =>
-      LoraParameters.create(base, { rank, alpha, targets }, new Stream(1));
+      LoraParameters.create(base, { rank, alpha, targets }, new Rng(1));
     assert.throws(() => create(['q_prog']), /no layer is, or ends in, 'q_prog'; there are showo\.model/);
     assert.throws(() => create(/vision.*/), /no layer matches/);
     assert.throws(() => create(/.*/), /embed_tokens is a table of embeddings; .*input_layernorm has a weight \[32\]/);
@@ -110,13 +110,13 @@ describe('adapters', () => {
     assert.throws(() => create(['q_proj'], 2, -1), /alpha must be a positive number, got -1/);
     const whole = create(/showo\.model\.layers\.0\.self_attn\.[qk]_proj/, 4);
     assert.deepEqual([...whole.adapters.keys()], ['q_proj', 'k_proj'].map((part) => `showo.model.layers.0.self_attn.${part}`)); // prettier-ignore
-    const stable = LoraParameters.create(base, { rank: 4, alpha: 8, targets: ['k_proj'], rankStabilized: true }, new Stream(1)); // prettier-ignore
+    const stable = LoraParameters.create(base, { rank: 4, alpha: 8, targets: ['k_proj'], rankStabilized: true }, new Rng(1)); // prettier-ignore
     assert.ok([...stable.adapters.values()].every(({ scaling }) => scaling === 4));
     const tied = Parameters.random(
       { 'embed.weight': { shape: [4, 2], init: { normal: 1 } }, 'head.weight': { shape: [4, 2], init: { normal: 1 }, tiedTo: 'embed.weight' } },
-      new Stream(1),
+      new Rng(1),
     ); // prettier-ignore
-    assert.throws(() => LoraParameters.create(tied, { rank: 1, targets: ['head'] }, new Stream(1)), /head shares its weight with embed\.weight/); // prettier-ignore
+    assert.throws(() => LoraParameters.create(tied, { rank: 1, targets: ['head'] }, new Rng(1)), /head shares its weight with embed\.weight/); // prettier-ignore
     tied.dispose();
     base.dispose();
   });
@@ -184,7 +184,7 @@ describe('training with adapters', () => {
     it(`lowers the supervised loss and leaves the ${storage} base as it is; checkpoints hold adapters alone`, async () => {
       const plain = tinyParameters();
       const base = storage === 'float32' ? plain : Bf16Parameters.copy(plain);
-      const lora = LoraParameters.create(base, { rank: 4, alpha: 16, targets: TARGETS }, new Stream(5));
+      const lora = LoraParameters.create(base, { rank: 4, alpha: 16, targets: TARGETS }, new Rng(5));
       const model = tinyModel(lora);
       const before = await base.values();
       const folder = path.join(scratch, `run-${storage}`);
@@ -211,22 +211,22 @@ describe('training with adapters', () => {
 
   it('a policy step moves the adapters alone, towards what was rewarded; the base is its reference', () => {
     const base = tinyParameters();
-    const lora = LoraParameters.create(base, { rank: 4, alpha: 16, targets: TARGETS }, new Stream(5));
+    const lora = LoraParameters.create(base, { rank: 4, alpha: 16, targets: TARGETS }, new Rng(5));
     const model = tinyModel(lora);
     const policy: Policy = {
       variables: () => lora.variables,
       replay: (pieces: readonly Piece[], weights: ReplayWeights) =>
         replayPieces(model, pieces as readonly ShowoPiece[], { parameters: weights === 'policy' ? lora : base }),
     };
-    const prefix = { ids: textPrefix(model.config, [5, 6]), picture: false };
-    const answers = sampleAnswers(model, [prefix, prefix], [new Stream(1), new Stream(2)], { maxNewTokens: 5 });
-    const pictures = new PictureBatch(model, [[5], [6]], [new Stream(3), new Stream(4)], {
+    const prefix = { ids: textPrefix(model.config, [5, 6]), image: false };
+    const answers = sampleAnswers(model, [prefix, prefix], [new Rng(1), new Rng(2)], { maxNewTokens: 5 });
+    const images = new ImageBatch(model, [[5], [6]], [new Rng(3), new Rng(4)], {
       steps: 2,
       guidanceScale: 1,
     });
-    pictures.finish();
+    images.finish();
     const trajectories = answers.map((answer, i) => ({
-      pieces: [answerPiece(prefix, answer), ...transitionPieces(pictures, i, 'all')],
+      pieces: [answerPiece(prefix, answer), ...transitionPieces(images, i, 'all')],
     }));
     const optimizer = new AdamW({ learningRate: 3e-3, weightDecay: 0 });
     const options = {

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { openSafetensors, readSafetensors, type WritableTensor, writeSafetensors } from '../../src/io';
 import { Bf16Parameters } from '../../src/nn/freeze';
 import { Parameters, type ParameterSpecs } from '../../src/nn/parameters';
@@ -24,7 +24,7 @@ after(() => rm(scratch, { recursive: true }));
 const array = (x: tf.Tensor): number[] => Array.from(tf.tidy(() => tf.clone(x)).dataSync());
 
 test('tied weights are one variable: counted, saved and stored once, learned together', async () => {
-  const parameters = Parameters.random(specs, new Stream(1));
+  const parameters = Parameters.random(specs, new Rng(1));
   assert.equal(parameters.get('head.weight'), parameters.get('embed.weight'));
   assert.equal(parameters.count(), 6 * 4 + 6);
   assert.deepEqual(Object.keys(parameters.variables), ['embed.weight', 'head.bias']);
@@ -54,7 +54,7 @@ test('tied weights are one variable: counted, saved and stored once, learned tog
 });
 
 test('a file may hold them once or twice, but not two different ones', async () => {
-  const parameters = Parameters.random(specs, new Stream(1));
+  const parameters = Parameters.random(specs, new Rng(1));
   const once = parameters.writable();
   const values = Float32Array.from(array(parameters.get('embed.weight')));
   const head = (data: Float32Array): WritableTensor => ({ dtype: 'F32', shape: [6, 4], data });

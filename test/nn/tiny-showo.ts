@@ -1,5 +1,5 @@
-/** A Show-o that trains in a moment: 8 x 8 pictures of 16 codes, and a source that says the same few things. */
-import { Stream, type tf } from '../../src/engine';
+/** A Show-o that trains in a moment: 8 x 8 images of 16 codes, and a source that says the same few things. */
+import { Rng, type tf } from '../../src/engine';
 import type { ShowoConfig } from '../../src/models/showo/config';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { ShowoModel } from '../../src/models/showo/model';
@@ -25,11 +25,11 @@ export const TINY: ShowoConfig = {
 
 export function tinyImages(): MagvitTokenizer {
   const coder = { ch: 32, ch_mult: [1, 1], num_res_blocks: [0, 1], z_channels: 4, norm_groups: 4 };
-  return MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 4 }, new Stream(1));
+  return MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 4 }, new Rng(1));
 }
 
 export function tinyParameters(seed = 2): Parameters {
-  return Parameters.random(showoSpecs(TINY), new Stream(seed));
+  return Parameters.random(showoSpecs(TINY), new Rng(seed));
 }
 
 export function tinyModel(parameters: Parameters = tinyParameters()): ShowoModel {
@@ -37,7 +37,7 @@ export function tinyModel(parameters: Parameters = tinyParameters()): ShowoModel
 }
 
 const source: ShowoSource = {
-  picture: () => ({
+  image: () => ({
     pixels: Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => (i * 37) % 256),
     caption: [5, 6, 7],
     questions: [{ question: [8, 9], answer: [10, 11] }],
@@ -47,7 +47,7 @@ const source: ShowoSource = {
 
 /** Supervised training on it. */
 export function tinyTask(model: ShowoModel) {
-  return showoTask(model, source, { pictures: 2, asked: 2, questions: 1, texts: 2, size: 8 });
+  return showoTask(model, source, { images: 2, asked: 2, questions: 1, texts: 2, size: 8 });
 }
 
 /** A copy of the numbers, by name. */
@@ -57,7 +57,7 @@ export function snapshot(variables: Readonly<Record<string, tf.Tensor>>): Record
   );
 }
 
-/** A batch of hidden states and logits over the pictures' codes: what every part of the model leads to. */
+/** A batch of hidden states and logits over the images' codes: what every part of the model leads to. */
 export function forward(model: ShowoModel, parameters: Parameters = model.parameters): Float32Array {
   const row = Array.from({ length: TINY.max_text_len + TINY.num_vq_tokens + 2 }, (_, i) => (i * 7) % 40);
   const logits = model.imageLogits([row, row.map((id) => (id + 3) % 40)], [], 0, parameters);

@@ -14,8 +14,8 @@ import {
   type Split,
   type SpriteSheet,
 } from '../../src/data';
-import { readValues, startEngine, Stream, tf } from '../../src/engine';
-import { SceneReader, scoreScene } from '../../src/eval/reader';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
+import { SceneDetector, scoreScene } from '../../src/eval/reader';
 import { dataFolder } from '../../src/io/package-root';
 import { loadTokenizer } from '../../src/text';
 
@@ -26,23 +26,23 @@ before(async () => {
   sprites = await loadSprites();
 });
 
-/** Scenes of one kind of figure; of split `heldout`: never seen in this colour. */
+/** Scenes of one kind of figure; of split `heldout`: never seen in this color. */
 const scenes = (count: number, split: Split = 'heldout') =>
   Array.from({ length: count }, (_, i) => {
-    const stream = new Stream(77).fork(`scene ${i}`);
-    return { stream, scene: sampleScene(stream, split, 'single') };
+    const rng = new Rng(77).split(`scene ${i}`);
+    return { rng, scene: sampleScene(rng, split, 'single') };
   });
 
 /** How many of the questions of a type are answered right, and how many there are. */
 function answered(subject: Subject, type: string, count: number, split?: Split): [right: number, asked: number] {
   const asked = scenes(count, split).flatMap(
-    ({ scene, stream }) =>
-    questionsOf(scene, stream)
+    ({ scene, rng }) =>
+    questionsOf(scene, rng)
       .filter((question) => question.type === type)
       .slice(0, 1)
-      .map(({ problem, solution }) => ({ picture: renderScene(scene, sprites), question: text.encode(problem), solution })), // prettier-ignore
+      .map(({ problem, solution }) => ({ image: renderScene(scene, sprites), question: text.encode(problem), solution })), // prettier-ignore
   );
-  const answers = subject.answerPictures(asked).map((ids) => (ids.length > 0 ? text.decode(ids) : ''));
+  const answers = subject.answerImages(asked).map((ids) => (ids.length > 0 ? text.decode(ids) : ''));
   return [answers.filter((answer, i) => answer === asked[i].solution).length, asked.length];
 }
 
@@ -63,19 +63,19 @@ for (const name of ['janus', 'chameleon'] as const) {
 
     test('draws on the ground that captions name', async () => {
       const asked = scenes(10);
-      const captions = asked.map(({ scene, stream }) => text.encode(captionOf(scene, stream)));
-      const streams = asked.map(({ stream }) => stream.fork('picture'));
-      const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(subject.draw(captions, streams), -1, 1));
+      const captions = asked.map(({ scene, rng }) => text.encode(captionOf(scene, rng)));
+      const rngs = asked.map(({ rng }) => rng.split('picture'));
+      const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(subject.draw(captions, rngs), -1, 1));
       assert.deepEqual(pixels.shape, [10, 64, 64, 3]);
       assert.ok(readValues(() => tf.clone(pixels)).every(Number.isFinite));
-      const reader = await SceneReader.load();
+      const reader = await SceneDetector.load();
       const right = reader.read(pixels).filter((reading, i) => scoreScene(reading, asked[i].scene).ground).length;
       // Drawn without a look at the caption, one in nine would be right.
       assert.ok(right >= 7, `${right} of 10 show the ground that was asked for`);
       pixels.dispose();
     });
 
-    test('answers questions about pictures', () => {
+    test('answers questions about images', () => {
       const [right, all] = answered(subject, 'what_colour', 20);
       assert.ok(all >= 6, String(all));
       assert.ok(right >= 0.6 * all, `${right} of ${all} colours are right`);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { CONCEPTS, findConcept, loadSprites, type SpriteSheet } from '../../src/data';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { CheckpointStore } from '../../src/io';
 import { MiniClip } from '../../src/models/experts/mini-clip';
 import { MiniLooks } from '../../src/models/experts/mini-looks';
@@ -23,23 +23,23 @@ import {
   type SyncStep,
 } from '../../src/recipes/unictokens-r1';
 
-/** A model small enough to take a step in a second: what is tested is the method, not the pictures. */
+/** A model small enough to take a step in a second: what is tested is the method, not the images. */
 function tinyModel(seed = 1): ShowoModel {
   const coder = { ch: 32, ch_mult: [1, 1, 1, 1], num_res_blocks: [0, 0, 0, 0], z_channels: 4, norm_groups: 4 };
-  const images = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 4 }, new Stream(seed));
+  const imageTokenizer = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 4 }, new Rng(seed));
   const { text, bos, eos } = miniText();
   const config: ShowoConfig = {
     hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, layer_norm_eps: 1e-5, rope_theta: 10000,
     partial_rotary_factor: 0.5, llm_vocab_size: text.vocabularySize, codebook_size: 16, num_vq_tokens: 64, bos_token_id: bos, eos_token_id: eos, max_text_len: 32,
   }; // prettier-ignore
-  return ShowoModel.random(config, images, new Stream(seed));
+  return ShowoModel.random(config, imageTokenizer, new Rng(seed));
 }
 
 const OPTIONS: SyncR1Options = {
   ...SYNC_R1_MINI,
   groupSize: 3,
   learningRate: 1e-3,
-  pictures: { ...SYNC_R1_MINI.pictures, steps: 5 },
+  images: { ...SYNC_R1_MINI.images, steps: 5 },
   dsog: { ...(SYNC_R1_MINI.dsog as Exclude<SyncR1Options['dsog'], false>), batch: 4, maxCandidates: 8 },
   stages: { ...SYNC_R1_MINI.stages, steps: 3, generationBatch: 2, understandingBatch: 2 },
 };
@@ -64,7 +64,7 @@ before(async () => {
   sprites = await loadSprites();
   const models = {
     sentences: await UseLite.load(),
-    clip: MiniClip.random(new Stream(3)),
+    clip: MiniClip.random(new Rng(3)),
     mobilenet: await MobileNet.load(),
     face: await MiniLooks.load('mini-face'),
     figure: await MiniLooks.load('mini-figure'),
@@ -142,7 +142,7 @@ test('every ablation of Tables 2 and 3 runs', async () => {
     ['without VIA', { pathways: ['tia'] }],
     ['without TIA', { pathways: ['via'] }],
     ['without DSOG', { dsog: false }],
-    ['joint initialisation', { stages: { ...OPTIONS.stages, initialisation: 'joint' } }],
+    ['joint initialisation', { stages: { ...OPTIONS.stages, initialization: 'joint' } }],
     ['as printed', { aggregation: 'sum', scored: 'all' }],
     ['conditional log-probs', { imageLogProbs: 'conditional', scored: 'committed' }],
   ];
@@ -164,9 +164,9 @@ test('50 steps of reinforcement learning leave no tensor behind', async () => {
     ...OPTIONS,
     groupSize: 2,
     dsog: { ...(OPTIONS.dsog as Exclude<SyncR1Options['dsog'], false>), batch: 2, maxCandidates: 4 },
-    pictures: { ...OPTIONS.pictures, steps: 3 },
+    images: { ...OPTIONS.images, steps: 3 },
   });
-  await run(sync, 2); // the reference and the optimiser's moments are made here
+  await run(sync, 2); // the reference and the optimizer's moments are made here
   const tensors = tf.memory().numTensors;
   for await (const step of sync.steps(50)) assert.equal(tf.memory().numTensors, tensors, `step ${step.step}`);
   sync.dispose();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { vqganConfig } from '../../src/models/janus/config';
 import { VQ, vqDecode, vqEncode } from '../../src/models/janus/generation';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
@@ -13,41 +13,41 @@ before(() => startEngine({ precision: 'float32', quiet: true }));
 
 const largest = (a: Float32Array, b: Float32Array) => a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
 
-test('a codebook of corners gives the codes and the pictures of sign bits, compared by angle or by distance', () => {
-  const magvit = MagvitTokenizer.random(MAGVIT_MINI, new Stream(1));
-  const pixels = tf.tensor4d(new Stream(2).fill('normal', 2 * 64 * 64 * 3), [2, 64, 64, 3]);
+test('a codebook of corners gives the codes and the images of sign bits, compared by angle or by distance', () => {
+  const magvit = MagvitTokenizer.random(MAGVIT_MINI, new Rng(1));
+  const pixels = tf.tensor4d(new Rng(2).normal(2 * 64 * 64 * 3), [2, 64, 64, 3]);
   const codes = readValues<'int32'>(() => magvit.encode(pixels));
   assert.ok(new Set(codes).size > 20, 'too few codes to tell anything');
   const rows = [codes.slice(0, 64), codes.slice(64)];
-  const pictures = readValues(() => magvit.decode(rows));
+  const images = readValues(() => magvit.decode(rows));
 
   const janus = freshJanusMini(3);
   const before = readValues(() => vqDecode(janus.parameters, janus.config, rows));
-  assert.ok(largest(pictures, before) > 0.1);
+  assert.ok(largest(images, before) > 0.1);
   vqFromMagvit(janus.parameters, VQ, vqganConfig(janus.config.vq), magvit);
   assert.deepEqual(readValues<'int32'>(() => vqEncode(janus.parameters, janus.config, pixels)), codes); // prettier-ignore
   assert.ok(
     largest(
-      pictures,
+      images,
       readValues(() => vqDecode(janus.parameters, janus.config, rows)),
     ) < 1e-4,
   );
 
   const chameleon = freshChameleonMini(4);
-  const { images } = chameleon;
-  assert.ok(images);
-  vqFromMagvit(images.parameters, '', chameleon.config.vq, magvit);
-  assert.deepEqual(chameleon.encodePictures(pixels), rows);
+  const { imageTokenizer } = chameleon;
+  assert.ok(imageTokenizer);
+  vqFromMagvit(imageTokenizer.parameters, '', chameleon.config.vq, magvit);
+  assert.deepEqual(chameleon.encodeImages(pixels), rows);
   assert.ok(
     largest(
-      pictures,
-      readValues(() => chameleon.decodePictures(rows)),
+      images,
+      readValues(() => chameleon.decodeImages(rows)),
     ) < 1e-4,
   );
 
   const narrow = { ...chameleon.config.vq, n_embed: 1024 };
-  assert.throws(() => vqFromMagvit(images.parameters, '', narrow, magvit), /4096 codes of 12 bits need a codebook \[4096,12\], this one is \[1024,12\]/); // prettier-ignore
-  assert.throws(() => vqFromMagvit(images.parameters, 'no.', chameleon.config.vq, magvit), /no\.encoder.*the VQGAN has \[none\]/); // prettier-ignore
+  assert.throws(() => vqFromMagvit(imageTokenizer.parameters, '', narrow, magvit), /4096 codes of 12 bits need a codebook \[4096,12\], this one is \[1024,12\]/); // prettier-ignore
+  assert.throws(() => vqFromMagvit(imageTokenizer.parameters, 'no.', chameleon.config.vq, magvit), /no\.encoder.*the VQGAN has \[none\]/); // prettier-ignore
   pixels.dispose();
   for (const model of [magvit, janus, chameleon]) model.dispose();
 });

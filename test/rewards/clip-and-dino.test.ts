@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
-import { ImageProcessor, type Picture } from '../../src/io';
+import { startEngine, Rng, tf } from '../../src/engine';
+import { ImageProcessor, type Image } from '../../src/io';
 import { Clip, clipConfigFromUpstream } from '../../src/models/experts/clip';
 import { Dinov2, dinov2ConfigFromUpstream } from '../../src/models/experts/dinov2';
 import { vitConfigFromUpstream } from '../../src/models/experts/vit';
 import { clipImageScorer, clipTextScorer, dinoSimilarity, pickScoreScorer, scoreSafely } from '../../src/rewards';
 import { dinoName } from '../../src/rewards/dino-similarity';
-import { remembering } from '../../src/rewards/picture-features';
+import { memoize } from '../../src/rewards/picture-features';
 import { ClipTokenizer } from '../../src/text/clip-bpe';
 
 const small = { hidden_size: 24, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 2 };
 
-function picture(seed: number, width = 20, height = 16): Picture {
-  const values = new Stream(seed).fill('uniform', width * height * 3);
+function image(seed: number, width = 20, height = 16): Image {
+  const values = new Rng(seed).uniform(width * height * 3);
   return { width, height, rgb: Uint8Array.from(values, (v) => Math.floor(256 * v)) };
 }
 
-const broken: Picture = { width: 20, height: 16, rgb: new Uint8Array(5) };
+const broken: Image = { width: 20, height: 16, rgb: new Uint8Array(5) };
 
 function cosine(a: Float32Array, b: Float32Array): number {
   const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, v, i) => sum + v * y[i], 0);
@@ -53,28 +53,28 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
         { text_config: text, vision_config: { ...small, image_size: 16, patch_size: 8 }, projection_dim: 12 },
         'config.json',
       ),
-      new Stream(1),
+      new Rng(1),
       { tokenizer, processor: ImageProcessor.fromUpstream({ size: 16, crop_size: 16 }, 'CLIP', 'CLIP') },
     );
     dino = Dinov2.random(
       dinov2ConfigFromUpstream({ ...small, image_size: 28 }, 'config.json'),
-      new Stream(2),
+      new Rng(2),
       ImageProcessor.fromUpstream({ size: 28, crop_size: 28 }, 'Bit', 'Bit'),
     );
   });
 
   it('are the cosines of the model, references averaged, broken samples told apart', async () => {
-    const [a, b, c] = [picture(1), picture(2, 30, 40), picture(3)];
+    const [a, b, c] = [image(1), image(2, 30, 40), image(3)];
     const samples = [
-      { picture: a, references: [b, c] },
-      { picture: b, references: [b] },
-      { picture: broken, references: [a] },
-      { picture: a, references: [broken, c] },
-      { picture: a, references: [] },
+      { image: a, references: [b, c] },
+      { image: b, references: [b] },
+      { image: broken, references: [a] },
+      { image: a, references: [broken, c] },
+      { image: a, references: [] },
     ];
     const start = tf.memory().numTensors;
     for (const [scorer, vectors] of [
-      [clipImageScorer(clip), await clip.embedPictures([a, b, c])],
+      [clipImageScorer(clip), await clip.embedImages([a, b, c])],
       [dinoSimilarity(dino), await dino.embed([a, b, c])],
     ] as const) {
       const results = await scoreSafely(scorer, samples);
@@ -90,19 +90,19 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
     assert.equal(tf.memory().numTensors, start);
   });
 
-  it('hold pictures against texts, each with its own', async () => {
+  it('hold images against texts, each with its own', async () => {
     const samples = [
-      { picture: picture(1), text: 'ab c' },
-      { picture: picture(2), text: 'd' },
-      { picture: picture(1), text: '  ' },
-      { picture: broken, text: 'd' },
+      { image: image(1), text: 'ab c' },
+      { image: image(2), text: 'd' },
+      { image: image(1), text: '  ' },
+      { image: broken, text: 'd' },
     ];
-    const pictures = await clip.embedPictures(samples.slice(0, 2).map((s) => s.picture));
+    const images = await clip.embedImages(samples.slice(0, 2).map((s) => s.image));
     const texts = await clip.embedTexts(samples.slice(0, 2).map((s) => s.text));
     const plain = await scoreSafely(clipTextScorer(clip), samples);
     const picked = await scoreSafely(pickScoreScorer(clip, { divideBy: 26 }), samples);
     for (const i of [0, 1]) {
-      const expected = cosine(pictures[i], texts[i]);
+      const expected = cosine(images[i], texts[i]);
       assert.ok(Math.abs(plain[i].value - expected) < 1e-5);
       assert.ok(Math.abs(picked[i].value - (clip.scale * expected) / 26) < 1e-5);
       assert.ok(Math.abs((picked[i].parts?.cosine ?? NaN) - expected) < 1e-5);
@@ -134,11 +134,11 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
 
   it('embed a reference once, however many samples share it', async () => {
     let count = 0;
-    const embed = remembering(async (pictures) => {
-      count += pictures.length;
-      return pictures.map(({ rgb }) => Float32Array.of(rgb[0]));
+    const embed = memoize(async (images) => {
+      count += images.length;
+      return images.map(({ rgb }) => Float32Array.of(rgb[0]));
     });
-    const [a, b] = [picture(1), picture(2)];
+    const [a, b] = [image(1), image(2)];
     await embed([a]);
     assert.deepEqual(await embed([b, a]), [Float32Array.of(b.rgb[0]), Float32Array.of(a.rgb[0])]);
     assert.equal(count, 2);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
-import { type Picture, readPicture } from '../../src/io';
+import { startEngine, Rng, tf } from '../../src/engine';
+import { type Image, readImage } from '../../src/io';
 import { FaceNet } from '../../src/models/experts/facenet';
 import { type DetectedFace, Mtcnn } from '../../src/models/experts/mtcnn';
 import { type FaceEmbedder, type FaceFinder, faceSimilarity, scoreSafely } from '../../src/rewards';
@@ -12,56 +12,56 @@ const published = path.join(__dirname, '../../../shared/parity/mtcnn');
 
 before(() => startEngine({ precision: 'float32', quiet: true }));
 
-/** A picture of one colour. */
-const plain = (red: number, green: number): Picture => {
+/** An image of one color. */
+const plain = (red: number, green: number): Image => {
   const rgb = Uint8Array.from({ length: 12 * 12 * 3 }, (_, i) => [red, green, 0][i % 3]);
   return { width: 12, height: 12, rgb };
 };
 
-/** Finds one face in every picture that is not black; counts how often it is asked. */
+/** Finds one face in every image that is not black; counts how often it is asked. */
 class Finder implements FaceFinder {
   asked = 0;
-  detect(pictures: readonly Picture[]): DetectedFace[][] {
-    this.asked += pictures.length;
-    return pictures.map(({ rgb }) => {
-      if (rgb.length === 0) throw new RangeError('the picture is empty');
+  detect(images: readonly Image[]): DetectedFace[][] {
+    this.asked += images.length;
+    return images.map(({ rgb }) => {
+      if (rgb.length === 0) throw new RangeError('the image is empty');
       return Math.max(...rgb) > 0 ? [{ box: [1, 1, 9, 9], probability: 0.9, landmarks: [] }] : [];
     });
   }
 }
 
-/** A face's direction is its colour. */
-const colours: FaceEmbedder = {
+/** A face's direction is its color. */
+const colors: FaceEmbedder = {
   embed: (faces) => faces.map(({ rgb }) => Float32Array.of(rgb[0], rgb[1]).map((v) => v / Math.hypot(rgb[0], rgb[1]))),
 };
 
 describe('face similarity', () => {
-  it('is the mean cosine to the references; no face is 0, no reference NaN, a broken picture NaN', async () => {
+  it('is the mean cosine to the references; no face is 0, no reference NaN, a broken image NaN', async () => {
     const finder = new Finder();
-    const scorer = faceSimilarity(finder, colours);
+    const scorer = faceSimilarity(finder, colors);
     const [red, green, black] = [plain(200, 0), plain(0, 90), plain(0, 0)];
-    const broken: Picture = { width: 1, height: 1, rgb: new Uint8Array(0) };
+    const broken: Image = { width: 1, height: 1, rgb: new Uint8Array(0) };
     const got = await scoreSafely(scorer, [
-      { picture: plain(77, 0), references: [red, green, black] },
-      { picture: plain(60, 80), references: [red] },
-      { picture: black, references: [red] },
-      { picture: red, references: [black] },
-      { picture: red, references: [] },
-      { picture: broken, references: [red] },
+      { image: plain(77, 0), references: [red, green, black] },
+      { image: plain(60, 80), references: [red] },
+      { image: black, references: [red] },
+      { image: red, references: [black] },
+      { image: red, references: [] },
+      { image: broken, references: [red] },
     ]);
     assert.deepEqual(got[0], { value: 0.5, parts: { references: 2, probability: 0.9 } });
     assert.ok(Math.abs(got[1].value - 0.6) < 1e-6);
     assert.deepEqual(got[2], { value: 0, reason: 'no face was found', parts: { references: 1, probability: 0 } });
     assert.ok(got.slice(3).every(({ value }) => Number.isNaN(value)));
     assert.match(got[3].reason ?? '', /no face was found in 1 references/);
-    assert.match(got[5].reason ?? '', /the picture is empty/);
+    assert.match(got[5].reason ?? '', /the image is empty/);
     finder.asked = 0;
-    await scorer.score([{ picture: plain(1, 1), references: [red, green, red] }]);
+    await scorer.score([{ image: plain(1, 1), references: [red, green, red] }]);
     assert.equal(finder.asked, 1, 'references are looked at once');
     assert.equal(scorer.name, 'fer');
     assert.deepEqual(scorer.range, [-1, 1]);
-    const worst = faceSimilarity(finder, colours, { name: 'fer_other', noFaceValue: -2 });
-    assert.equal((await worst.score([{ picture: black, references: [red] }]))[0].value, -2);
+    const worst = faceSimilarity(finder, colors, { name: 'fer_other', noFaceValue: -2 });
+    assert.equal((await worst.score([{ image: black, references: [red] }]))[0].value, -2);
     assert.deepEqual(worst.range, [-2, 1]);
   });
 
@@ -70,14 +70,14 @@ describe('face similarity', () => {
     { skip: existsSync(published) ? false : `the published weights are not at ${published}` },
     async () => {
       const mtcnn = await Mtcnn.load(published);
-      const facenet = FaceNet.random(new Stream(2), 0); // what it tells apart is not asked here
-      const read = (name: string) => readPicture(path.join(published, `${name}.png`));
+      const facenet = FaceNet.random(new Rng(2), 0); // what it tells apart is not asked here
+      const read = (name: string) => readImage(path.join(published, `${name}.png`));
       const [astronaut, none] = [await read('astronaut'), await read('no_face')];
       const scorer = faceSimilarity(mtcnn, facenet);
       const start = tf.memory().numTensors;
       const [same, without] = await scorer.score([
-        { picture: astronaut, references: [astronaut] },
-        { picture: none, references: [astronaut] },
+        { image: astronaut, references: [astronaut] },
+        { image: none, references: [astronaut] },
       ]);
       assert.equal(tf.memory().numTensors, start);
       assert.ok(Math.abs(same.value - 1) < 1e-5);

@@ -3,12 +3,12 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
-import type { Picture } from '../../src/io';
+import { startEngine, Rng, tf } from '../../src/engine';
+import type { Image } from '../../src/io';
 import { BlipDescriber } from '../../src/models/experts/blip-describe';
 import { BlipJudge } from '../../src/models/experts/blip-judge';
 import { SentenceEncoder } from '../../src/models/experts/sentences';
-import { berScorer, captionSimilarity, imageTextMatch, type PictureTextSample } from '../../src/rewards';
+import { berScorer, captionSimilarity, imageTextMatch, type ImageTextSample } from '../../src/rewards';
 
 const PARITY = path.join(__dirname, '..', 'parity');
 
@@ -23,7 +23,7 @@ let describer: BlipDescriber;
 let sentences: SentenceEncoder;
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
-  scratch = mkdtempSync(path.join(os.tmpdir(), 'unilab-picture-text-'));
+  scratch = mkdtempSync(path.join(os.tmpdir(), 'unilab-image-text-'));
   const folder = (kind: string) => {
     const place = path.join(scratch, kind);
     cpSync(path.join(PARITY, kind), place, { recursive: true });
@@ -46,19 +46,19 @@ after(() => {
   rmSync(scratch, { recursive: true });
 });
 
-const picture = (seed: number, side = 40): Picture => ({
+const image = (seed: number, side = 40): Image => ({
   width: side,
   height: side - 5,
   rgb: Uint8Array.from({ length: side * (side - 5) * 3 }, () => 0).map(
     (_, i) => (i * seed * 37 + (i >> 5) * seed) % 256,
   ),
 });
-const samples: PictureTextSample[] = [3, 5, 7].map((seed) => ({
-  picture: picture(seed),
+const samples: ImageTextSample[] = [3, 5, 7].map((seed) => ({
+  image: image(seed),
   text: `w${seed} w${seed + 4}`,
 }));
 
-describe('pictures with texts', () => {
+describe('images with texts', () => {
   it('are scored by BLIP and BLIP-2 under their names, each sample alike alone and in a batch', async () => {
     const scorers = judges.flatMap((judge) => [berScorer(judge), imageTextMatch(judge)]);
     assert.deepEqual(scorers.map((scorer) => scorer.name), ['ber_blip', 'itm_blip', 'ber', 'itm_blip2']); // prettier-ignore
@@ -76,8 +76,8 @@ describe('pictures with texts', () => {
   });
 
   it('leave out the sample that cannot be scored, with the reason', async () => {
-    const broken: PictureTextSample = { picture: { width: 9, height: 9, rgb: new Uint8Array(3) }, text: 'w5' };
-    const silent: PictureTextSample = { picture: picture(9), text: ' ' };
+    const broken: ImageTextSample = { image: { width: 9, height: 9, rgb: new Uint8Array(3) }, text: 'w5' };
+    const silent: ImageTextSample = { image: image(9), text: ' ' };
     for (const scorer of [berScorer(judges[0]), imageTextMatch(judges[1]), captionSimilarity(describer, sentences)]) {
       const results = await scorer.score([samples[0], broken, silent]);
       assert.ok(Math.abs(results[0].value - (await scorer.score([samples[0]]))[0].value) < 1e-5);
@@ -92,9 +92,9 @@ describe('pictures with texts', () => {
     assert.equal(scorer.name, 'caption_similarity_blip_bert');
     const kept = tf.memory().numTensors;
     await scorer.score(samples);
-    const captions = samples.map((sample) => scorer.captionOf(sample.picture) as string);
+    const captions = samples.map((sample) => scorer.captionOf(sample.image) as string);
     assert.ok(captions.every((caption) => /^w\d+/.test(caption)), captions.join('; ')); // prettier-ignore
-    const same = await scorer.score(samples.map(({ picture }, i) => ({ picture, text: captions[i] })));
+    const same = await scorer.score(samples.map(({ image }, i) => ({ image, text: captions[i] })));
     for (const { value } of same) assert.ok(Math.abs(value - 1) < 1e-5);
     assert.equal(tf.memory().numTensors, kept);
     const mute = captionSimilarity({ name: 'mute', captions: async (list) => list.map(() => '') }, sentences);
@@ -102,13 +102,13 @@ describe('pictures with texts', () => {
   });
 
   it('can be described by drawing, reproducibly, and from a prompt', async () => {
-    const list = samples.map((sample) => sample.picture);
-    const drawn = (seed: number, batch?: number) => describer.captions(list, { temperature: 2, stream: new Stream(seed), batch, maxLength: 12 }); // prettier-ignore
+    const list = samples.map((sample) => sample.image);
+    const drawn = (seed: number, batch?: number) => describer.captions(list, { temperature: 2, rng: new Rng(seed), batch, maxLength: 12 }); // prettier-ignore
     assert.deepEqual(await drawn(1), await drawn(1, 1));
     assert.notDeepEqual(await drawn(1), await drawn(2));
     const prompted = await describer.captions(list, { prompt: 'w9 w8', maxLength: 10 });
     assert.ok(prompted.every((caption) => caption.startsWith('w9 w8')), prompted.join('; ')); // prettier-ignore
     await assert.rejects(describer.captions(list, { temperature: 1 }), /give a stream/);
-    await assert.rejects(judges[0].match(list, ['w5']), /3 pictures and 1 texts/);
+    await assert.rejects(judges[0].match(list, ['w5']), /3 images and 1 texts/);
   });
 });

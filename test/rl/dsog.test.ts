@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { Stream } from '../../src/engine';
+import { Rng } from '../../src/engine';
 import {
   type ThresholdState,
   type ThresholdVersion,
@@ -52,11 +52,11 @@ describe('DSOG threshold', () => {
   });
 
   it('finds the quantile that lets the wanted share pass', () => {
-    const stream = new Stream(5);
+    const rng = new Rng(5);
     let state: ThresholdState = { threshold: 0.9, trend: 0 };
     const passed: number[] = [];
     for (let step = 0; step < 400; step++) {
-      const scores = Array.from({ length: 36 }, () => Math.min(1, Math.max(0, 0.4 + 0.1 * stream.normal())));
+      const scores = Array.from({ length: 36 }, () => Math.min(1, Math.max(0, 0.4 + 0.1 * rng.normal())));
       const { passRate } = selectCandidates(scores, { threshold: state.threshold, groupSize: 9 });
       state = nextThreshold(state, passRate);
       if (step >= 200) passed.push(passRate);

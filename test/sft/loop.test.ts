@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { widenTokenizer } from '../../src/models/showo/widen';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
@@ -13,8 +13,8 @@ const coder = { ch: 32, ch_mult: [1, 1], num_res_blocks: [0, 1], z_channels: 4, 
 const config = { encoder: coder, decoder: coder, codebook_dim: 4 };
 
 function task(seed = 1): { tokenizer: MagvitTokenizer; task: SupervisedTask<unknown> } {
-  const tokenizer = MagvitTokenizer.random(config, new Stream(seed));
-  const source = (stream: Stream) => Uint8Array.from({ length: 8 * 8 * 3 }, () => stream.int(256));
+  const tokenizer = MagvitTokenizer.random(config, new Rng(seed));
+  const source = (rng: Rng) => Uint8Array.from({ length: 8 * 8 * 3 }, () => rng.int(256));
   return { tokenizer, task: magvitTask(tokenizer, source, 2, 8) };
 }
 
@@ -90,10 +90,10 @@ test('the loss falls, nothing leaks, and a loss that is not finite stops the run
 });
 
 test('a widened tokenizer still decodes what the narrow one did', async () => {
-  const narrow = MagvitTokenizer.random(config, new Stream(5));
+  const narrow = MagvitTokenizer.random(config, new Rng(5));
   const more = { ...coder, z_channels: 6 };
-  const wide = await widenTokenizer(narrow, { encoder: more, decoder: more, codebook_dim: 6 }, new Stream(6));
-  const pixels = tf.tensor<tf.Rank.R4>(new Stream(7).fill('normal', 2 * 8 * 8 * 3), [2, 8, 8, 3]);
+  const wide = await widenTokenizer(narrow, { encoder: more, decoder: more, codebook_dim: 6 }, new Rng(6));
+  const pixels = tf.tensor<tf.Rank.R4>(new Rng(7).normal(2 * 8 * 8 * 3), [2, 8, 8, 3]);
   const difference = tf.tidy(
     () => tf.max(tf.abs(tf.sub(narrow.reconstruct(pixels).pixels, wide.reconstruct(pixels).pixels))).dataSync()[0],
   );
@@ -101,5 +101,5 @@ test('a widened tokenizer still decodes what the narrow one did', async () => {
   const old = narrow.encode(pixels).dataSync();
   const widened = wide.encode(pixels).dataSync();
   old.forEach((code, i) => assert.equal(widened[i] >> 2, code, 'the old bits are the leading ones'));
-  await assert.rejects(() => widenTokenizer(wide, config, new Stream(1)), /has 6 bits already; 4 are not more/);
+  await assert.rejects(() => widenTokenizer(wide, config, new Rng(1)), /has 6 bits already; 4 are not more/);
 });

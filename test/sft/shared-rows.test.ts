@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { Parameters } from '../../src/nn/parameters';
 import { SharedRowParameters } from '../../src/sft/shared-rows';
 
@@ -9,7 +9,7 @@ before(() => startEngine({ precision: 'float32', quiet: true }));
 test('rows are the table plus what their features share, in use and when saved; one row moves those like it', async () => {
   const start = tf.memory().numTensors;
   const specs = { 'rows.weight': { shape: [4, 3], init: { normal: 1 } }, other: { shape: [2], init: { constant: 1 } } };
-  const base = Parameters.random(specs, new Stream(1));
+  const base = Parameters.random(specs, new Rng(1));
   const plain = readValues(() => tf.clone(base.get('rows.weight')));
   // Rows 0 and 1 are alike, row 2 is their opposite, row 3 shares nothing.
   const shared = new SharedRowParameters(base, ['rows.weight'], tf.tensor2d([[1, 1], [1, 1], [-1, -1], [0, 0]])); // prettier-ignore

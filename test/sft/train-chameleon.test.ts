@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../src/engine';
+import { startEngine, Rng, tf } from '../../src/engine';
 import { IGNORE } from '../../src/models/chameleon/layout';
 import { chameleonMini, startCodesFromCodebook } from '../../src/models/chameleon/mini';
 import { ChameleonModel } from '../../src/models/chameleon/model';
@@ -22,27 +22,27 @@ before(() => startEngine({ precision: 'float32', quiet: true }));
 
 const folder = () => mkdtempSync(path.join(tmpdir(), 'unilab-chameleon-train-'));
 
-/** 8 x 8 pictures of two flat halves; what is said of them is the colours. */
+/** 8 x 8 images of two flat halves; what is said of them is the colors. */
 const COLOURS = [[250, 20, 20], [20, 250, 20], [20, 20, 250]]; // prettier-ignore
-function flag(stream: Stream): { pixels: Uint8Array; colours: number[] } {
-  const colours = [stream.int(3), stream.int(3)];
-  const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => COLOURS[colours[Math.floor(i / 3) % 8 < 4 ? 0 : 1]][i % 3]); // prettier-ignore
-  return { pixels, colours };
+function flag(rng: Rng): { pixels: Uint8Array; colors: number[] } {
+  const colors = [rng.int(3), rng.int(3)];
+  const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => COLOURS[colors[Math.floor(i / 3) % 8 < 4 ? 0 : 1]][i % 3]); // prettier-ignore
+  return { pixels, colors };
 }
 
 const source: ChameleonSource = {
-  picture(stream) {
-    const { pixels, colours } = flag(stream);
-    const questions = colours.map((colour, side) => ({ question: [30 + side, 32], answer: [40 + colour] }));
-    return { pixels, caption: colours.map((colour) => 40 + colour), questions };
+  image(rng) {
+    const { pixels, colors } = flag(rng);
+    const questions = colors.map((color, side) => ({ question: [30 + side, 32], answer: [40 + color] }));
+    return { pixels, caption: colors.map((color) => 40 + color), questions };
   },
-  text(stream) {
-    const fact = 40 + stream.int(3);
+  text(rng) {
+    const fact = 40 + rng.int(3);
     return { text: [33, fact], questions: [{ question: [34], answer: [fact] }] };
   },
-  sequence(stream) {
-    const { pixels, colours } = flag(stream);
-    const said = colours.map((colour) => 40 + colour);
+  sequence(rng) {
+    const { pixels, colors } = flag(rng);
+    const said = colors.map((color) => 40 + color);
     return [
       { pixels, scored: false },
       { ids: [35], scored: false },
@@ -53,17 +53,17 @@ const source: ChameleonSource = {
 };
 
 test('the image tokenizer learns, unused codes come into use, and nothing leaks', async () => {
-  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, ch: 8, n_embed: 32 }, new Stream(3));
-  const pictures = Array.from({ length: 12 }, (_, i) => flag(new Stream(i)).pixels);
-  const pixels = pixelsTensor(pictures, 8, 8);
+  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, ch: 8, n_embed: 32 }, new Rng(3));
+  const images = Array.from({ length: 12 }, (_, i) => flag(new Rng(i)).pixels);
+  const pixels = pixelsTensor(images, 8, 8);
   const usedBefore = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
-  const unused = refreshCodes(tokenizer, pixels, new Stream(1));
+  const unused = refreshCodes(tokenizer, pixels, new Rng(1));
   assert.equal(unused, 32 - usedBefore);
   const usedAfter = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
   assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
   pixels.dispose();
 
-  const task = vqganTask(tokenizer, (stream) => flag(stream).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 28 }); // prettier-ignore
+  const task = vqganTask(tokenizer, (rng) => flag(rng).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 28 }); // prettier-ignore
   const counts: number[] = [];
   const losses: number[] = [];
   for await (const report of trainSupervised(task, { steps: 40, learningRate: 1e-2, seed: 1 })) {
@@ -78,7 +78,7 @@ test('the image tokenizer learns, unused codes come into use, and nothing leaks'
 
 test('the language model learns all four losses, and nothing leaks', async () => {
   const model = tinyModel({}, 2);
-  const options = { pictures: 3, asked: 2, questions: 2, texts: 2, sequences: 1, size: 8 };
+  const options = { images: 3, asked: 2, questions: 2, texts: 2, sequences: 1, size: 8 };
   const counts: number[] = [];
   const reports: StepReport[] = [];
   for await (const report of trainSupervised(chameleonTask(model, source, options), {
@@ -103,9 +103,9 @@ test('stopped and resumed equals uninterrupted', async () => {
   const run = async (steps: number, place: string, seed: number, most: number) => {
     // The language model's weights come from the checkpoint; the image tokenizer is given.
     const config = tinyConfig();
-    const images = VqganTokenizer.random(config.vq, new Stream(1));
-    const model = ChameleonModel.random(config, new Stream(seed), images);
-    const task = chameleonTask(model, source, { pictures: 2, asked: 1, questions: 1, texts: 0, size: 8 });
+    const imageTokenizer = VqganTokenizer.random(config.vq, new Rng(1));
+    const model = ChameleonModel.random(config, new Rng(seed), imageTokenizer);
+    const task = chameleonTask(model, source, { images: 2, asked: 1, questions: 1, texts: 0, size: 8 });
     const losses: number[] = [];
     for await (const report of trainSupervised(task, { steps, seed: 4, folder: place })) {
       losses.push(report.loss);
@@ -166,19 +166,19 @@ test("the mini configuration holds the mini world's words and is of the size tha
   assert.deepEqual([v.boi, v.separator, v.idOfCode[0], v.size], [words.length, id('[SEP]'), words.length + 3, words.length + 3 + 4096]); // prettier-ignore
   const count = (specs: Record<string, { shape: readonly number[] }>) =>
     Object.values(specs).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const [language, images] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
-  assert.ok(Math.abs(language - 6.2e6) < 5e4 && Math.abs(images - 2.4e6) < 5e4, `${language} and ${images} parameters`);
+  const [language, imageTokenizer] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
+  assert.ok(Math.abs(language - 6.2e6) < 5e4 && Math.abs(imageTokenizer - 2.4e6) < 5e4, `${language} and ${imageTokenizer} parameters`);
 });
 
 test('codes that lie close together start with rows that lie close together, text rows stay', () => {
   const model = tinyModel();
   const { idOfCode } = model.vocabulary;
-  const entries = new Stream(1).fill('normal', 11 * 3);
+  const entries = new Rng(1).normal(11 * 3);
   entries.set(entries.slice(0, 3).map((x) => x + 1e-3), 3); // prettier-ignore
-  tf.tidy(() => (model.images?.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
+  tf.tidy(() => (model.imageTokenizer?.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
   const before = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
   const tensors = tf.memory().numTensors;
-  startCodesFromCodebook(model, new Stream(2), 0.95);
+  startCodesFromCodebook(model, new Rng(2), 0.95);
   assert.equal(tf.memory().numTensors, tensors);
   const rows = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
   const distance = (a: number, b: number) => Math.hypot(...rows[idOfCode[a]].map((x, i) => x - rows[idOfCode[b]][i]));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { sampleAnswers } from '../../src/models/janus/answers';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { vqEntropy } from '../../src/models/janus/generation';
@@ -14,7 +14,7 @@ import { janusVqTask, restartUnusedCodes } from '../../src/sft/train-janus-vq';
 
 const SIDE = 16;
 
-/** The mini Janus, smaller still: 16 x 16 pictures, 4 x 4 codes out of 12. */
+/** The mini Janus, smaller still: 16 x 16 images, 4 x 4 codes out of 12. */
 function tinyConfig(): JanusConfig {
   const { text, vision, vq, tokens } = janusMini(30, { bos: 2, eos: 3, pad: 0 });
   const small = { hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 4, head_dim: 8, num_key_value_heads: 2 };
@@ -37,10 +37,10 @@ function tinyConfig(): JanusConfig {
   };
 }
 
-/** A square of one of two colours on the left or on the right, with caption, question and a text of its own. */
+/** A square of one of two colors on the left or on the right, with caption, question and a text of its own. */
 const source: JanusSource = {
-  picture(stream) {
-    const [red, left] = [stream.int(2), stream.int(2)];
+  image(rng) {
+    const [red, left] = [rng.int(2), rng.int(2)];
     const pixels = new Uint8Array(SIDE * SIDE * 3).fill(255);
     for (let y = 4; y < 12; y++)
       for (let x = 0; x < 8; x++) for (let c = 0; c < 3; c++) pixels[(y * SIDE + x + (left ? 0 : 8)) * 3 + c] = c === (red ? 0 : 2) ? 255 : 0; // prettier-ignore
@@ -50,13 +50,13 @@ const source: JanusSource = {
     ];
     return { pixels, caption: [20 + red, 22 + left], questions: turns };
   },
-  text(stream) {
-    const which = stream.int(3);
-    return { text: [14, 9 + stream.int(3), 15], questions: [{ question: [16 + which], answer: [24 + which] }] };
+  text(rng) {
+    const which = rng.int(3);
+    return { text: [14, 9 + rng.int(3), 15], questions: [{ question: [16 + which], answer: [24 + which] }] };
   },
 };
 
-const pictures = (stream: Stream) => source.picture(stream).pixels;
+const images = (rng: Rng) => source.image(rng).pixels;
 
 async function collect(task: SupervisedTask<unknown>, steps: number, learningRate: number): Promise<StepReport[]> {
   const out: StepReport[] = [];
@@ -82,8 +82,8 @@ test('the mini model has 6 to 9 million parameters', () => {
 
 describe('training', () => {
   test('both stages learn, each its own part, and nothing leaks', async () => {
-    const model = JanusModel.random(tinyConfig(), new Stream(1));
-    const tokenizer = janusVqTask(model, pictures, {
+    const model = JanusModel.random(tinyConfig(), new Rng(1));
+    const tokenizer = janusVqTask(model, images, {
       batch: 4,
       size: SIDE,
       restartEvery: 5,
@@ -98,7 +98,7 @@ describe('training', () => {
     assert.ok(mean(first.slice(-8), (r) => r.metrics.l1) < 0.6 * mean(first.slice(0, 8), (r) => r.metrics.l1));
     assert.ok(first.every((report) => report.metrics.used >= 1 && report.metrics.used <= 12));
 
-    startCodesFromCodebook(model, new Stream(2));
+    startCodesFromCodebook(model, new Rng(2));
     const vq = readValues(() => tf.clone(model.parameters.get('model.vqmodel.encoder.conv_in.weight')));
     const second = await collect(janusTask(model, source, SIZES), 80, 6e-3);
     for (const part of ['t2i', 'mmu', 'lm']) {
@@ -116,14 +116,14 @@ describe('training', () => {
   });
 
   test('unused codes go where latents are', () => {
-    const model = JanusModel.random(tinyConfig(), new Stream(1));
+    const model = JanusModel.random(tinyConfig(), new Rng(1));
     const codebook = model.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
     tf.tidy(() => codebook.assign(tf.ones([12, 8]))); // every latent goes to the first
-    const pixels = tf.tensor4d(new Stream(6).fill('normal', 4 * SIDE * SIDE * 3), [4, SIDE, SIDE, 3]);
+    const pixels = tf.tensor4d(new Rng(6).normal(4 * SIDE * SIDE * 3), [4, SIDE, SIDE, 3]);
     const used = () => new Set(model.encodePixels(pixels).dataSync()).size;
     tf.tidy(() => assert.equal(used(), 1));
     const start = tf.memory().numTensors;
-    assert.equal(restartUnusedCodes(model, pixels, new Stream(9)), 11);
+    assert.equal(restartUnusedCodes(model, pixels, new Rng(9)), 11);
     assert.equal(tf.memory().numTensors, start);
     tf.tidy(() => assert.ok(used() >= 8, String(used())));
     pixels.dispose();
@@ -131,10 +131,10 @@ describe('training', () => {
   });
 });
 
-const SIZES = { pictures: 4, asked: 3, questions: 2, texts: 4, size: SIDE };
+const SIZES = { images: 4, asked: 3, questions: 2, texts: 4, size: SIDE };
 
 test('the entropy loss is lowest when sure latents use all codes alike, and reaches every code', () => {
-  const model = JanusModel.random(tinyConfig(), new Stream(1));
+  const model = JanusModel.random(tinyConfig(), new Rng(1));
   const codebook = model.parameters.variables['model.vqmodel.quantize.embedding.weight'];
   // Twelve directions, far from each other: plus and minus along six axes.
   const rows = Array.from({ length: 12 }, (_, i) => Array.from({ length: 8 }, (_, k) => (k === i >> 1 ? (i % 2 ? -2 : 2) : 0))); // prettier-ignore
@@ -152,11 +152,11 @@ test('the entropy loss is lowest when sure latents use all codes alike, and reac
 });
 
 test('a cell has one code wherever it stands and whatever stands beside it', () => {
-  const model = JanusModel.random(tinyConfig(), new Stream(7));
+  const model = JanusModel.random(tinyConfig(), new Rng(7));
   const side = 4;
-  const stream = new Stream(8);
-  const cells = Array.from({ length: 16 }, () => stream.fill('normal', side * side * 3));
-  const picture = (order: readonly number[]) => {
+  const rng = new Rng(8);
+  const cells = Array.from({ length: 16 }, () => rng.normal(side * side * 3));
+  const image = (order: readonly number[]) => {
     const out = new Float32Array(SIDE * SIDE * 3);
     order.forEach((cell, place) => {
       for (let y = 0; y < side; y++) {
@@ -167,10 +167,10 @@ test('a cell has one code wherever it stands and whatever stands beside it', () 
     return out;
   };
   const codes = (order: readonly number[]) =>
-    readValues<'int32'>(() => model.encodePixels(tf.tensor4d(picture(order), [1, SIDE, SIDE, 3])));
+    readValues<'int32'>(() => model.encodePixels(tf.tensor4d(image(order), [1, SIDE, SIDE, 3])));
   const plain = codes(cells.map((_, i) => i));
   assert.ok(new Set(plain).size > 3);
-  const shuffled = stream.shuffle(cells.map((_, i) => i));
+  const shuffled = rng.shuffle(cells.map((_, i) => i));
   assert.deepEqual([...codes(shuffled)], shuffled.map((cell) => plain[cell])); // prettier-ignore
   const odd = tf.zeros<tf.Rank.R4>([1, 15, 16, 3]);
   assert.throws(() => model.encodePixels(odd), /with sides divisible by 4, got \[1,15,16,3\]/);
@@ -179,14 +179,14 @@ test('a cell has one code wherever it stands and whatever stands beside it', () 
 });
 
 test('turns packed into one row get the logits of separate rows', () => {
-  const model = JanusModel.random(tinyConfig(), new Stream(4));
+  const model = JanusModel.random(tinyConfig(), new Rng(4));
   const { config } = model;
   const turns = [
     { question: [10, 11], answer: [20, 21] },
     { question: [12], answer: [22] },
     { question: [13, 14, 15], answer: [23] },
   ];
-  const pixels = tf.tensor4d(new Stream(6).fill('normal', 2 * SIDE * SIDE * 3), [2, SIDE, SIDE, 3]);
+  const pixels = tf.tensor4d(new Rng(6).normal(2 * SIDE * SIDE * 3), [2, SIDE, SIDE, 3]);
   const features = model.imageFeatures(pixels);
   const first = tf.slice(features, [0, 0, 0], [1, -1, -1]);
   const begin = understandingIds(config, []);

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadSprites } from '../../data';
-import { Stream } from '../../engine';
+import { Rng } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
 import { conditionTokens, imageStart } from '../../models/showo/layout';
@@ -10,7 +10,7 @@ import { MagvitTokenizer } from '../../models/showo/magvit';
 import { MAGVIT_MINI, showoMini } from '../../models/showo/mini';
 import { ShowoModel } from '../../models/showo/model';
 import { type TransitionPiece, transitionPieces } from '../../models/showo/policy';
-import { PictureBatch } from '../../models/showo/sampler';
+import { ImageBatch } from '../../models/showo/sampler';
 import { showoSpecs } from '../../models/showo/transformer';
 import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
 import { Parameters } from '../../nn/parameters';
@@ -19,21 +19,21 @@ import { type ShowoBatch, showoTask } from '../../sft/train-showo';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
 export interface BenchSizes {
-  /** A training batch: captioned pictures, how many of them are asked about, questions about each at most, texts. */
-  readonly pictures: number;
+  /** A training batch: captioned images, how many of them are asked about, questions about each at most, texts. */
+  readonly images: number;
   readonly asked: number;
   readonly questions: number;
   readonly texts: number;
-  /** Pictures that are sampled together, MaskGIT steps and guidance. */
+  /** Images that are sampled together, MaskGIT steps and guidance. */
   readonly rollouts: number;
   readonly steps: number;
   readonly guidanceScale: number;
-  /** Pictures whose transitions are replayed: `replays * steps` forward rows, twice that with guidance. */
+  /** Images whose transitions are replayed: `replays * steps` forward rows, twice that with guidance. */
   readonly replays: number;
 }
 
 export const BENCH_SIZES: BenchSizes = {
-  pictures: SHOWO_RECIPE.pictures,
+  images: SHOWO_RECIPE.images,
   asked: SHOWO_RECIPE.asked,
   questions: SHOWO_RECIPE.questions,
   texts: SHOWO_RECIPE.texts,
@@ -50,7 +50,7 @@ export interface BenchInputs {
   readonly config: ShowoConfig;
   readonly sizes: BenchSizes;
   readonly batch: ShowoBatch;
-  /** Captions of the sampled pictures, as text ids. */
+  /** Captions of the sampled images, as text ids. */
   readonly captions: readonly (readonly number[])[];
   readonly pieces: readonly PlainPiece[];
 }
@@ -67,17 +67,17 @@ const SEED = 7;
 export async function writeInputs(folder: string, sizes: BenchSizes): Promise<void> {
   const { text, bos, eos } = miniText();
   const config = showoMini(text.vocabularySize, bos, eos);
-  const stream = new Stream(SEED);
-  const images = MagvitTokenizer.random(MAGVIT_MINI, stream.fork('images'));
-  const model = ShowoModel.random(config, images, stream.fork('model'));
+  const rng = new Rng(SEED);
+  const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, rng.split('images'));
+  const model = ShowoModel.random(config, imageTokenizer, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
   const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE, weights: BENCH_TRAINING.weights });
-  const batch = await task.batch(0, stream.fork('batch'));
+  const batch = await task.batch(0, rng.split('batch'));
   const captions = Array.from(
     { length: sizes.rollouts },
-    (_, i) => source.picture(stream.fork(`caption ${i}`)).caption,
+    (_, i) => source.image(rng.split(`caption ${i}`)).caption,
   );
-  const rollout = new PictureBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => stream.fork(`draw ${i}`)), sizes); // prettier-ignore
+  const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => rng.split(`draw ${i}`)), sizes); // prettier-ignore
   rollout.finish();
   const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
   const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };
@@ -93,8 +93,8 @@ export async function readInputs(folder: string): Promise<{ model: ShowoModel; i
   const inputs = JSON.parse(await readFile(path.join(folder, 'inputs.json'), 'utf8')) as BenchInputs;
   const file = path.join(folder, 'weights.safetensors');
   const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
-  const images = MagvitTokenizer.random(MAGVIT_MINI, new Stream(SEED));
-  return { model: new ShowoModel(inputs.config, parameters, images), inputs };
+  const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(SEED));
+  return { model: new ShowoModel(inputs.config, parameters, imageTokenizer), inputs };
 }
 
 /** A piece as replay takes it. */
@@ -118,7 +118,7 @@ function plain(piece: TransitionPiece): PlainPiece {
 
 function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
   const start = imageStart(config);
-  const pictures = batch.images.map(({ labels }) => {
+  const images = batch.imageTokenizer.map(({ labels }) => {
     const positions = labels
       .map((_, i) => i)
       .filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
@@ -133,7 +133,7 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       places: padded.map((row) => row.positions),
       starts: padded.map((row) => row.starts),
       shared: padded.map((row) => row.shared),
-      picture: padded[0].mutual ?? false,
+      image: padded[0].mutual ?? false,
       positions: at,
       targets,
     };
@@ -149,9 +149,9 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       groups: [
         {
           weight: weights.t2i,
-          ids: batch.images.map((row) => row.ids),
-          positions: pictures.flatMap((s, b) => s.positions.map((i) => b * batch.images[0].ids.length + i)),
-          targets: pictures.flatMap((s) => s.targets),
+          ids: batch.imageTokenizer.map((row) => row.ids),
+          positions: images.flatMap((s, b) => s.positions.map((i) => b * batch.imageTokenizer[0].ids.length + i)),
+          targets: images.flatMap((s) => s.targets),
         },
         answers(batch.answers, weights.mmu),
         answers(batch.texts, weights.lm),

@@ -14,7 +14,7 @@ export interface LargeOptions {
   /** A name that `large-models` knows. */
   readonly model: string;
   readonly precision: Precision;
-  /** Tokens before the timed ones, or codes of the picture. Default: the model's own lengths. */
+  /** Tokens before the timed ones, or codes of the image. Default: the model's own lengths. */
   readonly lengths?: readonly number[];
   /** Timed tokens or steps at each length. */
   readonly count: number;
@@ -28,7 +28,7 @@ export interface LengthTiming {
   readonly eachSeconds: number;
   /** Median processor seconds of the same: what counts where the machine is shared. */
   readonly eachCpuSeconds: number;
-  /** Tokens: the whole context at once, what each token would cost without the cache. Pictures: codes to pixels. */
+  /** Tokens: the whole context at once, what each token would cost without the cache. Images: codes to pixels. */
   readonly wholeSeconds: number;
   readonly wholeCpuSeconds: number;
 }
@@ -136,7 +136,7 @@ const UNITS = {
     length: 'context',
     title: 'cost of a token:     with the cache                          without: the whole context',
   },
-  pictures: {
+  images: {
     at: (length: number) => `a picture of ${length} codes`,
     per: 'steps/s',
     length: 'codes',

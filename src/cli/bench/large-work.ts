@@ -9,8 +9,8 @@ export interface LargeModel {
   readonly files: Readonly<Record<string, ParameterSpecs>>;
   /** `config.json`, where loading reads one. */
   readonly config?: object;
-  /** What it does; its lengths are those of the context before a token, or codes of a picture. */
-  readonly work: 'tokens' | 'pictures';
+  /** What it does; its lengths are those of the context before a token, or codes of an image. */
+  readonly work: 'tokens' | 'images';
   /** The lengths that are measured unless others are asked for. */
   readonly lengths: readonly number[];
   /** Loads the folder's weights. */
@@ -33,7 +33,7 @@ export interface Spent {
 export interface WorkTiming {
   /** Each timed token, or step. */
   readonly each: readonly Spent[];
-  /** Tokens: the whole context at once, what each token would cost without the cache. Pictures: codes to pixels. */
+  /** Tokens: the whole context at once, what each token would cost without the cache. Images: codes to pixels. */
   readonly whole: Spent;
 }
 

@@ -1,6 +1,6 @@
 /** A checkpoint of a published size with random weights: for measuring what loading and running it costs. */
 import path from 'node:path';
-import { Stream } from '../../engine';
+import { Rng } from '../../engine';
 import { toBfloat16Bits, type WritableTensor, writeSafetensors } from '../../io';
 import type { ParameterSpec } from '../../nn/parameters';
 
@@ -16,14 +16,14 @@ export async function writeRandomCheckpoint(
   seed: number,
   file = 'model.safetensors',
 ): Promise<{ parameters: number; bytes: number }> {
-  const stream = new Stream(seed);
+  const rng = new Rng(seed);
   let parameters = 0;
   const tensors: Record<string, WritableTensor> = {};
   for (const [name, { shape, init, tiedTo }] of Object.entries(specs)) {
     if (tiedTo) continue;
     const size = shape.reduce((a, b) => a * b, 1);
     parameters += size;
-    tensors[name] = { dtype: 'BF16', shape, data: () => randomValues(size, init, stream.fork(name)) };
+    tensors[name] = { dtype: 'BF16', shape, data: () => randomValues(size, init, rng.split(name)) };
   }
   await writeSafetensors(path.join(folder, file), tensors);
   return { parameters, bytes: 2 * parameters };
@@ -32,14 +32,14 @@ export async function writeRandomCheckpoint(
 /** Values of a uniform variable of standard deviation 1, as bf16 rounds them: two of them to a 32-bit draw. */
 const LEVELS = 65536;
 
-function randomValues(size: number, init: ParameterSpec['init'], stream: Stream): Uint16Array {
+function randomValues(size: number, init: ParameterSpec['init'], rng: Rng): Uint16Array {
   const out = new Uint16Array(size);
   if ('constant' in init) return out.fill(toBfloat16Bits(init.constant));
   const table = Uint16Array.from({ length: LEVELS }, (_, i) =>
     toBfloat16Bits(((i + 0.5) / LEVELS - 0.5) * Math.sqrt(12) * init.normal),
   );
   for (let i = 0; i < size; i += 2) {
-    const draw = stream.uniform() * LEVELS; // 16 bits before the point, 16 behind it
+    const draw = rng.uniform() * LEVELS; // 16 bits before the point, 16 behind it
     const first = Math.floor(draw);
     out[i] = table[first];
     if (i + 1 < size) out[i + 1] = table[(draw - first) * LEVELS];

@@ -1,8 +1,8 @@
 /** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
-import { type Precision, profileKernels, startEngine, Stream, tf } from '../../engine';
+import { type Precision, profileKernels, startEngine, Rng, tf } from '../../engine';
 import type { ShowoModel } from '../../models/showo/model';
 import { replayPieces, type TransitionPiece } from '../../models/showo/policy';
-import { PictureBatch } from '../../models/showo/sampler';
+import { ImageBatch } from '../../models/showo/sampler';
 import { type StepReport, trainSupervised } from '../../sft/loop';
 import { showoTask } from '../../sft/train-showo';
 import {
@@ -75,7 +75,7 @@ function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerato
   };
   const task = showoTask(
     model,
-    { picture: never, text: never },
+    { image: never, text: never },
     { ...BENCH_SIZES, size: 0, weights: BENCH_TRAINING.weights },
   );
   return trainSupervised(
@@ -91,10 +91,10 @@ function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerato
   );
 }
 
-/** Guided pictures from all-masked to done. @returns mean log p of the drawn codes */
+/** Guided images from all-masked to done. @returns mean log p of the drawn codes */
 function rollout(model: ShowoModel, { captions, sizes }: BenchInputs, seed: number): number {
-  const streams = captions.map((_, i) => new Stream(seed).fork(i));
-  const batch = new PictureBatch(model, captions, streams, { steps: sizes.steps, guidanceScale: sizes.guidanceScale });
+  const rngs = captions.map((_, i) => new Rng(seed).split(i));
+  const batch = new ImageBatch(model, captions, rngs, { steps: sizes.steps, guidanceScale: sizes.guidanceScale });
   batch.finish();
   const all = batch.transitions.flat().flatMap((transition) => Array.from(transition.logProbs));
   return all.reduce((a, b) => a + b, 0) / all.length;

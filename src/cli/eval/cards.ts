@@ -1,4 +1,4 @@
-/** What every model card has: tables of metrics, times, licences of the pictures. */
+/** What every model card has: tables of metrics, times, licences of the images. */
 import type { EvalReport } from './metrics';
 
 /** Markdown table of metrics with their intervals, percent. */
@@ -18,7 +18,7 @@ export function spent(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} minutes` : `${(seconds / 3600).toFixed(1)} hours`;
 }
 
-/** Where the pictures come from. */
-export const PICTURE_LICENCES = `The training pictures are rendered, never stored: pictograms from Noto Emoji (Apache-2.0), Fluent Emoji (MIT),
+/** Where the images come from. */
+export const PICTURE_LICENCES = `The training images are rendered, never stored: pictograms from Noto Emoji (Apache-2.0), Fluent Emoji (MIT),
 OpenMoji (CC-BY-SA-4.0) and Twemoji (CC-BY-4.0), people from DiceBear's Avataaars (by Pablo Stanley, free for personal
-and commercial use). The weights hold no picture; they are under this repository's licence (MIT).`;
+and commercial use). The weights hold no image; they are under this repository's licence (MIT).`;

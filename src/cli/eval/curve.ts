@@ -1,4 +1,4 @@
-/** Training curves for model cards: thinned, as JSON and as a picture. */
+/** Training curves for model cards: thinned, as JSON and as an image. */
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { svgOf, type VegaLiteSpec } from '../../display';

@@ -9,25 +9,25 @@ import type { EvalReport } from './metrics';
 const TEXTS = {
   reader: {
     title: 'scene-reader: the independent judge of the mini world',
-    what: `A small conv net that reads a 64 x 64 picture: at each cell of an 8 x 8 grid what stands there (12 objects, 19 kinds of
+    what: `A small conv net that reads a 64 x 64 image: at each cell of an 8 x 8 grid what stands there (12 objects, 19 kinds of
 creatures, or nothing), its colour, which of the 20 concepts it is, and the ground. **Evaluation alone uses it; no reward
 does.** mini_clip, which rewards use, shares neither its weights nor its training batches.`,
     data: `Data: scenes of both splits (a reader of truth has to know every combination), the 20 concepts in all their views, and
-scenes that follow no layout. Half of the pictures went through the image tokenizer with up to 3% of the code bits
+scenes that follow no layout. Half of the images went through the image tokenizer with up to 3% of the code bits
 flipped; all are moved by up to 3 pixels, blurred and noisy to random degrees.`,
-    limits: `Limits: it knows the mini world's closed vocabulary and nothing else; whatever is in a picture, it names the nearest known
-thing. Concepts' views were all seen in training, so \`identity\` is no measure of generalisation. On generated pictures it is
+    limits: `Limits: it knows the mini world's closed vocabulary and nothing else; whatever is in an image, it names the nearest known
+thing. Concepts' views were all seen in training, so \`identity\` is no measure of generalisation. On generated images it is
 as good as \`tokenizer/...\` says at best.`,
-    parts: ['category', 'colour', 'identity', 'ground'],
+    parts: ['category', 'color', 'identity', 'ground'],
   },
   clip: {
     title: 'mini_clip: a CLIP of the mini world',
     what: `A conv net and a two-block text encoder with one space of 128 dimensions, trained with symmetric InfoNCE on groups of four
-pictures that differ in one thing (ground, colour, object, number, or who it is). It is the text-image judge of rewards
+images that differ in one thing (ground, colour, object, number, or who it is). It is the text-image judge of rewards
 on the mini world (the place that BLIP-2 and CLIP have in the papers) and always goes by its own name.`,
-    data: `Data: scenes of split \`train\` and the concepts' eight training views; no held-out combination, neither as picture nor
+    data: `Data: scenes of split \`train\` and the concepts' eight training views; no held-out combination, neither as image nor
 as word. A quarter of the captions about creatures say \`<sks>\` for them; some leave out ground or companion. Half of the
-pictures went through the image tokenizer with up to 3% of the code bits flipped.`,
+images went through the image tokenizer with up to 3% of the code bits flipped.`,
     limits: `Limits: captions of the mini world's templates and words only. Positions ("left of") weigh little. Measured on fresh scenes
 of split \`train\`.`,
     parts: ['loss'],
@@ -39,7 +39,7 @@ of split \`train\`.`,
 FER's MTCNN and FaceNet, which know photographs, and always goes by its own name.`,
     data: `Data: generic people of the pool, alone or beside an object, on every ground; none has the looks of a concept, so the
 people that it is asked about are strangers to it, as FaceNet's are. The last 60 of the pool were kept for measuring.
-Half of the pictures went through the image tokenizer with up to 3% of the code bits flipped.`,
+Half of the images went through the image tokenizer with up to 3% of the code bits flipped.`,
     limits: `Limits: it sees the place where a figure stands in the mini world's layouts, and names looks even where nobody stands.
 \`looks\`: all five right; \`concept\`: the held-out views of the ten people, nearest to their own training references.`,
     parts: ['hair_style', 'hair_colour', 'skin', 'glasses', 'beard'],
@@ -52,7 +52,7 @@ animals and things, who and the looks of mini_face for people. It has the part o
 photographs, and always goes by its own name.`,
     data: `Data: generic people of the pool, and animals and things in four styles and in every coat but those of the concepts, alone
 or beside an object, on every ground: the concepts are strangers to it. The last 60 of the people were kept for measuring.
-Half of the pictures went through the image tokenizer with up to 3% of the code bits flipped.`,
+Half of the images went through the image tokenizer with up to 3% of the code bits flipped.`,
     limits: `Limits: it sees the place where a figure stands in the mini world's layouts, and names looks even where nobody stands.
 \`looks\`: all of them right; \`concept\`: the held-out views of the ten people, and of the ten animals and things, nearest to
 their own training references.`,
@@ -80,7 +80,7 @@ ${text.what}
 
 - Made by \`bin/unilab train ${judge}\`: seed ${recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)} of optimiser steps on two CPU cores that were shared with other work.
   Hyper-parameters: \`src/recipes/judges.ts\`. Weights: bf16 safetensors.
-- Measured by \`bin/unilab eval ${judge} --n ${report.n} --seed ${report.seed}\` on pictures drawn from another seed:
+- Measured by \`bin/unilab eval ${judge} --n ${report.n} --seed ${report.seed}\` on images drawn from another seed:
 
 ${metricTable(report)}
 

@@ -7,8 +7,8 @@ import {
   sampleScene,
   TRAIN_COMBINATIONS,
 } from '../../data';
-import { Stream, tf } from '../../engine';
-import { type SceneReader, scoreScene, type Reading } from '../../eval/reader';
+import { Rng, tf } from '../../engine';
+import { type SceneDetector, scoreScene, type Detections } from '../../eval/reader';
 import { type MiniClip } from '../../models/experts/mini-clip';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import {
@@ -19,32 +19,32 @@ import {
   type Caption,
   type Subject,
 } from '../../recipes/judges/captions';
-import { conceptPicture, throughTokenizer, type TruePicture } from '../../recipes/judges/pictures';
+import { conceptImage, throughTokenizer, type TrueImage } from '../../recipes/judges/pictures';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { type Metric, type Observation, Tally } from './metrics';
 
-/** Pictures as tensors at once: bounds memory, not the result. */
+/** Images as tensors at once: bounds memory, not the result. */
 const CHUNK = 64;
 
 /** Calls `each` with the pixels of every chunk, rendered (`real/`) and through the tokenizer (`tokenizer/`). */
 export function forBoth(
-  pictures: readonly Uint8Array[],
-  images: MagvitTokenizer | undefined,
+  images: readonly Uint8Array[],
+  imageTokenizer: MagvitTokenizer | undefined,
   each: (prefix: string, pixels: tf.Tensor4D, from: number) => void,
 ): void {
-  for (let from = 0; from < pictures.length; from += CHUNK) {
+  for (let from = 0; from < images.length; from += CHUNK) {
     tf.tidy(() => {
-      const pixels = pixelsTensor(pictures.slice(from, from + CHUNK), 64, 64);
+      const pixels = pixelsTensor(images.slice(from, from + CHUNK), 64, 64);
       each('real/', pixels, from);
-      if (images) each('tokenizer/', throughTokenizer(images, pixels), from);
+      if (imageTokenizer) each('tokenizer/', throughTokenizer(imageTokenizer, pixels), from);
     });
   }
 }
 
-/** Scores of one reading against everything that is true of the picture. */
-export function readingScores(
-  reading: Reading,
-  { scene, concept }: Pick<TruePicture, 'scene' | 'concept'>,
+/** Scores of one reading against everything that is true of the image. */
+export function detectionScores(
+  reading: Detections,
+  { scene, concept }: Pick<TrueImage, 'scene' | 'concept'>,
 ): Record<string, Observation> {
   const creature = scene.items.find((item) => item.category === 'creature');
   const seen = reading.items.find((item) => item.category === 'creature');
@@ -54,30 +54,30 @@ export function readingScores(
   };
 }
 
-/** The reader on `n` fresh pictures: a third each of training scenes, held-out scenes and concepts. */
+/** The reader on `n` fresh images: a third each of training scenes, held-out scenes and concepts. */
 export async function evaluateReader(
-  reader: SceneReader,
-  images: MagvitTokenizer | undefined,
+  reader: SceneDetector,
+  imageTokenizer: MagvitTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {
   const sprites = await loadSprites();
-  const stream = new Stream(seed).fork('eval reader');
-  const pictures = Array.from({ length: n }, (_, i): TruePicture => {
-    const own = stream.fork(i);
+  const rng = new Rng(seed).split('eval reader');
+  const images = Array.from({ length: n }, (_, i): TrueImage => {
+    const own = rng.split(i);
     if (i % 3 === 2)
-      return conceptPicture(own, sprites, own.int(CONCEPT_VIEWS), [...TRAIN_COMBINATIONS, ...HELD_OUT_COMBINATIONS]);
+      return conceptImage(own, sprites, own.int(CONCEPT_VIEWS), [...TRAIN_COMBINATIONS, ...HELD_OUT_COMBINATIONS]);
     const scene = sampleScene(own, i % 3 ? 'heldout' : 'train');
     return { scene, pixels: renderScene(scene, sprites) };
   });
   const tally = new Tally();
-  forBoth(pictures.map((picture) => picture.pixels), images, (prefix, pixels, from) => {
-    reader.read(pixels).forEach((reading, i) => tally.addAll(prefix, readingScores(reading, pictures[from + i])));
+  forBoth(images.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
+    reader.read(pixels).forEach((reading, i) => tally.addAll(prefix, detectionScores(reading, images[from + i])));
   }); // prettier-ignore
-  return tally.metrics(stream);
+  return tally.metrics(rng);
 }
 
-/** A picture's scene with its caption, and a caption of a scene that differs in one thing: false of the picture. */
+/** An image's scene with its caption, and a caption of a scene that differs in one thing: false of the image. */
 interface Choice {
   readonly subject: Subject;
   readonly right: Caption;
@@ -87,32 +87,32 @@ interface Choice {
 }
 
 /**
- * mini_clip on `n` fresh pictures of split `train`: how often the true caption is
+ * mini_clip on `n` fresh images of split `train`: how often the true caption is
  * nearer than one that differs in one thing (`choice`, and by what differs), and how often it is the nearest of 64
  * (`retrieval`).
  */
 export async function evaluateClip(
   clip: MiniClip,
-  images: MagvitTokenizer | undefined,
+  imageTokenizer: MagvitTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {
   const sprites = await loadSprites();
-  const stream = new Stream(seed).fork('eval clip');
+  const rng = new Rng(seed).split('eval clip');
   const choices: Choice[] = [];
   for (let i = 0; choices.length < n; i++) {
-    const own = stream.fork(i);
+    const own = rng.split(i);
     const subject = sampleSubject(own, sprites);
     const other = variantOf(subject, own);
     const [right, wrong] = [captionFor(subject, own), captionFor(other, own)];
     if (!isTrueOf(wrong, subject)) choices.push({ subject, right, wrong, kind: difference(subject, other) });
   }
   const tally = new Tally();
-  forBoth(choices.map(({ subject }) => renderScene(subject.scene, sprites)), images, (prefix, pixels, from) => {
+  forBoth(choices.map(({ subject }) => renderScene(subject.scene, sprites)), imageTokenizer, (prefix, pixels, from) => {
     const part = choices.slice(from, from + pixels.shape[0]);
-    const pictures = clip.imageFeatures(pixels);
+    const images = clip.imageFeatures(pixels);
     const cosines = (captions: readonly Caption[]) =>
-      tf.matMul(pictures, clip.textFeatures(captions.map((c) => clip.text.encode(c.text))), false, true).arraySync() as number[][]; // prettier-ignore
+      tf.matMul(images, clip.textFeatures(captions.map((c) => clip.text.encode(c.text))), false, true).arraySync() as number[][]; // prettier-ignore
     const [right, wrong] = [cosines(part.map((c) => c.right)), cosines(part.map((c) => c.wrong))]; // prettier-ignore
     part.forEach(({ subject, kind }, i) => {
       tally.add(`${prefix}choice`, right[i][i] > wrong[i][i]);
@@ -120,12 +120,12 @@ export async function evaluateClip(
       if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every((cosine, j) => j === i || cosine < right[i][i] || isTrueOf(part[j].right, subject))); // prettier-ignore
     });
   }); // prettier-ignore
-  return tally.metrics(stream);
+  return tally.metrics(rng);
 }
 
 function difference({ scene: a }: Subject, { scene: b }: Subject): string {
   if (a.ground !== b.ground) return 'ground';
   if (a.items.length !== b.items.length) return 'count';
   if (a.items.some((item, i) => item.category === 'creature' && item.style !== b.items[i].style)) return 'who';
-  return a.items.some((item, i) => item.object !== b.items[i].object) ? 'object' : 'colour';
+  return a.items.some((item, i) => item.object !== b.items[i].object) ? 'object' : 'color';
 }

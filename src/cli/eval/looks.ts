@@ -8,11 +8,11 @@ import {
   PEOPLE_POOL,
   type SpriteSheet,
 } from '../../data';
-import { Stream, tf } from '../../engine';
+import { Rng, tf } from '../../engine';
 import type { LooksName, MiniLooks } from '../../models/experts/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
-import { facePicture, FACES_TAUGHT, lookLabels } from '../../recipes/judges/face-task';
-import { figureLooks, figurePicture } from '../../recipes/judges/figure-task';
+import { faceImage, FACES_TAUGHT, lookLabels } from '../../recipes/judges/face-task';
+import { figureLooks, figureImage } from '../../recipes/judges/figure-task';
 import { figureCrops, type LabelledFigure } from '../../recipes/judges/looks-task';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { forBoth } from './judges';
@@ -20,7 +20,7 @@ import { type Metric, Tally } from './metrics';
 
 interface Asked {
   /** A figure that it was not taught on. */
-  readonly stranger: (stream: Stream, sprites: SpriteSheet) => LabelledFigure;
+  readonly stranger: (rng: Rng, sprites: SpriteSheet) => LabelledFigure;
   /** Whose held-out views are told apart, group by group. */
   readonly concepts: readonly (readonly Concept[])[];
   readonly looksOf: (concept: Concept) => string[] | undefined;
@@ -30,38 +30,38 @@ const people = CONCEPTS.filter((concept) => concept.kind === 'person');
 
 const ASKED: Readonly<Record<LooksName, Asked>> = {
   'mini-face': {
-    stranger: (stream, sprites) => {
-      const { person, ...picture } = facePicture(stream, sprites, FACES_TAUGHT, PEOPLE_POOL);
-      return { ...picture, labels: lookLabels(person) };
+    stranger: (rng, sprites) => {
+      const { person, ...image } = faceImage(rng, sprites, FACES_TAUGHT, PEOPLE_POOL);
+      return { ...image, labels: lookLabels(person) };
     },
     concepts: [people],
     looksOf: () => undefined,
   },
   'mini-figure': {
-    stranger: (stream, sprites) => figurePicture(stream, sprites, [FACES_TAUGHT, PEOPLE_POOL]),
+    stranger: (rng, sprites) => figureImage(rng, sprites, [FACES_TAUGHT, PEOPLE_POOL]),
     concepts: [people, CONCEPTS.filter((concept) => concept.kind !== 'person')],
     looksOf: (concept) => figureLooks(concept.kind),
   },
 };
 
 /**
- * On `n` fresh pictures of strangers (each look, and all of them: `looks`), and on the concepts: how often a held-out
+ * On `n` fresh images of strangers (each look, and all of them: `looks`), and on the concepts: how often a held-out
  * view is nearest to that concept's own training references (`concept`).
  */
 export async function evaluateLooks(
   judge: MiniLooks,
-  images: MagvitTokenizer | undefined,
+  imageTokenizer: MagvitTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {
   const sprites = await loadSprites();
   await addCoats(sprites);
-  const stream = new Stream(seed).fork(`eval ${judge.name.replace('mini-', '')}`);
+  const rng = new Rng(seed).split(`eval ${judge.name.replace('mini-', '')}`);
   const { stranger, concepts, looksOf } = ASKED[judge.name];
   const { size } = judge.config;
-  const strangers = Array.from({ length: n }, (_, i) => stranger(stream.fork(i), sprites));
+  const strangers = Array.from({ length: n }, (_, i) => stranger(rng.split(i), sprites));
   const tally = new Tally();
-  forBoth(strangers.map((picture) => picture.pixels), images, (prefix, pixels, from) => {
+  forBoth(strangers.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
     const part = strangers.slice(from, from + pixels.shape[0]);
     const seen = Object.entries(judge.logits(figureCrops(pixels, part, size))).map(
       ([look, logits]) => [look, tf.argMax(logits, 1).dataSync()] as const,
@@ -75,10 +75,10 @@ export async function evaluateLooks(
   for (const group of concepts) {
     const looks = looksOf(group[0]);
     const views = (split: 'train' | 'heldout') =>
-      group.flatMap((concept) => conceptReferences(concept, split, sprites).map((picture) => ({ ...picture.scene.items[0], pixels: picture.pixels, name: concept.name }))); // prettier-ignore
+      group.flatMap((concept) => conceptReferences(concept, split, sprites).map((image) => ({ ...image.scene.items[0], pixels: image.pixels, name: concept.name }))); // prettier-ignore
     const [known, asked] = [views('train'), views('heldout')];
     const references = tf.tidy(() => judge.embed(figureCrops(pixelsTensor(known.map((view) => view.pixels), 64, 64), known, size), looks)); // prettier-ignore
-    forBoth(asked.map((view) => view.pixels), images, (prefix, pixels, from) => {
+    forBoth(asked.map((view) => view.pixels), imageTokenizer, (prefix, pixels, from) => {
       const part = asked.slice(from, from + pixels.shape[0]);
       judge.embed(figureCrops(pixels, part, size), looks).forEach((own, i) => {
         const alike = (name: string) =>
@@ -88,5 +88,5 @@ export async function evaluateLooks(
       });
     }); // prettier-ignore
   }
-  return tally.metrics(stream);
+  return tally.metrics(rng);
 }

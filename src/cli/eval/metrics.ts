@@ -1,6 +1,6 @@
 /** Named metrics with their intervals, as `unilab eval` prints them. */
 import { meanInterval } from '../../eval';
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 
 export interface Metric {
   readonly value: number;
@@ -37,10 +37,10 @@ export class Tally {
   }
 
   /** @param stream where the resamples come from; the same stream gives the same intervals */
-  metrics(stream: Stream): Record<string, Metric> {
+  metrics(rng: Rng): Record<string, Metric> {
     return Object.fromEntries(
       [...this.values].map(([name, values]) => {
-        const { mean, ci95, n } = meanInterval(values, { stream: stream.fork(name), resamples: 2000 });
+        const { mean, ci95, n } = meanInterval(values, { rng: rng.split(name), resamples: 2000 });
         return [name, { value: mean, ci95, n }];
       }),
     );

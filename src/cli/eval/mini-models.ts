@@ -30,7 +30,7 @@ export interface MiniModel {
   readonly stage: string;
   /** Stages in the order in which they were run, and the losses to draw. */
   readonly history: readonly (readonly [stage: string, losses: readonly string[]])[];
-  /** How pictures are sampled unless the command says otherwise. */
+  /** How images are sampled unless the command says otherwise. */
   readonly sampler: SamplerSettings;
   /** The same in words, for the card. */
   sampled(settings: NonNullable<EvalReport['settings']>): string;
@@ -55,12 +55,12 @@ const MODELS = {
     name: 'showo',
     title: 'Show-o mini',
     folder: SHOWO_FOLDER,
-    about: `The Show-o class of this repository (\`src/models/showo\`) at a size that two CPU cores train: 64 x 64 pictures as 8 x 8 codes of ${MAGVIT_MINI.codebook_dim}
+    about: `The Show-o class of this repository (\`src/models/showo\`) at a size that two CPU cores train: 64 x 64 images as 8 x 8 codes of ${MAGVIT_MINI.codebook_dim}
 bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.`,
     notes: [
       '`tokenizer-narrow` and `tokenizer-wide` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of\n  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.',
       '`showo-shades` and `showo-drawing` show half of the objects in shades that have no name (orange, teal, black, ...): what is asked of\n  them is kind, number and place, never colour, and no object comes in a shade near the colour in which it is held out.',
-      'What ships is the mean of the weights before and after `showo-drawing`. That, 12 steps and temperature 0.5 were chosen on\n  pictures of seed 2000.',
+      'What ships is the mean of the weights before and after `showo-drawing`. That, 12 steps and temperature 0.5 were chosen on\n  images of seed 2000.',
       'Two CPU cores, bf16 matrix products. Hyper-parameters: `src/recipes/mini-world.ts`. Each stage goes on where it was stopped.',
     ],
     stage: 'showo',
@@ -87,23 +87,23 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
     name: 'janus',
     title: 'Janus mini',
     folder: JANUS_FOLDER,
-    about: `The Janus class of this repository (\`src/models/janus\`) at a size that two CPU cores train: it looks at 64 x 64 pictures through a
+    about: `The Janus class of this repository (\`src/models/janus\`) at a size that two CPU cores train: it looks at 64 x 64 images through a
 small vision tower of 8 x 8 patches, and draws them code after code with a VQ tokenizer of 8 x 8 codes out of 4096; between the
 two a Llama of five layers.`,
     notes: [
       FROM_SHOWO,
       '`janus` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-more` and `janus-last` were stopped early in their learning-rate schedules.',
-      'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  `--split train` shows the difference. Guidance 3 and temperature 0.5 were chosen on pictures of seed 2000.',
+      'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  `--split train` shows the difference. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
       machine('src/recipes/janus-mini.ts'),
     ],
     stage: 'janus',
     history: [
       ['janus-tokenizer', RECONSTRUCTION],
-      ['janus-vision', ['kind', 'colour', 'ground']],
+      ['janus-vision', ['kind', 'color', 'ground']],
       ['janus', LANGUAGE],
       ['janus-more', LANGUAGE],
       ['janus-last', LANGUAGE],
-      ['janus-sight', ['kind', 'colour', 'ground']],
+      ['janus-sight', ['kind', 'color', 'ground']],
       ['janus-shades', LANGUAGE],
       ['janus-names', LANGUAGE],
     ],
@@ -119,7 +119,7 @@ two a Llama of five layers.`,
 of 4096 in one sequence and one vocabulary, a transformer of five layers with norms on queries and keys.`,
     notes: [
       FROM_SHOWO,
-      'The losses were still falling when it ended. Guidance and temperature were chosen on pictures of seed 2000.',
+      'The losses were still falling when it ended. Guidance and temperature were chosen on images of seed 2000.',
       machine('src/recipes/chameleon-mini.ts'),
     ],
     stage: 'chameleon',

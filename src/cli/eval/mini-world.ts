@@ -1,4 +1,4 @@
-/** How good a mini model is on scenes it never saw: pictures from captions, answers about pictures, facts read in context. */
+/** How good a mini model is on scenes it never saw: images from captions, answers about images, facts read in context. */
 import {
   captionOf,
   factExample,
@@ -9,18 +9,18 @@ import {
   type Scene,
   type Split,
 } from '../../data';
-import { readValues, Stream, tf } from '../../engine';
+import { readValues, Rng, tf } from '../../engine';
 import { exactMatch } from '../../eval';
-import { scoreScene, type Reading, type SceneReader } from '../../eval/reader';
+import { scoreScene, type Detections, type SceneDetector } from '../../eval/reader';
 import type { TextTokenizer } from '../../text';
 import { type Metric, type Observation, Tally } from './metrics';
 import type { Subject } from './subjects';
 
 export interface MiniWorldOptions {
-  /** Scenes; each gives one picture, up to two questions and one fact to read. */
+  /** Scenes; each gives one image, up to two questions and one fact to read. */
   readonly n: number;
   readonly seed: number;
-  /** Default `heldout`: every scene has an unseen (object, colour) combination. */
+  /** Default `heldout`: every scene has an unseen (object, color) combination. */
   readonly split?: Split;
   /** Told how far it is. */
   readonly progress?: (done: string) => void;
@@ -28,7 +28,7 @@ export interface MiniWorldOptions {
 
 export interface MiniWorldResult {
   readonly metrics: Record<string, Metric>;
-  /** The scenes with their captions and pictures, for a look. */
+  /** The scenes with their captions and images, for a look. */
   readonly samples: readonly Sample[];
 }
 
@@ -44,18 +44,18 @@ const CHUNK = 50;
 /** Phrases by which a caption says where something is. */
 const PLACES = /left of|right of|above|below|in the centre|on the left|on the right|at the top|at the bottom/;
 
-/** The whole evaluation. The reader also reads the true pictures as the tokenizer gives them back: its own ceiling. */
+/** The whole evaluation. The reader also reads the true images as the tokenizer gives them back: its own ceiling. */
 export async function evaluateMiniWorld(
   subject: Subject,
-  reader: SceneReader,
+  reader: SceneDetector,
   text: TextTokenizer,
   options: MiniWorldOptions,
 ): Promise<MiniWorldResult> {
   const sprites = await loadSprites();
-  const stream = new Stream(options.seed).fork('eval mini-world');
+  const rng = new Rng(options.seed).split('eval mini-world');
   const split = options.split ?? 'heldout';
   const scenes = Array.from({ length: options.n }, (_, i) => {
-    const own = stream.fork(`scene ${i}`);
+    const own = rng.split(`scene ${i}`);
     const scene = sampleScene(own, split);
     return {
       scene,
@@ -68,60 +68,60 @@ export async function evaluateMiniWorld(
   const tally = new Tally();
   const samples: Sample[] = [];
   for (let from = 0; from < scenes.length; from += CHUNK) {
-    options.progress?.(`pictures ${from}/${scenes.length}`);
+    options.progress?.(`images ${from}/${scenes.length}`);
     const part = scenes.slice(from, from + CHUNK);
     const captions = part.map((s) => text.encode(s.caption)); // prettier-ignore
-    const streams = part.map((s) => s.own.fork('picture')); // prettier-ignore
-    const generated = readPictures(reader, () => subject.draw(captions, streams));
-    const ceiling = readPictures(reader, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
+    const rngs = part.map((s) => s.own.split('picture')); // prettier-ignore
+    const generated = readImages(reader, () => subject.draw(captions, rngs));
+    const ceiling = readImages(reader, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
     part.forEach(({ scene, caption, real }, i) => {
-      tally.addAll('', captionScores(generated.readings[i], scene, caption));
-      tally.addAll('ceiling/', captionScores(ceiling.readings[i], scene, caption));
-      samples.push({ scene, caption, real, generated: generated.pictures[i] });
+      tally.addAll('', captionScores(generated.detections[i], scene, caption));
+      tally.addAll('ceiling/', captionScores(ceiling.detections[i], scene, caption));
+      samples.push({ scene, caption, real, generated: generated.images[i] });
     });
     options.progress?.(`answers ${from}/${scenes.length}`);
     const asked = part.flatMap(({ questions, real }) => {
       const types = [...new Set(questions.map((q) => q.type))].slice(0, 2);
       return types.map((type) => {
         const question = questions.find((q) => q.type === type) ?? questions[0];
-        return { ...question, picture: real, question: text.encode(question.problem) };
+        return { ...question, image: real, question: text.encode(question.problem) };
       });
     });
-    subject.answerPictures(asked).forEach((answer, i) => {
+    subject.answerImages(asked).forEach((answer, i) => {
       const right = exactMatch(words(text, answer), asked[i].solution);
       tally.add('qa', right);
       tally.add(`qa/${asked[i].type}`, right);
     });
-    const told = part.map(({ own }) => factExample(own.fork('fact'), split));
+    const told = part.map(({ own }) => factExample(own.split('fact'), split));
     subject.answerTexts(told.map((fact) => text.encode(fact.problem))).forEach((answer, i) => {
       tally.add('facts', exactMatch(words(text, answer), told[i].solution));
     }); // prettier-ignore
   }
-  return { metrics: tally.metrics(stream), samples };
+  return { metrics: tally.metrics(rng), samples };
 }
 
 /** Scores for what the caption asks; a place counts only where the caption names one. */
-function captionScores(reading: Reading, scene: Scene, caption: string): Record<string, Observation> {
+function captionScores(reading: Detections, scene: Scene, caption: string): Record<string, Observation> {
   const { exact, position, ...score } = scoreScene(reading, scene);
   const asked = PLACES.test(caption);
   return { ...score, position: asked ? position : null, exact: exact || (!asked && withoutPlace(reading, scene)) };
 }
 
 /** Whether all but the place is right. */
-function withoutPlace(reading: Reading, scene: Scene): boolean {
+function withoutPlace(reading: Detections, scene: Scene): boolean {
   return scoreScene(reading, { ...scene, kind: 'count' }).exact;
 }
 
-/** The reader on pictures made by `draw`, and their bytes. */
-function readPictures(reader: SceneReader, draw: () => tf.Tensor4D): { readings: Reading[]; pictures: Uint8Array[] } {
+/** The reader on images made by `draw`, and their bytes. */
+function readImages(reader: SceneDetector, draw: () => tf.Tensor4D): { detections: Detections[]; images: Uint8Array[] } {
   const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(draw(), -1, 1));
   const bytes = readValues<'int32'>(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32'));
   const count = pixels.shape[0];
   const size = bytes.length / count;
-  const readings = reader.read(pixels);
+  const detections = reader.read(pixels);
   pixels.dispose();
-  const pictures = Array.from({ length: count }, (_, i) => Uint8Array.from(bytes.subarray(i * size, (i + 1) * size)));
-  return { readings, pictures };
+  const images = Array.from({ length: count }, (_, i) => Uint8Array.from(bytes.subarray(i * size, (i + 1) * size)));
+  return { detections, images };
 }
 
 /** What ids say; those that are no words are left out. */

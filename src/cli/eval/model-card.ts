@@ -47,7 +47,7 @@ export async function writeModelCard(
   }
   await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
   const split = report.settings?.split;
-  const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.colour} ${c.object}`).join(', ');
+  const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.color} ${c.object}`).join(', ');
   const option = model.name === 'showo' ? '' : ` --model ${model.name}`;
   const card = `# ${model.title}
 
@@ -59,12 +59,12 @@ ${model.notes.map((line) => `- ${line}`).join('\n')}
 
 ## Data
 Scenes of the mini world (\`src/data\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
-context. Twelve (object, colour) combinations occur in no training picture, caption, question or fact: ${heldOut}.
+context. Twelve (object, colour) combinations occur in no training image, caption, question or fact: ${heldOut}.
 
 ## Held-out scores
 \`bin/unilab eval mini-world${option} --n ${report.n} --seed ${report.seed}\`, split \`${split}\`: every scene has a combination that training never showed.
-Pictures: ${model.sampled(report.settings ?? {})}, read by the independent scene reader
-(\`data/checkpoints/scene-reader\`). A picture counts as right only when *every* figure that the caption names is.
+Images: ${model.sampled(report.settings ?? {})}, read by the independent scene reader
+(\`data/checkpoints/scene-reader\`). An image counts as right only when *every* figure that the caption names is.
 
 ${metricTable(report, (name) => !name.startsWith('ceiling/'))}
 
@@ -72,7 +72,7 @@ ${metricTable(report, (name) => !name.startsWith('ceiling/'))}
 (where it says so); \`ground\`; \`exact\`: all of it and nothing else; \`qa\`: greedy answer equals the true one; \`facts\`: the one
 fact of three to six that fits.
 
-The reader on the true pictures as the image tokenizer gives them back, which no generated picture can beat:
+The reader on the true images as the image tokenizer gives them back, which no generated image can beat:
 
 ${metricTable(report, (name) => name.startsWith('ceiling/'))}
 
@@ -80,7 +80,7 @@ ${metricTable(report, (name) => name.startsWith('ceiling/'))}
 ${plots.map((name) => `![${name}](${name}.svg)`).join('\n\n')}
 
 ## Limits
-It knows the mini world's closed vocabulary alone, and pictures of 64 x 64 pixels; it is for tests, tutorials and method
+It knows the mini world's closed vocabulary alone, and images of 64 x 64 pixels; it is for tests, tutorials and method
 comparisons, and says nothing about the published model's quality.
 
 ${PICTURE_LICENCES}

@@ -1,11 +1,11 @@
-/** A sheet of true pictures (upper of each pair of rows) and generated ones (lower). */
+/** A sheet of true images (upper of each pair of rows) and generated ones (lower). */
 import { PICTURE_SIZE } from '../../data';
 import { savePng } from '../../io';
 import type { Sample } from './mini-world';
 
 const COLUMNS = 8;
 
-/** Saves the sheet as PNG, eight pictures a row. */
+/** Saves the sheet as PNG, eight images a row. */
 export async function saveSheet(file: string, samples: readonly Pick<Sample, 'real' | 'generated'>[]): Promise<void> {
   const rows = 2 * Math.ceil(samples.length / COLUMNS);
   const width = COLUMNS * PICTURE_SIZE;

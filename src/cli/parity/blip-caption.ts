@@ -2,7 +2,7 @@
 import { readValues, tf } from '../../engine';
 import { BlipCaptioner } from '../../models/experts/blip-caption';
 import { type Check, same } from './check';
-import { compare, compareShown, intRows, pictures, readFixture, tokenRows } from './expert-fixture';
+import { compare, compareShown, intRows, images, readFixture, tokenRows } from './expert-fixture';
 
 const TOLERANCE = 1e-4;
 
@@ -12,7 +12,7 @@ export async function* parity(
 ): AsyncGenerator<Check, void, undefined> {
   const { inputs, expected } = await readFixture(folder);
   const model = await BlipCaptioner.fromPretrained(folder);
-  const pixels = pictures(inputs.pixel_values);
+  const pixels = images(inputs.pixel_values);
   try {
     const seen = model.vision(pixels);
     for (const [name, tensor] of [

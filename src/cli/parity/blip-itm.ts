@@ -2,14 +2,14 @@
 import { readValues, tf } from '../../engine';
 import { BlipMatcher } from '../../models/experts/blip-itm';
 import type { Check } from './check';
-import { compare, compareShown, pictures, readFixture, tokenRows } from './expert-fixture';
+import { compare, compareShown, images, readFixture, tokenRows } from './expert-fixture';
 
 const TOLERANCE = 1e-4;
 
 export async function* parity(folder: string): AsyncGenerator<Check, void, undefined> {
   const { inputs, expected } = await readFixture(folder);
   const model = await BlipMatcher.fromPretrained(folder);
-  const pixels = pictures(inputs.pixel_values);
+  const pixels = images(inputs.pixel_values);
   const seen = model.vision(pixels);
   try {
     const rows = tokenRows(inputs);

@@ -2,14 +2,14 @@
 import { readValues, tf } from '../../engine';
 import { Blip2Matcher } from '../../models/experts/blip2-itm';
 import type { Check } from './check';
-import { compare, compareShown, pictures, readFixture, tokenRows } from './expert-fixture';
+import { compare, compareShown, images, readFixture, tokenRows } from './expert-fixture';
 
 const TOLERANCE = 1e-4;
 
 export async function* parity(folder: string): AsyncGenerator<Check, void, undefined> {
   const { inputs, expected } = await readFixture(folder);
   const model = await Blip2Matcher.fromPretrained(folder);
-  const pixels = pictures(inputs.pixel_values);
+  const pixels = images(inputs.pixel_values);
   const seen = model.vision(pixels);
   try {
     const rows = tokenRows(inputs);
@@ -17,7 +17,7 @@ export async function* parity(folder: string): AsyncGenerator<Check, void, undef
       compare(expected, group, quantity, readValues(make), TOLERANCE);
     const text = readValues(() => model.textHidden(rows));
     yield check('vision', 'vision_last_hidden_state', () => tf.clone(seen.lastHiddenState));
-    yield check('qformer', 'qformer_image_hidden', () => model.pictureHidden(seen.lastHiddenState));
+    yield check('qformer', 'qformer_image_hidden', () => model.imageHidden(seen.lastHiddenState));
     yield compareShown(expected, 'qformer', 'qformer_text_hidden', text, TOLERANCE, rows.mask);
     yield check('itm', 'itm_logits', () => model.matchLogits(pixels, rows));
     yield check('itm', 'itm_probs', () => tf.softmax(model.matchLogits(pixels, rows)));

@@ -1,4 +1,4 @@
-/** Chameleon and Lumina-mGPT: image tokenizer, vocabulary, logits, losses, greedy text, guided pictures. */
+/** Chameleon and Lumina-mGPT: image tokenizer, vocabulary, logits, losses, greedy text, guided images. */
 import * as path from 'node:path';
 import { crossEntropy, readValues, tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../io';
@@ -21,7 +21,7 @@ interface Description {
 interface Fixture {
   readonly d: Description;
   readonly model: ChameleonModel;
-  readonly images: VqganTokenizer;
+  readonly imageTokenizer: VqganTokenizer;
   readonly inputs: Record<string, RawTensor>;
   readonly want: (name: string) => Float32Array;
   readonly shape: (name: string) => readonly number[];
@@ -33,9 +33,9 @@ export async function* parity(
 ): AsyncGenerator<Check, void, undefined> {
   const model = await ChameleonModel.fromPretrained(folder);
   try {
-    const { images } = model;
-    yield holds('load', 'whole image tokenizer', images?.hasDecoder ?? false, 'vqgan/ is missing');
-    if (!images?.hasDecoder) return;
+    const { imageTokenizer } = model;
+    yield holds('load', 'whole image tokenizer', imageTokenizer?.hasDecoder ?? false, 'vqgan/ is missing');
+    if (!imageTokenizer?.hasDecoder) return;
     const inputs = await readSafetensors(path.join(folder, 'inputs.safetensors'));
     const expected = await readSafetensors(path.join(folder, 'expected.safetensors'), { nonFinite: 'allow' });
     const tensor = (name: string): RawTensor => {
@@ -44,7 +44,7 @@ export async function* parity(
     };
     const want = (name: string): Float32Array => toFloat32(tensor(name));
     const d = description as unknown as Description;
-    const fixture: Fixture = { d, model, images, inputs, want, shape: (name) => tensor(name).shape };
+    const fixture: Fixture = { d, model, imageTokenizer, inputs, want, shape: (name) => tensor(name).shape };
     yield vocabularyCheck(fixture);
     yield* tokenizerChecks(fixture);
     yield* logitChecks(fixture);
@@ -67,19 +67,19 @@ function vocabularyCheck({ d, model }: Fixture): Check {
   );
 }
 
-function* tokenizerChecks({ model, images, inputs, want, shape }: Fixture): Generator<Check> {
+function* tokenizerChecks({ model, imageTokenizer, inputs, want, shape }: Fixture): Generator<Check> {
   const pixels = nhwc(inputs.pixel_values);
   try {
-    const { parameters, config, codebook } = images;
+    const { parameters, config, codebook } = imageTokenizer;
     const hidden = nchw(() => vqganEncoderHidden(parameters, '', config, pixels));
     yield close('image tokenizer', 'vq_encoder_hidden', hidden, want('vq_encoder_hidden'), 1e-4);
-    const latents = nchw(() => images.encodeContinuous(pixels));
+    const latents = nchw(() => imageTokenizer.encodeContinuous(pixels));
     yield close('image tokenizer', 'vq_prequant', latents, want('vq_prequant'), 1e-4);
-    const codes = model.encodePictures(pixels).flatMap((row) => [...row]);
+    const codes = model.encodeImages(pixels).flatMap((row) => [...row]);
     yield same('image tokenizer', 'vq_encode_indices', codes, want('vq_encode_indices'));
-    const entries = nchw(() => quantize(images.encodeContinuous(pixels), codebook).entries);
+    const entries = nchw(() => quantize(imageTokenizer.encodeContinuous(pixels), codebook).entries);
     yield close('image tokenizer', 'vq_quantized', entries, want('vq_quantized'), 1e-4);
-    const loss = readValues(() => quantize(images.encodeContinuous(pixels), codebook).loss);
+    const loss = readValues(() => quantize(imageTokenizer.encodeContinuous(pixels), codebook).loss);
     yield close('image tokenizer', 'vq_embedding_loss', loss, want('vq_embedding_loss'), 1e-4);
     const ids = codes.map((code) => model.vocabulary.idOfCode[code]);
     yield same('image tokenizer', 'image_bpe_ids', ids, want('image_bpe_ids'));
@@ -88,17 +88,17 @@ function* tokenizerChecks({ model, images, inputs, want, shape }: Fixture): Gene
     const table = model.parameters.get('model.embed_tokens.weight') as tf.Tensor2D;
     const features = readValues(() => codebookEntries(table, ids));
     yield close('image tokenizer', 'image_features', features, want('image_features'), 1e-4);
-    const decoded = nchw(() => model.decodePictures(rowsOf(inputs.codes), gridOf(images, shape('vq_decode_pixels'))));
+    const decoded = nchw(() => model.decodeImages(rowsOf(inputs.codes), gridOf(imageTokenizer, shape('vq_decode_pixels'))));
     yield close('image tokenizer', 'vq_decode_pixels', decoded, want('vq_decode_pixels'), 1e-3);
   } finally {
     pixels.dispose();
   }
 }
 
-/** The prompts with their pictures' codes in place of the placeholders. */
+/** The prompts with their images' codes in place of the placeholders. */
 function filledRows({ model, inputs }: Fixture): number[][] {
   const pixels = nhwc(inputs.pixel_values);
-  const codes = model.encodePictures(pixels).flatMap((row) => [...row]);
+  const codes = model.encodeImages(pixels).flatMap((row) => [...row]);
   pixels.dispose();
   return fillPlaceholders(model.vocabulary, rowsOf(inputs.input_ids), codes);
 }
@@ -152,7 +152,7 @@ function* greedyChecks(fixture: Fixture): Generator<Check> {
   } finally {
     branch.dispose();
   }
-  // The reference knows no pictures here: where it says a begin token, the sampler would draw one.
+  // The reference knows no images here: where it says a begin token, the sampler would draw one.
   if (expected.includes(v.boi)) return;
   const [sampled] = sampleSequences(model, [prompt], [], {
     maxNewTokens: expected.length,
@@ -163,11 +163,11 @@ function* greedyChecks(fixture: Fixture): Generator<Check> {
   yield same('greedy text', 'greedy_ids by the sampler', sampled.ids, expected);
 }
 
-function* guidedChecks({ d, model, images, inputs, want, shape }: Fixture): Generator<Check> {
+function* guidedChecks({ d, model, imageTokenizer, inputs, want, shape }: Fixture): Generator<Check> {
   const { vocabulary: v } = model;
   const [prompt] = rowsOf(inputs.gen_prompt_ids);
   const ids = Array.from(want('gen_cfg_bpe_ids'));
-  const grid = gridOf(images, shape('gen_cfg_pixels'));
+  const grid = gridOf(imageTokenizer, shape('gen_cfg_pixels'));
   const options = { text: { temperature: 0 }, image: { temperature: 0 }, guidanceScale: d.cfg, grid, maxNewTokens: 1 };
   for (const [cache, name] of [
     [true, 'cached'],
@@ -175,13 +175,13 @@ function* guidedChecks({ d, model, images, inputs, want, shape }: Fixture): Gene
   ] as const) {
     const [sampled] = sampleSequences(model, [prompt], [], { ...options, cache });
     const drawn = Array.from(sampled.ids).filter((_, i) => sampled.drawn[i] === 1);
-    yield same('guided picture', `gen_cfg_bpe_ids, ${name}`, drawn, ids);
+    yield same('guided image', `gen_cfg_bpe_ids, ${name}`, drawn, ids);
     if (!cache) continue;
     const codes = drawn.map((id) => v.codeOfId[id]);
-    yield same('guided picture', 'gen_cfg_codes', codes, want('gen_cfg_codes'));
-    yield same('guided picture', 'end token', [sampled.ids[sampled.ids.length - 1]], [v.eoi]);
-    const pixels = nchw(() => model.decodePictures([codes], grid));
-    yield close('guided picture', 'gen_cfg_pixels', pixels, want('gen_cfg_pixels'), 1e-3);
+    yield same('guided image', 'gen_cfg_codes', codes, want('gen_cfg_codes'));
+    yield same('guided image', 'end token', [sampled.ids[sampled.ids.length - 1]], [v.eoi]);
+    const pixels = nchw(() => model.decodeImages([codes], grid));
+    yield close('guided image', 'gen_cfg_pixels', pixels, want('gen_cfg_pixels'), 1e-3);
   }
   for (const [context, name] of [
     [prompt, 'cond'],
@@ -192,7 +192,7 @@ function* guidedChecks({ d, model, images, inputs, want, shape }: Fixture): Gene
     branch.dispose();
     const expected = want(`gen_cfg_step_logits_${name}`);
     yield close(
-      'guided picture',
+      'guided image',
       `gen_cfg_step_logits_${name}`,
       steps.flatMap((row) => [...row]),
       expected,
@@ -201,9 +201,9 @@ function* guidedChecks({ d, model, images, inputs, want, shape }: Fixture): Gene
   }
 }
 
-/** Rows and columns of codes of pictures `[batch, channels, height, width]`. */
-function gridOf(images: VqganTokenizer, pixels: readonly number[]): [number, number] {
-  return [pixels[2] / images.stride, pixels[3] / images.stride];
+/** Rows and columns of codes of images `[batch, channels, height, width]`. */
+function gridOf(imageTokenizer: VqganTokenizer, pixels: readonly number[]): [number, number] {
+  return [pixels[2] / imageTokenizer.stride, pixels[3] / imageTokenizer.stride];
 }
 
 function nhwc(raw: RawTensor): tf.Tensor4D {

@@ -1,4 +1,4 @@
-/** CLIP: both towers, projections, logits, PickScore's formula, cosines, and a picture of another size. */
+/** CLIP: both towers, projections, logits, PickScore's formula, cosines, and an image of another size. */
 import * as path from 'node:path';
 import { tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../io';
@@ -34,7 +34,7 @@ export async function* parity(folder: string): AsyncGenerator<Check, void, undef
   }
 }
 
-/** Everything that a fixture may ask. @param picked how many pictures compete for the first text */
+/** Everything that a fixture may ask. @param picked how many images compete for the first text */
 function measure(model: Clip, inputs: Record<string, RawTensor>, picked: number): Record<string, Float32Array> {
   const out: Record<string, Float32Array> = {};
   const take = (name: string, tensor: tf.Tensor): void => {

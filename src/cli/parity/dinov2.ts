@@ -1,4 +1,4 @@
-/** DINOv2: tokens at every depth, other picture sizes, cosines between pictures. */
+/** DINOv2: tokens at every depth, other image sizes, cosines between images. */
 import { Dinov2 } from '../../models/experts/dinov2';
 import type { Check } from './check';
 import { visionChecks } from './vision';

@@ -1,4 +1,4 @@
-/** What the fixtures of the text-and-picture experts have in common: their tensors, and what of them is compared. */
+/** What the fixtures of the text-and-image scorers have in common: their tensors, and what of them is compared. */
 import * as path from 'node:path';
 import { tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32, toInt32 } from '../../io';
@@ -27,8 +27,8 @@ export function tokenRows(inputs: Tensors): TokenRows {
   return { ids: intRows(inputs.input_ids), mask: inputs.attention_mask && intRows(inputs.attention_mask) };
 }
 
-/** Pictures `[n, channels, height, width]` as `[n, height, width, channels]`; the caller disposes them. */
-export function pictures(raw: RawTensor): tf.Tensor4D {
+/** Images `[n, channels, height, width]` as `[n, height, width, channels]`; the caller disposes them. */
+export function images(raw: RawTensor): tf.Tensor4D {
   return tf.tidy(() =>
     tf.transpose(
       tf.tensor<tf.Rank.R4>(toFloat32(raw), [...raw.shape] as [number, number, number, number]),

@@ -95,7 +95,7 @@ export async function* parity(
 
 function klCheck(d: Description, name: string, expected: number[][]): Check {
   const batch = { ...side(d.policy_logprobs, d.old_logprobs, d.ref_logprobs, d.mask), advantages: d.mask.map(() => 0) };
-  const kl = tf.tidy(() => rl.klPerToken(batch, { kl: name, klLimit: Infinity }));
+  const kl = tf.tidy(() => rl.klPerToken(batch, { kl: name, klClamp: Infinity }));
   const got = kl.dataSync();
   tf.dispose([kl, batch.logProbs, batch.oldLogProbs, batch.refLogProbs, batch.mask]);
   const active = d.mask.flat();
@@ -112,13 +112,13 @@ function* lossCase(d: Description, one: LossCase, advantages: Record<string, num
     ratio: one.level ?? 'token',
     surrogate: one.surrogate,
     aggregation: one.agg,
-    epsLow: one.eps_low,
-    epsHigh: one.eps_high,
+    epsilon: one.eps_low,
+    epsilonHigh: one.eps_high,
     epsMax: one.eps_max,
     delta: one.delta,
     beta: one.beta ?? 0,
     kl: one.kl,
-    klLimit: Infinity,
+    klClamp: Infinity,
     maxLength: one.max_len,
   };
   if (one.alpha) options.segmentWeights = { understanding: one.alpha[0], generation: one.alpha[1] };

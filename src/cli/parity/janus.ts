@@ -1,15 +1,15 @@
-/** Janus: vision, aligner, language model, generation head, VQ tokenizer, greedy answers, greedy guided pictures. */
+/** Janus: vision, aligner, language model, generation head, VQ tokenizer, greedy answers, greedy guided images. */
 import * as path from 'node:path';
 import { crossEntropy, readValues, tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../io';
 import { likeliest } from '../../nn/token-sampling';
-import { pictureCodes } from '../../models/janus/config';
+import { imageCodes } from '../../models/janus/config';
 import { Decoder } from '../../models/janus/decoder';
 import { rawCodeEmbeddings, vqEncode, vqEntries, vqLatents, vqLoss } from '../../models/janus/generation';
 import { generationIds, IGNORE, unconditionalIds } from '../../models/janus/layout';
 import { JanusModel } from '../../models/janus/model';
-import { PictureBatch, type StepLogits } from '../../models/janus/pictures';
-import { pictureLogits } from '../../models/janus/policy';
+import { ImageBatch, type StepLogits } from '../../models/janus/pictures';
+import { imageCodeLogits } from '../../models/janus/policy';
 import { visionFeatures, visionPooled } from '../../models/janus/vision';
 import { type Check, close, closeOrRelative, holds, same } from './check';
 
@@ -75,7 +75,7 @@ export async function* parity(
     yield* answerChecks(fixture);
     yield* generationChecks(fixture);
     yield* tokenizerChecks(fixture);
-    yield* pictureChecks(fixture);
+    yield* imageChecks(fixture);
   } finally {
     model.dispose();
   }
@@ -191,7 +191,7 @@ function* tokenizerChecks(f: Fixture): Generator<Check> {
   yield f.pixels('tokenizer', 'decode_image_tokens_nhwc', () => model.decodeCodes(codes));
 }
 
-function* pictureChecks(f: Fixture): Generator<Check> {
+function* imageChecks(f: Fixture): Generator<Check> {
   const { model, special } = f;
   const [prompt] = f.rows('gen_prompt_ids');
   yield same('layout', 'gen_prompt_ids', generationIds(model.config, prompt.slice(1, -1)), prompt);
@@ -199,21 +199,21 @@ function* pictureChecks(f: Fixture): Generator<Check> {
   yield same('layout', 'gen_uncond_prompt_ids', unconditional, f.want('gen_uncond_prompt_ids'));
   const steps: StepLogits[] = [];
   const observe = (_: number, logits: StepLogits) => void steps.push(logits);
-  const batch = new PictureBatch(model, [prompt], [], { temperature: 0, guidanceScale: special.cfg, observe });
+  const batch = new ImageBatch(model, [prompt], [], { temperature: 0, guidanceScale: special.cfg, observe });
   const [{ codes }] = batch.finish();
-  yield same('picture', 'gen_greedy_cfg_codes', codes, f.want('gen_greedy_cfg_codes'));
+  yield same('image', 'gen_greedy_cfg_codes', codes, f.want('gen_greedy_cfg_codes'));
   for (const [part, quantity] of [
     ['conditional', 'gen_cfg_step_logits_cond'],
     ['unconditional', 'gen_cfg_step_logits_uncond'],
     ['guided', 'gen_cfg_step_logits_guided'],
   ] as const) {
     const got = steps.flatMap((step) => Array.from(step[part] ?? []));
-    yield closeOrRelative('picture, with the cache', quantity, got, f.want(quantity), 1e-4, 1e-4);
+    yield closeOrRelative('image, with the cache', quantity, got, f.want(quantity), 1e-4, 1e-4);
   }
-  yield f.close('picture, in one pass', 'gen_cfg_step_logits_cond', () => pictureLogits(model, [prompt], [codes]));
-  yield f.close('picture, in one pass', 'gen_cfg_step_logits_uncond', () => pictureLogits(model, [unconditional], [codes])); // prettier-ignore
-  yield f.pixels('picture', 'gen_greedy_cfg_pixels_nchw', () => nchw(model.decodeCodes([codes])));
-  yield holds('picture', 'number of codes', codes.length === pictureCodes(model.config));
+  yield f.close('image, in one pass', 'gen_cfg_step_logits_cond', () => imageCodeLogits(model, [prompt], [codes]));
+  yield f.close('image, in one pass', 'gen_cfg_step_logits_uncond', () => imageCodeLogits(model, [unconditional], [codes])); // prettier-ignore
+  yield f.pixels('image', 'gen_greedy_cfg_pixels_nchw', () => nchw(model.decodeCodes([codes])));
+  yield holds('image', 'number of codes', codes.length === imageCodes(model.config));
 }
 
 /** Causal, and nothing before a row's first 1 is seen. */

@@ -47,10 +47,10 @@ function* distances(name: string, lpips: Lpips, inputs: Tensors, expected: Tenso
   }
 }
 
-/** Features of the first picture, NCHW. */
-function firstFeatures(lpips: Lpips, pictures: tf.Tensor4D): Float32Array[] {
+/** Features of the first image, NCHW. */
+function firstFeatures(lpips: Lpips, images: tf.Tensor4D): Float32Array[] {
   const slices = tf.tidy(() =>
-    lpips.features(tf.slice(pictures, [0, 0, 0, 0], [1, -1, -1, -1])).map((slice) => tf.transpose(slice, [0, 3, 1, 2])),
+    lpips.features(tf.slice(images, [0, 0, 0, 0], [1, -1, -1, -1])).map((slice) => tf.transpose(slice, [0, 3, 1, 2])),
   );
   const values = slices.map((slice) => slice.dataSync<'float32'>());
   tf.dispose(slices);

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { tf } from '../../engine';
-import { type Picture, type RawTensor, readPicture, readSafetensors, toFloat32 } from '../../io';
+import { type Image, type RawTensor, readImage, readSafetensors, toFloat32 } from '../../io';
 import { cropFace, Mtcnn, type MtcnnTrace } from '../../models/experts/mtcnn';
 import { outputs, proposals, refinements } from '../../models/experts/mtcnn/networks';
 import { type Check, close, same } from './check';
@@ -16,7 +16,7 @@ interface Description {
     factor?: number;
     select_largest?: boolean;
   };
-  pictures: Record<string, unknown>;
+  images: Record<string, unknown>;
 }
 
 type Tensors = Record<string, RawTensor>;
@@ -31,7 +31,7 @@ export async function* parity(
   folder: string,
   description: Record<string, unknown>,
 ): AsyncGenerator<Check, void, undefined> {
-  const { weights, options, pictures } = description as unknown as Description;
+  const { weights, options, images } = description as unknown as Description;
   const mtcnn = await Mtcnn.load(await weightsFolder(folder, weights), {
     ...(options?.min_face_size === undefined ? {} : { minFaceSize: options.min_face_size }),
     ...(options?.thresholds === undefined ? {} : { thresholds: options.thresholds }),
@@ -41,10 +41,10 @@ export async function* parity(
   try {
     const expected = await readSafetensors(path.join(folder, 'expected.safetensors'));
     yield* networkChecks(mtcnn, await readSafetensors(path.join(folder, 'inputs.safetensors')), expected);
-    const names = Object.keys(pictures);
-    const read = await Promise.all(names.map((name) => readPicture(path.join(folder, `${name}.png`))));
+    const names = Object.keys(images);
+    const read = await Promise.all(names.map((name) => readImage(path.join(folder, `${name}.png`))));
     const traces = mtcnn.traces(read);
-    for (const [i, name] of names.entries()) yield* pictureChecks(name, read[i], traces[i], expected);
+    for (const [i, name] of names.entries()) yield* imageChecks(name, read[i], traces[i], expected);
   } finally {
     mtcnn.dispose();
   }
@@ -80,7 +80,7 @@ function* networkChecks(mtcnn: Mtcnn, inputs: Tensors, expected: Tensors): Gener
   }
 }
 
-function* pictureChecks(name: string, picture: Picture, trace: MtcnnTrace, expected: Tensors): Generator<Check> {
+function* imageChecks(name: string, image: Image, trace: MtcnnTrace, expected: Tensors): Generator<Check> {
   const { faces, counts, crops, scores } = trace;
   // What upstream does not find it does not write down: then there must be nothing here, either.
   const wanted = (quantity: string): ArrayLike<number> => {
@@ -99,16 +99,16 @@ function* pictureChecks(name: string, picture: Picture, trace: MtcnnTrace, expec
   if (expected[`${name}_onet_scores`]) yield close(name, 'onet_scores', scores, wanted('onet_scores'), PROBABILITY);
   const face = expected[`${name}_face0_160`];
   if (face && faces.length > 0) {
-    const { rgb, width } = cropFace(picture, faces[0].box, { size: face.shape[1] });
+    const { rgb, width } = cropFace(image, faces[0].box, { size: face.shape[1] });
     yield close(name, 'face0', nchw(rgb, 1, width), toFloat32(face), CROP);
   }
 }
 
-/** The first `count` square NHWC pictures as NCHW. */
+/** The first `count` square NHWC images as NCHW. */
 function nchw(values: ArrayLike<number>, count: number, side: number): Float32Array {
   const places = side * side;
   return Float32Array.from({ length: count * 3 * places }, (_, i) => {
-    const [picture, rest] = [Math.floor(i / (3 * places)), i % (3 * places)];
-    return values[(picture * places + (rest % places)) * 3 + Math.floor(rest / places)];
+    const [image, rest] = [Math.floor(i / (3 * places)), i % (3 * places)];
+    return values[(image * places + (rest % places)) * 3 + Math.floor(rest / places)];
   });
 }

@@ -1,9 +1,9 @@
-/** Image processors: each one on every picture, from the file to the numbers that a model takes. */
+/** Image processors: each one on every image, from the file to the numbers that a model takes. */
 import { readdir } from 'node:fs/promises';
 import * as path from 'node:path';
 import sharp from 'sharp';
 import { tf } from '../../engine';
-import { ImageProcessor, type Picture, readSafetensors, toFloat32 } from '../../io';
+import { ImageProcessor, type Image, readSafetensors, toFloat32 } from '../../io';
 import { type Check, close, holds } from './check';
 
 /** Every step of Pillow's is reproduced, so what is left is the rounding of float32. */
@@ -35,7 +35,7 @@ export async function* parity(folder: string): AsyncGenerator<Check, void, undef
 }
 
 /** As Pillow converts to RGB: an alpha channel is dropped, not laid on a ground. */
-async function decode(file: string): Promise<Picture> {
+async function decode(file: string): Promise<Image> {
   const { data, info } = await sharp(file)
     .removeAlpha()
     .toColourspace('srgb')

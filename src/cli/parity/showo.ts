@@ -1,7 +1,7 @@
 /** Show-o: layouts, masks, logits, losses, guided generation with supplied noise, its trajectory, and answers. */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { Stream, crossEntropy, tf } from '../../engine';
+import { Rng, crossEntropy, tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../io';
 import { sampleAnswers } from '../../models/showo/answers';
 import { showoConfigFromUpstream, showoVocabulary } from '../../models/showo/config';
@@ -11,7 +11,7 @@ import { maskCount, maskTemperature, remask } from '../../models/showo/maskgit';
 import { causalMask, textToImageMask, understandingMask } from '../../models/showo/masks';
 import { ShowoModel } from '../../models/showo/model';
 import { replayPieces, transitionPieces } from '../../models/showo/policy';
-import { type Draws, PictureBatch } from '../../models/showo/sampler';
+import { type Draws, ImageBatch } from '../../models/showo/sampler';
 import { showoLogits, showoSpecs } from '../../models/showo/transformer';
 import { Parameters } from '../../nn/parameters';
 import { type Check, close, same } from './check';
@@ -61,13 +61,13 @@ async function load(folder: string, d: Description): Promise<Fixture> {
   });
   const file = path.join(folder, 'model.safetensors');
   const parameters = Parameters.fromTensors(showoSpecs(config), await readSafetensors(file), file);
-  // The fixture has codes and no pictures: any image tokenizer of its codebook's size will do.
+  // The fixture has codes and no images: any image tokenizer of its codebook's size will do.
   const bits = Math.log2(config.codebook_size);
   const coder = { ch: 4, ch_mult: [1], num_res_blocks: [1], z_channels: bits, norm_groups: 1 };
-  const images = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: bits }, new Stream(1));
+  const imageTokenizer = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: bits }, new Rng(1));
   const inputs = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(folder, 'expected.safetensors'), { nonFinite: 'allow' });
-  return { d, model: new ShowoModel(config, parameters, images), inputs, expected };
+  return { d, model: new ShowoModel(config, parameters, imageTokenizer), inputs, expected };
 }
 
 function* layoutChecks({ d, model, inputs }: Fixture): Generator<Check> {
@@ -179,22 +179,22 @@ function* firstStepChecks({ d, model, inputs, expected }: Fixture): Generator<Ch
 
 function* generationChecks(fixture: Fixture): Generator<Check> {
   const { d, model, inputs, expected } = fixture;
-  const [steps, pictures, positions, codes] = inputs.gen_noise_cat.shape;
+  const [steps, images, positions, codes] = inputs.gen_noise_cat.shape;
   const noiseOf = toFloat32(inputs.gen_noise_mask);
-  const noise = (picture: number, step: number): Float32Array =>
-    noiseOf.slice((step * pictures + picture) * positions, (step * pictures + picture + 1) * positions);
-  const draws = gumbelDraws(toFloat32(inputs.gen_noise_cat), pictures, positions, codes, noise);
+  const noise = (image: number, step: number): Float32Array =>
+    noiseOf.slice((step * images + image) * positions, (step * images + image + 1) * positions);
+  const draws = gumbelDraws(toFloat32(inputs.gen_noise_cat), images, positions, codes, noise);
   const v = model.vocabulary;
   const texts = rowsOf(inputs.gen_input_ids).map((row) => row.slice(row.indexOf(v.t2i) + 2, d.max_text_len - 1));
   const options = { steps, temperature: d.temperature0, temperatureMode: 'compound' } as const;
-  const plain = new PictureBatch(model, texts, draws, { ...options, guidanceScale: 0 }).finish();
+  const plain = new ImageBatch(model, texts, draws, { ...options, guidanceScale: 0 }).finish();
   yield same(
     'generation',
     'gen_final_codes_noguidance',
     plain.flatMap((row) => [...row]),
     toFloat32(expected.gen_final_codes_noguidance),
   );
-  const batch = new PictureBatch(model, texts, draws, { ...options, guidanceScale: d.guidance_scale });
+  const batch = new ImageBatch(model, texts, draws, { ...options, guidanceScale: d.guidance_scale });
   const final = batch.finish();
   yield same(
     'generation',
@@ -203,7 +203,7 @@ function* generationChecks(fixture: Fixture): Generator<Check> {
     toFloat32(expected.gen_final_codes),
   );
 
-  // The batch's own transitions, step by step: [steps, pictures, positions].
+  // The batch's own transitions, step by step: [steps, images, positions].
   const byStep = Array.from({ length: steps }, (_, s) => batch.transitions.map((list) => list[s]));
   const temperatures: number[] = [];
   const lengths: number[] = [];
@@ -242,14 +242,14 @@ function* generationChecks(fixture: Fixture): Generator<Check> {
 /** Sampling as argmax(log p + supplied Gumbel noise). */
 function gumbelDraws(
   noiseCat: Float32Array,
-  pictures: number,
+  images: number,
   positions: number,
   codes: number,
   noise: Draws['noise'],
 ): Draws {
   return {
-    choose(picture, step, position, logProbs, from, count) {
-      const at = ((step * pictures + picture) * positions + position) * codes;
+    choose(image, step, position, logProbs, from, count) {
+      const at = ((step * images + image) * positions + position) * codes;
       let best = 0;
       for (let k = 1; k < count; k++)
         if (logProbs[from + k] + noiseCat[at + k] > logProbs[from + best] + noiseCat[at + best]) best = k;
@@ -261,7 +261,7 @@ function gumbelDraws(
 
 function answerCheck({ model, inputs, expected }: Fixture): Check {
   const want = toFloat32(expected.mmu_greedy_ids);
-  const prefixes = rowsOf(inputs.mmu_gen_input_ids).map((ids) => ({ ids, picture: true }));
+  const prefixes = rowsOf(inputs.mmu_gen_input_ids).map((ids) => ({ ids, image: true }));
   const answers = sampleAnswers(model, prefixes, [], { temperature: 0, maxNewTokens: want.length, vocabulary: 'all' });
   return same(
     'answer',

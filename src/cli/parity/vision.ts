@@ -1,4 +1,4 @@
-/** What the fixtures of vision transformers have in common: pictures of three sizes, tokens, cosines between pictures. */
+/** What the fixtures of vision transformers have in common: images of three sizes, tokens, cosines between images. */
 import * as path from 'node:path';
 import { tf } from '../../engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../io';
@@ -38,7 +38,7 @@ export async function* visionChecks(folder: string, model: VisionTransformer): A
   }
 }
 
-/** Everything that a fixture may ask of one batch of pictures. */
+/** Everything that a fixture may ask of one batch of images. */
 function measure(model: VisionTransformer, raw: RawTensor, own: boolean): Record<string, Float32Array> {
   const pixels = toNhwc(raw);
   const {

@@ -1,4 +1,4 @@
-/** DINO's ViT: tokens at every depth, other picture sizes, cosines between pictures. */
+/** DINO's ViT: tokens at every depth, other image sizes, cosines between images. */
 import { Vit } from '../../models/experts/vit';
 import type { Check } from './check';
 import { visionChecks } from './vision';

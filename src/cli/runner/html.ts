@@ -22,17 +22,17 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : Array.isArray(value) ? value.join('') : JSON.stringify(value, null, 2);
 }
 
-/** A picture by its bytes: within `<img>` an SVG cannot run anything. */
-function picture(type: string, base64: string): SafeHtml {
+/** An image by its bytes: within `<img>` an SVG cannot run anything. */
+function image(type: string, base64: string): SafeHtml {
   return html`<img src="data:${type};base64,${base64.replace(/[^\w+/=]/g, '')}" alt="" />`;
 }
 
 function bundleHtml(data: Record<string, unknown>, markdown: (source: string) => SafeHtml): SafeHtml {
   if (data['text/html'] !== undefined) return cleanHtml(text(data['text/html']));
   if (data['image/svg+xml'] !== undefined)
-    return picture('image/svg+xml', Buffer.from(text(data['image/svg+xml'])).toString('base64'));
+    return image('image/svg+xml', Buffer.from(text(data['image/svg+xml'])).toString('base64'));
   for (const type of ['image/png', 'image/jpeg', 'image/gif'])
-    if (data[type] !== undefined) return picture(type, text(data[type]));
+    if (data[type] !== undefined) return image(type, text(data[type]));
   if (data['text/markdown'] !== undefined) return markdown(text(data['text/markdown']));
   const plain = data['text/plain'] ?? Object.values(data)[0] ?? '';
   return html`<pre>${text(plain)}</pre>`;

@@ -1,4 +1,4 @@
-/** What the kernel publishes, gathered as the outputs of notebook cells: streams joined, displays updated in place. */
+/** What the kernel publishes, gathered as the outputs of notebook cells: generators joined, displays updated in place. */
 import type { Message } from '../../../kernel-ext/wire';
 import type { Cell, Output } from './notebook';
 

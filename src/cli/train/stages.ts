@@ -70,7 +70,7 @@ interface Stage {
 
 /** The tokenizer with fewer bits that the one that ships starts from; it does not ship. */
 const NARROW_FOLDER = 'showo-mini-narrow';
-/** The same for the tokenizer whose encoder sees whole pictures, and for Show-o's first training on its codes. */
+/** The same for the tokenizer whose encoder sees whole images, and for Show-o's first training on its codes. */
 const WIDE_FOLDER = 'showo-mini-wide';
 
 export const STAGES: Readonly<Record<string, Stage>> = {
@@ -120,7 +120,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     out: SHOWO_FOLDER,
     async prepare() {
       const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
-      const { model, task } = await showoMoreTraining(wide.withImages(await trainedTokenizer()), SHOWO_RECIPE, false);
+      const { model, task } = await showoMoreTraining(wide.withImageTokenizer(await trainedTokenizer()), SHOWO_RECIPE, false);
       return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
     },
   },
@@ -194,7 +194,7 @@ async function narrowTokenizer(): Promise<MagvitTokenizer> {
   return MagvitTokenizer.fromTensors(magvitMini(MINI_FIRST_BITS), await readSafetensors(file), file);
 }
 
-/** The tokenizer with an encoder of whole pictures. @throws Error naming the stage that makes it when it is not there */
+/** The tokenizer with an encoder of whole images. @throws Error naming the stage that makes it when it is not there */
 async function wideTokenizer(): Promise<MagvitTokenizer> {
   const file = dataFolder('checkpoints', WIDE_FOLDER, 'tokenizer.safetensors');
   if (!existsSync(file))

@@ -13,7 +13,7 @@ function checkLast(name: string, x: tf.Tensor, parameter: tf.Tensor): void {
 
 /**
  * Layer norm over the last axis (Ba et al. 2016): `(x - mean) / sqrt(variance + eps) * gamma + beta`.
- * On TensorFlow the normalising and its gradient are one kernel each (batch norm with rows as channels).
+ * On TensorFlow the normalizing and its gradient are one kernel each (batch norm with rows as channels).
  * @param x `[..., dim]`
  * @param gamma `[dim]`
  * @param beta `[dim]`, or null for none
@@ -119,8 +119,8 @@ export function rmsNormPlain(x: tf.Tensor, gamma: tf.Tensor1D, eps = 1e-6): tf.T
 }
 
 /**
- * Group norm (Wu and He 2018) as PyTorch has it: each group of `channels / groups` neighbouring channels is
- * normalised over its channels and all places of one picture; then a scale and an offset for each channel.
+ * Group norm (Wu and He 2018) as PyTorch has it: each group of `channels / groups` neighboring channels is
+ * normalized over its channels and all places of one image; then a scale and an offset for each channel.
  * @param x NHWC, `[batch, height, width, channels]`
  * @param gamma `[channels]`
  * @param beta `[channels]`
@@ -130,7 +130,7 @@ export function rmsNormPlain(x: tf.Tensor, gamma: tf.Tensor1D, eps = 1e-6): tf.T
  */
 export function groupNorm(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D, groups = 32, eps = 1e-6): tf.Tensor {
   const { batch, places, channels, share, count } = groupSizes(x, gamma, beta, groups);
-  // Our own kernel shares its work out by pictures.
+  // Our own kernel shares its work out by images.
   if (hasOwnKernels() && (batch >= availableParallelism() || x.size < 1e5)) {
     return withGradient([x, gamma, beta], (save) => {
       const x3 = tf.reshape(x, [batch, places, channels]);
@@ -163,7 +163,7 @@ export function groupNorm(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor1D, g
       gradient: (dyFull, [x3s, m, inv, g]) => {
         const dy = tf.reshape(dyFull, [batch, places, channels]);
         const sumDy = tf.sum(dy, 1, true);
-        // sum over places of dy * normalised x
+        // sum over places of dy * normalized x
         const sumDyHat = tf.mul(tf.sub(tf.sum(tf.mul(dy, x3s), 1, true), tf.mul(m, sumDy)), inv);
         const meanDy = tf.div(overGroup(tf.squeeze(tf.mul(sumDy, g), [1])), count);
         const meanDyHat = tf.div(overGroup(tf.squeeze(tf.mul(sumDyHat, g), [1])), count);

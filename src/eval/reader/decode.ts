@@ -1,16 +1,16 @@
 /** From the reader's probabilities to what it says it sees: pure functions on plain numbers. */
-import { OBJECTS, type Colour, type Ground, type SceneItem } from '../../data';
+import { OBJECTS, type Color, type Ground, type SceneItem } from '../../data';
 import { CATEGORIES, CELL, CELLS, COLOURS, GRID, GROUNDS, IDENTITIES, NONE, OTHER } from './labels';
 
-/** Probabilities of one picture, cell by cell, row by row. */
+/** Probabilities of one image, cell by cell, row by row. */
 export interface CellProbabilities {
   /** `[64, 32]`, the last one for "nothing here". */
   readonly category: Float32Array;
   /** `[64, 6]`, given that an object is there. */
-  readonly colour: Float32Array;
+  readonly color: Float32Array;
   /** `[64, 21]`, given that a creature is there; the last one for "none of the concepts". */
   readonly identity: Float32Array;
-  /** `[64, 2]`: centre of the figure from the cell's, in cells. */
+  /** `[64, 2]`: center of the figure from the cell's, in cells. */
   readonly offset: Float32Array;
   /** `[9]` */
   readonly ground: Float32Array;
@@ -21,18 +21,18 @@ export interface ReadItem {
   readonly object: SceneItem['object'];
   readonly category: SceneItem['category'];
   /** Objects only. */
-  readonly colour: Colour | null;
+  readonly color: Color | null;
   /** Creatures only: the concept's name, or null for somebody else. */
   readonly identity: string | null;
-  /** Centre in pixels. */
+  /** Center in pixels. */
   readonly x: number;
   readonly y: number;
-  /** How sure, each in [0, 1]; `colour` and `identity` are 0 where they do not apply. */
-  readonly confidence: { readonly object: number; readonly colour: number; readonly identity: number };
+  /** How sure, each in [0, 1]; `color` and `identity` are 0 where they do not apply. */
+  readonly confidence: { readonly object: number; readonly color: number; readonly identity: number };
 }
 
-/** What one picture shows. */
-export interface Reading {
+/** What one image shows. */
+export interface Detections {
   readonly items: readonly ReadItem[];
   readonly ground: Ground;
   readonly probabilities: CellProbabilities;
@@ -40,11 +40,11 @@ export interface Reading {
 
 const OBJECT_COUNT = OBJECTS.length;
 
-/** Whether a category index is an object that takes a colour. */
+/** Whether a category index is an object that takes a color. */
 export const isObject = (category: number): boolean => category < OBJECT_COUNT;
 
-/** Figures are cells where something stands more likely than not, and likelier than at any of the eight neighbours. */
-export function decodeReading(probabilities: CellProbabilities): Reading {
+/** Figures are cells where something stands more likely than not, and likelier than at any of the eight neighbors. */
+export function decodeDetections(probabilities: CellProbabilities): Detections {
   const width = CATEGORIES.length + 1;
   const present = Float32Array.from({ length: CELLS }, (_, cell) => 1 - probabilities.category[cell * width + NONE]);
   const items: ReadItem[] = [];
@@ -55,7 +55,7 @@ export function decodeReading(probabilities: CellProbabilities): Reading {
   return { items, ground: GROUNDS[best(probabilities.ground, 0, GROUNDS.length)], probabilities };
 }
 
-/** Of equal neighbours the first one is the peak. */
+/** Of equal neighbors the first one is the peak. */
 function isPeak(present: Float32Array, cell: number): boolean {
   const [column, row] = [cell % GRID, Math.floor(cell / GRID)];
   for (let y = Math.max(0, row - 1); y <= Math.min(GRID - 1, row + 1); y++) {
@@ -71,18 +71,18 @@ function itemAt(p: CellProbabilities, cell: number): ReadItem {
   const width = CATEGORIES.length + 1;
   const category = best(p.category, cell * width, CATEGORIES.length);
   const object = isObject(category);
-  const colour = best(p.colour, cell * COLOURS.length, COLOURS.length);
+  const color = best(p.color, cell * COLOURS.length, COLOURS.length);
   const identity = best(p.identity, cell * (IDENTITIES.length + 1), IDENTITIES.length + 1);
   return {
     object: CATEGORIES[category],
     category: object ? 'object' : 'creature',
-    colour: object ? COLOURS[colour] : null,
+    color: object ? COLOURS[color] : null,
     identity: object || identity === OTHER ? null : IDENTITIES[identity],
     x: ((cell % GRID) + 0.5 + p.offset[cell * 2]) * CELL,
     y: (Math.floor(cell / GRID) + 0.5 + p.offset[cell * 2 + 1]) * CELL,
     confidence: {
       object: p.category[cell * width + category],
-      colour: object ? p.colour[cell * COLOURS.length + colour] : 0,
+      color: object ? p.color[cell * COLOURS.length + color] : 0,
       identity: object ? 0 : p.identity[cell * (IDENTITIES.length + 1) + identity],
     },
   };

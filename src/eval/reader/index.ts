@@ -1,5 +1,5 @@
-export { SceneReader, READER_FOLDER } from './reader';
-export { decodeReading, type CellProbabilities, type ReadItem, type Reading } from './decode';
+export { SceneDetector, READER_FOLDER } from './reader';
+export { decodeDetections, type CellProbabilities, type ReadItem, type Detections } from './decode';
 export * from './score';
 export { CATEGORIES, IDENTITIES } from './labels';
-export { ConceptLikeness } from './likeness';
+export { SubjectSimilarity } from './likeness';

@@ -3,14 +3,14 @@ import { COLOURS, CONCEPTS, CREATURES, GROUNDS, OBJECTS, PICTURE_SIZE, type Scen
 
 /** Cells along each axis. */
 export const GRID = 8;
-/** Cells of a picture. */
+/** Cells of an image. */
 export const CELLS = GRID * GRID;
 /** Pixels along each axis of a cell. */
 export const CELL = PICTURE_SIZE / GRID;
 
 /** Everything that can stand at a cell. */
 export const CATEGORIES: readonly SceneItem['object'][] = [...OBJECTS, ...CREATURES];
-/** The category "nothing has its centre here". */
+/** The category "nothing has its center here". */
 export const NONE = CATEGORIES.length;
 /** The concepts' names; whoever is none of them has the index of {@link OTHER}. */
 export const IDENTITIES: readonly string[] = CONCEPTS.map((concept) => concept.name);
@@ -21,20 +21,20 @@ export { COLOURS, GROUNDS };
 /** Not scored by the loss. */
 export const IGNORED = -100;
 
-/** A cell has to name a figure whose centre is at most this far from its own, in pixels along each axis. */
+/** A cell has to name a figure whose center is at most this far from its own, in pixels along each axis. */
 const REACH = 5;
 
-/** Truth of one picture, cell by cell, row by row. */
+/** Truth of one image, cell by cell, row by row. */
 export interface CellTargets {
-  /** `[64]`, {@link NONE} where no figure has its centre. */
+  /** `[64]`, {@link NONE} where no figure has its center. */
   readonly category: Int32Array;
-  /** `[64]`, {@link IGNORED} but for cells of coloured objects. */
-  readonly colour: Int32Array;
+  /** `[64]`, {@link IGNORED} but for cells of colored objects. */
+  readonly color: Int32Array;
   /** `[64]`, {@link IGNORED} but for cells of creatures. */
   readonly identity: Int32Array;
-  /** `[64, 2]`: x and y of the figure's centre from the cell's, in cells; 0 where there is none. */
+  /** `[64, 2]`: x and y of the figure's center from the cell's, in cells; 0 where there is none. */
   readonly offset: Float32Array;
-  /** `[64]`, 1 where a figure has its centre. */
+  /** `[64]`, 1 where a figure has its center. */
   readonly present: Float32Array;
   readonly ground: number;
 }
@@ -42,12 +42,12 @@ export interface CellTargets {
 /**
  * What the reader shall see.
  * @param identity the concept that the creature is, if it is one
- * @param shift pixels that the picture was moved to the right and down
+ * @param shift pixels that the image was moved to the right and down
  */
 export function cellTargets(scene: Scene, identity?: string, shift: readonly [number, number] = [0, 0]): CellTargets {
   const out = {
     category: new Int32Array(CELLS).fill(NONE),
-    colour: new Int32Array(CELLS).fill(IGNORED),
+    color: new Int32Array(CELLS).fill(IGNORED),
     identity: new Int32Array(CELLS).fill(IGNORED),
     offset: new Float32Array(CELLS * 2),
     present: new Float32Array(CELLS),
@@ -62,7 +62,7 @@ export function cellTargets(scene: Scene, identity?: string, shift: readonly [nu
       out.category[cell] = CATEGORIES.indexOf(item.object);
       out.present[cell] = 1;
       out.offset.set([dx / CELL, dy / CELL], cell * 2);
-      if (item.colour) out.colour[cell] = COLOURS.indexOf(item.colour);
+      if (item.color) out.color[cell] = COLOURS.indexOf(item.color);
       if (item.category === 'creature') out.identity[cell] = identity === undefined ? OTHER : identityIndex(identity);
     }
   }

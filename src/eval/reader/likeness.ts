@@ -1,45 +1,45 @@
 /**
- * Likeness to held-out reference pictures: the cosine of the reader's own features of a generated figure with those of
- * pictures of the concept that neither training nor any reward has seen. Where `identity` asks for a decision among
+ * Likeness to held-out reference images: the cosine of the reader's own features of a generated figure with those of
+ * images of the concept that neither training nor any reward has seen. Where `identity` asks for a decision among
  * strangers, which a blurred figure fails at once, this says how near it comes (as CLIP-I and DINO do for photographs).
  */
 import { type Concept, conceptReferences, CONCEPTS, CREATURE_ROW, CELL, SIZES, type SpriteSheet } from '../../data';
 import { readValues, tf } from '../../engine';
 import { trunk } from '../../nn/trunk';
-import type { SceneReader } from './reader';
+import type { SceneDetector } from './reader';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
 const COLUMNS = [0, 8, 24] as const;
 const SIDE = SIZES.creature / CELL;
 
-export class ConceptLikeness {
+export class SubjectSimilarity {
   private constructor(
-    private readonly reader: SceneReader,
+    private readonly reader: SceneDetector,
     /** Mean features of the held-out references of all concepts. */
     private readonly mean: Float64Array,
-    /** Centred features of this concept's. */
+    /** Centerd features of this concept's. */
     private readonly own: readonly Float64Array[],
   ) {}
 
   /** Looks at the held-out references of every concept. */
-  static of(reader: SceneReader, concept: Concept, sprites: SpriteSheet): ConceptLikeness {
+  static of(reader: SceneDetector, concept: Concept, sprites: SpriteSheet): SubjectSimilarity {
     const byName = new Map(
       CONCEPTS.map(({ name }, i) => {
-        const pictures = conceptReferences(CONCEPTS[i], 'heldout', sprites);
-        const values = Float32Array.from(pictures.flatMap(({ pixels }) => Array.from(pixels, (v) => v / 127.5 - 1)));
-        const pixels = tf.tensor4d(values, [pictures.length, 64, 64, 3]);
+        const images = conceptReferences(CONCEPTS[i], 'heldout', sprites);
+        const values = Float32Array.from(images.flatMap(({ pixels }) => Array.from(pixels, (v) => v / 127.5 - 1)));
+        const pixels = tf.tensor4d(values, [images.length, 64, 64, 3]);
         const seen = featuresAt(reader, pixels);
         pixels.dispose();
         return [
           name,
-          pictures.map(({ scene }, k) => seen[COLUMNS.findIndex((x) => x === scene.items[0].x)][k]),
+          images.map(({ scene }, k) => seen[COLUMNS.findIndex((x) => x === scene.items[0].x)][k]),
         ] as const;
       }),
     );
     const all = [...byName.values()].flat();
     const mean = Float64Array.from(all[0], (_, d) => all.reduce((sum, f) => sum + f[d], 0) / all.length);
     const own = (byName.get(concept.name) ?? []).map((f) => centred(f, mean));
-    return new ConceptLikeness(reader, mean, own);
+    return new SubjectSimilarity(reader, mean, own);
   }
 
   /**
@@ -58,8 +58,8 @@ export class ConceptLikeness {
   }
 }
 
-/** The reader's features of what stands at each of the places, cell by cell: place, picture, feature. */
-function featuresAt(reader: SceneReader, pixels: tf.Tensor4D): Float32Array[][] {
+/** The reader's features of what stands at each of the places, cell by cell: place, image, feature. */
+function featuresAt(reader: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
   return COLUMNS.map((x) => {
     const flat = readValues(() => {
       const map = trunk(reader.parameters, 'trunk', reader.trunk, pixels);

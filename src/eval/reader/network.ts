@@ -13,10 +13,10 @@ export interface ReaderOutputs {
   /** `[cells, 32]`, the last one for "nothing here". */
   readonly category: tf.Tensor2D;
   /** `[cells, 6]` */
-  readonly colour: tf.Tensor2D;
+  readonly color: tf.Tensor2D;
   /** `[cells, 21]`, the last one for "none of the concepts". */
   readonly identity: tf.Tensor2D;
-  /** `[cells, 2]`: x and y of the centre from the cell's, in cells. */
+  /** `[cells, 2]`: x and y of the center from the cell's, in cells. */
   readonly offset: tf.Tensor2D;
   /** `[batch, 9]` */
   readonly ground: tf.Tensor2D;
@@ -37,13 +37,13 @@ export function readerForward(p: Parameters, config: TrunkConfig, pixels: tf.Ten
   const features = trunk(p, 'trunk', config, pixels);
   const [batch, rows, columns, channels] = features.shape;
   if (rows * columns !== CELLS)
-    throw new RangeError(`the scene reader reads pictures of 64 x 64 pixels, got [${pixels.shape}]`);
+    throw new RangeError(`the scene reader reads images of 64 x 64 pixels, got [${pixels.shape}]`);
   const cells: tf.Tensor2D = tf.reshape(conv(p, 'cell', features), [batch * CELLS, -1]);
-  const [category, colour, identity, offset]: tf.Tensor2D[] = tf.split(cells, [...HEAD_SIZES], 1);
+  const [category, color, identity, offset]: tf.Tensor2D[] = tf.split(cells, [...HEAD_SIZES], 1);
   const pooled = tf.reshape(tf.mean(features, [1, 2]), [batch, channels]);
   return {
     category,
-    colour,
+    color,
     identity,
     offset,
     ground: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D,

@@ -1,17 +1,17 @@
 /**
- * The independent judge of the mini world: reads from a picture what stands where, in which colour, who it is and on
+ * The independent judge of the mini world: reads from an image what stands where, in which color, who it is and on
  * which ground. Evaluation alone uses it; no reward does. It was taught on scenes of both splits and on all concepts:
  * a reader of truth has to know everything that can be shown.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { Parameters } from '../../nn/parameters';
 import { JUDGE_TRUNK, type TrunkConfig } from '../../nn/trunk';
-import { decodeReading, type Reading } from './decode';
+import { decodeDetections, type Detections } from './decode';
 import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES } from './labels';
 import { HEAD_SIZES, readerForward, readerSpecs } from './network';
 
@@ -20,35 +20,35 @@ interface ReaderFile {
   readonly model_type: 'scene-reader';
   readonly trunk: TrunkConfig;
   readonly categories: readonly string[];
-  readonly colours: readonly string[];
+  readonly colors: readonly string[];
   readonly identities: readonly string[];
   readonly grounds: readonly string[];
 }
 
-const NAMES = { categories: CATEGORIES, colours: COLOURS, identities: IDENTITIES, grounds: GROUNDS } as const;
+const NAMES = { categories: CATEGORIES, colors: COLOURS, identities: IDENTITIES, grounds: GROUNDS } as const;
 
 /** Where the reader that ships lies. */
 export const READER_FOLDER = 'scene-reader';
 
-/** Pictures read at once. */
+/** Images read at once. */
 const CHUNK = 64;
 
-export class SceneReader {
+export class SceneDetector {
   constructor(
     readonly parameters: Parameters,
     readonly trunk: TrunkConfig = JUDGE_TRUNK,
   ) {}
 
   /** A reader that has learned nothing yet. */
-  static random(stream: Stream, trunk: TrunkConfig = JUDGE_TRUNK): SceneReader {
-    return new SceneReader(Parameters.random(readerSpecs(trunk), stream), trunk);
+  static random(rng: Rng, trunk: TrunkConfig = JUDGE_TRUNK): SceneDetector {
+    return new SceneDetector(Parameters.random(readerSpecs(trunk), rng), trunk);
   }
 
   /**
    * Loads a folder written by {@link SceneReader.save}; default: the reader that ships.
    * @throws Error naming the file that is missing, damaged, or of another mini world
    */
-  static async load(folder: string = dataFolder('checkpoints', READER_FOLDER)): Promise<SceneReader> {
+  static async load(folder: string = dataFolder('checkpoints', READER_FOLDER)): Promise<SceneDetector> {
     const file = path.join(folder, 'config.json');
     let config: ReaderFile;
     try {
@@ -69,7 +69,7 @@ export class SceneReader {
       }
     }
     const weights = path.join(folder, 'model.safetensors');
-    return new SceneReader(
+    return new SceneDetector(
       Parameters.fromTensors(readerSpecs(config.trunk), await readSafetensors(weights), weights),
       config.trunk,
     );
@@ -87,30 +87,30 @@ export class SceneReader {
   }
 
   /**
-   * Reads pictures.
+   * Reads images.
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]; neither changed nor disposed
    * @throws RangeError for another shape
    */
-  read(pixels: tf.Tensor4D): Reading[] {
-    const out: Reading[] = [];
+  read(pixels: tf.Tensor4D): Detections[] {
+    const out: Detections[] = [];
     for (let from = 0; from < pixels.shape[0]; from += CHUNK)
       out.push(...this.readChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
     return out;
   }
 
-  private readChunk(pixels: tf.Tensor4D, from: number, count: number): Reading[] {
+  private readChunk(pixels: tf.Tensor4D, from: number, count: number): Detections[] {
     const outputs = tf.tidy(() => {
       const part = tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]);
       const o = readerForward(this.parameters, this.trunk, part);
-      return [tf.softmax(o.category), tf.softmax(o.colour), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
+      return [tf.softmax(o.category), tf.softmax(o.color), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
     });
-    const [category, colour, identity, offset, ground] = outputs.map((tensor) => tensor.dataSync<'float32'>());
+    const [category, color, identity, offset, ground] = outputs.map((tensor) => tensor.dataSync<'float32'>());
     tf.dispose(outputs);
     const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);
     return Array.from({ length: count }, (_, i) =>
-      decodeReading({
+      decodeDetections({
         category: part(category, i, CELLS * HEAD_SIZES[0]),
-        colour: part(colour, i, CELLS * HEAD_SIZES[1]),
+        color: part(color, i, CELLS * HEAD_SIZES[1]),
         identity: part(identity, i, CELLS * HEAD_SIZES[2]),
         offset: part(offset, i, CELLS * HEAD_SIZES[3]),
         ground: part(ground, i, GROUNDS.length),

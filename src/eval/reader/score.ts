@@ -3,54 +3,54 @@ import {
   findConcept,
   placementOf,
   relationOf,
-  type Colour,
+  type Color,
   type Ground,
   type PromptTruth,
   type Scene,
   type SceneItem,
 } from '../../data';
-import type { ReadItem, Reading } from './decode';
+import type { ReadItem, Detections } from './decode';
 import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES, identityIndex } from './labels';
 
-/** What is asked of a picture; null where the scene (or its caption) says nothing about it. */
+/** What is asked of an image; null where the scene (or its caption) says nothing about it. */
 export interface SceneScore {
   /** Every kind of figure is there. */
   readonly object: boolean;
-  /** Every coloured object is there in its colour; null without coloured objects. */
-  readonly colour: boolean | null;
+  /** Every colored object is there in its color; null without colored objects. */
+  readonly color: boolean | null;
   /** Of every kind there are as many as there shall be. */
   readonly count: boolean;
   /** A lone figure stands at its place, two figures in their relation; null for three and more. */
   readonly position: boolean | null;
   readonly ground: boolean;
-  /** All of the above, and nothing else in the picture. */
+  /** All of the above, and nothing else in the image. */
   readonly exact: boolean;
 }
 
 const sameKind = (a: { object: string }, b: { object: string }) => a.object === b.object;
-const sameFigure = (a: Pick<ReadItem, 'object' | 'colour'>, b: Pick<SceneItem, 'object' | 'colour'>) =>
-  a.object === b.object && (b.colour === null || a.colour === b.colour);
+const sameFigure = (a: Pick<ReadItem, 'object' | 'color'>, b: Pick<SceneItem, 'object' | 'color'>) =>
+  a.object === b.object && (b.color === null || a.color === b.color);
 
-/** Compares a reading with the scene that the picture shall show. */
-export function scoreScene(reading: Reading, scene: Scene): SceneScore {
+/** Compares a reading with the scene that the image shall show. */
+export function scoreScene(reading: Detections, scene: Scene): SceneScore {
   const { items } = reading;
-  const coloured = scene.items.filter((item) => item.colour !== null);
+  const colored = scene.items.filter((item) => item.color !== null);
   const count = scene.items.every(
     (item) => items.filter((i) => sameKind(i, item)).length === scene.items.filter((i) => sameKind(i, item)).length,
   );
   const object = scene.items.every((item) => items.some((i) => sameKind(i, item)));
-  const colour = coloured.length === 0 ? null : coloured.every((item) => items.some((i) => sameFigure(i, item)));
+  const color = colored.length === 0 ? null : colored.every((item) => items.some((i) => sameFigure(i, item)));
   const position = positionRight(reading, scene);
   const ground = reading.ground === scene.ground;
-  const allColours = scene.items.every(
+  const allColors = scene.items.every(
     (item) => items.filter((i) => sameFigure(i, item)).length === scene.items.filter((i) => sameFigure(i, item)).length,
   );
-  const exact = count && allColours && ground && position !== false && items.length === scene.items.length;
-  return { object, colour, count, position, ground, exact };
+  const exact = count && allColors && ground && position !== false && items.length === scene.items.length;
+  return { object, color, count, position, ground, exact };
 }
 
 /** Whether figures stand where they shall; false when one of them is missing, null when the scene names no place. */
-export function positionRight(reading: Reading, scene: Scene): boolean | null {
+export function positionRight(reading: Detections, scene: Scene): boolean | null {
   if (scene.kind === 'count' || scene.kind === 'creature' || scene.items.length > 2) return null;
   const found = scene.items.map(
     (item) => reading.items.find((i) => sameFigure(i, item)) ?? reading.items.find((i) => sameKind(i, item)),
@@ -62,7 +62,7 @@ export function positionRight(reading: Reading, scene: Scene): boolean | null {
   return relationOf(asItem(first), asItem(second)) === relationOf(scene.items[0], scene.items[1]);
 }
 
-/** Where a lone figure stands: in the centre when it is less than 6 pixels off, else the side it is farther off to. */
+/** Where a lone figure stands: in the center when it is less than 6 pixels off, else the side it is farther off to. */
 export function placeOf(item: Pick<ReadItem, 'x' | 'y'>): ReturnType<typeof placementOf> {
   const [dx, dy] = [item.x - 31, item.y - 31];
   if (Math.max(Math.abs(dx), Math.abs(dy)) < 6) return 'centre';
@@ -70,41 +70,41 @@ export function placeOf(item: Pick<ReadItem, 'x' | 'y'>): ReturnType<typeof plac
   return dy < 0 ? 'top' : 'bottom';
 }
 
-const asItem = ({ object, category, colour, x, y }: ReadItem): SceneItem => ({
+const asItem = ({ object, category, color, x, y }: ReadItem): SceneItem => ({
   object,
   category,
-  colour,
+  color,
   x,
   y,
   size: 0,
 });
 
 /**
- * How surely the picture shows such a figure, in [0, 1]: the largest p(object) p(colour) of any cell.
- * @param colour null: in any colour
+ * How surely the image shows such a figure, in [0, 1]: the largest p(object) p(color) of any cell.
+ * @param color null: in any color
  */
-export function presence(reading: Reading, object: SceneItem['object'], colour: Colour | null = null): number {
+export function presence(reading: Detections, object: SceneItem['object'], color: Color | null = null): number {
   const { probabilities: p } = reading;
   const category = CATEGORIES.indexOf(object);
   if (category < 0) throw new RangeError(`the reader knows no '${object}'; it knows ${CATEGORIES.join(', ')}`);
   let best = 0;
   for (let cell = 0; cell < CELLS; cell++) {
-    const inColour = colour === null ? 1 : p.colour[cell * COLOURS.length + COLOURS.indexOf(colour)];
-    best = Math.max(best, p.category[cell * (CATEGORIES.length + 1) + category] * inColour);
+    const inColor = color === null ? 1 : p.color[cell * COLOURS.length + COLOURS.indexOf(color)];
+    best = Math.max(best, p.category[cell * (CATEGORIES.length + 1) + category] * inColor);
   }
   return best;
 }
 
-/** How surely the picture has this ground, in [0, 1]. */
-export function groundProbability(reading: Reading, ground: Ground): number {
+/** How surely the image has this ground, in [0, 1]. */
+export function groundProbability(reading: Detections, ground: Ground): number {
   return reading.probabilities.ground[GROUNDS.indexOf(ground)];
 }
 
 /**
- * How surely the picture shows this concept, in [0, 1]: the largest p(its class) p(it) of any cell.
+ * How surely the image shows this concept, in [0, 1]: the largest p(its class) p(it) of any cell.
  * @throws RangeError for a name that is no concept's
  */
-export function identityProbability(reading: Reading, name: string): number {
+export function identityProbability(reading: Detections, name: string): number {
   const { probabilities: p } = reading;
   const identity = identityIndex(name);
   const category = CATEGORIES.indexOf(findConcept(name).class);
@@ -116,7 +116,7 @@ export function identityProbability(reading: Reading, name: string): number {
   return best;
 }
 
-/** What a picture of a concept shall show, part by part, each in [0, 1]; `companion` is null where none is asked for. */
+/** What an image of a concept shall show, part by part, each in [0, 1]; `companion` is null where none is asked for. */
 export interface ConceptScore {
   readonly identity: number;
   readonly companion: number | null;
@@ -125,10 +125,10 @@ export interface ConceptScore {
   readonly mean: number;
 }
 
-/** Graded agreement of a picture with a prompt about a concept. */
-export function scoreConcept(reading: Reading, name: string, truth: PromptTruth): ConceptScore {
+/** Graded agreement of an image with a prompt about a concept. */
+export function scoreConcept(reading: Detections, name: string, truth: PromptTruth): ConceptScore {
   const identity = identityProbability(reading, name);
-  const companion = truth.companion ? presence(reading, truth.companion.object, truth.companion.colour) : null;
+  const companion = truth.companion ? presence(reading, truth.companion.object, truth.companion.color) : null;
   const ground = groundProbability(reading, truth.ground);
   const parts = [identity, ground, ...(companion === null ? [] : [companion])];
   return { identity, companion, ground, mean: parts.reduce((a, b) => a + b) / parts.length };

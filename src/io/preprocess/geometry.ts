@@ -1,7 +1,7 @@
 /** Sizes, crops and borders as the published image processors have them. */
-import type { Picture } from '../pictures';
+import type { Image } from '../pictures';
 
-/** How the new size follows from the picture's own; the fields are those of a `preprocessor_config.json`. */
+/** How the new size follows from the image's own; the fields are those of a `preprocessor_config.json`. */
 export type SizeRule =
   | { readonly height: number; readonly width: number }
   /** The shorter side gets this length, the longer one keeps the proportion (cut to a whole number). */
@@ -41,39 +41,39 @@ export function targetSize(width: number, height: number, rule: SizeRule): [widt
   return width <= height ? [wanted, other] : [other, wanted];
 }
 
-/** A part of the picture; what lies outside it is black. */
-function window(picture: Picture, left: number, top: number, width: number, height: number): Picture {
+/** A part of the image; what lies outside it is black. */
+function window(image: Image, left: number, top: number, width: number, height: number): Image {
   const rgb = new Uint8Array(width * height * 3);
   const from = Math.max(0, left);
-  const end = Math.min(picture.width, left + width);
-  for (let y = Math.max(0, top); y < Math.min(picture.height, top + height) && from < end; y++) {
-    const row = picture.rgb.subarray((y * picture.width + from) * 3, (y * picture.width + end) * 3);
+  const end = Math.min(image.width, left + width);
+  for (let y = Math.max(0, top); y < Math.min(image.height, top + height) && from < end; y++) {
+    const row = image.rgb.subarray((y * image.width + from) * 3, (y * image.width + end) * 3);
     rgb.set(row, ((y - top) * width + from - left) * 3);
   }
   return { width, height, rgb };
 }
 
-/** The middle of the picture; a picture that is too small gets a black border. Odd differences: the upper left middle. */
-export function centreCrop(picture: Picture, width: number, height: number): Picture {
+/** The middle of the image; an image that is too small gets a black border. Odd differences: the upper left middle. */
+export function centreCrop(image: Image, width: number, height: number): Image {
   return window(
-    picture,
-    Math.floor((picture.width - width) / 2),
-    Math.floor((picture.height - height) / 2),
+    image,
+    Math.floor((image.width - width) / 2),
+    Math.floor((image.height - height) / 2),
     width,
     height,
   );
 }
 
-/** The picture in the middle of a square of its longer side. */
-export function padToSquare(picture: Picture, colour: readonly [number, number, number]): Picture {
-  const side = Math.max(picture.width, picture.height);
-  if (picture.width === picture.height) return picture;
+/** The image in the middle of a square of its longer side. */
+export function padToSquare(image: Image, color: readonly [number, number, number]): Image {
+  const side = Math.max(image.width, image.height);
+  if (image.width === image.height) return image;
   const rgb = new Uint8Array(side * side * 3);
-  for (let i = 0; i < rgb.length; i++) rgb[i] = colour[i % 3];
-  const left = Math.floor((side - picture.width) / 2);
-  const top = Math.floor((side - picture.height) / 2);
-  for (let y = 0; y < picture.height; y++) {
-    const row = picture.rgb.subarray(y * picture.width * 3, (y + 1) * picture.width * 3);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = color[i % 3];
+  const left = Math.floor((side - image.width) / 2);
+  const top = Math.floor((side - image.height) / 2);
+  for (let y = 0; y < image.height; y++) {
+    const row = image.rgb.subarray(y * image.width * 3, (y + 1) * image.width * 3);
     rgb.set(row, ((y + top) * side + left) * 3);
   }
   return { width: side, height: side, rgb };

@@ -1,20 +1,20 @@
-/** From pictures to what a published vision model takes, by the `preprocessor_config.json` that stands beside it. */
+/** From images to what a published vision model takes, by the `preprocessor_config.json` that stands beside it. */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { Picture } from '../pictures';
+import type { Image } from '../pictures';
 import { centreCrop, padToSquare, type SizeRule, targetSize } from './geometry';
 import { processorConfigFromUpstream } from './upstream';
-import { type ResampleFilter, resamplePicture } from './resample';
+import { type ResampleFilter, resampleImage } from './resample';
 
 type Channels = readonly [number, number, number];
 
-/** What is done to a picture, in this order; a step that is left out is not taken. */
+/** What is done to an image, in this order; a step that is left out is not taken. */
 export interface ProcessorConfig {
   readonly size?: SizeRule;
   readonly filter: ResampleFilter;
   readonly crop?: { readonly height: number; readonly width: number };
-  /** Pads to a square of this colour. */
+  /** Pads to a square of this color. */
   readonly background?: Channels;
   /** Multiplies the bytes, as a rule by 1/255. */
   readonly rescale?: number;
@@ -66,32 +66,32 @@ export class ImageProcessor {
     return new ImageProcessor(config);
   }
 
-  /** The picture resized, cropped and padded; bytes, before numbers are made of them. @throws RangeError for a broken picture */
-  arrange(picture: Picture): Picture {
+  /** The image resized, cropped and padded; bytes, before numbers are made of them. @throws RangeError for a broken image */
+  arrange(image: Image): Image {
     const { size, filter, crop, background } = this.config;
-    let out = picture;
-    if (size) out = resamplePicture(out, ...targetSize(out.width, out.height, size), filter);
+    let out = image;
+    if (size) out = resampleImage(out, ...targetSize(out.width, out.height, size), filter);
     if (crop) out = centreCrop(out, crop.width, crop.height);
     return background ? padToSquare(out, background) : out;
   }
 
   /**
    * @returns `[n, height, width, 3]` float32, the caller's to dispose
-   * @throws RangeError for no picture, a broken one, or pictures that come out in several sizes
+   * @throws RangeError for no image, a broken one, or images that come out in several sizes
    */
-  process(pictures: readonly Picture[]): tf.Tensor4D {
-    if (pictures.length === 0) throw new RangeError('no pictures were given');
-    const arranged = pictures.map((picture) => this.arrange(picture));
+  process(images: readonly Image[]): tf.Tensor4D {
+    if (images.length === 0) throw new RangeError('no images were given');
+    const arranged = images.map((image) => this.arrange(image));
     const [{ width, height }] = arranged;
     const size = width * height * 3;
     const out = new Float32Array(arranged.length * size);
-    for (const [i, picture] of arranged.entries()) {
-      if (picture.width !== width || picture.height !== height) {
+    for (const [i, image] of arranged.entries()) {
+      if (image.width !== width || image.height !== height) {
         throw new RangeError(
-          `picture ${i} comes out ${picture.width} x ${picture.height}, the first ${width} x ${height}; one batch needs one size`,
+          `image ${i} comes out ${image.width} x ${image.height}, the first ${width} x ${height}; one batch needs one size`,
         );
       }
-      this.toNumbers(picture.rgb, out.subarray(i * size, (i + 1) * size));
+      this.toNumbers(image.rgb, out.subarray(i * size, (i + 1) * size));
     }
     return tf.tensor4d(out, [arranged.length, height, width, 3]);
   }

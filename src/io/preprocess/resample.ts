@@ -1,12 +1,12 @@
 /**
  * Pillow's `Image.resize`, bit for bit: separable filters that widen when shrinking (antialiased), weights in fixed
  * point, 8 bits between the two passes, rows first. Published scores were made with it; other resizers differ by some
- * grey levels. (Pillow 13 takes the columns of some tall pictures first, and then differs from its forerunners by one.)
+ * gray levels. (Pillow 13 takes the columns of some tall images first, and then differs from its forerunners by one.)
  */
-import type { Picture } from '../pictures';
+import type { Image } from '../pictures';
 
 interface Filter {
-  /** How far the filter reaches, in pixels of the smaller picture. */
+  /** How far the filter reaches, in pixels of the smaller image. */
   readonly reach: number;
   weight(x: number): number;
 }
@@ -46,24 +46,24 @@ export const PILLOW_FILTERS: readonly ResampleFilter[] = [
 const PRECISION = 2 ** 22;
 
 /**
- * The picture in another size, stretched to fill, exactly as Pillow does it.
+ * The image in another size, stretched to fill, exactly as Pillow does it.
  * @param filter default `bicubic`
- * @throws RangeError for a size that is no positive integer, or a picture that lacks bytes
+ * @throws RangeError for a size that is no positive integer, or an image that lacks bytes
  */
-export function resamplePicture(
-  picture: Picture,
+export function resampleImage(
+  image: Image,
   width: number,
   height: number,
   filter: ResampleFilter = 'bicubic',
-): Picture {
+): Image {
   for (const side of [width, height])
-    if (!Number.isInteger(side) || side < 1) throw new RangeError(`a picture cannot be ${width} x ${height}`);
-  if (!(picture.width > 0 && picture.height > 0) || picture.rgb.length !== picture.width * picture.height * 3) {
+    if (!Number.isInteger(side) || side < 1) throw new RangeError(`an image cannot be ${width} x ${height}`);
+  if (!(image.width > 0 && image.height > 0) || image.rgb.length !== image.width * image.height * 3) {
     throw new RangeError(
-      `a ${picture.width} x ${picture.height} picture needs ${picture.width * picture.height * 3} bytes of RGB, got ${picture.rgb.length}`,
+      `a ${image.width} x ${image.height} image needs ${image.width * image.height * 3} bytes of RGB, got ${image.rgb.length}`,
     );
   }
-  const wide = picture.width === width ? picture : alongRows(picture, width, filter);
+  const wide = image.width === width ? image : alongRows(image, width, filter);
   return wide.height === height ? { ...wide, rgb: wide.rgb.slice() } : alongColumns(wide, height, filter);
 }
 
@@ -109,7 +109,7 @@ function toByte(sum: number): number {
   return value < 0 ? 0 : value > 255 ? 255 : value;
 }
 
-function alongRows({ width: from, height, rgb }: Picture, width: number, filter: ResampleFilter): Picture {
+function alongRows({ width: from, height, rgb }: Image, width: number, filter: ResampleFilter): Image {
   const { first, count, weights, stride } = weightsOf(from, width, filter);
   const out = new Uint8Array(width * height * 3);
   for (let y = 0; y < height; y++) {
@@ -131,7 +131,7 @@ function alongRows({ width: from, height, rgb }: Picture, width: number, filter:
   return { width, height, rgb: out };
 }
 
-function alongColumns({ width, height: from, rgb }: Picture, height: number, filter: ResampleFilter): Picture {
+function alongColumns({ width, height: from, rgb }: Image, height: number, filter: ResampleFilter): Image {
   const { first, count, weights, stride } = weightsOf(from, height, filter);
   const row = width * 3;
   const out = new Uint8Array(row * height);

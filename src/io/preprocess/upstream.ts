@@ -135,7 +135,7 @@ function read(fields: Json, kind: string, defaults: typeof clip): { config?: Pro
     return { faults };
   const rule: SizeRule =
     janus && 'height' in size ? { square: size.height, min_size: minimum, cut: kind === 'VLM' } : size;
-  // Upstream derives the colour from the mean, whatever a file says.
+  // Upstream derives the color from the mean, whatever a file says.
   const background = mean.map((m) => Math.trunc(m * 255)) as unknown as Channels;
   const config: ProcessorConfig = {
     filter: PILLOW_FILTERS[filter],

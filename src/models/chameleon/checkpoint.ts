@@ -10,7 +10,7 @@ import {
   type ChameleonConfig,
   chameleonConfigFromUpstream,
   chameleonConfigToUpstream,
-  type PictureLayout,
+  type ImageLayout,
   vqganConfigFromTaming,
   vqganConfigToTaming,
 } from './config';
@@ -18,8 +18,8 @@ import { chameleonSpecs } from './transformer';
 import { chameleonVocabulary } from './vocabulary';
 
 export interface LoadOptions {
-  /** How pictures stand in sequences: `lumina` for Lumina-mGPT's checkpoints. Default: what `config.json` says, else `chameleon`. */
-  readonly layout?: PictureLayout;
+  /** How images stand in sequences: `lumina` for Lumina-mGPT's checkpoints. Default: what `config.json` says, else `chameleon`. */
+  readonly layout?: ImageLayout;
 }
 
 export interface SaveOptions {
@@ -32,7 +32,7 @@ export interface SaveOptions {
 export interface LoadedChameleon {
   readonly config: ChameleonConfig;
   readonly parameters: Parameters;
-  readonly images: VqganTokenizer | undefined;
+  readonly imageTokenizer: VqganTokenizer | undefined;
 }
 
 /** Where the image tokenizer's tensors stand in transformers' file. */
@@ -54,12 +54,12 @@ export async function loadChameleon(folder: string, options: LoadOptions): Promi
     const encoder = hasImages ? vqganSpecs(config.vq, 'encoder', VQ_PREFIX) : {};
     const found = reader.names.filter((name) => !BUFFER.test(name)).map((name) => [name, reader.info(name)] as const);
     checkShapes({ ...language, ...encoder }, found, folder);
-    const images = await loadImages(folder, config, hasImages ? reader : undefined);
+    const imageTokenizer = await loadImages(folder, config, hasImages ? reader : undefined);
     try {
       const ignore = (name: string): boolean => isImages(name) || BUFFER.test(name);
-      return { config, images, parameters: await Parameters.read(language, reader, folder, { ignore }) };
+      return { config, imageTokenizer, parameters: await Parameters.read(language, reader, folder, { ignore }) };
     } catch (error) {
-      images?.dispose();
+      imageTokenizer?.dispose();
       throw error;
     }
   } finally {
@@ -94,9 +94,9 @@ async function loadImages(
     const rules = { ignore: (name: string) => name.startsWith('loss.') };
     if (reader) checkSameEncoder(specs, vqganSpecs(config.vq, 'encoder'), file, folder);
     const parameters = await Parameters.read(specs, whole, place, rules);
-    const images = new VqganTokenizer(own, parameters);
-    if (reader) await checkSameCodebook(images, reader, place, folder);
-    return images;
+    const imageTokenizer = new VqganTokenizer(own, parameters);
+    if (reader) await checkSameCodebook(imageTokenizer, reader, place, folder);
+    return imageTokenizer;
   } finally {
     await whole.close();
   }
@@ -113,18 +113,18 @@ function checkSameEncoder(whole: ParameterSpecs, encoder: ParameterSpecs, file: 
 
 /** Another codebook would give codes that the language model never saw. Files may be rounded to 16 bits. */
 async function checkSameCodebook(
-  images: VqganTokenizer,
+  imageTokenizer: VqganTokenizer,
   reader: SafetensorsReader,
   place: string,
   folder: string,
 ): Promise<void> {
   const name = 'quantize.embedding.weight';
   const theirs = await reader.readFloat32(`${VQ_PREFIX}${name}`);
-  const ours = images.codebook.dataSync<'float32'>();
+  const ours = imageTokenizer.codebook.dataSync<'float32'>();
   const largest = ours.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const at = ours.findIndex((value, i) => Math.abs(value - theirs[i]) > 0.01 * largest);
   if (at < 0) return;
-  images.dispose();
+  imageTokenizer.dispose();
   throw new CheckpointMismatchError(
     `${folder}: the image tokenizer in ${place} is another one: ${name} differs at ${at}: ${ours[at]}, and ${theirs[at]} in the model's file`,
   );
@@ -134,24 +134,24 @@ async function checkSameCodebook(
 export interface SavedChameleon {
   readonly config: ChameleonConfig;
   readonly parameters: Parameters;
-  readonly images?: VqganTokenizer;
+  readonly imageTokenizer?: VqganTokenizer;
 }
 
 /** See `ChameleonModel.savePretrained`. */
 export async function saveChameleon(folder: string, model: SavedChameleon, options: SaveOptions): Promise<void> {
   const { dtype = 'F32', shardBytes } = options;
-  const { config, parameters, images } = model;
+  const { config, parameters, imageTokenizer } = model;
   await mkdir(folder, { recursive: true });
   const tensors: Record<string, WritableTensor> = { ...parameters.writable(dtype) };
-  if (images) {
+  if (imageTokenizer) {
     const encoder = vqganSpecs(config.vq, 'encoder');
-    for (const [name, tensor] of Object.entries(images.parameters.writable(dtype)))
+    for (const [name, tensor] of Object.entries(imageTokenizer.parameters.writable(dtype)))
       if (name in encoder) tensors[`${VQ_PREFIX}${name}`] = tensor;
-    if (images.hasDecoder) {
+    if (imageTokenizer.hasDecoder) {
       const place = path.join(folder, 'vqgan');
       await mkdir(place, { recursive: true });
-      await writeSafetensors(path.join(place, 'model.safetensors'), images.parameters.writable(dtype));
-      await writeJson(path.join(place, 'config.json'), vqganConfigToTaming(images.config, config.resolution));
+      await writeSafetensors(path.join(place, 'model.safetensors'), imageTokenizer.parameters.writable(dtype));
+      await writeJson(path.join(place, 'config.json'), vqganConfigToTaming(imageTokenizer.config, config.resolution));
     }
   }
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { shardBytes, metadata: { format: 'pt' } });

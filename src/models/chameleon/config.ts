@@ -6,10 +6,10 @@ import { type LlamaConfig, llamaConfigFromUpstream, llamaConfigToUpstream } from
 import { attentionLevels, checkVqganConfig, vqganStride, type VqganConfig } from '../../nn/vqgan';
 
 /**
- * How a picture stands in a sequence. `chameleon`: begin, codes, end. `lumina`: begin, height, width, rows of codes each
+ * How an image stands in a sequence. `chameleon`: begin, codes, end. `lumina`: begin, height, width, rows of codes each
  * ended by a newline token, end.
  */
-export type PictureLayout = 'chameleon' | 'lumina';
+export type ImageLayout = 'chameleon' | 'lumina';
 
 export interface ChameleonConfig {
   /** The decoder; always with norms on queries and keys. */
@@ -22,14 +22,14 @@ export interface ChameleonConfig {
   readonly bos_token_id: number;
   readonly eos_token_id: number;
   readonly pad_token_id: number;
-  /** The placeholder that stands for one code of a picture in a prompt. */
+  /** The placeholder that stands for one code of an image in a prompt. */
   readonly image_token_id: number;
   /** Names of all special tokens and image codes (`IMGIMG` + digits as letters + `Z`) with their ids. */
   readonly vocabulary_map: Readonly<Record<string, number>>;
   readonly vq: VqganConfig;
-  /** Height and width that pictures have when nothing else is said, pixels. */
+  /** Height and width that images have when nothing else is said, pixels. */
   readonly resolution: number;
-  readonly layout: PictureLayout;
+  readonly layout: ImageLayout;
 }
 
 /** A configuration that cannot be built, said before anything is allocated. */
@@ -39,7 +39,7 @@ export class ChameleonConfigError extends Error {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** Rows and columns of codes of a picture of the configuration's resolution. */
+/** Rows and columns of codes of an image of the configuration's resolution. */
 export function defaultGrid(config: ChameleonConfig): readonly [rows: number, columns: number] {
   const side = Math.floor(config.resolution / vqganStride(config.vq));
   return [side, side];
@@ -51,7 +51,7 @@ export function defaultGrid(config: ChameleonConfig): readonly [rows: number, co
  * @param layout default: what the file says, else `chameleon`
  * @throws ChameleonConfigError or LlamaConfigError naming the field, what was found and what was expected
  */
-export function chameleonConfigFromUpstream(json: Json, where: string, layout?: PictureLayout): ChameleonConfig {
+export function chameleonConfigFromUpstream(json: Json, where: string, layout?: ImageLayout): ChameleonConfig {
   if (json.model_type !== undefined && json.model_type !== 'chameleon' && json.model_type !== 'chameleon_xllmx')
     throw new ChameleonConfigError(`${where}: model_type is ${JSON.stringify(json.model_type)}, expected "chameleon"`);
   // transformers' Chameleon has no field for the width of a head.

@@ -6,16 +6,16 @@ export {
   chameleonConfigFromUpstream,
   chameleonConfigToUpstream,
   defaultGrid,
-  type PictureLayout,
+  type ImageLayout,
 } from './config';
-export { answerQuestions, codesToPictures, generatePictures, picturesToCodes } from './generate';
+export { answerQuestions, codesToImages, generateImages, imagesToCodes } from './generate';
 export {
   fillPlaceholders,
   type Grid,
   type Part,
   partsOf,
-  pictureIds,
-  PictureLayoutError,
+  imageIds,
+  ImageLayoutError,
   sequenceIds,
   trainingExample,
 } from './layout';

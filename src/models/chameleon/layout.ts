@@ -1,4 +1,4 @@
-/** Chameleon's sequences: text and pictures one after the other. Pure functions on plain numbers. */
+/** Chameleon's sequences: text and images one after the other. Pure functions on plain numbers. */
 import { IGNORE } from '../../nn/packed-rows';
 import { defaultGrid, type ChameleonConfig } from './config';
 import { type ChameleonVocabulary, CODES_A_SIZE_STEP } from './vocabulary';
@@ -12,37 +12,37 @@ export interface TextPart {
   readonly ids: readonly number[];
 }
 
-export interface PicturePart {
-  readonly kind: 'picture';
+export interface ImagePart {
+  readonly kind: 'image';
   /** Codebook indices, row by row. */
   readonly codes: ArrayLike<number>;
   /** Default: the configuration's. */
   readonly grid?: Grid;
 }
 
-export type Part = TextPart | PicturePart;
+export type Part = TextPart | ImagePart;
 
-/** A picture of a sequence does not follow its layout. */
-export class PictureLayoutError extends RangeError {
-  override readonly name = 'PictureLayoutError';
+/** An image of a sequence does not follow its layout. */
+export class ImageLayoutError extends RangeError {
+  override readonly name = 'ImageLayoutError';
 }
 
-/** What stands at a place of a picture: a code, or a token that the layout fixes. */
+/** What stands at a place of an image: a code, or a token that the layout fixes. */
 export type Slot = { readonly kind: 'code' } | { readonly kind: 'forced'; readonly id: number };
 
 /** Number of tokens after the begin token, end token included. */
-export function pictureLength(config: ChameleonConfig, grid: Grid): number {
+export function imageLength(config: ChameleonConfig, grid: Grid): number {
   const [rows, columns] = grid;
   return config.layout === 'lumina' ? 2 + rows * (columns + 1) + 1 : rows * columns + 1;
 }
 
 /**
- * What follows the begin token after `offset` further tokens of the picture.
+ * What follows the begin token after `offset` further tokens of the image.
  * @throws RangeError past the end, or for a grid that the layout cannot write
  */
-export function pictureSlot(config: ChameleonConfig, v: ChameleonVocabulary, grid: Grid, offset: number): Slot {
+export function imageSlot(config: ChameleonConfig, v: ChameleonVocabulary, grid: Grid, offset: number): Slot {
   const [rows, columns] = grid;
-  const last = pictureLength(config, grid) - 1;
+  const last = imageLength(config, grid) - 1;
   if (offset < 0 || offset > last)
     throw new RangeError(`a picture of ${rows} x ${columns} codes has no token ${offset}`);
   if (offset === last) return { kind: 'forced', id: v.eoi };
@@ -51,8 +51,8 @@ export function pictureSlot(config: ChameleonConfig, v: ChameleonVocabulary, gri
   return (offset - 1) % (columns + 1) === 0 ? { kind: 'forced', id: newlineOf(v) } : { kind: 'code' };
 }
 
-/** A whole picture: begin, what the layout asks for, end. @throws PictureLayoutError, RangeError for codes that do not fit */
-export function pictureIds(
+/** A whole image: begin, what the layout asks for, end. @throws ImageLayoutError, RangeError for codes that do not fit */
+export function imageIds(
   config: ChameleonConfig,
   v: ChameleonVocabulary,
   codes: ArrayLike<number>,
@@ -60,11 +60,11 @@ export function pictureIds(
 ): number[] {
   const [rows, columns] = grid;
   if (codes.length !== rows * columns || codes.length === 0)
-    throw new PictureLayoutError(`a picture of ${rows} x ${columns} codes was expected, got ${codes.length} codes`);
+    throw new ImageLayoutError(`a picture of ${rows} x ${columns} codes was expected, got ${codes.length} codes`);
   const out = [v.boi];
   let next = 0;
-  for (let offset = 0; offset < pictureLength(config, grid); offset++) {
-    const slot = pictureSlot(config, v, grid, offset);
+  for (let offset = 0; offset < imageLength(config, grid); offset++) {
+    const slot = imageSlot(config, v, grid, offset);
     out.push(slot.kind === 'forced' ? slot.id : codeId(v, codes[next], next++));
   }
   return out;
@@ -72,7 +72,7 @@ export function pictureIds(
 
 /** Parts as ids, nothing before or after. */
 export function sequenceIds(config: ChameleonConfig, v: ChameleonVocabulary, parts: readonly Part[]): number[] {
-  return parts.flatMap((part) => (part.kind === 'text' ? [...part.ids] : pictureIds(config, v, part.codes, part.grid)));
+  return parts.flatMap((part) => (part.kind === 'text' ? [...part.ids] : imageIds(config, v, part.codes, part.grid)));
 }
 
 /** Ids and labels of a training example; the loss is shifted by one. */
@@ -111,10 +111,10 @@ export function trainingExample(
 }
 
 /**
- * Ids back to parts; tokens between pictures are text. A picture that the sequence's end cuts off, or that does not
+ * Ids back to parts; tokens between images are text. An image that the sequence's end cuts off, or that does not
  * follow the layout, is an error that says where.
- * @param grid of pictures in the `chameleon` layout, which does not say its size; default: the configuration's
- * @throws PictureLayoutError
+ * @param grid of images in the `chameleon` layout, which does not say its size; default: the configuration's
+ * @throws ImageLayoutError
  */
 export function partsOf(
   config: ChameleonConfig,
@@ -130,23 +130,23 @@ export function partsOf(
   };
   for (let i = 0; i < ids.length; i++) {
     if (ids[i] !== v.boi) {
-      if (ids[i] === v.eoi) throw new PictureLayoutError(`a picture ends at token ${i}, but none has begun`);
-      if (v.codeOfId[ids[i]] >= 0) throw new PictureLayoutError(`token ${i} is an image code outside a picture`);
+      if (ids[i] === v.eoi) throw new ImageLayoutError(`an image ends at token ${i}, but none has begun`);
+      if (v.codeOfId[ids[i]] >= 0) throw new ImageLayoutError(`token ${i} is an image code outside an image`);
       text.push(ids[i]);
       continue;
     }
     endText();
-    const own = pictureGrid(config, v, ids, i, grid);
-    const end = i + pictureLength(config, own);
-    parts.push({ kind: 'picture', codes: readPicture(config, v, ids, i, own), grid: own });
+    const own = imageGrid(config, v, ids, i, grid);
+    const end = i + imageLength(config, own);
+    parts.push({ kind: 'image', codes: readImage(config, v, ids, i, own), grid: own });
     i = end;
   }
   endText();
   return parts;
 }
 
-/** The picture that is begun but not ended at the end of the ids: its begin token's place, or -1. */
-export function openPicture(v: ChameleonVocabulary, ids: ArrayLike<number>): number {
+/** The image that is begun but not ended at the end of the ids: its begin token's place, or -1. */
+export function openImage(v: ChameleonVocabulary, ids: ArrayLike<number>): number {
   for (let i = ids.length - 1; i >= 0; i--) {
     if (ids[i] === v.boi) return i;
     if (ids[i] === v.eoi) return -1;
@@ -155,8 +155,8 @@ export function openPicture(v: ChameleonVocabulary, ids: ArrayLike<number>): num
 }
 
 /**
- * Placeholders replaced by the pictures' codes, in order, row by row of `ids`.
- * @param codes all codes of all pictures, in the order of the placeholders
+ * Placeholders replaced by the images' codes, in order, row by row of `ids`.
+ * @param codes all codes of all images, in the order of the placeholders
  * @throws RangeError when there are more or fewer codes than placeholders
  */
 export function fillPlaceholders(
@@ -167,11 +167,11 @@ export function fillPlaceholders(
   let next = 0;
   const filled = ids.map((row) => row.map((id) => (id === v.image ? codeId(v, codes[next], next++) : id)));
   if (next !== codes.length)
-    throw new RangeError(`the text has ${next} image placeholders, the pictures have ${codes.length} codes`);
+    throw new RangeError(`the text has ${next} image placeholders, the images have ${codes.length} codes`);
   return filled;
 }
 
-function pictureGrid(
+function imageGrid(
   config: ChameleonConfig,
   v: ChameleonVocabulary,
   ids: ArrayLike<number>,
@@ -181,11 +181,11 @@ function pictureGrid(
   if (config.layout === 'chameleon') return grid;
   const sizes = [ids[begin + 1], ids[begin + 2]].map((id) => (id === undefined ? undefined : v.sizeOf(id)));
   if (sizes[0] === undefined || sizes[1] === undefined)
-    throw new PictureLayoutError(`the picture that begins at token ${begin} does not say its height and width`);
+    throw new ImageLayoutError(`the image that begins at token ${begin} does not say its height and width`);
   return [sizes[0] * CODES_A_SIZE_STEP, sizes[1] * CODES_A_SIZE_STEP];
 }
 
-function readPicture(
+function readImage(
   config: ChameleonConfig,
   v: ChameleonVocabulary,
   ids: ArrayLike<number>,
@@ -193,17 +193,17 @@ function readPicture(
   grid: Grid,
 ): Int32Array {
   const codes: number[] = [];
-  const length = pictureLength(config, grid);
+  const length = imageLength(config, grid);
   for (let offset = 0; offset < length; offset++) {
     const at = begin + 1 + offset;
     if (at >= ids.length)
-      throw new PictureLayoutError(
-        `the picture that begins at token ${begin} is cut off after ${offset} of ${length} tokens`,
+      throw new ImageLayoutError(
+        `the image that begins at token ${begin} is cut off after ${offset} of ${length} tokens`,
       );
-    const slot = pictureSlot(config, v, grid, offset);
+    const slot = imageSlot(config, v, grid, offset);
     if (slot.kind === 'forced' ? ids[at] !== slot.id : !(v.codeOfId[ids[at]] >= 0))
-      throw new PictureLayoutError(
-        `token ${at} of the picture that begins at ${begin} is ${ids[at]}, expected ${slot.kind === 'forced' ? slot.id : 'an image code'}`,
+      throw new ImageLayoutError(
+        `token ${at} of the image that begins at ${begin} is ${ids[at]}, expected ${slot.kind === 'forced' ? slot.id : 'an image code'}`,
       );
     if (slot.kind === 'code') codes.push(v.codeOfId[ids[at]]);
   }
@@ -226,6 +226,6 @@ function sizeSteps(codes: number): number {
 }
 
 function newlineOf(v: ChameleonVocabulary): number {
-  if (v.newline === undefined) throw new RangeError("the vocabulary has no newline token: its pictures' layout is 'chameleon'"); // prettier-ignore
+  if (v.newline === undefined) throw new RangeError("the vocabulary has no newline token: its images' layout is 'chameleon'"); // prettier-ignore
   return v.newline;
 }

@@ -1,10 +1,10 @@
-/** Chameleon mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 4096 codes. */
-import { readValues, type Stream, tf } from '../../engine';
+/** Chameleon mini: the real class at a size that two CPU cores train. 64 x 64 images, an 8 x 8 grid of 4096 codes. */
+import { readValues, type Rng, tf } from '../../engine';
 import type { ChameleonConfig } from './config';
 import type { ChameleonModel } from './model';
 import { nameOfCode, TOKEN_NAMES } from './vocabulary';
 
-/** Height and width of the pictures, pixels. */
+/** Height and width of the images, pixels. */
 const SIDE = 64;
 /** Width of a code's entry: the codebook starts as the corners of a cube of so many dimensions, see `vqFromMagvit`. */
 const BITS = 12;
@@ -63,7 +63,7 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
       z_channels: BITS,
       embed_dim: BITS,
       n_embed: CODES,
-      norm_groups: 4, // one channel a group would erase the colour of flat pictures
+      norm_groups: 4, // one channel a group would erase the color of flat images
       cell_encoder: true, // else one part of one figure has many codes, and the language model learns to tell them apart
     },
     resolution: SIDE,
@@ -77,19 +77,19 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
  * @param share of the rows' variance that the entries carry, in [0, 1]. Default 0.8
  * @throws Error without an image tokenizer
  */
-export function startCodesFromCodebook(model: ChameleonModel, stream: Stream, share = 0.8, std = 0.02): void {
-  const { images, vocabulary: v } = model;
-  if (!images) throw new Error('codes can only start from a codebook when there is an image tokenizer');
-  const [codes, dim] = images.codebook.shape;
+export function startCodesFromCodebook(model: ChameleonModel, rng: Rng, share = 0.8, std = 0.02): void {
+  const { imageTokenizer, vocabulary: v } = model;
+  if (!imageTokenizer) throw new Error('codes can only start from a codebook when there is an image tokenizer');
+  const [codes, dim] = imageTokenizer.codebook.shape;
   const width = model.config.text.hidden_size;
   for (const name of ['model.embed_tokens.weight', 'lm_head.weight']) {
-    const own = stream.fork(name);
+    const own = rng.split(name);
     const table = model.parameters.get(name) as tf.Variable<tf.Rank.R2>;
     const values = Float32Array.from(table.dataSync<'float32'>());
     const rows = tf.tidy(() => {
-      const entries = centred(images.codebook);
-      const directions = tf.tensor2d(own.fork('directions').fill('normal', dim * width), [dim, width]);
-      const noise = tf.tensor2d(own.fork('noise').fill('normal', codes * width), [codes, width]);
+      const entries = centred(imageTokenizer.codebook);
+      const directions = tf.tensor2d(own.split('directions').normal(dim * width), [dim, width]);
+      const noise = tf.tensor2d(own.split('noise').normal(codes * width), [codes, width]);
       return tf.add(
         tf.mul(tf.matMul(entries, directions), std * Math.sqrt(share / dim)),
         tf.mul(noise, std * Math.sqrt(1 - share)),
@@ -108,10 +108,10 @@ export function startCodesFromCodebook(model: ChameleonModel, stream: Stream, sh
  * @returns `[vocab, embed_dim]`
  * @throws Error without an image tokenizer
  */
-export function codeEntries({ images, vocabulary: v }: ChameleonModel): tf.Tensor2D {
-  if (!images) throw new Error('only an image tokenizer has entries');
-  const [codes, dim] = images.codebook.shape;
-  const entries = readValues(() => centred(images.codebook));
+export function codeEntries({ imageTokenizer, vocabulary: v }: ChameleonModel): tf.Tensor2D {
+  if (!imageTokenizer) throw new Error('only an image tokenizer has entries');
+  const [codes, dim] = imageTokenizer.codebook.shape;
+  const entries = readValues(() => centred(imageTokenizer.codebook));
   const rows = new Float32Array(v.size * dim);
   for (let code = 0; code < codes; code++)
     rows.set(entries.subarray(code * dim, (code + 1) * dim), v.idOfCode[code] * dim);

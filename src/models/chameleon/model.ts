@@ -1,5 +1,5 @@
 /** Chameleon as one object: configuration, weights, image tokenizer; what the sampler and the trainers share. */
-import { readValues, type Stream, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { Parameters } from '../../nn/parameters';
 import { VqganTokenizer } from '../../nn/vqgan-tokenizer';
 import { type LoadOptions, loadChameleon, saveChameleon, type SaveOptions } from './checkpoint';
@@ -19,33 +19,33 @@ export class ChameleonModel {
   constructor(
     readonly config: ChameleonConfig,
     readonly parameters: Parameters,
-    readonly images?: VqganTokenizer,
+    readonly imageTokenizer?: VqganTokenizer,
   ) {
     this.vocabulary = chameleonVocabulary(config);
-    if (images && images.codebookSize !== config.vq.n_embed)
+    if (imageTokenizer && imageTokenizer.codebookSize !== config.vq.n_embed)
       throw new RangeError(
-        `the image tokenizer has ${images.codebookSize} codes, the configuration says ${config.vq.n_embed}`,
+        `the image tokenizer has ${imageTokenizer.codebookSize} codes, the configuration says ${config.vq.n_embed}`,
       );
   }
 
   /** A model with random weights, and a random image tokenizer unless one is given. */
-  static random(config: ChameleonConfig, stream: Stream, images?: VqganTokenizer): ChameleonModel {
+  static random(config: ChameleonConfig, rng: Rng, imageTokenizer?: VqganTokenizer): ChameleonModel {
     return new ChameleonModel(
       config,
-      Parameters.random(chameleonSpecs(config), stream.fork('language')),
-      images ?? VqganTokenizer.random(config.vq, stream.fork('images')),
+      Parameters.random(chameleonSpecs(config), rng.split('language')),
+      imageTokenizer ?? VqganTokenizer.random(config.vq, rng.split('images')),
     );
   }
 
   /**
    * Loads a checkpoint in Hugging Face's layout: `config.json`, `model.safetensors` or its shards, and, for decoding
-   * pictures, the whole VQGAN in `vqgan/` (`config.json` and `model.safetensors`, taming-transformers' names).
+   * images, the whole VQGAN in `vqgan/` (`config.json` and `model.safetensors`, taming-transformers' names).
    * @throws CheckpointMismatchError listing every unknown, missing and mis-shaped tensor; an error naming the file that
    *   is missing or damaged; ChameleonConfigError
    */
   static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<ChameleonModel> {
-    const { config, parameters, images } = await loadChameleon(folder, options);
-    return new ChameleonModel(config, parameters, images);
+    const { config, parameters, imageTokenizer } = await loadChameleon(folder, options);
+    return new ChameleonModel(config, parameters, imageTokenizer);
   }
 
   /** Saves as {@link ChameleonModel.fromPretrained} reads; `config.json` last, so that a half-written folder is no checkpoint. */
@@ -67,29 +67,29 @@ export class ChameleonModel {
     });
   }
 
-  /** Pixels `[batch, height, width, 3]` in [-1, 1] -> the codes of each picture. @throws Error without an image tokenizer */
-  encodePictures(pixels: tf.Tensor4D): Int32Array[] {
+  /** Pixels `[batch, height, width, 3]` in [-1, 1] -> the codes of each image. @throws Error without an image tokenizer */
+  encodeImages(pixels: tf.Tensor4D): Int32Array[] {
     const flat = readValues<'int32'>(() => this.tokenizer.encode(pixels));
     const count = flat.length / pixels.shape[0];
     return Array.from({ length: pixels.shape[0] }, (_, i) => flat.slice(i * count, (i + 1) * count));
   }
 
   /**
-   * Codes of pictures of one grid -> pixels `[batch, height, width, 3]`, about [-1, 1], not clipped.
+   * Codes of images of one grid -> pixels `[batch, height, width, 3]`, about [-1, 1], not clipped.
    * @param grid default: the configuration's
    */
-  decodePictures(codes: readonly ArrayLike<number>[], grid: Grid = defaultGrid(this.config)): tf.Tensor4D {
+  decodeImages(codes: readonly ArrayLike<number>[], grid: Grid = defaultGrid(this.config)): tf.Tensor4D {
     return this.tokenizer.decode(codes, grid);
   }
 
   dispose(): void {
     this.parameters.dispose();
-    this.images?.dispose();
+    this.imageTokenizer?.dispose();
   }
 
   private get tokenizer(): VqganTokenizer {
-    if (!this.images)
+    if (!this.imageTokenizer)
       throw new Error('this Chameleon was loaded without an image tokenizer: its checkpoint holds none, and there is no folder vqgan/ beside it'); // prettier-ignore
-    return this.images;
+    return this.imageTokenizer;
   }
 }

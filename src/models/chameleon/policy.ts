@@ -1,5 +1,5 @@
-/** Chameleon as a policy: what a sequence decided, run by run (text, picture, text, ..), and exact replay of each. */
-import { type Stream, tf, tokenLogProbs } from '../../engine';
+/** Chameleon as a policy: what a sequence decided, run by run (text, image, text, ..), and exact replay of each. */
+import { type Rng, tf, tokenLogProbs } from '../../engine';
 import type { Parameters } from '../../nn/parameters';
 import { scoringTemperature } from '../../nn/token-sampling';
 import type { ChameleonModel } from './model';
@@ -9,7 +9,7 @@ import {
   type SampledSequence,
   sampleSequences,
   type SequenceOptions,
-  settleOptions,
+  resolveOptions,
 } from './sampler';
 import { chameleonLogits, imageLogits, textMask } from './transformer';
 
@@ -24,15 +24,15 @@ interface Decisions {
   readonly temperature: number;
 }
 
-/** Text up to the token that ends it: a stop token, or a picture's begin token. */
+/** Text up to the token that ends it: a stop token, or an image's begin token. */
 export interface TextPiece extends Decisions {
   readonly segment: 'understanding';
   /** Ids that could not be said. */
   readonly banned: readonly number[];
 }
 
-/** A picture from the token after its begin token to its end token; forced tokens are not decisions. */
-export interface PicturePiece extends Decisions {
+/** An image from the token after its begin token to its end token; forced tokens are not decisions. */
+export interface ImagePiece extends Decisions {
   readonly segment: 'generation';
   /** Place of the begin token in `prefix`: where the unconditional context starts. */
   readonly begin: number;
@@ -40,7 +40,7 @@ export interface PicturePiece extends Decisions {
   readonly imageLogProbs: ImageLogProbs;
 }
 
-export type ChameleonPiece = TextPiece | PicturePiece;
+export type ChameleonPiece = TextPiece | ImagePiece;
 
 /**
  * The runs of a sampled sequence, in order.
@@ -48,33 +48,33 @@ export type ChameleonPiece = TextPiece | PicturePiece;
  */
 export function sequencePieces(
   model: ChameleonModel,
-  { prompt, ids, logProbs, drawn, inPicture }: SampledSequence,
+  { prompt, ids, logProbs, drawn, inImage }: SampledSequence,
   options: SequenceOptions = {},
 ): ChameleonPiece[] {
-  const settled = settleOptions(model, options);
+  const settled = resolveOptions(model, options);
   const { boi } = model.vocabulary;
   const all = [...prompt, ...ids];
   const pieces: ChameleonPiece[] = [];
-  let pictures = inPicture[0] === 1 ? 1 : 0;
+  let images = inImage[0] === 1 ? 1 : 0;
   for (let from = 0; from < ids.length;) {
-    const picture = inPicture[from] === 1;
+    const image = inImage[from] === 1;
     let to = from + 1;
-    while (to < ids.length && (inPicture[to] === 1) === picture && ids[to - 1] !== boi) to++;
+    while (to < ids.length && (inImage[to] === 1) === image && ids[to - 1] !== boi) to++;
     const decisions: Decisions = {
       prefix: all.slice(0, prompt.length + from),
       ids: ids.slice(from, to),
       logProbs: logProbs.slice(from, to),
       mask: drawn.slice(from, to),
-      temperature: scoringTemperature(picture ? settled.image : settled.text),
+      temperature: scoringTemperature(image ? settled.image : settled.text),
     };
-    if (picture) {
+    if (image) {
       const { guidanceScale, imageLogProbs } = settled;
       const begin = decisions.prefix.lastIndexOf(boi);
       pieces.push({ ...decisions, segment: 'generation', begin, guidanceScale, imageLogProbs });
     } else {
-      pieces.push({ ...decisions, segment: 'understanding', banned: bannedIn(settled, boi, pictures) });
+      pieces.push({ ...decisions, segment: 'understanding', banned: bannedIn(settled, boi, images) });
     }
-    if (ids[to - 1] === boi) pictures++;
+    if (ids[to - 1] === boi) images++;
     from = to;
   }
   return pieces;
@@ -84,7 +84,7 @@ export function sequencePieces(
  * log p of every id of the pieces, `[pieces, longest piece]`, 0 where it was no decision and on padding;
  * differentiable in the parameters.
  * @param parameters default: the model's
- * @throws RangeError for no pieces, pieces of different segments, or pictures sampled with different guidance
+ * @throws RangeError for no pieces, pieces of different segments, or images sampled with different guidance
  */
 export function replayPieces(
   model: ChameleonModel,
@@ -100,7 +100,7 @@ export function replayPieces(
     const logits =
       segment === 'understanding'
         ? textLogits(model, pieces as readonly TextPiece[], longest, parameters)
-        : pictureLogits(model, pieces as readonly PicturePiece[], longest, parameters);
+        : imageCodeLogits(model, pieces as readonly ImagePiece[], longest, parameters);
     const temperatures = column(pieces, longest, (piece) => piece.temperature);
     const targets = pieces.flatMap((piece) =>
       Array.from({ length: longest }, (_, i) => (piece.mask[i] ? targetOf(model, segment, piece.ids[i]) : 0)),
@@ -165,18 +165,18 @@ function textLogits(
   return tf.add(logits, tf.gather(tf.stack(masks), tf.tensor1d(which, 'int32')));
 }
 
-function pictureLogits(
+function imageCodeLogits(
   model: ChameleonModel,
-  pieces: readonly PicturePiece[],
+  pieces: readonly ImagePiece[],
   longest: number,
   parameters: Parameters,
 ): tf.Tensor2D {
   const { guidanceScale: s, imageLogProbs } = pieces[0];
   if (pieces.some((piece) => piece.guidanceScale !== s || piece.imageLogProbs !== imageLogProbs))
-    throw new RangeError('replay takes pictures of one guidance scale and one kind of log-probs at a time');
+    throw new RangeError('replay takes images of one guidance scale and one kind of log-probs at a time');
   const conditional = imageLogits(parameters, model.vocabulary, predicting(model, pieces, longest, parameters, () => 0)); // prettier-ignore
   if (s === 1 || imageLogProbs === 'conditional') return conditional;
-  const alone = predicting(model, pieces, longest, parameters, (piece) => (piece as PicturePiece).begin);
+  const alone = predicting(model, pieces, longest, parameters, (piece) => (piece as ImagePiece).begin);
   const unconditional = imageLogits(parameters, model.vocabulary, alone);
   return tf.add(unconditional, tf.mul(tf.sub(conditional, unconditional), s));
 }
@@ -195,14 +195,14 @@ export class ChameleonPolicy {
     return this.model.parameters.variables;
   }
 
-  /** `count` sequences after one prompt; the k-th draws from `stream.fork(k)`. */
+  /** `count` sequences after one prompt; the k-th draws from `stream.split(k)`. */
   rollout(
     prompt: readonly number[],
     count: number,
-    stream: Stream,
+    rng: Rng,
   ): { readonly sequence: SampledSequence; readonly pieces: readonly ChameleonPiece[] }[] {
     const indices = Array.from({ length: count }, (_, k) => k);
-    const sequences = sampleSequences(this.model, indices.map(() => prompt), indices.map((k) => stream.fork(k)), this.options); // prettier-ignore
+    const sequences = sampleSequences(this.model, indices.map(() => prompt), indices.map((k) => rng.split(k)), this.options); // prettier-ignore
     return sequences.map((sequence) => ({ sequence, pieces: sequencePieces(this.model, sequence, this.options) }));
   }
 

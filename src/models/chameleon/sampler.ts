@@ -1,8 +1,8 @@
 /**
- * Sampling text and pictures in one sequence: text until a picture begins, then its codes under guidance, with the
+ * Sampling text and images in one sequence: text until an image begins, then its codes under guidance, with the
  * tokens that the layout fixes put in their places, then text again.
  */
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import type { Parameters } from '../../nn/parameters';
 import {
   checkSampling,
@@ -14,14 +14,14 @@ import {
 } from '../../nn/token-sampling';
 import { Branch } from './branch';
 import { defaultGrid } from './config';
-import { type Grid, openPicture, pictureLength, pictureSlot } from './layout';
+import { type Grid, openImage, imageLength, imageSlot } from './layout';
 import type { ChameleonModel } from './model';
 
 /** Which log-probs of image codes are recorded: of the guided mixture that is sampled, or of its conditional half. */
 export type ImageLogProbs = 'guided' | 'conditional';
 
 export interface SequenceOptions {
-  /** Tokens after which no more text is said. A picture that has begun is still finished. Default 64. */
+  /** Tokens after which no more text is said. An image that has begun is still finished. Default 64. */
   readonly maxNewTokens?: number;
   /** How text is drawn. Lumina-mGPT: topK 10. Default: all ids, temperature 1. */
   readonly text?: SamplingOptions;
@@ -29,19 +29,19 @@ export interface SequenceOptions {
   readonly image?: SamplingOptions;
   /** s of unconditional + s (conditional - unconditional); 1: no guidance. Lumina-mGPT: 4. Default 1. */
   readonly guidanceScale?: number;
-  /** Rows and columns of codes of the pictures. Default: the configuration's. */
+  /** Rows and columns of codes of the images. Default: the configuration's. */
   readonly grid?: Grid;
-  /** Pictures after which no further one can begin. Default: no limit. */
-  readonly maxPictures?: number;
+  /** Images after which no further one can begin. Default: no limit. */
+  readonly maxImages?: number;
   /** Ids that end a row. Default: the end token. Lumina-mGPT: the separator. */
   readonly stop?: readonly number[];
   /** Ids that text never says, besides the image codes, which it never does. Default none. */
   readonly banned?: readonly number[];
   /**
    * A token to be taken whatever the model says, at place `index` of what is new in row `row`; undefined: draw. In a
-   * picture only codes can be forced, and not where the layout itself forces a token.
+   * image only codes can be forced, and not where the layout itself forces a token.
    */
-  readonly forced?: (row: number, index: number, inPicture: boolean) => number | undefined;
+  readonly forced?: (row: number, index: number, inImage: boolean) => number | undefined;
   /** Default `guided`. */
   readonly imageLogProbs?: ImageLogProbs;
   /** False computes every token's whole context again. Default true. */
@@ -54,29 +54,29 @@ export interface SampledSequence {
   /** New ids, the one that ended the row included. */
   readonly ids: Int32Array;
   /**
-   * log p of each id among those that could stand there (codes in a picture, all others but the banned in text), at the
+   * log p of each id among those that could stand there (codes in an image, all others but the banned in text), at the
    * temperature, before top-k and top-p; 0 where it was forced.
    */
   readonly logProbs: Float32Array;
   /** 1 where the id was drawn, 0 where layout or caller fixed it. */
   readonly drawn: Uint8Array;
-  /** 1 from the token after a picture's begin token to its end token. */
-  readonly inPicture: Uint8Array;
+  /** 1 from the token after an image's begin token to its end token. */
+  readonly inImage: Uint8Array;
   /** Whether a stop id was said. */
   readonly finished: boolean;
 }
 
 interface Row {
   readonly prompt: readonly number[];
-  readonly stream: Stream | undefined;
+  readonly rng: Rng | undefined;
   readonly ids: number[];
   readonly logProbs: number[];
   readonly drawn: number[];
-  readonly inPicture: number[];
-  /** Tokens of the open picture after its begin token; -1 in text. */
+  readonly inImage: number[];
+  /** Tokens of the open image after its begin token; -1 in text. */
   offset: number;
-  /** Pictures begun, the prompt's last one when it is open included. */
-  pictures: number;
+  /** Images begun, the prompt's last one when it is open included. */
+  images: number;
   finished: boolean;
   done: boolean;
 }
@@ -85,21 +85,21 @@ interface Row {
 export type SettledOptions = Required<Omit<SequenceOptions, 'forced'>>;
 
 /** Fills in the defaults. @throws RangeError for options that cannot be used */
-export function settleOptions(model: ChameleonModel, options: SequenceOptions): SettledOptions {
+export function resolveOptions(model: ChameleonModel, options: SequenceOptions): SettledOptions {
   const { text = {}, image = {}, maxNewTokens = 64, guidanceScale = 1, grid = defaultGrid(model.config) } = options;
   checkSampling(text);
   checkSampling(image);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected a positive integer`);
   if (!Number.isFinite(guidanceScale)) throw new RangeError(`guidanceScale is ${guidanceScale}, expected a number`);
-  for (let i = 0; i < pictureLength(model.config, grid); i++) pictureSlot(model.config, model.vocabulary, grid, i);
+  for (let i = 0; i < imageLength(model.config, grid); i++) imageSlot(model.config, model.vocabulary, grid, i);
   return {
     text,
     image,
     maxNewTokens,
     guidanceScale,
     grid,
-    maxPictures: options.maxPictures ?? Infinity,
+    maxImages: options.maxImages ?? Infinity,
     stop: options.stop ?? [model.vocabulary.eos],
     banned: options.banned ?? [],
     imageLogProbs: options.imageLogProbs ?? 'guided',
@@ -108,21 +108,21 @@ export function settleOptions(model: ChameleonModel, options: SequenceOptions): 
 }
 
 /**
- * Continues every prompt. Rows do not depend on their neighbours.
- * @param prompts ids, begin token included; one may end inside a picture, or with its begin token
- * @param streams one a prompt; not used when both kinds of token are greedy
+ * Continues every prompt. Rows do not depend on their neighbors.
+ * @param prompts ids, begin token included; one may end inside an image, or with its begin token
+ * @param generators one a prompt; not used when both kinds of token are greedy
  * @param parameters default: the model's
  * @throws RangeError for empty prompts, options that cannot be used, or sequences longer than the model's positions
  */
 export function sampleSequences(
   model: ChameleonModel,
   prompts: readonly (readonly number[])[],
-  streams: readonly Stream[],
+  rngs: readonly Rng[],
   options: SequenceOptions = {},
   parameters: Parameters = model.parameters,
 ): SampledSequence[] {
-  const settled = settleOptions(model, options);
-  const rows = prompts.map((prompt, b) => startRow(model, prompt, streams[b], settled));
+  const settled = resolveOptions(model, options);
+  const rows = prompts.map((prompt, b) => startRow(model, prompt, rngs[b], settled));
   if (rows.length === 0) return [];
   const main = new Branch(model.config, parameters, settled.cache);
   const other = new Branch(model.config, parameters, settled.cache);
@@ -149,7 +149,7 @@ export function sampleSequences(
         live = stay.map((b) => live[b]);
       }
       logits = main.push(live.map((row) => row.ids[row.ids.length - 1]));
-      // Both branches grow alike, so that a picture may begin in any row at any time.
+      // Both branches grow alike, so that an image may begin in any row at any time.
       const open = live.map((row) => (row.offset >= 0 ? row.ids[row.ids.length - 1] : null));
       if (unconditional && open.some((id) => id !== null)) unconditional = other.push(open);
       else unconditional = startUnconditional(model, live, other, settled);
@@ -163,7 +163,7 @@ export function sampleSequences(
     ids: Int32Array.from(row.ids),
     logProbs: Float32Array.from(row.logProbs),
     drawn: Uint8Array.from(row.drawn),
-    inPicture: Uint8Array.from(row.inPicture),
+    inImage: Uint8Array.from(row.inImage),
     finished: row.finished,
   }));
 }
@@ -171,16 +171,16 @@ export function sampleSequences(
 function startRow(
   model: ChameleonModel,
   prompt: readonly number[],
-  stream: Stream | undefined,
+  rng: Rng | undefined,
   options: SettledOptions,
 ): Row {
   if (prompt.length === 0) throw new RangeError('a prompt is empty; give it the begin token at least');
   const greedy = options.text.temperature === 0 && options.image.temperature === 0;
-  if (!stream && !greedy) throw new RangeError('sampling needs one stream a prompt');
+  if (!rng && !greedy) throw new RangeError('sampling needs one stream a prompt');
   const positions = model.config.text.max_position_embeddings;
-  const begin = openPicture(model.vocabulary, prompt);
+  const begin = openImage(model.vocabulary, prompt);
   const offset = begin < 0 ? -1 : prompt.length - begin - 1;
-  const whole = pictureLength(model.config, options.grid);
+  const whole = imageLength(model.config, options.grid);
   if (prompt.length + options.maxNewTokens > positions)
     throw new RangeError(
       `${prompt.length} tokens of prompt and ${options.maxNewTokens} new ones are more than the model's ${positions} positions`,
@@ -189,19 +189,19 @@ function startRow(
     throw new RangeError(`the prompt ends inside a picture of more than the ${whole} tokens that the grid asks for`);
   return {
     prompt,
-    stream,
+    rng,
     ids: [],
     logProbs: [],
     drawn: [],
-    inPicture: [],
+    inImage: [],
     offset,
-    pictures: begin < 0 ? 0 : 1,
+    images: begin < 0 ? 0 : 1,
     finished: false,
     done: false,
   };
 }
 
-/** The unconditional contexts: of each open picture its own tokens alone, begin token first. Undefined without guidance. */
+/** The unconditional contexts: of each open image its own tokens alone, begin token first. Undefined without guidance. */
 function startUnconditional(
   model: ChameleonModel,
   rows: readonly Row[],
@@ -229,12 +229,12 @@ function advance(
 ): void {
   const { config, vocabulary: v } = model;
   const inside = row.offset >= 0;
-  const slot = inside ? pictureSlot(config, v, options.grid, row.offset) : undefined;
+  const slot = inside ? imageSlot(config, v, options.grid, row.offset) : undefined;
   const fixed = slot?.kind === 'forced' ? slot.id : forced;
   let id: number;
   if (fixed !== undefined) {
     if (slot?.kind === 'code' && !(v.codeOfId[fixed] >= 0))
-      throw new RangeError(`token ${fixed} was forced inside a picture, but it is no image code`);
+      throw new RangeError(`token ${fixed} was forced inside an image, but it is no image code`);
     id = fixed;
     row.logProbs.push(0);
   } else if (inside) {
@@ -244,11 +244,11 @@ function advance(
   }
   row.ids.push(id);
   row.drawn.push(fixed === undefined ? 1 : 0);
-  row.inPicture.push(inside ? 1 : 0);
+  row.inImage.push(inside ? 1 : 0);
   if (inside) row.offset = id === v.eoi ? -1 : row.offset + 1;
   else if (id === v.boi) {
     row.offset = 0;
-    row.pictures++;
+    row.images++;
   } else row.finished = options.stop.includes(id);
   const full = row.ids.length >= options.maxNewTokens && row.offset < 0;
   const end = row.prompt.length + row.ids.length >= config.text.max_position_embeddings;
@@ -264,15 +264,15 @@ function drawText(
 ): number {
   const scores = logits.slice(b * v.size, (b + 1) * v.size);
   for (const id of v.imageIds) scores[id] = -Infinity;
-  for (const id of bannedIn(options, v.boi, row.pictures)) scores[id] = -Infinity;
-  const id = draw(scores, options.text, row.stream);
+  for (const id of bannedIn(options, v.boi, row.images)) scores[id] = -Infinity;
+  const id = draw(scores, options.text, row.rng);
   row.logProbs.push(logProbOf(scores, 0, v.size, id, scoringTemperature(options.text)));
   return id;
 }
 
-/** Ids that text cannot say once so many pictures have begun. */
-export function bannedIn(options: SettledOptions, boi: number, pictures: number): readonly number[] {
-  return pictures >= options.maxPictures ? [...options.banned, boi] : options.banned;
+/** Ids that text cannot say once so many images have begun. */
+export function bannedIn(options: SettledOptions, boi: number, images: number): readonly number[] {
+  return images >= options.maxImages ? [...options.banned, boi] : options.banned;
 }
 
 function drawCode(
@@ -287,14 +287,14 @@ function drawCode(
   const guided = unconditional
     ? conditional.map((c, i) => mixed(unconditional[b * v.size + v.imageIds[i]], c, options.guidanceScale))
     : conditional;
-  const at = draw(guided, options.image, row.stream);
+  const at = draw(guided, options.image, row.rng);
   const scored = options.imageLogProbs === 'guided' ? guided : conditional;
   row.logProbs.push(logProbOf(scored, 0, scored.length, at, scoringTemperature(options.image)));
   return v.imageIds[at];
 }
 
 const mixed = (without: number, withText: number, scale: number) => without + scale * (withText - without);
-function draw(scores: Float32Array, options: SamplingOptions, stream: Stream | undefined): number {
-  if (!stream || options.temperature === 0) return likeliest(scores, 0, scores.length);
-  return drawToken(scores, 0, scores.length, options, stream);
+function draw(scores: Float32Array, options: SamplingOptions, rng: Rng | undefined): number {
+  if (!rng || options.temperature === 0) return likeliest(scores, 0, scores.length);
+  return drawToken(scores, 0, scores.length, options, rng);
 }

@@ -67,7 +67,7 @@ export function chameleonLogits(p: Parameters, hidden: tf.Tensor2D): tf.Tensor2D
   return tf.tidy(() => llamaLogits(p, hidden));
 }
 
-/** Logits over the image codes alone, `[rows, codes]`, in the order of their ids: a picture needs no others. */
+/** Logits over the image codes alone, `[rows, codes]`, in the order of their ids: an image needs no others. */
 export function imageLogits(p: Parameters, v: ChameleonVocabulary, hidden: tf.Tensor2D): tf.Tensor2D {
   return tf.tidy(() => {
     const weight = p.get('lm_head.weight') as tf.Tensor2D;

@@ -1,11 +1,11 @@
 /** Chameleon's one vocabulary: where text, special tokens and image codes lie, and the way between codes and ids. */
 import { ChameleonConfigError, type ChameleonConfig } from './config';
 
-/** Names of the tokens that every picture and conversation needs. */
+/** Names of the tokens that every image and conversation needs. */
 export const TOKEN_NAMES = {
-  /** Begin of a picture. */
+  /** Begin of an image. */
   boi: '<racm3:break>',
-  /** End of a picture. */
+  /** End of an image. */
   eoi: '<eoss>',
   /** Ends a turn of a conversation. */
   separator: '<reserved08706>',

@@ -2,7 +2,7 @@
  * BERT (Devlin et al. 2019) as an encoder of sentences, and with it MiniLM (Wang et al. 2020) and ERNIE (`ernie.ts`),
  * which are the same network. Hugging Face parameter names. Frozen; takes token rows, for text see `sentences.ts`.
  */
-import { embedding, readValues, type Stream, tf } from '../../engine';
+import { embedding, readValues, type Rng, tf } from '../../engine';
 import { declareLayerNorm, declareLinear, namedLayerNorm, namedLinear } from '../../nn/encoder';
 import { type NameRules, type ParameterSpec, Parameters } from '../../nn/parameters';
 import { attend, declareAttention, declareFeedForward, feedForward, keysValues } from './bert/block';
@@ -50,8 +50,8 @@ export class BertModel {
   ) {}
 
   /** One with random weights. */
-  static random(config: BertConfig, stream: Stream): BertModel {
-    return new BertModel(config, freeze(Parameters.random(bertSpecs(config), stream)));
+  static random(config: BertConfig, rng: Rng): BertModel {
+    return new BertModel(config, freeze(Parameters.random(bertSpecs(config), rng)));
   }
 
   /**
@@ -84,7 +84,7 @@ export class BertModel {
   }
 
   /**
-   * One vector a row, not normalised; the caller disposes it.
+   * One vector a row, not normalized; the caller disposes it.
    * @param pooling `mean` (default): over the tokens that the mask shows; `cls`: token 0
    * @returns `[batch, hidden]`
    */

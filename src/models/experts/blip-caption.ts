@@ -1,8 +1,8 @@
 /**
- * BLIP's captioner (Li et al. 2022; `BlipForConditionalGeneration`): a picture in, a sentence about it out. CoRL's cycle
- * reward reads generated pictures with it. Hugging Face parameter names. Frozen.
+ * BLIP's captioner (Li et al. 2022; `BlipForConditionalGeneration`): an image in, a sentence about it out. CoRL's cycle
+ * reward reads generated images with it. Hugging Face parameter names. Frozen.
  */
-import { crossEntropy, logSoftmax, type Stream, tf } from '../../engine';
+import { crossEntropy, logSoftmax, type Rng, tf } from '../../engine';
 import { openSafetensors } from '../../io';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
@@ -19,7 +19,7 @@ import {
   unusedBias,
   wordLogits,
 } from './blip/head';
-import { blipText, declareBlipText, pictureKeys } from './blip/text';
+import { blipText, declareBlipText, imageKeys } from './blip/text';
 import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
 
 export { BLIP_BASE, type BlipConfig } from './blip/config';
@@ -29,7 +29,7 @@ const DECODER = 'text_decoder.bert';
 
 export interface CaptionOptions extends DecodingOptions {
   /**
-   * What every caption starts with, one row a picture, as the tokenizer gives it: its first token is replaced by bos
+   * What every caption starts with, one row an image, as the tokenizer gives it: its first token is replaced by bos
    * and its last one (sep) dropped. Default: bos alone.
    */
   readonly prompt?: TokenRows;
@@ -42,8 +42,8 @@ export class BlipCaptioner {
   ) {}
 
   /** One with random weights. */
-  static random(config: BlipConfig, stream: Stream): BlipCaptioner {
-    return new BlipCaptioner(config, freeze(Parameters.random(blipCaptionerSpecs(config), stream)));
+  static random(config: BlipConfig, rng: Rng): BlipCaptioner {
+    return new BlipCaptioner(config, freeze(Parameters.random(blipCaptionerSpecs(config), rng)));
   }
 
   /**
@@ -76,7 +76,7 @@ export class BlipCaptioner {
   /**
    * Logits of the token after each token of the given captions, `[batch, tokens, vocab]`; the caller disposes them.
    * @param pixels `[batch, size, size, 3]`
-   * @throws RangeError when pictures and rows do not fit
+   * @throws RangeError when images and rows do not fit
    */
   logits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor3D {
     const [, tokens] = this.check(pixels, rows);
@@ -85,7 +85,7 @@ export class BlipCaptioner {
       const { hidden } = blipText(p, DECODER, config.text, {
         ids: tableTensor(rows.ids),
         mask: bothMasks(causalPart(tokens), paddingMask(rows.mask)),
-        picture: pictureKeys(p, DECODER, config.text, this.vision(pixels).lastHiddenState),
+        image: imageKeys(p, DECODER, config.text, this.vision(pixels).lastHiddenState),
       });
       return wordLogits(p, config.text, hidden) as tf.Tensor3D;
     });
@@ -120,7 +120,7 @@ export class BlipCaptioner {
   }
 
   /**
-   * A caption a picture.
+   * A caption an image.
    * @param pixels `[batch, size, size, 3]`
    * @returns rows of one length: bos, prompt, caption, sep where it ended, then pads. {@link captionTokens} takes the
    *   caption out
@@ -129,21 +129,21 @@ export class BlipCaptioner {
   generate(pixels: tf.Tensor4D, options: CaptionOptions = {}): number[][] {
     const { text } = this.config;
     const [batch] = pixels.shape;
-    const { maxLength = Math.min(20, text.max_position_embeddings), temperature = 0, streams = [] } = options;
+    const { maxLength = Math.min(20, text.max_position_embeddings), temperature = 0, rngs = [] } = options;
     if (!Number.isInteger(maxLength) || maxLength < 1 || maxLength > text.max_position_embeddings)
       throw new RangeError(`captions have 1 to ${text.max_position_embeddings} tokens, not ${maxLength}`);
     if (!(temperature >= 0 && temperature < Infinity))
       throw new RangeError(`the temperature is ${temperature}; it must be a number of at least 0`);
-    if (temperature > 0 && streams.length !== batch)
-      throw new RangeError(`captions are drawn with a stream a picture: ${batch} are needed, ${streams.length} given`);
+    if (temperature > 0 && rngs.length !== batch)
+      throw new RangeError(`captions are drawn with a stream an image: ${batch} are needed, ${rngs.length} given`);
     const { start, shown } = this.startOf(batch, options.prompt);
     if (start[0].length >= maxLength)
       throw new RangeError(`a caption of ${maxLength} tokens has no room behind a start of ${start[0].length}`);
-    const picture = tf.tidy(() => pictureKeys(this.parameters, DECODER, text, this.vision(pixels).lastHiddenState));
+    const image = tf.tidy(() => imageKeys(this.parameters, DECODER, text, this.vision(pixels).lastHiddenState));
     try {
-      return decode(this.parameters, DECODER, text, picture, start, shown, { ...options, maxLength });
+      return decode(this.parameters, DECODER, text, image, start, shown, { ...options, maxLength });
     } finally {
-      for (const { keys, values } of picture) tf.dispose([keys, values]);
+      for (const { keys, values } of image) tf.dispose([keys, values]);
     }
   }
 
@@ -162,7 +162,7 @@ export class BlipCaptioner {
     if (!prompt)
       return { start: Array.from({ length: batch }, () => [bos]), shown: Array.from({ length: batch }, () => [1]) };
     const [rows, tokens] = this.checkTokens(prompt);
-    if (rows !== batch) throw new RangeError(`there are ${batch} pictures and ${rows} prompts`);
+    if (rows !== batch) throw new RangeError(`there are ${batch} images and ${rows} prompts`);
     if (tokens < 2) throw new RangeError('a prompt has at least two tokens: the first is replaced, the last dropped');
     const start = prompt.ids.map((row) => [bos, ...Array.from(row).slice(1, -1)]);
     // Without a mask, pads are what is not to be seen, as upstream infers.
@@ -175,7 +175,7 @@ export class BlipCaptioner {
   private check(pixels: tf.Tensor4D, rows: TokenRows): [number, number] {
     const shape = this.checkTokens(rows);
     if (pixels.shape[0] !== shape[0])
-      throw new RangeError(`blip: there are ${pixels.shape[0]} pictures and ${shape[0]} rows of tokens`);
+      throw new RangeError(`blip: there are ${pixels.shape[0]} images and ${shape[0]} rows of tokens`);
     return shape;
   }
 

@@ -1,16 +1,16 @@
 /**
- * BLIP as a judge of pictures with texts (Li et al. 2022; `BlipForImageTextRetrieval`): matching (ITM, the text encoder
- * looks at the picture and says match or not) and contrast (ITC, a cosine of two vectors). Hugging Face parameter
+ * BLIP as a judge of images with texts (Li et al. 2022; `BlipForImageTextRetrieval`): matching (ITM, the text encoder
+ * looks at the image and says match or not) and contrast (ITC, a cosine of two vectors). Hugging Face parameter
  * names. Frozen.
  */
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import { declareLinear, namedLinear } from '../../nn/encoder';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
 import { freeze, loadFrozen } from './bert/load';
 import { checkRows, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { type BlipConfig, readBlipConfig } from './blip/config';
-import { blipText, declareBlipText, pictureKeys } from './blip/text';
+import { blipText, declareBlipText, imageKeys } from './blip/text';
 import { unitVectors } from './blip/unit-vectors';
 import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
 
@@ -25,8 +25,8 @@ export class BlipMatcher {
   ) {}
 
   /** One with random weights. */
-  static random(config: BlipConfig, stream: Stream): BlipMatcher {
-    return new BlipMatcher(config, freeze(Parameters.random(blipMatcherSpecs(config), stream)));
+  static random(config: BlipConfig, rng: Rng): BlipMatcher {
+    return new BlipMatcher(config, freeze(Parameters.random(blipMatcherSpecs(config), rng)));
   }
 
   /**
@@ -38,7 +38,7 @@ export class BlipMatcher {
     return new BlipMatcher(config, await loadFrozen(folder, blipMatcherSpecs(config)));
   }
 
-  /** Side of the pictures in pixels. */
+  /** Side of the images in pixels. */
   get imageSize(): number {
     return this.config.vision.image_size;
   }
@@ -55,7 +55,7 @@ export class BlipMatcher {
 
   /**
    * Token vectors of texts, both ways attentive, `[batch, tokens, hidden]`; the caller disposes them.
-   * @param seen picture tokens that cross attention looks at, one picture a text; without them there is none
+   * @param seen image tokens that cross attention looks at, one image a text; without them there is none
    * @throws RangeError for rows that do not fit
    */
   textHidden(rows: TokenRows, seen?: tf.Tensor3D): tf.Tensor3D {
@@ -64,15 +64,15 @@ export class BlipMatcher {
     const limits = { model: 'blip', vocabulary: text.vocab_size, positions: text.max_position_embeddings };
     const [batch] = checkRows(rows, limits);
     if (seen && seen.shape[0] !== batch)
-      throw new RangeError(`blip: there are ${seen.shape[0]} pictures and ${batch} texts`);
+      throw new RangeError(`blip: there are ${seen.shape[0]} images and ${batch} texts`);
     return tf.tidy(() => {
-      const picture = seen && pictureKeys(p, ENCODER, text, seen);
-      return blipText(p, ENCODER, text, { ids: tableTensor(rows.ids), mask: paddingMask(rows.mask), picture }).hidden;
+      const image = seen && imageKeys(p, ENCODER, text, seen);
+      return blipText(p, ENCODER, text, { ids: tableTensor(rows.ids), mask: paddingMask(rows.mask), image }).hidden;
     });
   }
 
   /**
-   * Whether picture i goes with text i: logits `[batch, 2]`, column 1 says match; the caller disposes them.
+   * Whether image i goes with text i: logits `[batch, 2]`, column 1 says match; the caller disposes them.
    * @param pixels `[batch, size, size, 3]`
    */
   matchLogits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor2D {
@@ -82,7 +82,7 @@ export class BlipMatcher {
     });
   }
 
-  /** Pictures as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
+  /** Images as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
     return tf.tidy(() =>
       unitVectors(namedLinear(this.parameters, 'vision_proj', firstToken(this.vision(pixels).lastHiddenState))),
@@ -94,7 +94,7 @@ export class BlipMatcher {
     return tf.tidy(() => unitVectors(namedLinear(this.parameters, 'text_proj', firstToken(this.textHidden(rows)))));
   }
 
-  /** Cosine of every picture with every text, `[pictures, texts]`, no temperature; the caller disposes it. */
+  /** Cosine of every image with every text, `[images, texts]`, no temperature; the caller disposes it. */
   similarity(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => tf.matMul(this.imageFeatures(pixels), this.textFeatures(rows), false, true));
   }

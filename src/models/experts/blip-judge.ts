@@ -1,9 +1,9 @@
 /**
- * Pictures and texts in, numbers out: BLIP's or BLIP-2's matcher with the image processor and the tokenizer of its
+ * Images and texts in, numbers out: BLIP's or BLIP-2's matcher with the image processor and the tokenizer of its
  * folder. What the rewards ask.
  */
 import { readValues, tf } from '../../engine';
-import type { Picture } from '../../io';
+import type { Image } from '../../io';
 import { ImageProcessor } from '../../io/preprocess';
 import { loadWordPiece, type WordPiece } from '../../text/wordpiece';
 import { ConfigFields } from './bert/fields';
@@ -14,7 +14,7 @@ import { Blip2Matcher } from './blip2-itm';
 export interface BlipJudgeOptions {
   /** Longest text in tokens; what is beyond is cut. Default: the model's longest. LAVIS cuts at 35 (BLIP) and 32 (BLIP-2). */
   readonly maxTokens?: number;
-  /** Pictures at a time. Default 8. */
+  /** Images at a time. Default 8. */
   readonly batch?: number;
 }
 
@@ -45,21 +45,21 @@ export class BlipJudge {
   }
 
   /**
-   * Probability that picture i goes with text i (ITM), in [0, 1].
-   * @throws RangeError when there are not as many texts as pictures, or a picture is broken
+   * Probability that image i goes with text i (ITM), in [0, 1].
+   * @throws RangeError when there are not as many texts as images, or an image is broken
    */
-  async match(pictures: readonly Picture[], texts: readonly string[]): Promise<number[]> {
-    return this.inPieces(pictures, texts, (pixels, rows) =>
+  async match(images: readonly Image[], texts: readonly string[]): Promise<number[]> {
+    return this.inPieces(images, texts, (pixels, rows) =>
       tf.slice(tf.softmax(this.matcher.matchLogits(pixels, rows)), [0, 1], [-1, 1]),
     );
   }
 
   /**
-   * Cosine of picture i and text i (ITC; BLIP-2: of the best query), in [-1, 1].
+   * Cosine of image i and text i (ITC; BLIP-2: of the best query), in [-1, 1].
    * @throws RangeError as {@link BlipJudge.match}
    */
-  async cosine(pictures: readonly Picture[], texts: readonly string[]): Promise<number[]> {
-    return this.inPieces(pictures, texts, (pixels, rows) => {
+  async cosine(images: readonly Image[], texts: readonly string[]): Promise<number[]> {
+    return this.inPieces(images, texts, (pixels, rows) => {
       const all = this.matcher.similarity(pixels, rows);
       return tf.sum(tf.mul(all, tf.eye(all.shape[0])), 1);
     });
@@ -70,21 +70,21 @@ export class BlipJudge {
   }
 
   private inPieces(
-    pictures: readonly Picture[],
+    images: readonly Image[],
     texts: readonly string[],
     compute: (pixels: tf.Tensor4D, rows: ReturnType<typeof padRows>) => tf.Tensor,
   ): number[] {
-    if (pictures.length !== texts.length)
-      throw new RangeError(`there are ${pictures.length} pictures and ${texts.length} texts`);
+    if (images.length !== texts.length)
+      throw new RangeError(`there are ${images.length} images and ${texts.length} texts`);
     const { batch = 8, maxTokens = Infinity } = this.options;
     const limit = Math.min(maxTokens, this.matcher.longestText);
     const out: number[] = [];
-    for (let from = 0; from < pictures.length; from += batch) {
+    for (let from = 0; from < images.length; from += batch) {
       const rows = padRows(
         texts.slice(from, from + batch).map((text) => this.tokenizer.encode(text, limit)),
         this.tokenizer.padId,
       );
-      const values = readValues(() => compute(this.processor.process(pictures.slice(from, from + batch)), rows));
+      const values = readValues(() => compute(this.processor.process(images.slice(from, from + batch)), rows));
       for (const value of values) out.push(Math.min(1, Math.max(-1, value))); // rounding can step over the edge
     }
     return out;

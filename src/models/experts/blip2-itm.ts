@@ -1,8 +1,8 @@
 /**
- * BLIP-2 as a judge of pictures with texts (Li et al. 2023; `Blip2ForImageTextRetrieval`): matching (ITM) and contrast
+ * BLIP-2 as a judge of images with texts (Li et al. 2023; `Blip2ForImageTextRetrieval`): matching (ITM) and contrast
  * (ITC), the "BLIP evaluation" of UniCTokens-R1. Hugging Face parameter names. Frozen.
  */
-import { embedding, type Stream, tf } from '../../engine';
+import { embedding, type Rng, tf } from '../../engine';
 import { declareLinear, namedLinear } from '../../nn/encoder';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
@@ -21,9 +21,9 @@ import { declareQFormer, qformer, QFORMER_BASE, type QFormerConfig, readQFormerC
 export interface Blip2Config {
   readonly vision: BlipVisionConfig;
   readonly qformer: QFormerConfig;
-  /** Learned queries that look at a picture. */
+  /** Learned queries that look at an image. */
   readonly num_query_tokens: number;
-  /** Size of the common space of pictures and texts. */
+  /** Size of the common space of images and texts. */
   readonly image_text_hidden_size: number;
 }
 
@@ -54,8 +54,8 @@ export class Blip2Matcher {
   ) {}
 
   /** One with random weights. */
-  static random(config: Blip2Config, stream: Stream): Blip2Matcher {
-    return new Blip2Matcher(config, freeze(Parameters.random(blip2MatcherSpecs(config), stream)));
+  static random(config: Blip2Config, rng: Rng): Blip2Matcher {
+    return new Blip2Matcher(config, freeze(Parameters.random(blip2MatcherSpecs(config), rng)));
   }
 
   /**
@@ -67,7 +67,7 @@ export class Blip2Matcher {
     return new Blip2Matcher(config, await loadFrozen(folder, blip2MatcherSpecs(config)));
   }
 
-  /** Side of the pictures in pixels. */
+  /** Side of the images in pixels. */
   get imageSize(): number {
     return this.config.vision.image_size;
   }
@@ -82,20 +82,20 @@ export class Blip2Matcher {
     return blipVision(this.parameters, this.config.vision, pixels);
   }
 
-  /** What the queries found in pictures, `[batch, queries, hidden]`; the caller disposes it. @param seen picture tokens */
-  pictureHidden(seen: tf.Tensor3D): tf.Tensor3D {
+  /** What the queries found in images, `[batch, queries, hidden]`; the caller disposes it. @param seen image tokens */
+  imageHidden(seen: tf.Tensor3D): tf.Tensor3D {
     const { num_query_tokens: queries } = this.config;
     return tf.tidy(() =>
       qformer(this.parameters, this.config.qformer, {
         embedded: this.queries(seen.shape[0]),
         queries,
-        picture: seen,
+        image: seen,
         mask: null,
       }),
     );
   }
 
-  /** Token vectors of texts without a picture, `[batch, tokens, hidden]`; the caller disposes them. */
+  /** Token vectors of texts without an image, `[batch, tokens, hidden]`; the caller disposes them. */
   textHidden(rows: TokenRows): tf.Tensor3D {
     this.check(rows);
     return tf.tidy(() =>
@@ -108,23 +108,23 @@ export class Blip2Matcher {
   }
 
   /**
-   * Whether picture i goes with text i: logits `[batch, 2]`, column 1 says match, the mean over the queries; the caller
+   * Whether image i goes with text i: logits `[batch, 2]`, column 1 says match, the mean over the queries; the caller
    * disposes them.
    * @param pixels `[batch, size, size, 3]`
-   * @throws RangeError when pictures and rows do not fit
+   * @throws RangeError when images and rows do not fit
    */
   matchLogits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor2D {
     const [batch] = this.check(rows);
     const { num_query_tokens: queries } = this.config;
     if (pixels.shape[0] !== batch)
-      throw new RangeError(`blip2: there are ${pixels.shape[0]} pictures and ${batch} texts`);
+      throw new RangeError(`blip2: there are ${pixels.shape[0]} images and ${batch} texts`);
     return tf.tidy(() => {
       const always = new Array<number>(queries).fill(1);
       const mask = rows.mask && paddingMask(rows.mask.map((row) => [...always, ...Array.from(row)]));
       const hidden = qformer(this.parameters, this.config.qformer, {
         embedded: tf.concat([this.queries(batch), this.words(rows)], 1),
         queries,
-        picture: this.vision(pixels).lastHiddenState,
+        image: this.vision(pixels).lastHiddenState,
         mask: mask ?? null,
       });
       const each = namedLinear(this.parameters, 'itm_head', tf.slice(hidden, [0, 0, 0], [-1, queries, -1]));
@@ -132,10 +132,10 @@ export class Blip2Matcher {
     });
   }
 
-  /** Pictures as unit vectors, one a query: `[batch, queries, image_text_hidden_size]`; the caller disposes them. */
+  /** Images as unit vectors, one a query: `[batch, queries, image_text_hidden_size]`; the caller disposes them. */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor3D {
     return tf.tidy(() => {
-      const found = this.pictureHidden(this.vision(pixels).lastHiddenState);
+      const found = this.imageHidden(this.vision(pixels).lastHiddenState);
       return unitVectors<tf.Tensor3D>(namedLinear(this.parameters, 'vision_projection', found));
     });
   }
@@ -148,12 +148,12 @@ export class Blip2Matcher {
     });
   }
 
-  /** The best query's cosine of every picture with every text, `[pictures, texts]`; the caller disposes it. */
+  /** The best query's cosine of every image with every text, `[images, texts]`; the caller disposes it. */
   similarity(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => {
-      const pictures = this.imageFeatures(pixels);
-      const [batch, queries, size] = pictures.shape;
-      const flat = tf.reshape<tf.Rank.R2>(pictures, [batch * queries, size]);
+      const images = this.imageFeatures(pixels);
+      const [batch, queries, size] = images.shape;
+      const flat = tf.reshape<tf.Rank.R2>(images, [batch * queries, size]);
       const all = tf.matMul(flat, this.textFeatures(rows), false, true);
       return tf.max<tf.Tensor2D>(tf.reshape(all, [batch, queries, -1]), 1);
     });

@@ -1,9 +1,9 @@
 /**
- * CLIP (Radford et al. 2021): texts and pictures as vectors of one space. It is the judge behind CLIP-I and CLIP-T, and
+ * CLIP (Radford et al. 2021): texts and images as vectors of one space. It is the judge behind CLIP-I and CLIP-T, and
  * with other weights PickScore (Kirstain et al. 2023). Frozen: gradients leave its weights alone.
  */
-import { readValues, type Stream, tf } from '../../engine';
-import { ImageProcessor, type Picture } from '../../io';
+import { readValues, type Rng, tf } from '../../engine';
+import { ImageProcessor, type Image } from '../../io';
 import { Parameters } from '../../nn/parameters';
 import { ClipTokenizer } from '../../text/clip-bpe';
 import { freeze, loadFrozen } from './bert/load';
@@ -18,7 +18,7 @@ export { type ClipConfig, clipConfigFromUpstream } from './clip/config';
 /** Upstream's image processor for this model. */
 const PROCESSOR = 'CLIPImageProcessor';
 
-/** What reads pictures and texts for the towers. */
+/** What reads images and texts for the towers. */
 export interface ClipReaders {
   /** Default: upstream's defaults, 224 x 224. */
   readonly processor?: ImageProcessor;
@@ -40,9 +40,9 @@ export class Clip {
   }
 
   /** A frozen one with random weights. */
-  static random(config: ClipConfig, stream: Stream, readers: ClipReaders = {}): Clip {
+  static random(config: ClipConfig, rng: Rng, readers: ClipReaders = {}): Clip {
     checkVocabulary(config, readers.tokenizer);
-    return new Clip(config, freeze(Parameters.random(clipSpecs(config), stream)), readers);
+    return new Clip(config, freeze(Parameters.random(clipSpecs(config), rng)), readers);
   }
 
   /**
@@ -83,19 +83,19 @@ export class Clip {
   /**
    * The vision tower.
    * @param pixels `[batch, height, width, channels]`, as the processor makes them
-   * @param options.interpolatePositions stretches the positions to pictures of another size; default false
+   * @param options.interpolatePositions stretches the positions to images of another size; default false
    * @throws RangeError for pixels of another shape, or of another size unless positions are interpolated
    */
   vision(pixels: tf.Tensor4D, options: { readonly interpolatePositions?: boolean } = {}): TowerOutput {
     return visionTower(this.parameters, this.config.vision, pixels, options.interpolatePositions ?? false);
   }
 
-  /** Texts in the shared space, not normalised, `[batch, size]`. @throws RangeError as {@link Clip.text} */
+  /** Texts in the shared space, not normalized, `[batch, size]`. @throws RangeError as {@link Clip.text} */
   textFeatures(rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => this.parameters.linear('text_projection', this.text(rows).poolerOutput) as tf.Tensor2D);
   }
 
-  /** Pictures in the shared space, not normalised, `[batch, size]`. @throws RangeError as {@link Clip.vision} */
+  /** Images in the shared space, not normalized, `[batch, size]`. @throws RangeError as {@link Clip.vision} */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
     return tf.tidy(() => this.parameters.linear('visual_projection', this.vision(pixels).poolerOutput) as tf.Tensor2D);
   }
@@ -110,7 +110,7 @@ export class Clip {
     return tf.tidy(() => unit(this.imageFeatures(pixels)));
   }
 
-  /** exp(logit_scale) times the cosine of every picture with every text, `[pictures, texts]`. */
+  /** exp(logit_scale) times the cosine of every image with every text, `[images, texts]`. */
   logitsPerImage(imageEmbeds: tf.Tensor2D, textEmbeds: tf.Tensor2D): tf.Tensor2D {
     return tf.tidy(() =>
       tf.mul(tf.matMul(imageEmbeds, textEmbeds, false, true), tf.exp(this.parameters.get('logit_scale'))),
@@ -132,9 +132,9 @@ export class Clip {
     return embedInBatches(rows, batch, (part) => this.textEmbeds({ ids: padRows(part, tokenizer.end).ids }));
   }
 
-  /** The unit vector of each picture, of any size; `batch` (default 16) at a time. @throws RangeError for a broken picture */
-  embedPictures(pictures: readonly Picture[], batch = 16): Promise<Float32Array[]> {
-    return embedInBatches(pictures, batch, (part) => tf.tidy(() => this.imageEmbeds(this.processor.process(part))));
+  /** The unit vector of each image, of any size; `batch` (default 16) at a time. @throws RangeError for a broken image */
+  embedImages(images: readonly Image[], batch = 16): Promise<Float32Array[]> {
+    return embedInBatches(images, batch, (part) => tf.tidy(() => this.imageEmbeds(this.processor.process(part))));
   }
 
   dispose(): void {

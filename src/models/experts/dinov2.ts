@@ -1,14 +1,14 @@
 /**
  * DINOv2 (Oquab et al. 2024) in transformers' layout: layer scale, a GELU or SwiGLU feed-forward part, positions
- * stretched to every picture's size. Its class token is the feature that DINO similarity compares.
+ * stretched to every image's size. Its class token is the feature that DINO similarity compares.
  */
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import { ImageProcessor } from '../../io';
 import type { EncoderNames } from '../../nn/encoder';
 import { Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
 import { freeze, isPositionIds, loadFrozen } from './bert/load';
-import { checkModelType, readConfigJson, readPictureGrid } from './vision/config';
+import { checkModelType, readConfigJson, readImageGrid } from './vision/config';
 import { type VisionConfig, VisionTransformer, visionSpecs } from './vision/transformer';
 
 export interface Dinov2Config extends VisionConfig {
@@ -64,7 +64,7 @@ export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>
     qkvBias: fields.flag('qkv_bias', true),
     pooler: 'class token',
     model: 'dinov2',
-    ...readPictureGrid(fields, json, { image_size: 224, patch_size: 14 }),
+    ...readImageGrid(fields, json, { image_size: 224, patch_size: 14 }),
     ...(fields.flag('use_mask_token', true) ? { maskToken: [1, hidden] } : {}),
   };
   fields.check();
@@ -75,11 +75,11 @@ export class Dinov2 extends VisionTransformer {
   /** A frozen one with random weights. @param processor default: upstream's defaults, 224 x 224 */
   static random(
     config: Dinov2Config,
-    stream: Stream,
+    rng: Rng,
     processor = ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR),
   ): Dinov2 {
     const names = namesOf(config.gated);
-    return new Dinov2(config, names, freeze(Parameters.random(visionSpecs(config, names), stream)), processor);
+    return new Dinov2(config, names, freeze(Parameters.random(visionSpecs(config, names), rng)), processor);
   }
 
   /**

@@ -2,8 +2,8 @@
  * FaceNet (Schroff et al. 2015) as InceptionResnetV1: a face to a unit vector of 512 numbers, whose cosine says whether
  * two faces are one person's. Weights are facenet-pytorch's state dicts (VGGFace2, CASIA-WebFace). Frozen.
  */
-import { readValues, type Stream, tf } from '../../engine';
-import { openSafetensors, type Picture } from '../../io';
+import { readValues, type Rng, tf } from '../../engine';
+import { openSafetensors, type Image } from '../../io';
 import { Parameters } from '../../nn/parameters';
 import { freeze } from './bert/load';
 import { EMBEDDING_SIZE, facenetEmbeddings, facenetSpecs, LEAST_SIDE } from './facenet/network';
@@ -13,8 +13,8 @@ export { facenetSpecs } from './facenet/network';
 /** Faces embedded at once. */
 const CHUNK = 16;
 
-/** Pictures of one size as `[n, height, width, 3]`, (value - 127.5) / 128. @throws RangeError for none, or mixed sizes */
-export function fixedImageStandardization(faces: readonly Picture[]): tf.Tensor4D {
+/** Images of one size as `[n, height, width, 3]`, (value - 127.5) / 128. @throws RangeError for none, or mixed sizes */
+export function fixedImageStandardization(faces: readonly Image[]): tf.Tensor4D {
   if (faces.length === 0) throw new RangeError('no faces were given');
   const { width, height } = faces[0];
   const odd = faces.findIndex((face) => face.width !== width || face.height !== height);
@@ -42,8 +42,8 @@ export class FaceNet {
   ) {}
 
   /** One that has learned nothing yet. @param classes default 8631, as many people as VGGFace2 trains on */
-  static random(stream: Stream, classes = 8631): FaceNet {
-    return new FaceNet(freeze(Parameters.random(facenetSpecs(classes), stream)), classes);
+  static random(rng: Rng, classes = 8631): FaceNet {
+    return new FaceNet(freeze(Parameters.random(facenetSpecs(classes), rng)), classes);
   }
 
   /**
@@ -89,7 +89,7 @@ export class FaceNet {
   }
 
   /** One vector a face; faces are of one size, e.g. `cropFace`'s. An empty list gives an empty list. */
-  embed(faces: readonly Picture[]): Float32Array[] {
+  embed(faces: readonly Image[]): Float32Array[] {
     const out: Float32Array[] = [];
     for (let at = 0; at < faces.length; at += CHUNK) {
       const part = faces.slice(at, at + CHUNK);

@@ -1,5 +1,5 @@
 /**
- * LPIPS (Zhang et al. 2018), version 0.1 on VGG16: how different two pictures look. Unit feature vectors of five depths
+ * LPIPS (Zhang et al. 2018), version 0.1 on VGG16: how different two images look. Unit feature vectors of five depths
  * are compared place by place, and learned weights (one a channel) add their squared differences up. Frozen.
  */
 import { readValues, tf } from '../../engine';
@@ -8,7 +8,7 @@ import { CheckpointMismatchError, type ParameterSpec, Parameters } from '../../n
 import { freeze } from './bert/load';
 import { VGG16_CHANNELS, VGG16_LEAST_SIDE, VGG16_SLICES, vggFeatures, vggSpecs } from './vgg';
 
-/** Mean and spread of ImageNet's colours, for pixels in [-1, 1] (the package's `scaling_layer`). */
+/** Mean and spread of ImageNet's colors, for pixels in [-1, 1] (the package's `scaling_layer`). */
 const SHIFT = [-0.03, -0.088, -0.188];
 const SCALE = [0.458, 0.448, 0.45];
 /** Keeps a place whose features are all 0 at 0. */
@@ -16,9 +16,9 @@ const EPS = 1e-10;
 /** Pairs compared at once: the first slice of a 256 x 256 pair at full width takes 34 MB. */
 const CHUNK = 4;
 
-/** Distances of pairs of pictures, and what they are made of. */
+/** Distances of pairs of images, and what they are made of. */
 export interface LpipsResult {
-  /** One a pair, the sum of its row of `perLayer`; 0 for equal pictures. */
+  /** One a pair, the sum of its row of `perLayer`; 0 for equal images. */
   readonly distance: Float32Array;
   /** `[pairs][5]`: the share of relu1_2, 2_2, 3_3, 4_3, 5_3. */
   readonly perLayer: Float32Array[];
@@ -135,9 +135,9 @@ function checkPair(a: tf.Tensor4D, b: tf.Tensor4D): void {
   const [, height, width, channels] = a.shape;
   if (a.rank !== 4 || channels !== 3 || height < VGG16_LEAST_SIDE || width < VGG16_LEAST_SIDE) {
     throw new RangeError(
-      `LPIPS compares pictures [pairs, height, width, 3] with sides of at least ${VGG16_LEAST_SIDE}, got [${a.shape}]`,
+      `LPIPS compares images [pairs, height, width, 3] with sides of at least ${VGG16_LEAST_SIDE}, got [${a.shape}]`,
     );
   }
   if (a.shape.join() !== b.shape.join())
-    throw new RangeError(`LPIPS compares pictures of one shape, got [${a.shape}] and [${b.shape}]`);
+    throw new RangeError(`LPIPS compares images of one shape, got [${a.shape}] and [${b.shape}]`);
 }

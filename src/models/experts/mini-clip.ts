@@ -1,11 +1,11 @@
 /**
  * `mini_clip`: a CLIP (Radford et al. 2021) of our own, trained on the mini world's training split alone. It stands in
- * for the published ones where pictures are mini scenes, and is always called by its own name. Frozen once trained.
+ * for the published ones where images are mini scenes, and is always called by its own name. Frozen once trained.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { readValues, type Stream, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { Parameters } from '../../nn/parameters';
@@ -14,9 +14,9 @@ import {
   type MiniClipConfig,
   miniClipConfig,
   miniClipSpecs,
-  pictureEmbeddings,
-  type PictureFeatures,
-  pictureFeatures,
+  imageEmbeddings,
+  type ImageFeatures,
+  imageFeatures,
   textEmbeddings,
 } from './mini-clip/network';
 
@@ -28,10 +28,10 @@ interface MiniClipFile {
 /** Where the one that ships lies. */
 export const MINI_CLIP_FOLDER = 'mini-clip';
 
-/** Pictures embedded at once. */
+/** Images embedded at once. */
 const CHUNK = 64;
 
-export { type MiniClipConfig, miniClipConfig, type PictureFeatures } from './mini-clip/network';
+export { type MiniClipConfig, miniClipConfig, type ImageFeatures } from './mini-clip/network';
 
 export class MiniClip {
   /** @throws Error when the vocabulary of the text tokenizer is not the one it was trained with */
@@ -49,11 +49,11 @@ export class MiniClip {
 
   /** One that has learned nothing yet. */
   static random(
-    stream: Stream,
+    rng: Rng,
     text: TextTokenizer = loadTokenizer(),
     config = miniClipConfig(text.vocabularySize),
   ): MiniClip {
-    return new MiniClip(config, Parameters.random(miniClipSpecs(config), stream), text);
+    return new MiniClip(config, Parameters.random(miniClipSpecs(config), rng), text);
   }
 
   /**
@@ -92,17 +92,17 @@ export class MiniClip {
   }
 
   /**
-   * Pictures -> unit vectors `[n, 128]`, the caller's to dispose.
+   * Images -> unit vectors `[n, 128]`, the caller's to dispose.
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]
    * @throws RangeError for another shape
    */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => pictureEmbeddings(this.parameters, this.config, part)))); // prettier-ignore
+    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => imageEmbeddings(this.parameters, this.config, part)))); // prettier-ignore
   }
 
   /** Patch features `[n, 64, 128]` and pooled ones `[n, 256]` before the common space; the caller's to dispose. */
-  patchFeatures(pixels: tf.Tensor4D): PictureFeatures {
-    return pictureFeatures(this.parameters, this.config, pixels);
+  patchFeatures(pixels: tf.Tensor4D): ImageFeatures {
+    return imageFeatures(this.parameters, this.config, pixels);
   }
 
   /**
@@ -140,14 +140,14 @@ export class MiniClip {
   }
 
   /**
-   * Cosine of each picture with its text, in [-1, 1].
+   * Cosine of each image with its text, in [-1, 1].
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]
    * @param texts n captions in the words of the mini world
-   * @throws RangeError when there are not as many texts as pictures; Error naming words it does not know
+   * @throws RangeError when there are not as many texts as images; Error naming words it does not know
    */
   similarity(pixels: tf.Tensor4D, texts: readonly string[]): number[] {
     if (pixels.shape[0] !== texts.length)
-      throw new RangeError(`there are ${pixels.shape[0]} pictures and ${texts.length} texts`);
+      throw new RangeError(`there are ${pixels.shape[0]} images and ${texts.length} texts`);
     const encoded = texts.map((text) => this.text.encode(text));
     return Array.from(
       readValues(() => {

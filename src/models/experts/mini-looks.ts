@@ -1,14 +1,14 @@
 /**
- * `mini_face` and `mini_figure`: recognisers of the mini world's drawings, which detectors and recognisers of photographs
+ * `mini_face` and `mini_figure`: recognizers of the mini world's drawings, which detectors and recognizers of photographs
  * do not know. Like FaceNet (Schroff et al. 2015) each is taught on others than those it is asked about: generic people,
  * animals and things, none of whom has the looks of a concept. `mini_face` sees people, and stands in for FER's MTCNN +
- * FaceNet where pictures are mini scenes; `mini_figure` sees whoever or whatever stands there, and has DINO's part in
+ * FaceNet where images are mini scenes; `mini_figure` sees whoever or whatever stands there, and has DINO's part in
  * DER. Both go by their own names. Frozen once trained.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { linear, readValues, type Stream, tf } from '../../engine';
+import { linear, readValues, type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
@@ -33,7 +33,7 @@ interface MiniLooksFile {
   readonly config: MiniLooksConfig;
 }
 
-/** Small: crops of 40 pixels with flat colours. */
+/** Small: crops of 40 pixels with flat colors. */
 export const MINI_LOOKS_TRUNK: TrunkConfig = { channels: [24, 48, 96], blocks: [0, 1, 0] };
 
 function specs({ size, trunk: net, looks }: MiniLooksConfig): Record<string, ParameterSpec> {
@@ -55,8 +55,8 @@ export class MiniLooks {
   ) {}
 
   /** One that has learned nothing yet. */
-  static random(name: LooksName, config: MiniLooksConfig, stream: Stream): MiniLooks {
-    return new MiniLooks(name, config, Parameters.random(specs(config), stream));
+  static random(name: LooksName, config: MiniLooksConfig, rng: Rng): MiniLooks {
+    return new MiniLooks(name, config, Parameters.random(specs(config), rng));
   }
 
   /**

@@ -9,7 +9,7 @@ import { type ModelJson, loadGraphParts } from './graph-files';
 
 const side = 224;
 
-/** Pictures to feature vectors. */
+/** Images to feature vectors. */
 export class MobileNet {
   readonly name = 'mobilenet_v2';
   readonly size = 1792;
@@ -53,7 +53,7 @@ export class MobileNet {
     });
   }
 
-  /** {@link features} as plain numbers, one vector a picture, `batch` (default 16) pictures at a time. */
+  /** {@link features} as plain numbers, one vector an image, `batch` (default 16) images at a time. */
   async embed(images: tf.Tensor4D, batch = 16): Promise<Float32Array[]> {
     const out: Float32Array[] = [];
     for (let at = 0; at < images.shape[0]; at += batch) {
@@ -73,7 +73,7 @@ export class MobileNet {
 }
 
 /**
- * Features minus the mean of a reference set. Pictures of one style share most of their features: without this, every
+ * Features minus the mean of a reference set. Images of one style share most of their features: without this, every
  * cosine is near 1 and tells little.
  * @param reference at least two vectors of one length
  * @throws RangeError for fewer

@@ -4,7 +4,7 @@
  */
 import * as path from 'node:path';
 import { readValues, tf } from '../../engine';
-import { type Picture, readSafetensors } from '../../io';
+import { type Image, readSafetensors } from '../../io';
 import type { Parameters } from '../../nn/parameters';
 import { freeze } from './bert/load';
 import { AreaTable } from './mtcnn/area';
@@ -19,7 +19,7 @@ export interface DetectedFace {
   readonly box: readonly [number, number, number, number];
   /** How sure O-Net is, in (0, 1). */
   readonly probability: number;
-  /** Eye, eye, nose, corner and corner of the mouth (those on the left of the picture first), each [x, y]. */
+  /** Eye, eye, nose, corner and corner of the mouth (those on the left of the image first), each [x, y]. */
   readonly landmarks: readonly (readonly [number, number])[];
 }
 
@@ -46,7 +46,7 @@ export interface MtcnnTrace {
 
 /** Crops that go through a network at once, as upstream. */
 const CHUNK = 512;
-/** Pixels of one size of the pyramid that go through P-Net at once, over all pictures. */
+/** Pixels of one size of the pyramid that go through P-Net at once, over all images. */
 const CHUNK_PIXELS = 2 ** 21;
 /** Overlap above which the worse of two boxes goes: within one size of the pyramid, then everywhere. */
 const SAME_SIZE_OVERLAP = 0.5;
@@ -90,17 +90,17 @@ export class Mtcnn {
   }
 
   /**
-   * The faces of each picture; an empty list where there is none. Pictures may differ in size; those of one size go
+   * The faces of each image; an empty list where there is none. Images may differ in size; those of one size go
    * through P-Net together, the crops of all through the other two.
-   * @throws RangeError for a picture that lacks bytes
+   * @throws RangeError for an image that lacks bytes
    */
-  detect(pictures: readonly Picture[]): DetectedFace[][] {
-    return this.traces(pictures).map(({ faces }) => [...faces]);
+  detect(images: readonly Image[]): DetectedFace[][] {
+    return this.traces(images).map(({ faces }) => [...faces]);
   }
 
   /** The same with what happened on the way. */
-  traces(pictures: readonly Picture[]): MtcnnTrace[] {
-    const tables = pictures.map((picture) => new AreaTable(picture));
+  traces(images: readonly Image[]): MtcnnTrace[] {
+    const tables = images.map((image) => new AreaTable(image));
     const proposed = this.propose(tables);
     const refined = this.refine(tables, proposed);
     const found = this.output(tables, refined);
@@ -111,8 +111,8 @@ export class Mtcnn {
     for (const network of [this.pnet, this.rnet, this.onet]) network.dispose();
   }
 
-  /** Sizes at which the picture is looked at, as shares of its own. */
-  private scales({ width, height }: Picture): number[] {
+  /** Sizes at which the image is looked at, as shares of its own. */
+  private scales({ width, height }: Image): number[] {
     const scales: number[] = [];
     const first = NETWORK_SIDES.pnet / this.options.minFaceSize;
     let shorter = Math.min(width, height) * first;
@@ -126,14 +126,14 @@ export class Mtcnn {
   private propose(tables: readonly AreaTable[]): Box[][] {
     const found: Box[][] = tables.map(() => []);
     const sizes = new Map<string, number[]>();
-    tables.forEach(({ picture: { width, height } }, i) => {
+    tables.forEach(({ image: { width, height } }, i) => {
       const key = `${width} ${height}`;
       sizes.set(key, [...(sizes.get(key) ?? []), i]);
     });
     for (const alike of sizes.values()) {
-      const { picture } = tables[alike[0]];
-      for (const scale of this.scales(picture)) {
-        const [rows, columns] = [Math.trunc(picture.height * scale + 1), Math.trunc(picture.width * scale + 1)];
+      const { image } = tables[alike[0]];
+      for (const scale of this.scales(image)) {
+        const [rows, columns] = [Math.trunc(image.height * scale + 1), Math.trunc(image.width * scale + 1)];
         const most = Math.max(1, Math.floor(CHUNK_PIXELS / (rows * columns)));
         for (let at = 0; at < alike.length; at += most) {
           const part = alike.slice(at, at + most);
@@ -145,9 +145,9 @@ export class Mtcnn {
     return found.map((boxes) => suppress(boxes, OVERLAP).map((i) => toSquare(regressProposal(boxes[i]))));
   }
 
-  /** P-Net on pictures of one size, at one size of the pyramid. */
+  /** P-Net on images of one size, at one size of the pyramid. */
   private proposeAt(tables: readonly AreaTable[], rows: number, columns: number, scale: number): Box[][] {
-    const { width, height } = tables[0].picture;
+    const { width, height } = tables[0].image;
     const size = rows * columns * 3;
     const pixels = new Float32Array(tables.length * size);
     const whole = { left: 0, top: 0, right: width, bottom: height };
@@ -215,14 +215,14 @@ export class Mtcnn {
   }
 }
 
-/** What a network saw of one picture, and what it said: one row of numbers a box. */
+/** What a network saw of one image, and what it said: one row of numbers a box. */
 interface Looked {
   readonly boxes: Box[];
   readonly values: number[][];
   readonly crops: Float32Array;
 }
 
-/** A network on all pictures' boxes that have pixels in their picture. */
+/** A network on all images' boxes that have pixels in their image. */
 function look(
   tables: readonly AreaTable[],
   candidates: readonly (readonly Box[])[],
@@ -231,7 +231,7 @@ function look(
 ): Looked[] {
   const inside = candidates.flatMap((boxes, of) =>
     boxes.flatMap((box) => {
-      const { width, height } = tables[of].picture;
+      const { width, height } = tables[of].image;
       const pixels = pixelsOf(box, width, height);
       return pixels ? [{ of, box, pixels }] : [];
     }),

@@ -1,5 +1,5 @@
 /**
- * BLIP-2's Q-Former (Li et al. 2023, Sec. 3.1): learned queries look at a picture's tokens and, in the same self
+ * BLIP-2's Q-Former (Li et al. 2023, Sec. 3.1): learned queries look at an image's tokens and, in the same self
  * attention, at a text's; queries and text have feed-forward parts of their own. Names are upstream's.
  */
 import { tf } from '../../engine';
@@ -20,7 +20,7 @@ export interface QFormerConfig extends BlockConfig {
   readonly vocab_size: number;
   /** Longest text. */
   readonly max_position_embeddings: number;
-  /** Width of the picture's tokens. */
+  /** Width of the image's tokens. */
   readonly encoder_hidden_size: number;
   /** Layers 0, n, 2n, ... have cross attention. */
   readonly cross_attention_frequency: number;
@@ -42,14 +42,14 @@ export const QFORMER_BASE: QFormerConfig = {
 
 const FORMER = 'qformer';
 
-/** The `qformer_config` of a configuration. @param pictureWidth width of the vision tower; upstream takes that one */
-export function readQFormerConfig(fields: ConfigFields, pictureWidth: number): QFormerConfig {
+/** The `qformer_config` of a configuration. @param imageWidth width of the vision tower; upstream takes that one */
+export function readQFormerConfig(fields: ConfigFields, imageWidth: number): QFormerConfig {
   fields.only('position_embedding_type', 'absolute', 'positions are built');
   return {
     ...readBlockConfig(fields, QFORMER_BASE),
     vocab_size: fields.size('vocab_size', QFORMER_BASE.vocab_size),
     max_position_embeddings: fields.size('max_position_embeddings', QFORMER_BASE.max_position_embeddings),
-    encoder_hidden_size: pictureWidth,
+    encoder_hidden_size: imageWidth,
     cross_attention_frequency: fields.size('cross_attention_frequency', QFORMER_BASE.cross_attention_frequency),
   };
 }
@@ -72,16 +72,16 @@ export interface QFormerInput {
   readonly embedded: tf.Tensor3D;
   /** How many of them are queries; may be 0. */
   readonly queries: number;
-  /** Picture tokens `[batch, tokens, width]` that the queries look at; needed when there are queries. */
-  readonly picture?: tf.Tensor3D;
+  /** Image tokens `[batch, tokens, width]` that the queries look at; needed when there are queries. */
+  readonly image?: tf.Tensor3D;
   /** Added to the self attention's scores, `[batch, 1, 1, queries + tokens]`; null: all is seen. */
   readonly mask: tf.Tensor4D | null;
 }
 
-/** `[batch, queries + tokens, hidden]`; the caller disposes it. @throws RangeError for queries without a picture */
+/** `[batch, queries + tokens, hidden]`; the caller disposes it. @throws RangeError for queries without an image */
 export function qformer(p: Parameters, config: QFormerConfig, input: QFormerInput): tf.Tensor3D {
-  const { queries, picture } = input;
-  if (queries > 0 && !picture) throw new RangeError('the queries of a Q-Former need a picture to look at');
+  const { queries, image } = input;
+  if (queries > 0 && !image) throw new RangeError('the queries of a Q-Former need an image to look at');
   return tf.tidy(() => {
     let h = namedLayerNorm(p, `${FORMER}.layernorm`, input.embedded, config.layer_norm_eps) as tf.Tensor3D;
     for (let layer = 0; layer < config.num_hidden_layers; layer++) {
@@ -98,7 +98,7 @@ function block(
   config: QFormerConfig,
   layer: number,
   x: tf.Tensor3D,
-  { queries, picture, mask }: QFormerInput,
+  { queries, image, mask }: QFormerInput,
 ): tf.Tensor3D {
   return tf.tidy(() => {
     const name = `${FORMER}.encoder.layer.${layer}`;
@@ -106,10 +106,10 @@ function block(
     const mixed = attend(p, `${name}.attention`, 'attention', config, x, own, mask);
     const words = mixed.shape[1] - queries;
     const parts: tf.Tensor3D[] = [];
-    if (queries > 0 && picture) {
+    if (queries > 0 && image) {
       let h = tf.slice(mixed, [0, 0, 0], [-1, queries, -1]);
       if (layer % config.cross_attention_frequency === 0) {
-        const seen = keysValues(p, `${name}.crossattention`, 'attention', config, picture);
+        const seen = keysValues(p, `${name}.crossattention`, 'attention', config, image);
         h = attend(p, `${name}.crossattention`, 'attention', config, h, seen, null);
       }
       parts.push(feedForward(p, name, config, h, '_query'));

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadWordPiece, type WordPiece } from '../../text/wordpiece';
 import { BertModel, padRows, type SentencePooling } from './bert';
-import { ConfigFields, ExpertConfigError } from './bert/fields';
+import { ConfigFields, ScorerConfigError } from './bert/fields';
 
 export interface SentenceOptions {
   /** As it stands in logs. Default: the folder's name. */
@@ -79,7 +79,7 @@ async function poolingOf(folder: string): Promise<SentencePooling> {
   const others = ['pooling_mode_max_tokens', 'pooling_mode_mean_sqrt_len_tokens', 'pooling_mode_lasttoken'];
   for (const other of others) fields.only(other, false, 'can be taken: mean and first token are known');
   fields.check();
-  if (mean === cls) throw new ExpertConfigError(`${file}: expected either mean or first token, not both or neither`);
+  if (mean === cls) throw new ScorerConfigError(`${file}: expected either mean or first token, not both or neither`);
   return mean ? 'mean' : 'cls';
 }
 

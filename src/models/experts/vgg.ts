@@ -41,7 +41,7 @@ export function vggSpecs(channels: readonly number[]): Record<string, ParameterS
 
 /**
  * Features after relu1_2, 2_2, 3_3, 4_3 and 5_3.
- * @param x `[batch, height, width, 3]`, normalised as the user of the features wants it; sides of at least 16
+ * @param x `[batch, height, width, 3]`, normalized as the user of the features wants it; sides of at least 16
  * @returns five tensors `[batch, height / 2^i, width / 2^i, channels]`, sides rounded down
  */
 export function vggFeatures(p: Parameters, x: tf.Tensor4D): tf.Tensor4D[] {

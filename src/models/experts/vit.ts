@@ -2,13 +2,13 @@
  * ViT (Dosovitskiy et al. 2021) in transformers' layout: the class of DINO ViT-S/16 (Caron et al. 2021), whose class
  * token is DreamBench's DINO feature.
  */
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import { ImageProcessor, openSafetensors } from '../../io';
 import type { EncoderNames } from '../../nn/encoder';
 import { Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
 import { freeze, isPositionIds, loadFrozen } from './bert/load';
-import { checkModelType, readConfigJson, readPictureGrid } from './vision/config';
+import { checkModelType, readConfigJson, readImageGrid } from './vision/config';
 import { type VisionConfig, VisionTransformer, visionSpecs } from './vision/transformer';
 
 const NAMES: EncoderNames = {
@@ -54,7 +54,7 @@ export function vitConfigFromUpstream(
     eps: fields.number('layer_norm_eps', 1e-12),
     qkvBias: fields.flag('qkv_bias', true),
     model: 'vit',
-    ...readPictureGrid(fields, json, { image_size: 224, patch_size: 16 }),
+    ...readImageGrid(fields, json, { image_size: 224, patch_size: 16 }),
     ...(stored.some((name) => name.startsWith('pooler.'))
       ? {
           pooler: {
@@ -73,10 +73,10 @@ export class Vit extends VisionTransformer {
   /** A frozen one with random weights. @param processor default: upstream's defaults, 224 x 224 */
   static random(
     config: VisionConfig,
-    stream: Stream,
+    rng: Rng,
     processor = ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR),
   ): Vit {
-    return new Vit(config, NAMES, freeze(Parameters.random(visionSpecs(config, NAMES), stream)), processor);
+    return new Vit(config, NAMES, freeze(Parameters.random(visionSpecs(config, NAMES), rng)), processor);
   }
 
   /**

@@ -1,6 +1,6 @@
-/** Sampling text: answers to questions about a picture, or to text alone. */
-import { readValues, type Stream, tf } from '../../engine';
-import { type Picture, picturesToTensor } from '../../io';
+/** Sampling text: answers to questions about an image, or to text alone. */
+import { readValues, type Rng, tf } from '../../engine';
+import { type Image, imagesToTensor } from '../../io';
 import type { Parameters } from '../../nn/parameters';
 import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
 import { Decoder, distinct } from './decoder';
@@ -9,8 +9,8 @@ import type { JanusModel } from './model';
 /** What is to be continued: ids as `understandingIds` or `textIds` lay them out. */
 export interface JanusPrefix {
   readonly ids: readonly number[];
-  /** The picture that the placeholders stand for, of the size that the model sees. */
-  readonly picture?: Picture;
+  /** The image that the placeholders stand for, of the size that the model sees. */
+  readonly image?: Image;
 }
 
 export interface AnswerOptions extends SamplingOptions {
@@ -40,18 +40,18 @@ interface Row {
 
 /**
  * Continues every prefix until its end token. Prefixes that are one object (a group's) are read once.
- * @param streams one a prefix; nothing is drawn from them when greedy
- * @throws RangeError for sampling options that make no sense, or a picture of another size
+ * @param generators one a prefix; nothing is drawn from them when greedy
+ * @throws RangeError for sampling options that make no sense, or an image of another size
  */
 export function sampleAnswers(
   model: JanusModel,
   prefixes: readonly JanusPrefix[],
-  streams: readonly Stream[],
+  rngs: readonly Rng[],
   options: AnswerOptions = {},
 ): JanusAnswer[] {
   checkSampling(options);
-  if (options.temperature !== 0 && streams.length !== prefixes.length)
-    throw new RangeError(`${prefixes.length} prefixes need as many streams, got ${streams.length}`);
+  if (options.temperature !== 0 && rngs.length !== prefixes.length)
+    throw new RangeError(`${prefixes.length} prefixes need as many streams, got ${rngs.length}`);
   const { maxNewTokens = 32 } = options;
   const rows = prefixes.map((): Row => ({ ids: [], logProbs: [], mask: [] }));
   const decoder = new Decoder(model);
@@ -63,7 +63,7 @@ export function sampleAnswers(
       const at = hidden;
       const logits = readValues(() => model.textLogits(at));
       options.observe?.(step, logits);
-      live.forEach((b, i) => extend(rows[b], logits, i, live.length, streams[b], options, options.forced?.[b]?.[step]));
+      live.forEach((b, i) => extend(rows[b], logits, i, live.length, rngs[b], options, options.forced?.[b]?.[step]));
       const on = live.map((_, i) => i).filter((i) => rows[live[i]].ids[step] !== model.config.tokens.eos);
       live = on.map((i) => live[i]);
       if (live.length === 0 || step === maxNewTokens - 1) break;
@@ -83,22 +83,22 @@ export function sampleAnswers(
   }));
 }
 
-/** Features of the prefixes' pictures, `[pictures, features, hidden]`, in order; undefined when there are none. */
+/** Features of the prefixes' images, `[images, features, hidden]`, in order; undefined when there are none. */
 export function prefixFeatures(
   model: JanusModel,
   prefixes: readonly JanusPrefix[],
   p: Parameters = model.parameters,
 ): tf.Tensor3D | undefined {
-  const pictures = prefixes.flatMap(({ picture }) => (picture ? [picture] : []));
-  if (pictures.length === 0) return undefined;
+  const images = prefixes.flatMap(({ image }) => (image ? [image] : []));
+  if (images.length === 0) return undefined;
   const side = model.config.vision.image_size;
-  for (const { width, height } of pictures)
+  for (const { width, height } of images)
     if (width !== side || height !== side)
-      throw new RangeError(`a picture is ${width} x ${height}; this model sees ${side} x ${side}: resize it first`);
-  const { unique, of } = distinct(pictures);
+      throw new RangeError(`an image is ${width} x ${height}; this model sees ${side} x ${side}: resize it first`);
+  const { unique, of } = distinct(images);
   return tf.tidy(() => {
-    const features = model.imageFeatures(picturesToTensor(unique), p);
-    return unique.length === pictures.length ? features : tf.gather(features, tf.tensor1d(of, 'int32'));
+    const features = model.imageFeatures(imagesToTensor(unique), p);
+    return unique.length === images.length ? features : tf.gather(features, tf.tensor1d(of, 'int32'));
   });
 }
 
@@ -116,12 +116,12 @@ function extend(
   logits: Float32Array,
   index: number,
   rows: number,
-  stream: Stream,
+  rng: Rng,
   options: SamplingOptions,
   forced: number | undefined,
 ): void {
   const count = logits.length / rows;
-  const id = forced ?? drawToken(logits, index * count, count, options, stream);
+  const id = forced ?? drawToken(logits, index * count, count, options, rng);
   row.ids.push(id);
   row.mask.push(forced === undefined ? 1 : 0);
   row.logProbs.push(logProbOf(logits, index * count, count, id, scoringTemperature(options)));

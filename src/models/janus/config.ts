@@ -9,7 +9,7 @@ import { checkVqganConfig, type VqganConfig } from '../../nn/vqgan';
 /** The vision tower, a SigLIP-like transformer, and the aligner that takes its features to the language model. */
 export interface JanusVisionConfig {
   readonly hidden_size: number;
-  /** Height and width of the pictures, pixels. */
+  /** Height and width of the images, pixels. */
   readonly image_size: number;
   readonly patch_size: number;
   readonly num_channels: number;
@@ -35,7 +35,7 @@ export interface JanusVqConfig {
   readonly num_embeddings: number;
   /** Channels between the convolutional halves and the codebook's 1x1 convolutions. */
   readonly latent_channels: number;
-  /** Codes along each side of a picture. */
+  /** Codes along each side of an image. */
   readonly num_patches: number;
   readonly in_channels: number;
   readonly out_channels: number;
@@ -63,7 +63,7 @@ export interface JanusVqConfig {
   readonly cell_encoder?: boolean;
 }
 
-/** Ids of special tokens. `boi` and `eoi` begin and end a picture; `image` stands where a picture's features go. */
+/** Ids of special tokens. `boi` and `eoi` begin and end an image; `image` stands where an image's features go. */
 export interface JanusTokens {
   readonly bos: number;
   readonly eos: number;
@@ -85,13 +85,13 @@ export class JanusConfigError extends Error {
   override readonly name = 'JanusConfigError';
 }
 
-/** Features that one picture puts into the sequence. */
+/** Features that one image puts into the sequence. */
 export function visionTokens(config: JanusConfig): number {
   return Math.floor(config.vision.image_size / config.vision.patch_size) ** 2;
 }
 
-/** Codes of one generated picture. */
-export function pictureCodes(config: JanusConfig): number {
+/** Codes of one generated image. */
+export function imageCodes(config: JanusConfig): number {
   return config.vq.num_patches ** 2;
 }
 
@@ -173,7 +173,7 @@ function positive<T>(part: string, values: T, fields: readonly (keyof T & string
   }
 }
 
-/** The published Janus-Pro-1B: 384 x 384 pictures, 576 features and 576 codes each. */
+/** The published Janus-Pro-1B: 384 x 384 images, 576 features and 576 codes each. */
 export const JANUS_PRO_1B: JanusConfig = {
   text: {
     vocab_size: 102400,

@@ -66,7 +66,7 @@ export function codeLogits(p: Parameters, { vq }: JanusConfig, hidden: tf.Tensor
   ) as tf.Tensor2D;
 }
 
-/** The VQ encoder before and after `quant_conv`, `[pictures, rows, columns, latent_channels]` and `[..., embed_dim]`. */
+/** The VQ encoder before and after `quant_conv`, `[images, rows, columns, latent_channels]` and `[..., embed_dim]`. */
 export function vqLatents(
   p: Parameters,
   { vq }: Pick<JanusConfig, 'vq'>,
@@ -79,8 +79,8 @@ export function vqLatents(
 }
 
 /**
- * Pixels -> codes `[pictures, rows * columns]` int32, row by row.
- * @param pixels `[pictures, height, width, 3]` in [-1, 1]
+ * Pixels -> codes `[images, rows * columns]` int32, row by row.
+ * @param pixels `[images, height, width, 3]` in [-1, 1]
  * @param l2Norm latents and codebook divided by their length first: true (default) as the original Janus; false as
  *   transformers' encoder, which differs from its own decoder there
  */
@@ -105,7 +105,7 @@ export function vqLoss(p: Parameters, config: Pick<JanusConfig, 'vq'>, pixels: t
 export interface VqPass {
   /** The reconstruction, with a straight-through gradient to the encoder. */
   readonly pixels: tf.Tensor4D;
-  /** Before the codebook, `[pictures, rows, columns, embed_dim]`. */
+  /** Before the codebook, `[images, rows, columns, embed_dim]`. */
   readonly latents: tf.Tensor4D;
   readonly codes: tf.Tensor3D;
   /** Of the codebook: both parts, as {@link vqLoss}. */
@@ -114,18 +114,18 @@ export interface VqPass {
 
 /**
  * One training pass of the tokenizer, pixels to pixels.
- * @param quantised false: latents go to the decoder as they are (divided by their length), and the codebook's loss is 0
+ * @param quantized false: latents go to the decoder as they are (divided by their length), and the codebook's loss is 0
  */
 export function vqReconstruct(
   p: Parameters,
   config: Pick<JanusConfig, 'vq'>,
   pixels: tf.Tensor4D,
-  quantised = true,
+  quantized = true,
 ): VqPass {
   const { latents } = vqLatents(p, config, pixels);
   const { entries, codes, loss } = quantize(latents, codebook(p), true, config.vq.beta);
-  const decoded = vqganDecode(p, VQ, vqganConfig(config.vq), quantised ? entries : l2Normalize(latents));
-  return { pixels: decoded, latents, codes, loss: quantised ? loss : tf.scalar(0) };
+  const decoded = vqganDecode(p, VQ, vqganConfig(config.vq), quantized ? entries : l2Normalize(latents));
+  return { pixels: decoded, latents, codes, loss: quantized ? loss : tf.scalar(0) };
 }
 
 /**
@@ -148,7 +148,7 @@ export function vqEntropy(p: Parameters, latents: tf.Tensor, temperature = 0.01)
   });
 }
 
-/** Codes -> their entries, divided by their length, as a grid. @returns `[pictures, rows, columns, embed_dim]` */
+/** Codes -> their entries, divided by their length, as a grid. @returns `[images, rows, columns, embed_dim]` */
 export function vqEntries(
   p: Parameters,
   { vq }: Pick<JanusConfig, 'vq'>,
@@ -157,7 +157,7 @@ export function vqEntries(
   const side = vq.num_patches;
   codes.forEach((row, i) => {
     if (row.length !== side * side)
-      throw new RangeError(`picture ${i} has ${row.length} codes; ${side} x ${side} were expected`);
+      throw new RangeError(`image ${i} has ${row.length} codes; ${side} x ${side} were expected`);
   });
   return tf.tidy(() => {
     const entries = codebookEntries(codebook(p), codes.flatMap((row) => Array.from(row)), true); // prettier-ignore
@@ -166,8 +166,8 @@ export function vqEntries(
 }
 
 /**
- * Codes -> pixels `[pictures, height, width, 3]`, about [-1, 1], not clipped.
- * @param codes `[pictures][num_patches^2]`
+ * Codes -> pixels `[images, height, width, 3]`, about [-1, 1], not clipped.
+ * @param codes `[images][num_patches^2]`
  * @throws RangeError for another number of codes, or codes outside the codebook
  */
 export function vqDecode(

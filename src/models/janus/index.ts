@@ -8,20 +8,20 @@ export {
   type JanusTokens,
   type JanusVisionConfig,
   type JanusVqConfig,
-  pictureCodes,
+  imageCodes,
   visionTokens,
 } from './config';
 export {
   answerQuestions,
   type CaptionFormat,
-  codesToPictures,
-  generatePictures,
-  picturesToCodes,
+  codesToImages,
+  generateImages,
+  imagesToCodes,
   type QuestionFormat,
 } from './generate';
 export { generationIds, PromptTooLongError, textIds, unconditionalIds, understandingIds } from './layout';
 export { JanusModel, janusSpecs, type LoadOptions, type SaveOptions } from './model';
-export { type PictureOptions, type PictureSample, PictureBatch, type StepLogits } from './pictures';
+export { type ImageOptions, type ImageSample, ImageBatch, type StepLogits } from './pictures';
 export {
   type AnswerPiece,
   answerPiece,
@@ -29,8 +29,8 @@ export {
   JanusPolicy,
   type JanusRequest,
   type JanusTrajectory,
-  pictureLogits,
-  type PicturePiece,
-  picturePiece,
+  imageCodeLogits,
+  type ImagePiece,
+  imagePiece,
   replayPieces,
 } from './policy';

@@ -1,6 +1,6 @@
 /** Janus' sequence layouts: ids in, ids out. Every function is pure and works on plain numbers. */
 import { IGNORE } from '../../nn/packed-rows';
-import { type JanusConfig, pictureCodes, visionTokens } from './config';
+import { type JanusConfig, imageCodes, visionTokens } from './config';
 
 export { IGNORE };
 
@@ -10,8 +10,8 @@ export class PromptTooLongError extends RangeError {
 }
 
 /**
- * A question about one picture: `bos before begin-of-image placeholders end-of-image after`.
- * @param before ids before the picture, e.g. of `<|User|>: `
+ * A question about one image: `bos before begin-of-image placeholders end-of-image after`.
+ * @param before ids before the image, e.g. of `<|User|>: `
  * @param after ids after it: the question, and what asks for the answer
  * @throws PromptTooLongError
  */
@@ -21,8 +21,8 @@ export function understandingIds(
   before: readonly number[] = [],
 ): number[] {
   const { bos, boi, image, eoi } = config.tokens;
-  const picture = new Array<number>(visionTokens(config)).fill(image);
-  return fitting(config, [bos, ...before, boi, ...picture, eoi, ...after], 0);
+  const placeholders = new Array<number>(visionTokens(config)).fill(image);
+  return fitting(config, [bos, ...before, boi, ...placeholders, eoi, ...after], 0);
 }
 
 /** Text alone: `bos text`. @throws PromptTooLongError */
@@ -30,9 +30,9 @@ export function textIds(config: JanusConfig, text: readonly number[]): number[] 
   return fitting(config, [config.tokens.bos, ...text], 0);
 }
 
-/** A picture to be generated: `bos text begin-of-image`. @throws PromptTooLongError */
+/** An image to be generated: `bos text begin-of-image`. @throws PromptTooLongError */
 export function generationIds(config: JanusConfig, text: readonly number[]): number[] {
-  return fitting(config, [config.tokens.bos, ...text, config.tokens.boi], pictureCodes(config));
+  return fitting(config, [config.tokens.bos, ...text, config.tokens.boi], imageCodes(config));
 }
 
 /** The dropped condition: of the same length, all but begin of text and begin of image replaced by padding. */

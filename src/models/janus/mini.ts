@@ -1,13 +1,13 @@
 /**
- * Janus mini: the real class at a size that two CPU cores train. It looks at 64 x 64 pictures as 8 x 8 patches, and
+ * Janus mini: the real class at a size that two CPU cores train. It looks at 64 x 64 images as 8 x 8 patches, and
  * draws them with an 8 x 8 grid of 4096 codes.
  */
 import { l2Normalize } from '../../nn/vqgan-codebook';
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import type { JanusConfig } from './config';
 import type { JanusModel } from './model';
 
-/** Height and width of the pictures, pixels. */
+/** Height and width of the images, pixels. */
 const SIDE = 64;
 /** Width of a code's entry: the codebook starts as the corners of a cube of so many dimensions, see `vqFromMagvit`. */
 const BITS = 12;
@@ -66,7 +66,7 @@ export function janusMini(textIds: number, text: { bos: number; eos: number; pad
       projection_dim: width,
       image_token_embed_dim: width,
       beta: 0.25,
-      norm_groups: 4, // one channel a group would erase the colour of flat pictures
+      norm_groups: 4, // one channel a group would erase the color of flat images
       cell_encoder: true, // else one part of one figure has many codes, and the language model learns to tell them apart
     },
     tokens: { ...text, image, boi, eoi },
@@ -78,14 +78,14 @@ export function janusMini(textIds: number, text: { bos: number; eos: number; pad
  * way in and on the way out. A plain random table treats 4,096 codes as 4,096 strangers.
  * @param share of the output rows' variance that the entries carry, in [0, 1]. Default 0.8
  */
-export function startCodesFromCodebook(model: JanusModel, stream: Stream, share = 0.8, std = 0.02): void {
+export function startCodesFromCodebook(model: JanusModel, rng: Rng, share = 0.8, std = 0.02): void {
   const p = model.parameters;
   const { embed_dim: dim, num_embeddings: codes, projection_dim: width } = model.config.vq;
   tf.tidy(() => {
     const entries = codeEntries(model);
     p.variables['model.generation_embeddings.weight'].assign(entries);
-    const directions = tf.tensor2d(stream.fork('directions').fill('normal', dim * width), [dim, width]);
-    const noise = tf.tensor2d(stream.fork('noise').fill('normal', codes * width), [codes, width]);
+    const directions = tf.tensor2d(rng.split('directions').normal(dim * width), [dim, width]);
+    const noise = tf.tensor2d(rng.split('noise').normal(codes * width), [codes, width]);
     const rows = tf.add(
       tf.mul(tf.matMul(entries, directions), std * Math.sqrt(share / dim)),
       tf.mul(noise, std * Math.sqrt(1 - share)),

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { embedding, type Stream, tf } from '../../engine';
+import { embedding, type Rng, tf } from '../../engine';
 import { openSafetensors, writeSafetensors } from '../../io';
 import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../nn/llama';
 import { type ParameterSpec, Parameters } from '../../nn/parameters';
@@ -47,9 +47,9 @@ export class JanusModel {
   }
 
   /** A model with random weights. @throws JanusConfigError */
-  static random(config: JanusConfig, stream: Stream): JanusModel {
+  static random(config: JanusConfig, rng: Rng): JanusModel {
     checkJanusConfig(config);
-    return new JanusModel(config, Parameters.random(janusSpecs(config), stream));
+    return new JanusModel(config, Parameters.random(janusSpecs(config), rng));
   }
 
   /**
@@ -96,18 +96,18 @@ export class JanusModel {
   }
 
   /**
-   * What the language model reads of pictures, `[pictures, features, hidden]`.
-   * @param pixels `[pictures, image_size, image_size, 3]` in [-1, 1]
+   * What the language model reads of images, `[images, features, hidden]`.
+   * @param pixels `[images, image_size, image_size, 3]` in [-1, 1]
    */
   imageFeatures(pixels: tf.Tensor4D, p = this.parameters): tf.Tensor3D {
     return tf.tidy(() => alignFeatures(p, this.config, visionFeatures(p, this.config, pixels)));
   }
 
   /**
-   * Embeddings of rows of ids, with pictures' features in the places of their placeholders: the first features go to
+   * Embeddings of rows of ids, with images' features in the places of their placeholders: the first features go to
    * the first placeholder of the first row, and so on.
    * @param rows of one length
-   * @param features `[pictures, features, hidden]` of {@link JanusModel.imageFeatures}; none for text alone
+   * @param features `[images, features, hidden]` of {@link JanusModel.imageFeatures}; none for text alone
    * @returns `[rows, tokens, hidden]`
    * @throws RangeError for an id outside the vocabulary, or when placeholders and features differ in number
    */
@@ -153,12 +153,12 @@ export class JanusModel {
     return codeLogits(p, this.config, hidden);
   }
 
-  /** Pixels `[pictures, height, width, 3]` in [-1, 1] -> codes `[pictures, codes]` int32. */
+  /** Pixels `[images, height, width, 3]` in [-1, 1] -> codes `[images, codes]` int32. */
   encodePixels(pixels: tf.Tensor4D): tf.Tensor2D {
     return vqEncode(this.parameters, this.config, pixels);
   }
 
-  /** Codes `[pictures][codes]` -> pixels `[pictures, height, width, 3]`, about [-1, 1], not clipped. */
+  /** Codes `[images][codes]` -> pixels `[images, height, width, 3]`, about [-1, 1], not clipped. */
   decodeCodes(codes: readonly ArrayLike<number>[]): tf.Tensor4D {
     return vqDecode(this.parameters, this.config, codes);
   }

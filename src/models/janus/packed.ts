@@ -1,4 +1,4 @@
-/** Several questions about one picture, or one text, in one row of Janus: see `nn/packed-rows`. */
+/** Several questions about one image, or one text, in one row of Janus: see `nn/packed-rows`. */
 import { tf } from '../../engine';
 import { additiveMask } from '../../nn/causal-mask';
 import { packedMask, type PackedRow, packTurns as pack, padRows, scoredOf, type Turn } from '../../nn/packed-rows';

@@ -1,20 +1,20 @@
 /**
- * Sampling pictures, code after code. With guidance every picture has two rows, one with the condition and one
+ * Sampling images, code after code. With guidance every image has two rows, one with the condition and one
  * without, which are given the same codes: logits = unconditional + scale (conditional - unconditional).
  */
-import { readValues, type Stream, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
-import { pictureCodes } from './config';
+import { imageCodes } from './config';
 import { Decoder, distinct } from './decoder';
 import { unconditionalIds } from './layout';
 import type { JanusModel } from './model';
 
-export interface PictureOptions extends SamplingOptions {
+export interface ImageOptions extends SamplingOptions {
   /** 1: no guidance, and half the work. Default 5, as Janus. */
   readonly guidanceScale?: number;
-  /** Codes that each picture begins with; they are no decisions. */
+  /** Codes that each image begins with; they are no decisions. */
   readonly forced?: readonly ArrayLike<number>[];
-  /** Is given the logits of every step, `[pictures * codes]` each; unconditional ones only with guidance. */
+  /** Is given the logits of every step, `[images * codes]` each; unconditional ones only with guidance. */
   readonly observe?: (step: number, logits: StepLogits) => void;
 }
 
@@ -24,8 +24,8 @@ export interface StepLogits {
   readonly guided: Float32Array;
 }
 
-/** One finished picture: everything that replay needs. Log-probs are at the temperature, before top-k and top-p. */
-export interface PictureSample {
+/** One finished image: everything that replay needs. Log-probs are at the temperature, before top-k and top-p. */
+export interface ImageSample {
   readonly codes: Int32Array;
   /** log p of each code under the guided mixture that was sampled. */
   readonly guided: Float32Array;
@@ -35,8 +35,8 @@ export interface PictureSample {
   readonly mask: Uint8Array;
 }
 
-/** A batch of pictures on the way; can be looked at between steps. Dispose it if it is not run to the end. */
-export class PictureBatch {
+/** A batch of images on the way; can be looked at between steps. Dispose it if it is not run to the end. */
+export class ImageBatch {
   readonly guidanceScale: number;
   /** Codes so far, -1 where there is none yet. */
   readonly codes: readonly Int32Array[];
@@ -49,22 +49,22 @@ export class PictureBatch {
 
   /**
    * @param prompts ids as `generationIds` lays them out; prompts that are one object (a group's) are read once
-   * @param streams one a picture: a picture does not depend on its neighbours
+   * @param generators one an image: an image does not depend on its neighbors
    * @throws RangeError for sampling options that make no sense
    */
   constructor(
     private readonly model: JanusModel,
     readonly prompts: readonly (readonly number[])[],
-    private readonly streams: readonly Stream[],
-    readonly options: PictureOptions = {},
+    private readonly rngs: readonly Rng[],
+    readonly options: ImageOptions = {},
   ) {
     checkSampling(options);
     this.guidanceScale = options.guidanceScale ?? 5;
     if (!Number.isFinite(this.guidanceScale))
       throw new RangeError(`guidanceScale is ${this.guidanceScale}, expected a number; 1 means none`);
-    if (options.temperature !== 0 && streams.length !== prompts.length)
-      throw new RangeError(`${prompts.length} pictures need as many streams, got ${streams.length}`);
-    const count = pictureCodes(model.config);
+    if (options.temperature !== 0 && rngs.length !== prompts.length)
+      throw new RangeError(`${prompts.length} images need as many streams, got ${rngs.length}`);
+    const count = imageCodes(model.config);
     this.codes = prompts.map(() => new Int32Array(count).fill(-1));
     this.guided = prompts.map(() => new Float32Array(count));
     this.conditional = prompts.map(() => new Float32Array(count));
@@ -73,14 +73,14 @@ export class PictureBatch {
   }
 
   get done(): boolean {
-    return this.step >= pictureCodes(this.model.config);
+    return this.step >= imageCodes(this.model.config);
   }
 
   get stepsDone(): number {
     return this.step;
   }
 
-  /** One code for every picture. */
+  /** One code for every image. */
   advance(): void {
     if (this.done) return;
     const { model, step } = this;
@@ -93,7 +93,7 @@ export class PictureBatch {
     const temperature = scoringTemperature(this.options);
     this.prompts.forEach((_, b) => {
       const forced = this.options.forced?.[b]?.[step];
-      const code = forced ?? drawToken(logits.guided, b * size, size, this.options, this.streams[b]);
+      const code = forced ?? drawToken(logits.guided, b * size, size, this.options, this.rngs[b]);
       this.codes[b][step] = code;
       this.mask[b][step] = forced === undefined ? 1 : 0;
       this.guided[b][step] = logProbOf(logits.guided, b * size, size, code, temperature);
@@ -104,7 +104,7 @@ export class PictureBatch {
   }
 
   /** Runs to the end. */
-  finish(): PictureSample[] {
+  finish(): ImageSample[] {
     try {
       while (!this.done) this.advance();
     } finally {

@@ -1,12 +1,12 @@
-/** Janus as a policy: what it samples (answers, pictures) and exact replay of both, guidance included. */
-import { type Stream, tf, tokenLogProbs } from '../../engine';
+/** Janus as a policy: what it samples (answers, images) and exact replay of both, guidance included. */
+import { type Rng, tf, tokenLogProbs } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import type { Parameters } from '../../nn/parameters';
 import { type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
 import { type AnswerOptions, type JanusAnswer, type JanusPrefix, prefixFeatures, sampleAnswers } from './answers';
 import { padLeft, unconditionalIds } from './layout';
 import type { JanusModel } from './model';
-import { PictureBatch, type PictureOptions, type PictureSample } from './pictures';
+import { ImageBatch, type ImageOptions, type ImageSample } from './pictures';
 
 /** Decisions of one forward row; the shape that reinforcement learning replays. */
 interface Decisions {
@@ -29,8 +29,8 @@ export interface AnswerPiece extends Decisions {
  */
 export type ImageLogProbs = 'guided' | 'conditional';
 
-/** A whole picture. */
-export interface PicturePiece extends Decisions {
+/** A whole image. */
+export interface ImagePiece extends Decisions {
   readonly segment: 'generation';
   /** As `generationIds` lays it out. */
   readonly prompt: readonly number[];
@@ -38,7 +38,7 @@ export interface PicturePiece extends Decisions {
   readonly scored: ImageLogProbs;
 }
 
-export type JanusPiece = AnswerPiece | PicturePiece;
+export type JanusPiece = AnswerPiece | ImagePiece;
 
 export function answerPiece(prefix: JanusPrefix, answer: JanusAnswer, options: SamplingOptions = {}): AnswerPiece {
   return {
@@ -51,13 +51,13 @@ export function answerPiece(prefix: JanusPrefix, answer: JanusAnswer, options: S
   };
 }
 
-/** @param options those that the picture was sampled with */
-export function picturePiece(
+/** @param options those that the image was sampled with */
+export function imagePiece(
   prompt: readonly number[],
-  sample: PictureSample,
-  options: PictureOptions = {},
+  sample: ImageSample,
+  options: ImageOptions = {},
   scored: ImageLogProbs = 'conditional',
-): PicturePiece {
+): ImagePiece {
   return {
     segment: 'generation',
     prompt,
@@ -87,7 +87,7 @@ export function replayPieces(
     throw new RangeError('replay takes pieces of one temperature at a time');
   return segment === 'understanding'
     ? replayAnswers(model, pieces as readonly AnswerPiece[], parameters)
-    : replayPictures(model, pieces as readonly PicturePiece[], parameters);
+    : replayImages(model, pieces as readonly ImagePiece[], parameters);
 }
 
 function replayAnswers(model: JanusModel, pieces: readonly AnswerPiece[], p: Parameters): tf.Tensor2D {
@@ -109,28 +109,28 @@ function replayAnswers(model: JanusModel, pieces: readonly AnswerPiece[], p: Par
   });
 }
 
-function replayPictures(model: JanusModel, pieces: readonly PicturePiece[], p: Parameters): tf.Tensor2D {
+function replayImages(model: JanusModel, pieces: readonly ImagePiece[], p: Parameters): tf.Tensor2D {
   const [{ guidanceScale, scored }] = pieces;
   if (pieces.some((piece) => piece.guidanceScale !== guidanceScale || piece.scored !== scored))
-    throw new RangeError('replay takes pictures of one guidance scale and one kind of log-probs at a time');
+    throw new RangeError('replay takes images of one guidance scale and one kind of log-probs at a time');
   return tf.tidy(() => {
     const codes = pieces.map((piece) => piece.ids);
     const prompts = pieces.map((piece) => piece.prompt);
-    const conditional = pictureLogits(model, prompts, codes, p);
+    const conditional = imageCodeLogits(model, prompts, codes, p);
     const count = codes[0].length;
     if (scored === 'conditional' || guidanceScale === 1) return scoredLogProbs(conditional, pieces, count);
-    const unconditional = pictureLogits(model, prompts.map((ids) => unconditionalIds(model.config, ids)), codes, p); // prettier-ignore
+    const unconditional = imageCodeLogits(model, prompts.map((ids) => unconditionalIds(model.config, ids)), codes, p); // prettier-ignore
     const guided = tf.add<tf.Tensor2D>(unconditional, tf.mul(tf.sub(conditional, unconditional), guidanceScale));
     return scoredLogProbs(guided, pieces, count);
   });
 }
 
 /**
- * Logits that predict every code of the pictures from the prompt and the codes before it, `[pictures * codes, codebook]`.
+ * Logits that predict every code of the images from the prompt and the codes before it, `[images * codes, codebook]`.
  * @param prompts as `generationIds` lays them out; they may differ in length
- * @param codes `[pictures][codes]`
+ * @param codes `[images][codes]`
  */
-export function pictureLogits(
+export function imageCodeLogits(
   model: JanusModel,
   prompts: readonly (readonly number[])[],
   codes: readonly ArrayLike<number>[],
@@ -170,13 +170,13 @@ export interface JanusTrajectory {
   readonly pieces: readonly JanusPiece[];
 }
 
-/** What is asked of the policy: an answer to a prefix, or a picture of a prompt. */
+/** What is asked of the policy: an answer to a prefix, or an image of a prompt. */
 export type JanusRequest =
   | { readonly segment: 'understanding'; readonly prefix: JanusPrefix; readonly options?: AnswerOptions }
   | {
       readonly segment: 'generation';
       readonly prompt: readonly number[];
-      readonly options?: PictureOptions;
+      readonly options?: ImageOptions;
       /** Default `conditional`. */
       readonly scored?: ImageLogProbs;
     };
@@ -200,16 +200,16 @@ export class JanusPolicy {
   }
 
   /** `n` samples of one request; each draws from a stream of its own. */
-  rollout(request: JanusRequest, n: number, stream: Stream): JanusTrajectory[] {
-    const streams = Array.from({ length: n }, (_, i) => stream.fork(i));
+  rollout(request: JanusRequest, n: number, rng: Rng): JanusTrajectory[] {
+    const rngs = Array.from({ length: n }, (_, i) => rng.split(i));
     if (request.segment === 'understanding') {
       const { prefix, options = {} } = request;
-      const answers = sampleAnswers(this.model, streams.map(() => prefix), streams, options); // prettier-ignore
+      const answers = sampleAnswers(this.model, rngs.map(() => prefix), rngs, options); // prettier-ignore
       return answers.map((answer) => ({ pieces: [answerPiece(prefix, answer, options)] }));
     }
     const { prompt, options = {}, scored } = request;
-    const samples = new PictureBatch(this.model, streams.map(() => prompt), streams, options).finish(); // prettier-ignore
-    return samples.map((sample) => ({ pieces: [picturePiece(prompt, sample, options, scored)] }));
+    const samples = new ImageBatch(this.model, rngs.map(() => prompt), rngs, options).finish(); // prettier-ignore
+    return samples.map((sample) => ({ pieces: [imagePiece(prompt, sample, options, scored)] }));
   }
 
   /** See {@link replayPieces}. @throws Error for `reference` without one */

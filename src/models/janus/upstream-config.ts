@@ -48,7 +48,7 @@ export function janusConfigFromUpstream(json: Json, where: string, sources: Toke
   const declared = part(json, where, 'vision_config').num_image_tokens;
   if (typeof declared === 'number' && declared !== visionTokens(config))
     throw new JanusConfigError(
-      `${where}: vision_config.num_image_tokens is ${declared}; pictures of ${config.vision.image_size} in patches of ${config.vision.patch_size} give ${visionTokens(config)}`,
+      `${where}: vision_config.num_image_tokens is ${declared}; images of ${config.vision.image_size} in patches of ${config.vision.patch_size} give ${visionTokens(config)}`,
     );
   return config;
 }

@@ -62,15 +62,15 @@ export function declareVision(specs: Record<string, ParameterSpec>, config: Janu
 
 /**
  * Features after the last norm.
- * @param pixels `[pictures, image_size, image_size, channels]` in [-1, 1]
- * @returns `[pictures, tokens, hidden]`
+ * @param pixels `[images, image_size, image_size, channels]` in [-1, 1]
+ * @returns `[images, tokens, hidden]`
  * @throws RangeError for pixels of another shape
  */
 export function visionFeatures(p: Parameters, config: JanusConfig, pixels: tf.Tensor4D): tf.Tensor3D {
   const { vision } = config;
   const expected = [vision.image_size, vision.image_size, vision.num_channels];
   if (pixels.shape.length !== 4 || pixels.shape.slice(1).join() !== expected.join())
-    throw new RangeError(`the vision tower needs pixels [pictures, ${expected.join(', ')}], got [${pixels.shape}]`);
+    throw new RangeError(`the vision tower needs pixels [images, ${expected.join(', ')}], got [${pixels.shape}]`);
   return tf.tidy(() => {
     const at = `${TOWER}.embeddings`;
     const weight = p.get(`${at}.patch_embedding.weight`) as tf.Tensor4D;
@@ -81,7 +81,7 @@ export function visionFeatures(p: Parameters, config: JanusConfig, pixels: tf.Te
   });
 }
 
-/** The first feature, normed a second time, as upstream gives it: `[pictures, hidden]`. The language model has no use for it. */
+/** The first feature, normed a second time, as upstream gives it: `[images, hidden]`. The language model has no use for it. */
 export function visionPooled(p: Parameters, config: JanusConfig, features: tf.Tensor3D): tf.Tensor2D {
   return tf.tidy(() => {
     const first = tf.reshape(tf.slice(features, [0, 0, 0], [-1, 1, -1]), [features.shape[0], -1]);
@@ -89,7 +89,7 @@ export function visionPooled(p: Parameters, config: JanusConfig, features: tf.Te
   });
 }
 
-/** Features -> what the language model reads, `[pictures, tokens, text hidden]`. */
+/** Features -> what the language model reads, `[images, tokens, text hidden]`. */
 export function alignFeatures(p: Parameters, config: JanusConfig, features: tf.Tensor3D): tf.Tensor3D {
   return mlp(p, ALIGNER, config.vision.depth, config.vision.hidden_act, features) as tf.Tensor3D;
 }

@@ -1,5 +1,5 @@
-/** Sampling text: answers to questions about a picture, or to text alone. */
-import { logSoftmax, readValues, type Stream, tf } from '../../engine';
+/** Sampling text: answers to questions about an image, or to text alone. */
+import { logSoftmax, readValues, type Rng, tf } from '../../engine';
 import { IGNORE, understandingEoi } from './layout';
 import { drawIndex } from './maskgit';
 import { causalMask, understandingMask } from './masks';
@@ -23,17 +23,17 @@ export interface Answer {
   readonly finished: boolean;
 }
 
-/** A row of text to be continued; `picture` says that it starts with a picture (understanding layout). */
+/** A row of text to be continued; `image` says that it starts with an image (understanding layout). */
 export interface AnswerPrefix {
   readonly ids: readonly number[];
-  readonly picture: boolean;
+  readonly image: boolean;
 }
 
-/** Continues every prefix. @param streams one a prefix; not used when greedy */
+/** Continues every prefix. @param generators one a prefix; not used when greedy */
 export function sampleAnswers(
   model: ShowoModel,
   prefixes: readonly AnswerPrefix[],
-  streams: readonly Stream[],
+  rngs: readonly Rng[],
   options: AnswerOptions = {},
 ): Answer[] {
   const { maxNewTokens = 8, temperature = 1, vocabulary = 'text' } = options;
@@ -42,7 +42,7 @@ export function sampleAnswers(
   const finished = prefixes.map(() => false);
   for (let step = 0; step < maxNewTokens && finished.includes(false); step++) {
     const live = rows.map((_, b) => b).filter((b) => !finished[b]);
-    const growing = live.map((b) => ({ ids: rows[b], picture: prefixes[b].picture }));
+    const growing = live.map((b) => ({ ids: rows[b], image: prefixes[b].image }));
     const ends = live.map((b) => [rows[b].length - 1]);
     const values = readValues(() => logSoftmax(answerLogits(model, growing, ends, vocabulary)));
     const width = values.length / live.length;
@@ -50,7 +50,7 @@ export function sampleAnswers(
       const id =
         temperature === 0
           ? argmax(values, i * width, width)
-          : drawTempered(values, i * width, width, temperature, streams[b].uniform());
+          : drawTempered(values, i * width, width, temperature, rngs[b].uniform());
       rows[b].push(id);
       logProbs[b].push(values[i * width + id]);
       finished[b] = id === model.vocabulary.eot;
@@ -82,7 +82,7 @@ export function answerLogits(
       ...new Array<number>(length - row.ids.length).fill(model.vocabulary.pad),
     ]);
     const masks = rows.map((row) =>
-      row.picture ? understandingMask(length, understandingEoi(model.config)) : causalMask(length),
+      row.image ? understandingMask(length, understandingEoi(model.config)) : causalMask(length),
     );
     const hidden = model.hidden(padded, masks, parameters, extra);
     const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, model.config.hidden_size]);

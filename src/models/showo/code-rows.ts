@@ -1,10 +1,10 @@
 /**
  * Rows of image codes that share bits. A look-up-free code is a string of bits (MAGVIT-v2, Sec. 3.1), but a plain table
- * treats 4,096 codes as 4,096 strangers, and what is learned of a shape in one colour says nothing about its codes in
+ * treats 4,096 codes as 4,096 strangers, and what is learned of a shape in one color says nothing about its codes in
  * another. Here rows start close together when their codes do, and a part of what is learned is shared by bit; what is
  * saved are plain tables all the same.
  */
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import { Parameters } from '../../nn/parameters';
 import type { ShowoVocabulary } from './config';
 import type { ShowoModel } from './model';
@@ -17,15 +17,15 @@ const HEAD = 'showo.lm_head.weight';
  * noise that tells every code apart. Trained tables are as free as before; only the start differs.
  * @param share of the variance that the bits carry, in [0, 1]. Default 0.8
  */
-export function startCodesFromBits(model: ShowoModel, stream: Stream, share = 0.8, std = 0.02): void {
+export function startCodesFromBits(model: ShowoModel, rng: Rng, share = 0.8, std = 0.02): void {
   const { codebook_size: codes, hidden_size: width } = model.config;
   const bits = Math.log2(codes);
   if (!Number.isInteger(bits)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
   for (const name of [EMBED, HEAD]) {
     const variable = model.parameters.variables[name];
-    const draws = stream.fork(name);
-    const directions = draws.fork('bits').fill('normal', bits * width);
-    const noise = draws.fork('noise').fill('normal', codes * width);
+    const draws = rng.split(name);
+    const directions = draws.split('bits').normal(bits * width);
+    const noise = draws.split('noise').normal(codes * width);
     const scale = std * Math.sqrt(share / bits);
     for (let code = 0; code < codes; code++) {
       for (let j = 0; j < width; j++) {

@@ -3,7 +3,7 @@
  * understanding (`<token_s>`) and M for generation (`<token_g>`). They are rows appended to the vocabulary; in a
  * prompt `<sks>` becomes `<token_s>.. <token_g>.. <sks>`.
  */
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import { showoVocabulary } from './config';
 import type { ShowoModel } from './model';
 import type { ExtraTokens } from './transformer';
@@ -36,14 +36,14 @@ export class ConceptTokens implements ExtraTokens {
     placeholder: number,
     classWord: number,
     options: ConceptTokenOptions,
-    stream: Stream,
+    rng: Rng,
   ): ConceptTokens {
     const count = options.understanding + options.generation + 1;
     const width = model.config.hidden_size;
     const rows = (table: string, name: string) =>
       tf.tidy(() => {
         const row = tf.slice(model.parameters.get(table) as tf.Tensor2D, [classWord, 0], [1, width]);
-        const noise = tf.mul(tf.tensor2d(stream.fork(name).fill('normal', count * width), [count, width]), 0.02);
+        const noise = tf.mul(tf.tensor2d(rng.split(name).normal(count * width), [count, width]), 0.02);
         return tf.variable(tf.add(tf.tile(row, [count, 1]), noise));
       });
     return new ConceptTokens(options, placeholder, showoVocabulary(model.config).size, {

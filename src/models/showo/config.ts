@@ -12,14 +12,14 @@ export interface ShowoConfig {
   /** Text ids are 0..llm_vocab_size-1; then pad and nine special tokens, the image codes, the mask token. */
   readonly llm_vocab_size: number;
   readonly codebook_size: number;
-  /** Image codes of one picture. */
+  /** Image codes of one image. */
   readonly num_vq_tokens: number;
   /** Begin and end of text; Show-o uses one id for both. */
   readonly bos_token_id: number;
   readonly eos_token_id: number;
-  /** Positions before the picture in the text-to-image layout, task token, begin and end included. */
+  /** Positions before the image in the text-to-image layout, task token, begin and end included. */
   readonly max_text_len: number;
-  /** Image codes per row, for pictures that are not square. Default: the square root of num_vq_tokens. */
+  /** Image codes per row, for images that are not square. Default: the square root of num_vq_tokens. */
   readonly image_columns?: number;
 }
 
@@ -33,7 +33,7 @@ export interface ShowoVocabulary extends Readonly<Record<SpecialToken, number>> 
   readonly eot: number;
   /** First image code. */
   readonly imageOffset: number;
-  /** The id of a picture position that is still to be predicted. */
+  /** The id of an image position that is still to be predicted. */
   readonly mask: number;
   /** Number of ids. */
   readonly size: number;

@@ -2,7 +2,7 @@
 export { type Answer, type AnswerOptions, type AnswerPrefix, sampleAnswers } from './answers';
 export { ConceptTokens, type ConceptTokenOptions } from './concept-tokens';
 export { SHOWO_1B, type ShowoConfig, showoConfigFromUpstream, showoVocabulary, type ShowoVocabulary } from './config';
-export { answerQuestions, codesToPictures, generatePictures, picturesToCodes } from './generate';
+export { answerQuestions, codesToImages, generateImages, imagesToCodes } from './generate';
 export {
   conditionTokens,
   PromptTooLongError,
@@ -17,4 +17,4 @@ export { textToImageMask, understandingMask } from './masks';
 export { MAGVIT_MINI, showoMini } from './mini';
 export { ShowoModel } from './model';
 export { answerPiece, type ImageLogProbs, replayPieces, type ScoredPositions, transitionPieces } from './policy';
-export { type Draws, PictureBatch, type PictureOptions, type Transition } from './sampler';
+export { type Draws, ImageBatch, type ImageOptions, type Transition } from './sampler';

@@ -20,7 +20,7 @@ export interface Labelled {
 }
 
 /**
- * The text before a picture: `[pad].. t2i sot text eot`, left-padded to `max_text_len`.
+ * The text before an image: `[pad].. t2i sot text eot`, left-padded to `max_text_len`.
  * @param text ids, or null for the dropped condition (`t2i sot eot`)
  * @throws PromptTooLongError unless `overflow` is `cut`
  */
@@ -82,7 +82,7 @@ export function textToImageExample(
   return { ids, labels: labels.map((label) => (label === v.pad ? IGNORE : label)) };
 }
 
-/** `mmu soi codes eoi sot prompt`: a question about a picture, ready to be answered. */
+/** `mmu soi codes eoi sot prompt`: a question about an image, ready to be answered. */
 export function understandingPrefix(
   config: ShowoConfig,
   codes: ArrayLike<number>,

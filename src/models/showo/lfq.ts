@@ -1,4 +1,4 @@
-/** Look-up-free quantisation (MAGVIT-v2, Yu et al. 2023): a code is the signs of its channels. */
+/** Look-up-free quantization (MAGVIT-v2, Yu et al. 2023): a code is the signs of its channels. */
 import { tf } from '../../engine';
 
 /** Weights of the two losses, as Show-o's tokenizer prints them. */

@@ -2,7 +2,7 @@
  * MAGVIT-v2, Show-o's image tokenizer: a convolutional encoder to sign bits and a decoder back to pixels.
  * Parameter names are upstream's; the real one is `MAGVITV2_CONFIG`, the mini one the same class with small numbers.
  */
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import type { RawTensor } from '../../io';
 import {
   attnBlock,
@@ -29,7 +29,7 @@ export interface CoderConfig {
   readonly z_channels: number;
   /**
    * Groups of GroupNorm. Default 32, as published. With 32 channels that would be one channel a group, which erases
-   * the colour of flat pictures: small tokenizers need fewer groups.
+   * the color of flat images: small tokenizers need fewer groups.
    */
   readonly norm_groups?: number;
 }
@@ -42,7 +42,7 @@ export interface MagvitConfig {
   /**
    * Every cell of the code grid is encoded from its own pixels alone, so that what a cell shows has one code wherever
    * it stands and whatever stands beside it; the decoder still sees all cells. Default false, as published: the
-   * encoder's convolutions and attention see the whole picture.
+   * encoder's convolutions and attention see the whole image.
    */
   readonly cell_encoder?: boolean;
 }
@@ -63,8 +63,8 @@ export class MagvitTokenizer {
     readonly parameters: Parameters,
   ) {}
 
-  static random(config: MagvitConfig, stream: Stream): MagvitTokenizer {
-    return new MagvitTokenizer(config, Parameters.random(magvitSpecs(config), stream));
+  static random(config: MagvitConfig, rng: Rng): MagvitTokenizer {
+    return new MagvitTokenizer(config, Parameters.random(magvitSpecs(config), rng));
   }
 
   /** @throws CheckpointMismatchError listing every tensor that does not fit */
@@ -134,7 +134,7 @@ export class MagvitTokenizer {
     const [rows, columns] = shape ?? [side, side];
     codes.forEach((row, i) => {
       if (row.length !== rows * columns)
-        throw new RangeError(`picture ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
+        throw new RangeError(`image ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
     });
     return tf.tidy(() => {
       const flat = Int32Array.from(codes.flatMap((row) => Array.from(row)));

@@ -1,5 +1,5 @@
 /**
- * Omni-attention (Show-o, Sec. 3.3): text attends causally, a picture's tokens attend to each other and to the text
+ * Omni-attention (Show-o, Sec. 3.3): text attends causally, an image's tokens attend to each other and to the text
  * before them. Masks are plain bytes (1 = may attend) so that they can be tested exactly; `additiveMask` of
  * `nn/causal-mask` makes the tensor that attention adds to its scores.
  */
@@ -8,7 +8,7 @@ type Ids = ArrayLike<number>;
 
 /**
  * Text-to-image layout: text rows causal, rows from `soi` to `eoi` see everything.
- * @param options.hidePads text after the last pad does not see pads, the picture sees none (default true, as sampled and trained)
+ * @param options.hidePads text after the last pad does not see pads, the image sees none (default true, as sampled and trained)
  * @returns `[tokens * tokens]`, row = query
  */
 export function textToImageMask(
@@ -21,14 +21,14 @@ export function textToImageMask(
   const mask = new Uint8Array(n * n);
   let lastPad = -1;
   for (let i = 0; i < n; i++) if (ids[i] === tokens.pad) lastPad = i;
-  let open = 0; // more starts than ends so far: inside a picture
+  let open = 0; // more starts than ends so far: inside an image
   for (let q = 0; q < n; q++) {
     if (ids[q] === tokens.soi) open++;
-    const inPicture = open > 0 || ids[q] === tokens.eoi;
+    const inImage = open > 0 || ids[q] === tokens.eoi;
     if (ids[q] === tokens.eoi) open--;
     const afterPads = q > lastPad;
     for (let k = 0; k < n; k++) {
-      if (inPicture) mask[q * n + k] = hidePads && ids[k] === tokens.pad ? 0 : 1;
+      if (inImage) mask[q * n + k] = hidePads && ids[k] === tokens.pad ? 0 : 1;
       else mask[q * n + k] = k <= q && !(hidePads && afterPads && k <= lastPad) ? 1 : 0;
     }
   }
@@ -43,8 +43,8 @@ export function causalMask(length: number): Uint8Array {
 }
 
 /**
- * Understanding layout: causal, and every query sees the columns up to the end of the picture.
- * @param eoiPosition the picture's last position; the released code takes the first row's for the whole batch, ours each row's own
+ * Understanding layout: causal, and every query sees the columns up to the end of the image.
+ * @param eoiPosition the image's last position; the released code takes the first row's for the whole batch, ours each row's own
  */
 export function understandingMask(length: number, eoiPosition: number): Uint8Array {
   const mask = causalMask(length);

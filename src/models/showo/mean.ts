@@ -21,5 +21,5 @@ export async function meanWith(
     }),
   );
   const parameters = Parameters.fromTensors(showoSpecs(model.config), tensors, 'the mean of two models');
-  return new ShowoModel(model.config, parameters, model.images);
+  return new ShowoModel(model.config, parameters, model.imageTokenizer);
 }

@@ -1,4 +1,4 @@
-/** Show-o mini: the real class at a size that two CPU cores train. 64 x 64 pictures, an 8 x 8 grid of 4096 codes. */
+/** Show-o mini: the real class at a size that two CPU cores train. 64 x 64 images, an 8 x 8 grid of 4096 codes. */
 import type { ShowoConfig } from './config';
 import type { MagvitConfig } from './magvit';
 
@@ -13,11 +13,11 @@ export function magvitMini(bits: number): MagvitConfig {
   return { encoder: coder, decoder: coder, codebook_dim: bits };
 }
 
-/** What the tokenizer that ships starts from: its encoder sees the whole picture. */
+/** What the tokenizer that ships starts from: its encoder sees the whole image. */
 export const MAGVIT_MINI_WIDE: MagvitConfig = magvitMini(MINI_BITS);
 
 /**
- * The tokenizer that ships. Its encoder sees one cell at a time: with whole pictures the same part of the same figure
+ * The tokenizer that ships. Its encoder sees one cell at a time: with whole images the same part of the same figure
  * had many codes, and the transformer spent its training on telling them apart.
  */
 export const MAGVIT_MINI: MagvitConfig = { ...MAGVIT_MINI_WIDE, cell_encoder: true };

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { type Stream, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
 import { additiveMask } from '../../nn/causal-mask';
 import { Parameters } from '../../nn/parameters';
@@ -33,30 +33,30 @@ export class ShowoModel {
   constructor(
     readonly config: ShowoConfig,
     readonly parameters: Parameters,
-    readonly images: MagvitTokenizer,
+    readonly imageTokenizer: MagvitTokenizer,
     /** Concept tokens, when there are any. */
     public extra?: ExtraTokens,
   ) {
     checkShowoConfig(config);
     this.vocabulary = showoVocabulary(config);
-    if (images.codebookSize !== config.codebook_size) {
+    if (imageTokenizer.codebookSize !== config.codebook_size) {
       throw new RangeError(
-        `the image tokenizer has ${images.codebookSize} codes, the transformer expects ${config.codebook_size}`,
+        `the image tokenizer has ${imageTokenizer.codebookSize} codes, the transformer expects ${config.codebook_size}`,
       );
     }
   }
 
   /** A model with random weights around a trained (or random) image tokenizer. */
-  static random(config: ShowoConfig, images: MagvitTokenizer, stream: Stream): ShowoModel {
-    return new ShowoModel(config, Parameters.random(showoSpecs(config), stream), images);
+  static random(config: ShowoConfig, imageTokenizer: MagvitTokenizer, rng: Rng): ShowoModel {
+    return new ShowoModel(config, Parameters.random(showoSpecs(config), rng), imageTokenizer);
   }
 
   /** The same transformer (shared, not copied) around another image tokenizer with as many codes. */
-  withImages(images: MagvitTokenizer): ShowoModel {
-    return new ShowoModel(this.config, this.parameters, images, this.extra);
+  withImageTokenizer(imageTokenizer: MagvitTokenizer): ShowoModel {
+    return new ShowoModel(this.config, this.parameters, imageTokenizer, this.extra);
   }
 
-  /** Rows and columns of the picture's code grid. */
+  /** Rows and columns of the image's code grid. */
   get grid(): [number, number] {
     const columns = this.config.image_columns ?? Math.round(Math.sqrt(this.config.num_vq_tokens));
     return [this.config.num_vq_tokens / columns, columns];
@@ -81,13 +81,13 @@ export class ShowoModel {
       throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "showo"`);
     checkShowoConfig(config.transformer);
     const imagesFile = path.join(folder, 'tokenizer.safetensors');
-    const images = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
+    const imageTokenizer = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
     const reader = await openSafetensors(folder); // model.safetensors, or its shards and index
     try {
       const parameters = await Parameters.read(showoSpecs(config.transformer), reader, folder);
-      return new ShowoModel(config.transformer, parameters, images);
+      return new ShowoModel(config.transformer, parameters, imageTokenizer);
     } catch (error) {
-      images.dispose();
+      imageTokenizer.dispose();
       throw error;
     } finally {
       await reader.close();
@@ -97,9 +97,9 @@ export class ShowoModel {
   /** Saves as {@link ShowoModel.fromPretrained} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
   async savePretrained(folder: string, { dtype = 'BF16', shardBytes }: SaveOptions = {}): Promise<void> {
     mkdirSync(folder, { recursive: true });
-    await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), this.images.parameters.writable(dtype));
+    await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), this.imageTokenizer.parameters.writable(dtype));
     await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable(dtype), { shardBytes });
-    const file: ShowoFile = { model_type: 'showo', transformer: this.config, tokenizer: this.images.config };
+    const file: ShowoFile = { model_type: 'showo', transformer: this.config, tokenizer: this.imageTokenizer.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
 
@@ -127,7 +127,7 @@ export class ShowoModel {
   }
 
   /**
-   * Guided logits over the image codes, `[pictures * codes, codebook]`: (1 + w) conditional - w unconditional
+   * Guided logits over the image codes, `[images * codes, codebook]`: (1 + w) conditional - w unconditional
    * (Show-o's convention; w = 0 gives the conditional ones).
    * @param rows conditional sequences; `unconditional` the same with the condition dropped
    */
@@ -154,6 +154,6 @@ export class ShowoModel {
 
   dispose(): void {
     this.parameters.dispose();
-    this.images.dispose();
+    this.imageTokenizer.dispose();
   }
 }

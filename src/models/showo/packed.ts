@@ -1,4 +1,4 @@
-/** Several questions about one picture, or one text, in one row of Show-o: see `nn/packed-rows`. */
+/** Several questions about one image, or one text, in one row of Show-o: see `nn/packed-rows`. */
 import { tf } from '../../engine';
 import { packedMask, type PackedRow, packTurns, padRows, scoredOf, type Turn } from '../../nn/packed-rows';
 import { type ShowoConfig, showoVocabulary } from './config';
@@ -7,7 +7,7 @@ import type { ShowoModel } from './model';
 import { showoLogits } from './transformer';
 
 /** `mmu soi codes eoi`, whose tokens see each other, and then, for each turn, `sot question answer eot`. */
-export function packPicture(config: ShowoConfig, codes: ArrayLike<number>, turns: readonly Turn[]): PackedRow {
+export function packImage(config: ShowoConfig, codes: ArrayLike<number>, turns: readonly Turn[]): PackedRow {
   const { sot, eot } = showoVocabulary(config);
   const beginning = understandingPrefix(config, codes, []).slice(0, -1);
   return packTurns(beginning, turns.map((turn) => ({ ...turn, question: [sot, ...turn.question] })), eot, true); // prettier-ignore

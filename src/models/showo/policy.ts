@@ -4,7 +4,7 @@ import type { Parameters } from '../../nn/parameters';
 import { type Answer, answerLogits, type AnswerPrefix } from './answers';
 import { conditionTokens, textToImageIds } from './layout';
 import type { ShowoModel } from './model';
-import type { PictureBatch } from './sampler';
+import type { ImageBatch } from './sampler';
 import type { ExtraTokens } from './transformer';
 
 /** Decisions of one forward row; the shape that reinforcement learning replays. */
@@ -20,7 +20,7 @@ export interface AnswerPiece extends Decisions {
   readonly prefix: AnswerPrefix;
 }
 
-/** One MaskGIT step of one picture. */
+/** One MaskGIT step of one image. */
 export interface TransitionPiece extends Decisions {
   readonly segment: 'generation';
   readonly condition: readonly number[];
@@ -51,11 +51,11 @@ export function answerPiece(prefix: AnswerPrefix, answer: Answer): AnswerPiece {
   };
 }
 
-/** The pieces of one finished (or interrupted) picture of a batch, in the order of their steps. */
-export function transitionPieces(batch: PictureBatch, picture: number, scored: ScoredPositions): TransitionPiece[] {
-  return batch.transitions[picture].map(({ before, chosen, logProbs, committed }) => ({
+/** The pieces of one finished (or interrupted) image of a batch, in the order of their steps. */
+export function transitionPieces(batch: ImageBatch, image: number, scored: ScoredPositions): TransitionPiece[] {
+  return batch.transitions[image].map(({ before, chosen, logProbs, committed }) => ({
     segment: 'generation',
-    condition: batch.conditions[picture],
+    condition: batch.conditions[image],
     before,
     guidanceScale: batch.options.guidanceScale,
     ids: chosen,
@@ -96,7 +96,7 @@ function replayAnswers(
 ): tf.Tensor2D {
   return tf.tidy(() => {
     const longest = Math.max(...pieces.map((piece) => piece.ids.length));
-    const rows = pieces.map(({ prefix, ids }) => ({ ids: [...prefix.ids, ...ids], picture: prefix.picture }));
+    const rows = pieces.map(({ prefix, ids }) => ({ ids: [...prefix.ids, ...ids], image: prefix.image }));
     // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
     const at = (i: number, piece: AnswerPiece) => (i < piece.ids.length ? piece.prefix.ids.length + i - 1 : 0);
     const positions = pieces.map((piece) => Array.from({ length: longest }, (_, i) => at(i, piece)));

@@ -1,13 +1,13 @@
 /**
- * Sampling pictures: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
+ * Sampling images: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
-import { logSoftmax, readValues, type Stream } from '../../engine';
+import { logSoftmax, readValues, type Rng } from '../../engine';
 import { conditionTokens, textToImageIds } from './layout';
 import { drawIndex, maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
 import type { ShowoModel } from './model';
 
-export interface PictureOptions {
+export interface ImageOptions {
   /** MaskGIT steps T. Default 8 (Show-o uses 18 to 50). */
   readonly steps?: number;
   /** w of (1 + w) conditional - w unconditional. Default 2. 0: no guidance. */
@@ -20,7 +20,7 @@ export interface PictureOptions {
   readonly schedule?: MaskSchedule;
 }
 
-/** One step of one picture: everything that replay needs. */
+/** One step of one image: everything that replay needs. */
 export interface Transition {
   /** Codes before the step, -1 where unknown, `[codes]`. */
   readonly before: Int32Array;
@@ -32,33 +32,33 @@ export interface Transition {
   readonly committed: Uint8Array;
 }
 
-/** Chooses an id and gives the re-masking noise; the default draws from the picture's stream. Tests supply their own. */
+/** Chooses an id and gives the re-masking noise; the default draws from the image's stream. Tests supply their own. */
 export interface Draws {
-  choose(picture: number, step: number, position: number, logProbs: Float32Array, from: number, count: number): number;
-  noise(picture: number, step: number, positions: number): ArrayLike<number>;
+  choose(image: number, step: number, position: number, logProbs: Float32Array, from: number, count: number): number;
+  noise(image: number, step: number, positions: number): ArrayLike<number>;
 }
 
-/** A batch of pictures on the way from all-masked to done. */
-export class PictureBatch {
-  readonly options: Required<PictureOptions>;
+/** A batch of images on the way from all-masked to done. */
+export class ImageBatch {
+  readonly options: Required<ImageOptions>;
   /** Codes so far, -1 where unknown. */
   codes: Int32Array[];
-  /** The prediction of all positions at the last step: what the picture would be if it stopped now. */
+  /** The prediction of all positions at the last step: what the image would be if it stopped now. */
   predicted: Int32Array[];
   readonly transitions: Transition[][];
   private step = 0;
   private temperature: number;
 
   /**
-   * @param conditions text ids of each picture
-   * @param draws one stream a picture (a picture does not depend on its neighbours), or explicit draws
+   * @param conditions text ids of each image
+   * @param draws one stream an image (an image does not depend on its neighbors), or explicit draws
    * @throws PromptTooLongError when a text does not fit the layout
    */
   constructor(
     private readonly model: ShowoModel,
     readonly conditions: readonly (readonly number[])[],
-    private readonly draws: readonly Stream[] | Draws,
-    options: PictureOptions = {},
+    private readonly draws: readonly Rng[] | Draws,
+    options: ImageOptions = {},
   ) {
     this.options = {
       steps: 8,
@@ -86,7 +86,7 @@ export class PictureBatch {
     return this.step;
   }
 
-  /** One MaskGIT step for every picture of the batch. */
+  /** One MaskGIT step for every image of the batch. */
   advance(): void {
     const { model, options } = this;
     const n = model.config.num_vq_tokens;
@@ -127,11 +127,11 @@ export class PictureBatch {
     this.step++;
   }
 
-  /** The pictures at `indices`, ready to be carried on; this batch must not be used for them any more. */
-  subset(indices: readonly number[]): PictureBatch {
+  /** The images at `indices`, ready to be carried on; this batch must not be used for them any more. */
+  subset(indices: readonly number[]): ImageBatch {
     const at = <T>(list: readonly T[]) => indices.map((i) => list[i]);
-    const draws = Array.isArray(this.draws) ? at(this.draws as Stream[]) : this.draws;
-    const part = new PictureBatch(this.model, at(this.conditions), draws, this.options);
+    const draws = Array.isArray(this.draws) ? at(this.draws as Rng[]) : this.draws;
+    const part = new ImageBatch(this.model, at(this.conditions), draws, this.options);
     part.codes = at(this.codes);
     part.predicted = at(this.predicted);
     part.transitions.splice(0, indices.length, ...at(this.transitions));
@@ -162,12 +162,12 @@ export class PictureBatch {
     count: number,
   ): number {
     if (!Array.isArray(this.draws)) return (this.draws as Draws).choose(b, step, position, logProbs, from, count);
-    return drawIndex(logProbs, from, count, (this.draws as Stream[])[b].uniform());
+    return drawIndex(logProbs, from, count, (this.draws as Rng[])[b].uniform());
   }
 
   private noise(b: number, step: number, positions: number): ArrayLike<number> {
     return Array.isArray(this.draws)
-      ? (this.draws as Stream[])[b].fill('gumbel', positions)
+      ? (this.draws as Rng[])[b].gumbel(positions)
       : (this.draws as Draws).noise(b, step, positions);
   }
 }

@@ -151,7 +151,7 @@ export function showoLogits(p: Parameters, hidden: tf.Tensor2D, extra?: ExtraTok
   });
 }
 
-/** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: a picture needs its codes only. */
+/** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: an image needs its codes only. */
 export function showoLogitsRange(p: Parameters, hidden: tf.Tensor2D, from: number, count: number): tf.Tensor2D {
   return tf.tidy(() => {
     const weight = tf.slice(p.get('showo.lm_head.weight') as tf.Tensor2D, [from, 0], [count, -1]);

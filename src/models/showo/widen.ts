@@ -1,12 +1,12 @@
 /**
- * More bits for a trained tokenizer. Few bits force the first training to find what matters most (ground, colour,
+ * More bits for a trained tokenizer. Few bits force the first training to find what matters most (ground, color,
  * outline); bits added afterwards start silent and learn the rest, in a fraction of the steps that all of them together
  * would need.
  */
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import { MagvitTokenizer, type MagvitConfig } from './magvit';
 
-/** Size of the new bits' weights into the decoder: small, so that the pictures hardly change at the start. */
+/** Size of the new bits' weights into the decoder: small, so that the images hardly change at the start. */
 const WHISPER = 0.02;
 
 /**
@@ -17,11 +17,11 @@ const WHISPER = 0.02;
 export async function widenTokenizer(
   narrow: MagvitTokenizer,
   config: MagvitConfig,
-  stream: Stream,
+  rng: Rng,
 ): Promise<MagvitTokenizer> {
   const [before, after] = [narrow.config.codebook_dim, config.codebook_dim];
   if (after <= before) throw new RangeError(`the tokenizer has ${before} bits already; ${after} are not more`);
-  const wide = MagvitTokenizer.random(config, stream);
+  const wide = MagvitTokenizer.random(config, rng);
   const old = await narrow.parameters.values();
   const values = await wide.parameters.values();
   for (const [name, target] of Object.entries(values)) {

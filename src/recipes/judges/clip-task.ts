@@ -1,15 +1,15 @@
-/** Teaching mini_clip: which caption belongs to which picture, among others that differ in one word. */
+/** Teaching mini_clip: which caption belongs to which image, among others that differ in one word. */
 import { loadSprites, PICTURE_SIZE, renderScene, type SpriteSheet } from '../../data';
-import { crossEntropy, type Stream, tf } from '../../engine';
+import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/experts/mini-clip';
-import { pictureEmbeddings, textEmbeddings } from '../../models/experts/mini-clip/network';
+import { imageEmbeddings, textEmbeddings } from '../../models/experts/mini-clip/network';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { captionFor, isTrueOf, sampleSubject, type Subject, variantOf } from './captions';
 import { augmented, reconstructions, shifted } from './pictures';
 
-/** Pictures and captions; caption i belongs to picture i. */
+/** Images and captions; caption i belongs to image i. */
 export interface ClipBatch {
   /** `[batch, 64, 64, 3]` in [-1, 1] */
   readonly pixels: tf.Tensor4D;
@@ -17,14 +17,14 @@ export interface ClipBatch {
   readonly ids: tf.Tensor2D;
   /** `[batch, tokens]` */
   readonly present: tf.Tensor2D;
-  /** `[batch, batch]`: -1e9 where caption j is true of picture i though not made for it, else 0 */
+  /** `[batch, batch]`: -1e9 where caption j is true of image i though not made for it, else 0 */
   readonly blocked: tf.Tensor2D;
 }
 
 export interface ClipOptions {
   /** Groups a batch. */
   readonly groups: number;
-  /** Pictures a group. */
+  /** Images a group. */
   readonly variants: number;
   /** How many groups go through the image tokenizer, once, before training. */
   readonly pool: number;
@@ -34,30 +34,30 @@ const BLOCKED = -1e9;
 /** A published CLIP's bound on exp(logit_scale). */
 const MAX_SCALE = 100;
 
-/** Scenes that differ in one thing, and their pictures as RGB bytes. */
+/** Scenes that differ in one thing, and their images as RGB bytes. */
 export interface ClipGroup {
   readonly subjects: readonly Subject[];
-  readonly pictures: readonly Uint8Array[];
+  readonly images: readonly Uint8Array[];
 }
 
 /** One scene at random and `variants - 1` others that each differ from it in one thing. */
-export function clipGroup(sprites: SpriteSheet, variants: number, stream: Stream): ClipGroup {
-  const base = sampleSubject(stream, sprites);
-  const subjects = [base, ...Array.from({ length: variants - 1 }, () => variantOf(base, stream))];
-  return { subjects, pictures: subjects.map(({ scene }) => renderScene(scene, sprites)) };
+export function clipGroup(sprites: SpriteSheet, variants: number, rng: Rng): ClipGroup {
+  const base = sampleSubject(rng, sprites);
+  const subjects = [base, ...Array.from({ length: variants - 1 }, () => variantOf(base, rng))];
+  return { subjects, images: subjects.map(({ scene }) => renderScene(scene, sprites)) };
 }
 
-/** Groups whose pictures went through the tokenizer: whole groups, so that its traces tell nothing within one. */
+/** Groups whose images went through the tokenizer: whole groups, so that its traces tell nothing within one. */
 export function reconstructedGroups(
   sprites: SpriteSheet,
-  images: MagvitTokenizer,
+  imageTokenizer: MagvitTokenizer,
   count: number,
   variants: number,
-  stream: Stream,
+  rng: Rng,
 ): ClipGroup[] {
-  const groups = Array.from({ length: count }, (_, g) => clipGroup(sprites, variants, stream.fork(g)));
-  const back = reconstructions(images, groups.flatMap((group) => group.pictures), stream.fork('bits')); // prettier-ignore
-  return groups.map((group, g) => ({ ...group, pictures: back.slice(g * variants, (g + 1) * variants) }));
+  const groups = Array.from({ length: count }, (_, g) => clipGroup(sprites, variants, rng.split(g)));
+  const back = reconstructions(imageTokenizer, groups.flatMap((group) => group.images), rng.split('bits')); // prettier-ignore
+  return groups.map((group, g) => ({ ...group, images: back.slice(g * variants, (g + 1) * variants) }));
 }
 
 /** A batch of groups, half of them of `pool` (where there is one), half rendered anew; captions are always new. */
@@ -66,18 +66,18 @@ export function clipBatch(
   sprites: SpriteSheet,
   pool: readonly ClipGroup[],
   options: ClipOptions,
-  stream: Stream,
+  rng: Rng,
 ): ClipBatch {
   const groups = Array.from({ length: options.groups }, (_, g) => {
-    const own = stream.fork(g);
+    const own = rng.split(g);
     return g % 2 && pool.length > 0 ? own.pick(pool) : clipGroup(sprites, options.variants, own);
   });
   const subjects = groups.flatMap((group) => group.subjects);
-  const captions = subjects.map((subject, i) => captionFor(subject, stream.fork(`caption ${i}`)));
-  const moves = stream.fork('moves');
-  const pictures = groups.flatMap((group) => group.pictures).map((pixels) => (moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2))); // prettier-ignore
-  const clean = pixelsTensor(pictures, PICTURE_SIZE, PICTURE_SIZE);
-  const pixels = augmented(clean, stream.fork('augment'));
+  const captions = subjects.map((subject, i) => captionFor(subject, rng.split(`caption ${i}`)));
+  const moves = rng.split('moves');
+  const images = groups.flatMap((group) => group.images).map((pixels) => (moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2))); // prettier-ignore
+  const clean = pixelsTensor(images, PICTURE_SIZE, PICTURE_SIZE);
+  const pixels = augmented(clean, rng.split('augment'));
   clean.dispose();
   const n = subjects.length;
   const blocked = new Float32Array(n * n);
@@ -86,28 +86,28 @@ export function clipBatch(
   return { pixels, ...clip.textBatch(captions.map((caption) => clip.text.encode(caption.text))), blocked: tf.tensor2d(blocked, [n, n]) }; // prettier-ignore
 }
 
-/** Symmetric InfoNCE (Radford et al. 2021, figure 3); true captions of other pictures do not count as wrong. */
+/** Symmetric InfoNCE (Radford et al. 2021, figure 3); true captions of other images do not count as wrong. */
 export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
   const { config, parameters } = clip;
-  const pictures = pictureEmbeddings(parameters, config, batch.pixels);
+  const images = imageEmbeddings(parameters, config, batch.pixels);
   const texts = textEmbeddings(parameters, config, batch.ids, batch.present);
   const scale = tf.minimum(tf.exp(parameters.get('logit_scale')), MAX_SCALE);
-  const logits: tf.Tensor2D = tf.add(tf.mul(tf.matMul(pictures, texts, false, true), scale), batch.blocked);
+  const logits: tf.Tensor2D = tf.add(tf.mul(tf.matMul(images, texts, false, true), scale), batch.blocked);
   const own = tf.range(0, logits.shape[0], 1, 'int32');
   const toText = crossEntropy(logits, own);
-  const toPicture = crossEntropy(tf.transpose(logits), own);
+  const toImage = crossEntropy(tf.transpose(logits), own);
   const accuracy: tf.Scalar = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), own), 'float32'));
   return {
-    loss: tf.div(tf.add(toText, toPicture), 2),
+    loss: tf.div(tf.add(toText, toImage), 2),
     metrics: { accuracy, scale: tf.sum(scale) },
   };
 }
 
-/** A fresh mini_clip and its task. @param images without it no picture goes through the tokenizer */
-export async function clipTraining(images: MagvitTokenizer | undefined, options: ClipOptions, stream: Stream) {
+/** A fresh mini_clip and its task. @param images without it no image goes through the tokenizer */
+export async function clipTraining(imageTokenizer: MagvitTokenizer | undefined, options: ClipOptions, rng: Rng) {
   const sprites = await loadSprites();
-  const clip = MiniClip.random(stream.fork('mini-clip'));
-  const pool = images ? reconstructedGroups(sprites, images, options.pool, options.variants, stream.fork('pool')) : [];
+  const clip = MiniClip.random(rng.split('mini-clip'));
+  const pool = imageTokenizer ? reconstructedGroups(sprites, imageTokenizer, options.pool, options.variants, rng.split('pool')) : [];
   const task: SupervisedTask<ClipBatch> = {
     name: 'mini-clip',
     variables: clip.parameters.variables,

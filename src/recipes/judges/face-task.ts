@@ -13,7 +13,7 @@ import {
   SKIN_TONES,
   type SpriteSheet,
 } from '../../data';
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/experts/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import { type LabelledFigure, type LooksOptions, looksTask, UNSEEN } from './looks-task';
@@ -24,7 +24,7 @@ export const MINI_FACE_CONFIG: MiniLooksConfig = {
   trunk: MINI_LOOKS_TRUNK,
   looks: {
     hair_style: HAIR_STYLES,
-    hair_colour: HAIR_COLOURS,
+    hair_color: HAIR_COLOURS,
     skin: SKIN_TONES,
     glasses: ['no', 'yes'],
     beard: ['no', 'yes'],
@@ -36,18 +36,18 @@ export const FACES_TAUGHT = PEOPLE_POOL - 60;
 
 /** Number of each look of {@link MINI_FACE_CONFIG}. */
 export function lookLabels(person: PersonAttributes): Record<string, number> {
-  const coloured = person.hairStyle !== 'bald' || person.beard;
+  const colored = person.hairStyle !== 'bald' || person.beard;
   return {
     hair_style: HAIR_STYLES.indexOf(person.hairStyle),
-    hair_colour: coloured ? HAIR_COLOURS.indexOf(person.hairColour) : UNSEEN,
+    hair_color: colored ? HAIR_COLOURS.indexOf(person.hairColor) : UNSEEN,
     skin: SKIN_TONES.indexOf(person.skin),
     glasses: person.glasses ? 1 : 0,
     beard: person.beard ? 1 : 0,
   };
 }
 
-/** A picture of a generic person and where the figure stands. */
-export interface FacePicture {
+/** An image of a generic person and where the figure stands. */
+export interface FaceImage {
   /** RGB bytes `[64, 64, 3]` */
   readonly pixels: Uint8Array;
   readonly person: PersonAttributes;
@@ -56,22 +56,22 @@ export interface FacePicture {
 }
 
 /** A person with a number in [from, to), alone or beside an object, on any ground. */
-export function facePicture(stream: Stream, sprites: SpriteSheet, from = 0, to = FACES_TAUGHT): FacePicture {
-  const scene = sampleScene(stream, 'train', stream.uniform() < 0.5 ? 'creature' : 'creature+object');
-  const index = from + stream.int(to - from);
+export function faceImage(rng: Rng, sprites: SpriteSheet, from = 0, to = FACES_TAUGHT): FaceImage {
+  const scene = sampleScene(rng, 'train', rng.uniform() < 0.5 ? 'creature' : 'creature+object');
+  const index = from + rng.int(to - from);
   const [who, ...rest] = scene.items;
   const figure = { ...who, object: 'person' as const, style: `person-${index}`, attributes: genericPerson(index) };
-  const shown = { ...scene, ground: stream.pick(GROUNDS), items: [figure, ...rest] };
+  const shown = { ...scene, ground: rng.pick(GROUNDS), items: [figure, ...rest] };
   return { pixels: renderScene(shown, sprites), person: figure.attributes, x: who.x, y: who.y };
 }
 
 /** A fresh mini_face and its task. @param images see `trainClip` */
-export async function faceTraining(images: MagvitTokenizer | undefined, options: LooksOptions, stream: Stream) {
+export async function faceTraining(imageTokenizer: MagvitTokenizer | undefined, options: LooksOptions, rng: Rng) {
   const sprites = await loadSprites();
-  const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, stream.fork('mini-face'));
-  const draw = (own: Stream): LabelledFigure => {
-    const { person, ...picture } = facePicture(own, sprites);
-    return { ...picture, labels: lookLabels(person) };
+  const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, rng.split('mini-face'));
+  const draw = (own: Rng): LabelledFigure => {
+    const { person, ...image } = faceImage(own, sprites);
+    return { ...image, labels: lookLabels(person) };
   };
-  return { face, task: looksTask(face, draw, images, options, stream) };
+  return { face, task: looksTask(face, draw, imageTokenizer, options, rng) };
 }

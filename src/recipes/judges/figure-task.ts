@@ -15,10 +15,10 @@ import {
   THINGS,
   loadSprites,
 } from '../../data';
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/experts/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
-import { facePicture, lookLabels, MINI_FACE_CONFIG } from './face-task';
+import { faceImage, lookLabels, MINI_FACE_CONFIG } from './face-task';
 import { type LabelledFigure, type LooksOptions, looksTask, UNSEEN } from './looks-task';
 
 const COATS = ['natural', ...COLOURS] as const;
@@ -36,7 +36,7 @@ export const figureLooks = (kind: 'person' | 'animal' | 'object'): string[] =>
 
 /** Creatures in coats that are no concept's. */
 const STRANGERS = [...ANIMALS, ...THINGS].flatMap((object) =>
-  COATS.filter((coat) => !CONCEPTS.some((c) => c.class === object && c.colour === coat)).map((coat) => ({ object, coat })),
+  COATS.filter((coat) => !CONCEPTS.some((c) => c.class === object && c.color === coat)).map((coat) => ({ object, coat })),
 ); // prettier-ignore
 
 /**
@@ -44,23 +44,23 @@ const STRANGERS = [...ANIMALS, ...THINGS].flatMap((object) =>
  * any coat but those of the concepts.
  * @param sprites with `addCoats` @param people which of the pool: from, to; default those mini_face is taught on
  */
-export function figurePicture(
-  stream: Stream,
+export function figureImage(
+  rng: Rng,
   sprites: SpriteSheet,
   people?: readonly [number, number],
 ): LabelledFigure {
   const none = Object.fromEntries(Object.keys(MINI_FIGURE_CONFIG.looks).map((look) => [look, UNSEEN]));
-  if (stream.uniform() < 0.4) {
-    const { person, ...picture } = facePicture(stream, sprites, ...(people ?? []));
-    return { ...picture, labels: { ...none, ...lookLabels(person), who: CREATURES.indexOf('person') } };
+  if (rng.uniform() < 0.4) {
+    const { person, ...image } = faceImage(rng, sprites, ...(people ?? []));
+    return { ...image, labels: { ...none, ...lookLabels(person), who: CREATURES.indexOf('person') } };
   }
-  const { object, coat } = stream.pick(STRANGERS);
-  const style = stream.pick(ART_STYLES);
-  const scene = sampleScene(stream, 'train', stream.uniform() < 0.5 ? 'creature' : 'creature+object');
+  const { object, coat } = rng.pick(STRANGERS);
+  const style = rng.pick(ART_STYLES);
+  const scene = sampleScene(rng, 'train', rng.uniform() < 0.5 ? 'creature' : 'creature+object');
   const [place, ...rest] = scene.items;
   const figure = { ...place, object, style: coat === 'natural' ? style : coatOf(style, coat), attributes: undefined };
   return {
-    pixels: renderScene({ ...scene, ground: stream.pick(GROUNDS), items: [figure, ...rest] }, sprites),
+    pixels: renderScene({ ...scene, ground: rng.pick(GROUNDS), items: [figure, ...rest] }, sprites),
     x: place.x,
     y: place.y,
     labels: { ...none, who: CREATURES.indexOf(object), coat: COATS.indexOf(coat) },
@@ -68,9 +68,9 @@ export function figurePicture(
 }
 
 /** A fresh mini_figure and its task. @param images see `trainClip` */
-export async function figureTraining(images: MagvitTokenizer | undefined, options: LooksOptions, stream: Stream) {
+export async function figureTraining(imageTokenizer: MagvitTokenizer | undefined, options: LooksOptions, rng: Rng) {
   const sprites = await loadSprites();
   await addCoats(sprites);
-  const figure = MiniLooks.random('mini-figure', MINI_FIGURE_CONFIG, stream.fork('mini-figure'));
-  return { figure, task: looksTask(figure, (own) => figurePicture(own, sprites), images, options, stream) };
+  const figure = MiniLooks.random('mini-figure', MINI_FIGURE_CONFIG, rng.split('mini-figure'));
+  return { figure, task: looksTask(figure, (own) => figureImage(own, sprites), imageTokenizer, options, rng) };
 }

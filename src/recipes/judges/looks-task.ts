@@ -1,5 +1,5 @@
 /** Teaching mini_face and mini_figure: the looks of figures, as rendered and as generated. */
-import { crossEntropy, type Stream, tf } from '../../engine';
+import { crossEntropy, type Rng, tf } from '../../engine';
 import type { MiniLooks } from '../../models/experts/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import type { SupervisedTask } from '../../sft/loop';
@@ -9,7 +9,7 @@ import { augmented, reconstructions } from './pictures';
 /** Label of a look that a figure does not have: not scored. */
 export const UNSEEN = -100;
 
-/** A picture, where its figure stands, and the number of each of the figure's looks. */
+/** An image, where its figure stands, and the number of each of the figure's looks. */
 export interface LabelledFigure {
   /** RGB bytes `[64, 64, 3]` */
   readonly pixels: Uint8Array;
@@ -22,7 +22,7 @@ export interface LabelledFigure {
 export interface LooksOptions {
   /** Figures a batch. */
   readonly batch: number;
-  /** Pictures that have gone through the image tokenizer: half of each batch comes from them. */
+  /** Images that have gone through the image tokenizer: half of each batch comes from them. */
   readonly pool: number;
 }
 
@@ -50,13 +50,13 @@ export function figureCrops(
 /** The task; its loss is the sum of the looks' cross-entropies. @param images see `trainClip` */
 export function looksTask(
   judge: MiniLooks,
-  draw: (stream: Stream) => LabelledFigure,
-  images: MagvitTokenizer | undefined,
+  draw: (rng: Rng) => LabelledFigure,
+  imageTokenizer: MagvitTokenizer | undefined,
   options: LooksOptions,
-  stream: Stream,
+  rng: Rng,
 ): SupervisedTask<LooksBatch> {
-  const some = Array.from({ length: images ? options.pool : 0 }, (_, i) => draw(stream.fork('pool').fork(i)));
-  const back = images ? reconstructions(images, some.map((figure) => figure.pixels), stream.fork('bits')) : []; // prettier-ignore
+  const some = Array.from({ length: imageTokenizer ? options.pool : 0 }, (_, i) => draw(rng.split('pool').split(i)));
+  const back = imageTokenizer ? reconstructions(imageTokenizer, some.map((figure) => figure.pixels), rng.split('bits')) : []; // prettier-ignore
   const pool = some.map((figure, i) => ({ ...figure, pixels: back[i] }));
   const { looks, size } = judge.config;
   return {
@@ -64,11 +64,11 @@ export function looksTask(
     variables: judge.parameters.variables,
     batch: (_step, own) => {
       const rows = Array.from({ length: options.batch }, (_, i) => {
-        const each = own.fork(i);
+        const each = own.split(i);
         return i % 2 && pool.length > 0 ? each.pick(pool) : draw(each);
       });
       const clean = pixelsTensor(rows.map((row) => row.pixels), 64, 64); // prettier-ignore
-      const soft = augmented(clean, own.fork('augment'));
+      const soft = augmented(clean, own.split('augment'));
       const crops = figureCrops(soft, rows, size);
       tf.dispose([clean, soft]);
       const column = (look: string) => tf.tensor1d(rows.map((row) => row.labels[look]), 'int32'); // prettier-ignore

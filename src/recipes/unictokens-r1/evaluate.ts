@@ -1,16 +1,16 @@
 /**
- * Held-out evaluation of a personalised model: prompts in situations that training never asked for, answered and drawn
+ * Held-out evaluation of a personalized model: prompts in situations that training never asked for, answered and drawn
  * by the model, read by a judge that no reward uses. The same prompts and draws before and after, so that the
  * difference is a paired one.
  */
 import { type Concept, type TiaExample, tiaExamples } from '../../data';
-import { Stream, tf } from '../../engine';
-import { type ConceptLikeness, scoreConcept, type SceneReader } from '../../eval/reader';
+import { Rng, tf } from '../../engine';
+import { type SubjectSimilarity, scoreConcept, type SceneDetector } from '../../eval/reader';
 import { pairedBootstrap, type PairedDifference } from '../../eval';
-import type { Picture } from '../../io';
-import { tensorToPictures } from '../../io';
+import type { Image } from '../../io';
+import { tensorToImages } from '../../io';
 import { sampleAnswers } from '../../models/showo/answers';
-import { PictureBatch } from '../../models/showo/sampler';
+import { ImageBatch } from '../../models/showo/sampler';
 import { tiaExample } from './examples';
 import { answerText, promptTokens, questionPrefix, type RolloutContext } from './rollout';
 
@@ -22,26 +22,26 @@ export interface HeldOutResult {
   readonly prompt: string;
   readonly reasoning: string;
   readonly solution: string;
-  readonly picture: Picture;
+  readonly image: Image;
   /**
-   * `companion`, `identity`, `ground`: how surely the reader sees the asked object in its colour, this very concept,
-   * the ground; `shown`: their mean; `likeness`: how near the figure comes to held-out reference pictures; `reasoning`: 1 when the answer is the right fact word for word.
+   * `companion`, `identity`, `ground`: how surely the reader sees the asked object in its color, this very concept,
+   * the ground; `shown`: their mean; `likeness`: how near the figure comes to held-out reference images; `reasoning`: 1 when the answer is the right fact word for word.
    */
   readonly scores: Readonly<Record<HeldOutMetric, number>>;
 }
 
 /** `count` prompts about the concept's held-out facts; orders of facts and draws differ from prompt to prompt. */
 export function heldOutExamples(concept: Concept, count: number, seed: number): TiaExample[] {
-  const stream = new Stream(seed).fork('held-out');
+  const rng = new Rng(seed).split('held-out');
   const out: TiaExample[] = [];
-  for (let round = 0; out.length < count; round++) out.push(...tiaExamples(concept, 'heldout', stream.fork(round)));
+  for (let round = 0; out.length < count; round++) out.push(...tiaExamples(concept, 'heldout', rng.split(round)));
   return out.slice(0, count);
 }
 
 /** The independent judge: a reader, and what it sees in the concept's held-out references. */
 export interface HeldOutJudges {
-  readonly reader: SceneReader;
-  readonly likeness: ConceptLikeness;
+  readonly reader: SceneDetector;
+  readonly likeness: SubjectSimilarity;
 }
 
 /**
@@ -60,29 +60,29 @@ export async function evaluateConcept(
   const out: HeldOutResult[] = [];
   for (let from = 0; from < examples.length; from += batchSize) {
     const part = examples.slice(from, from + batchSize);
-    const streams = part.map((_, i) => new Stream(seed).fork('evaluation').fork(from + i));
+    const rngs = part.map((_, i) => new Rng(seed).split('evaluation').split(from + i));
     const questions = part.map((example) => tiaExample(concept, example));
     const answers = options.understanding
-      ? sampleAnswers(model, questions.map((q) => questionPrefix(context, q)), streams, { maxNewTokens: options.maxAnswerTokens }) // prettier-ignore
+      ? sampleAnswers(model, questions.map((q) => questionPrefix(context, q)), rngs, { maxNewTokens: options.maxAnswerTokens }) // prettier-ignore
       : [];
     const reasoning = part.map((_, i) => (answers[i] ? answerText(context, answers[i]) : ''));
     const prompts = questions.map((q, i) =>
       promptTokens(context, options.understanding ? q.compound(reasoning[i]) : q.prompt),
     );
-    const codes = new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures).finish(); // prettier-ignore
-    const pixels = tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
-    const readings = reader.read(pixels);
+    const codes = new ImageBatch(model, prompts, rngs.map((s) => s.split('picture')), options.images).finish(); // prettier-ignore
+    const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, model.grid), -1, 1));
+    const detections = reader.read(pixels);
     const alike = likeness.score(pixels);
-    const pictures = await tensorToPictures(pixels);
+    const images = await tensorToImages(pixels);
     pixels.dispose();
     part.forEach((example, i) => {
-      const score = scoreConcept(readings[i], concept.name, example.truth);
+      const score = scoreConcept(detections[i], concept.name, example.truth);
       const right = reasoning[i] === example.solution ? 1 : 0;
       out.push({
         prompt: example.prompt,
         reasoning: reasoning[i],
         solution: example.solution,
-        picture: pictures[i],
+        image: images[i],
         scores: {
           shown: score.mean,
           companion: score.companion ?? NaN,
@@ -107,7 +107,7 @@ export function compareHeldOut(
     results.map((result) => result.scores[metric]);
   const entries = HELD_OUT_METRICS.map((metric) => [
     metric,
-    pairedBootstrap(column(before, metric), column(after, metric), { stream: new Stream(seed).fork(metric) }),
+    pairedBootstrap(column(before, metric), column(after, metric), { rng: new Rng(seed).split(metric) }),
   ]);
   return Object.fromEntries(entries) as Record<HeldOutMetric, PairedDifference>;
 }

@@ -1,4 +1,4 @@
-/** What one training example asks (Sec. 3.2): the question of a pathway, and how its answer becomes the prompt of a picture. */
+/** What one training example asks (Sec. 3.2): the question of a pathway, and how its answer becomes the prompt of an image. */
 import {
   type Concept,
   type TiaExample,
@@ -9,15 +9,15 @@ import {
   type SpriteSheet,
   CONCEPTS,
 } from '../../data';
-import type { Stream } from '../../engine';
+import type { Rng } from '../../engine';
 
 /** One request: everything a group shares. */
 export interface SyncExample {
   readonly pathway: 'via' | 'tia';
   /** Question, with `<sks>`. */
   readonly question: string;
-  /** The picture that the question is about, RGB bytes; VIA only. */
-  readonly picture?: Uint8Array;
+  /** The image that the question is about, RGB bytes; VIA only. */
+  readonly image?: Uint8Array;
   /** The right answer, and all the answers it is told apart from (the right one included). */
   readonly solution: string;
   readonly candidates: readonly string[];
@@ -28,7 +28,7 @@ export interface SyncExample {
   readonly prompt: string;
   /** The compound prompt: `prompt` and "<sks> is (answer)". */
   compound(answer: string): string;
-  /** What the picture shall show, where it is known. */
+  /** What the image shall show, where it is known. */
   readonly truth?: TiaExample['truth'];
 }
 
@@ -48,23 +48,23 @@ export function tiaExample(concept: Concept, example: TiaExample): SyncExample {
 }
 
 /**
- * Visual instruct: a question about a reference picture.
+ * Visual instruct: a question about a reference image.
  * The wrong answers are what the same question is answered for other concepts, up to three that differ.
  */
 export function viaExample(
   concept: Concept,
   example: ViaExample,
   others: readonly ViaExample[],
-  stream: Stream,
+  rng: Rng,
 ): SyncExample {
   const wrong = [
     ...new Set(others.filter((other) => other.problem === example.problem).map((other) => other.solution)),
   ].filter((answer) => answer !== example.solution);
-  const candidates = stream.shuffle([example.solution, ...stream.shuffle(wrong).slice(0, 3)]);
+  const candidates = rng.shuffle([example.solution, ...rng.shuffle(wrong).slice(0, 3)]);
   return {
     pathway: 'via',
     question: example.problem,
-    picture: example.picture.pixels,
+    image: example.image.pixels,
     solution: example.solution,
     candidates,
     correct: candidates.indexOf(example.solution),
@@ -94,10 +94,10 @@ export class ExampleSource {
     );
   }
 
-  draw(stream: Stream): SyncExample {
-    const pathway = stream.pick(this.pathways);
-    if (pathway === 'tia') return tiaExample(this.concept, stream.pick(tiaExamples(this.concept, 'train', stream)));
-    return viaExample(this.concept, stream.pick(this.via), this.others, stream);
+  draw(rng: Rng): SyncExample {
+    const pathway = rng.pick(this.pathways);
+    if (pathway === 'tia') return tiaExample(this.concept, rng.pick(tiaExamples(this.concept, 'train', rng)));
+    return viaExample(this.concept, rng.pick(this.via), this.others, rng);
   }
 }
 

@@ -1,4 +1,4 @@
-/** UniCTokens-R1 (= Sync-R1): personalised understanding and generation by Sync-GRPO with early selection. */
+/** UniCTokens-R1 (= Sync-R1): personalized understanding and generation by Sync-GRPO with early selection. */
 export {
   compareHeldOut,
   evaluateConcept,
@@ -18,7 +18,7 @@ export {
 } from './options';
 export { type ConceptJudges, conceptJudges, type JudgeModels, type RewardRow } from './rewards';
 export { type DsogReport, type EarlyJudge, type Rollout, type RolloutContext, type SyncSample } from './rollout';
-export { decodePictures } from './pictures';
+export { decodeImages } from './pictures';
 export { type ShownSample, SyncR1, type SyncR1Setup, type SyncStep } from './session';
 export { HEADLINE_METRIC, SyncLab, type SyncLabOptions, type SyncResult } from './lab';
 export { saveSyncRun } from './save-run';

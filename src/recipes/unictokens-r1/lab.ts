@@ -9,9 +9,9 @@ import {
   type TiaExample,
 } from '../../data';
 import { startEngine } from '../../engine';
-import { ConceptLikeness, SceneReader } from '../../eval/reader';
+import { SubjectSimilarity, SceneDetector } from '../../eval/reader';
 import { dataFolder } from '../../io/package-root';
-import type { Picture } from '../../io';
+import type { Image } from '../../io';
 import { MiniClip } from '../../models/experts/mini-clip';
 import { MiniLooks } from '../../models/experts/mini-looks';
 import { MobileNet } from '../../models/experts/mobilenet';
@@ -63,7 +63,7 @@ export interface SyncResult {
 
 /**
  * The metric that a run is judged by, see `HeldOutResult.scores`: how near the subject comes to its held-out reference
- * pictures, which is what personalising is for (CLIP-I and DINO in the papers).
+ * images, which is what personalizing is for (CLIP-I and DINO in the papers).
  */
 export const HEADLINE_METRIC: HeldOutMetric = 'likeness';
 
@@ -79,7 +79,7 @@ export class SyncLab {
     /** The independent judge. */
     readonly judges: HeldOutJudges,
     /** Training references with captions. */
-    readonly references: readonly { readonly picture: Picture; readonly caption: string }[],
+    readonly references: readonly { readonly image: Image; readonly caption: string }[],
     readonly heldOut: readonly TiaExample[],
     readonly seed: number,
   ) {}
@@ -109,14 +109,14 @@ export class SyncLab {
     const judges = await conceptJudges(models, concept, CONCEPTS.filter((other) => other.name !== name), sprites, recipe.der); // prettier-ignore
     const session = new SyncR1({ model, text: miniText().text, concept, sprites, judges, options: recipe, seed });
     const references = conceptReferences(concept, 'train', sprites).map(({ pixels, scene }) => ({
-      picture: { width: 64, height: 64, rgb: pixels },
+      image: { width: 64, height: 64, rgb: pixels },
       caption: describeConceptScene(scene),
     }));
-    const reader = await SceneReader.load();
+    const reader = await SceneDetector.load();
     return new SyncLab(
       concept,
       session,
-      { reader, likeness: ConceptLikeness.of(reader, concept, sprites) },
+      { reader, likeness: SubjectSimilarity.of(reader, concept, sprites) },
       references,
       heldOutExamples(concept, heldOut, seed),
       seed,

@@ -4,7 +4,7 @@ import type { ThresholdOptions } from '../../rl/dsog';
 import type { UpdateOptions } from '../../rl/update';
 import type { ConceptTokenOptions } from '../../models/showo/concept-tokens';
 import type { ImageLogProbs, ScoredPositions } from '../../models/showo/policy';
-import type { PictureOptions } from '../../models/showo/sampler';
+import type { ImageOptions } from '../../models/showo/sampler';
 import type { ConceptStageOptions } from '../../sft/concept-tokens';
 
 export interface DsogOptions extends ThresholdOptions {
@@ -31,9 +31,9 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   /** Of the concept's tokens, which learn faster than the model in the supervised stages, too. Default: `learningRate`. */
   readonly tokenLearningRate?: number;
   readonly weightDecay: number;
-  /** `dr_grpo` (centred, not divided), `grpo` or `rloo`. */
+  /** `dr_grpo` (centerd, not divided), `grpo` or `rloo`. */
   readonly advantage: string;
-  readonly pictures: PictureOptions;
+  readonly images: ImageOptions;
   readonly maxAnswerTokens: number;
   /** Which positions of a MaskGIT step are decisions. */
   readonly scored: ScoredPositions;
@@ -42,7 +42,7 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   readonly dsog: DsogOptions | false;
   /** Which pathways are drawn from, equally often: visual instruct, text attribute (ablations leave one out). */
   readonly pathways: readonly ('via' | 'tia')[];
-  /** Without it the prompt alone is drawn, and only the picture is scored (ablation "w/o understanding reasoning"). */
+  /** Without it the prompt alone is drawn, and only the image is scored (ablation "w/o understanding reasoning"). */
   readonly understanding: boolean;
   /** Rewards by kind of concept. */
   readonly rewards: { readonly person: RewardWeights; readonly other: RewardWeights };
@@ -63,12 +63,12 @@ export const SYNC_R1_PAPER: SyncR1Options = {
   alpha: { understanding: 0.4, generation: 0.6 },
   aggregation: 'sum',
   surrogate: 'clip',
-  epsLow: 0.2,
-  epsHigh: 0.2,
+  epsilon: 0.2,
+  epsilonHigh: 0.2,
   beta: 0.01,
   kl: 'k3',
   maxGradNorm: 1,
-  pictures: { steps: 50, guidanceScale: 5, temperature: 1, temperatureMode: 'compound', schedule: 'cosine' },
+  images: { steps: 50, guidanceScale: 5, temperature: 1, temperatureMode: 'compound', schedule: 'cosine' },
   maxAnswerTokens: 64,
   scored: 'all',
   imageLogProbs: 'guided',
@@ -78,14 +78,14 @@ export const SYNC_R1_PAPER: SyncR1Options = {
   rewards: REWARDS,
   der: 'mini_figure',
   tokens: { understanding: 16, generation: 8 },
-  stages: { steps: 150, understandingBatch: 4, generationBatch: 1, learningRate: 1e-3, initialisation: 'two_stage' },
+  stages: { steps: 150, understandingBatch: 4, generationBatch: 1, learningRate: 1e-3, initialization: 'two_stage' },
 };
 
 /**
  * For the mini model on two CPU cores. What differs from the paper, and why: the learning rate is that of a model a
  * thousand times smaller; eight decoding steps fill an 8 x 8 grid; each segment is divided by its own length, since
  * six words cannot be balanced against 512 image terms by 0.4 / 0.6 alone; only draws that stayed in the
- * picture are scored (in eight steps four of five draws are masked again: they would add variance, not signal); the
+ * image are scored (in eight steps four of five draws are masked again: they would add variance, not signal); the
  * concept's tokens learn faster than the model, which has to keep everything else; at most four batches of candidates are looked at.
  */
 export const SYNC_R1_MINI: SyncR1Options = {
@@ -94,12 +94,12 @@ export const SYNC_R1_MINI: SyncR1Options = {
   tokenLearningRate: 3e-3,
   weightDecay: 0,
   aggregation: 'segment_mean',
-  pictures: { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
+  images: { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
   maxAnswerTokens: 6,
   scored: 'committed',
   dsog: { probeShare: 0.2, batch: 18, maxCandidates: 36, targetPassRate: 0.25, mu: 0.12, eta: 0.8, eps0: 2 },
   tokens: { understanding: 4, generation: 2 },
-  stages: { steps: 60, understandingBatch: 4, generationBatch: 6, learningRate: 1e-2, initialisation: 'two_stage' },
+  stages: { steps: 60, understandingBatch: 4, generationBatch: 6, learningRate: 1e-2, initialization: 'two_stage' },
 };
 
 /** Rewards of a concept. */

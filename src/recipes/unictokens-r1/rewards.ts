@@ -1,12 +1,12 @@
 /**
  * The rewards of Sync-GRPO put together for the mini world (Sec. 3.3): R = w1 TIER + w2 BER + w3 DER + w4 FER.
- * TIER embeds sentences with USE-lite; BER is mini_clip's cosine of compound prompt and picture; DER is the cosine of
+ * TIER embeds sentences with USE-lite; BER is mini_clip's cosine of compound prompt and image; DER is the cosine of
  * the figure's features with those of the training references, by `mini_figure` or, as an ablation, by MobileNet, which
  * was taught on photographs and hardly tells the drawn figures apart; FER is the same with `mini_face`.
  */
 import {
   type Concept,
-  type ConceptPicture,
+  type ConceptImage,
   conceptReferences,
   CREATURE_ROW,
   SIZES,
@@ -67,7 +67,7 @@ const FIGURE_COLUMNS = [0, 8, 24] as const;
 
 /**
  * What the judges see in the concept's training references.
- * @param others concepts whose pictures MobileNet's mean is taken over
+ * @param others concepts whose images MobileNet's mean is taken over
  * @param der who judges the figure's likeness
  * @throws Error when MobileNet is to judge and is not among the models
  */
@@ -78,7 +78,7 @@ export async function conceptJudges(
   sprites: SpriteSheet,
   der: SyncR1Options['der'],
 ): Promise<ConceptJudges> {
-  const figuresOf = (list: readonly ConceptPicture[]) =>
+  const figuresOf = (list: readonly ConceptImage[]) =>
     tf.tidy(() =>
       tf.concat4d(
         list.map(({ pixels, scene }) => figure(pixelsTensor([pixels], 64, 64), scene.items[0].x)),
@@ -146,7 +146,7 @@ function figureCosine({ name, references, embed }: FigureFeatures): Scorer<Score
   };
 }
 
-/** Early scores in [0, 1]: BER of the picture that would result if decoding stopped now (the judge of DSOG). */
+/** Early scores in [0, 1]: BER of the image that would result if decoding stopped now (the judge of DSOG). */
 export async function earlyScores(
   model: ShowoModel,
   judges: ConceptJudges,
@@ -209,7 +209,7 @@ function berMiniClip(clip: MiniClip): Scorer<Scored> {
   };
 }
 
-/** Cosines of pictures and captions, pair by pair. */
+/** Cosines of images and captions, pair by pair. */
 function textImage(clip: MiniClip, pixels: tf.Tensor4D, captions: readonly string[]): number[] {
   return tf.tidy(() => {
     const words = captions.map((caption) => clip.text.encode(caption).slice(0, clip.config.maxTokens));
@@ -226,5 +226,5 @@ function meanCosine(own: Float32Array, others: readonly Float32Array[]): number 
 }
 
 function decoded(model: ShowoModel, codes: readonly Int32Array[]): tf.Tensor4D {
-  return tf.tidy(() => tf.clipByValue(model.images.decode(codes, model.grid), -1, 1));
+  return tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, model.grid), -1, 1));
 }

@@ -1,11 +1,11 @@
-/** One group of Sync-GRPO: reason, draw early pictures, keep the promising ones (DSOG, Eq. 9-10), finish them. */
-import { type Stream } from '../../engine';
+/** One group of Sync-GRPO: reason, draw early images, keep the promising ones (DSOG, Eq. 9-10), finish them. */
+import { type Rng } from '../../engine';
 import { type Answer, type AnswerPrefix, sampleAnswers } from '../../models/showo/answers';
 import type { ConceptTokens } from '../../models/showo/concept-tokens';
 import { textPrefix, understandingPrefix } from '../../models/showo/layout';
 import type { ShowoModel } from '../../models/showo/model';
 import { answerPiece, type ShowoPiece, transitionPieces } from '../../models/showo/policy';
-import { PictureBatch } from '../../models/showo/sampler';
+import { ImageBatch } from '../../models/showo/sampler';
 import { initialThreshold, nextThreshold, selectCandidates, type ThresholdState } from '../../rl/dsog';
 import type { TextTokenizer } from '../../text';
 import type { SyncExample } from './examples';
@@ -18,7 +18,7 @@ export interface SyncSample {
   readonly compound: string;
   /** Finished codes. */
   readonly codes: Int32Array;
-  /** What the picture looked like at the probe, as codes, and its score there; absent without DSOG. */
+  /** What the image looked like at the probe, as codes, and its score there; absent without DSOG. */
   readonly early?: { readonly codes: Int32Array; readonly score: number };
   readonly pieces: readonly ShowoPiece[];
 }
@@ -39,7 +39,7 @@ export interface DsogReport extends ThresholdState {
   readonly scores: readonly number[];
 }
 
-/** Scores early pictures: `[candidates]` codes and compound prompts in, one number in [0, 1] each out. */
+/** Scores early images: `[candidates]` codes and compound prompts in, one number in [0, 1] each out. */
 export type EarlyJudge = (codes: readonly Int32Array[], compounds: readonly string[]) => Promise<number[]>;
 
 export interface RolloutContext {
@@ -55,7 +55,7 @@ interface Candidate {
   readonly pieces: readonly ShowoPiece[];
 }
 
-/** The question as the model reads it: about a picture, or text alone. */
+/** The question as the model reads it: about an image, or text alone. */
 export function questionPrefix(
   { model, tokens, text }: RolloutContext,
   example: SyncExample,
@@ -63,18 +63,18 @@ export function questionPrefix(
 ): AnswerPrefix {
   const question = text.encode(example.question);
   return codes
-    ? { ids: understandingPrefix(model.config, codes, tokens.expand(question)), picture: true }
-    : { ids: textPrefix(model.config, question), picture: false };
+    ? { ids: understandingPrefix(model.config, codes, tokens.expand(question)), image: true }
+    : { ids: textPrefix(model.config, question), image: false };
 }
 
-/** The prompt of a picture as the model reads it. */
+/** The prompt of an image as the model reads it. */
 export function promptTokens({ tokens, text }: RolloutContext, prompt: string): number[] {
   return tokens.expand(text.encode(prompt));
 }
 
 /**
  * Samples a group.
- * @param codes of the example's picture (VIA)
+ * @param codes of the example's image (VIA)
  * @param threshold DSOG's state, undefined before the first group: then a first batch of candidates sets it
  */
 export async function rollOut(
@@ -83,23 +83,23 @@ export async function rollOut(
   codes: Int32Array | undefined,
   judge: EarlyJudge,
   threshold: ThresholdState | undefined,
-  stream: Stream,
+  rng: Rng,
 ): Promise<Rollout> {
   const { options } = context;
   const { dsog, groupSize } = options;
   if (!dsog) {
-    const { candidates, batch } = propose(context, example, codes, 0, groupSize, stream);
+    const { candidates, batch } = propose(context, example, codes, 0, groupSize, rng);
     batch.finish();
     return { samples: candidates.map((candidate, i) => finished(candidate, batch, i, options)) };
   }
   // Candidates come in batches until enough of them pass; a batch is probed, not finished.
-  const probeSteps = Math.max(1, Math.round((options.pictures.steps ?? 8) * dsog.probeShare));
-  const pool: { candidate: Candidate; batch: PictureBatch; index: number; early: Int32Array }[] = [];
+  const probeSteps = Math.max(1, Math.round((options.images.steps ?? 8) * dsog.probeShare));
+  const pool: { candidate: Candidate; batch: ImageBatch; index: number; early: Int32Array }[] = [];
   const scores: number[] = [];
   let state = threshold;
   for (;;) {
     const count = Math.min(dsog.batch, dsog.maxCandidates - pool.length);
-    const { candidates, batch } = propose(context, example, codes, pool.length, count, stream);
+    const { candidates, batch } = propose(context, example, codes, pool.length, count, rng);
     while (batch.stepsDone < probeSteps) batch.advance();
     scores.push(...(await judge(batch.predicted, candidates.map((c) => c.compound)))); // prettier-ignore
     candidates.forEach((candidate, index) => pool.push({ candidate, batch, index, early: batch.predicted[index] }));
@@ -139,32 +139,32 @@ export async function rollOut(
   }
 }
 
-/** Reasons and starts pictures; every candidate has a stream of its own, so that none depends on its neighbours. */
+/** Reasons and starts images; every candidate has a stream of its own, so that none depends on its neighbors. */
 function propose(
   context: RolloutContext,
   example: SyncExample,
   codes: Int32Array | undefined,
   from: number,
   count: number,
-  stream: Stream,
-): { candidates: Candidate[]; batch: PictureBatch } {
+  rng: Rng,
+): { candidates: Candidate[]; batch: ImageBatch } {
   const { model, text, options } = context;
-  const streams = Array.from({ length: count }, (_, i) => stream.fork(`candidate ${from + i}`));
+  const rngs = Array.from({ length: count }, (_, i) => rng.split(`candidate ${from + i}`));
   const candidates = options.understanding
-    ? reason(context, example, codes, streams)
-    : streams.map((): Candidate => ({ reasoning: '', compound: example.prompt, pieces: [] }));
+    ? reason(context, example, codes, rngs)
+    : rngs.map((): Candidate => ({ reasoning: '', compound: example.prompt, pieces: [] }));
   const prompts = candidates.map((candidate) => context.tokens.expand(text.encode(candidate.compound)));
-  return { candidates, batch: new PictureBatch(model, prompts, streams.map((s) => s.fork('picture')), options.pictures) }; // prettier-ignore
+  return { candidates, batch: new ImageBatch(model, prompts, rngs.map((s) => s.split('picture')), options.images) }; // prettier-ignore
 }
 
 function reason(
   context: RolloutContext,
   example: SyncExample,
   codes: Int32Array | undefined,
-  streams: readonly Stream[],
+  rngs: readonly Rng[],
 ): Candidate[] {
   const prefix = questionPrefix(context, example, codes);
-  const answers = sampleAnswers(context.model, streams.map(() => prefix), streams.map((s) => s.fork('answer')), { maxNewTokens: context.options.maxAnswerTokens }); // prettier-ignore
+  const answers = sampleAnswers(context.model, rngs.map(() => prefix), rngs.map((s) => s.split('answer')), { maxNewTokens: context.options.maxAnswerTokens }); // prettier-ignore
   return answers.map((answer) => {
     const reasoning = answerText(context, answer);
     return { reasoning, compound: example.compound(reasoning), pieces: [answerPiece(prefix, answer)] };
@@ -176,7 +176,7 @@ export function answerText({ model, text }: RolloutContext, answer: Answer): str
   return text.decode(answer.ids.filter((id) => id !== model.vocabulary.eot && id < text.vocabularySize));
 }
 
-function finished(candidate: Candidate, batch: PictureBatch, index: number, options: SyncR1Options): SyncSample {
+function finished(candidate: Candidate, batch: ImageBatch, index: number, options: SyncR1Options): SyncSample {
   return {
     reasoning: candidate.reasoning,
     compound: candidate.compound,

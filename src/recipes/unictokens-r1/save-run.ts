@@ -1,29 +1,29 @@
-/** What a finished run leaves in a folder: numbers, pictures before and after, the reward plot. */
+/** What a finished run leaves in a folder: numbers, images before and after, the reward plot. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
-import { type Picture, savePng } from '../../io';
+import { type Image, savePng } from '../../io';
 import type { HeldOutResult } from './evaluate';
 import type { SyncLab, SyncResult } from './lab';
 import type { SyncStep } from './session';
 
-/** Pictures side by side, `columns` a row. @throws RangeError for no pictures or pictures of different sizes */
-function pictureSheet(pictures: readonly Picture[], columns: number): Picture {
-  if (pictures.length === 0) throw new RangeError('a sheet needs at least one picture');
-  const { width, height } = pictures[0];
-  const rows = Math.ceil(pictures.length / columns);
+/** Images side by side, `columns` a row. @throws RangeError for no images or images of different sizes */
+function imageSheet(images: readonly Image[], columns: number): Image {
+  if (images.length === 0) throw new RangeError('a sheet needs at least one image');
+  const { width, height } = images[0];
+  const rows = Math.ceil(images.length / columns);
   const sheet = {
     width: width * columns,
     height: height * rows,
     rgb: new Uint8Array(width * columns * height * rows * 3).fill(255),
   };
-  pictures.forEach((picture, i) => {
-    if (picture.width !== width || picture.height !== height)
-      throw new RangeError(`picture ${i} is ${picture.width} x ${picture.height}, the first ${width} x ${height}`);
+  images.forEach((image, i) => {
+    if (image.width !== width || image.height !== height)
+      throw new RangeError(`image ${i} is ${image.width} x ${image.height}, the first ${width} x ${height}`);
     const left = (i % columns) * width;
     const top = Math.floor(i / columns) * height;
     for (let y = 0; y < height; y++) {
-      sheet.rgb.set(picture.rgb.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * sheet.width + left) * 3);
+      sheet.rgb.set(image.rgb.subarray(y * width * 3, (y + 1) * width * 3), ((top + y) * sheet.width + left) * 3);
     }
   });
   return sheet;
@@ -44,10 +44,10 @@ export async function saveSyncRun(
   plot?: string,
 ): Promise<string[]> {
   await mkdir(folder, { recursive: true });
-  const sheets: Record<string, Picture> = {
-    'references.png': pictureSheet(lab.references.map((r) => r.picture), 4), // prettier-ignore
-    'before.png': pictureSheet(before.slice(0, 24).map((r) => r.picture), 6), // prettier-ignore
-    'after.png': pictureSheet(after.slice(0, 24).map((r) => r.picture), 6), // prettier-ignore
+  const sheets: Record<string, Image> = {
+    'references.png': imageSheet(lab.references.map((r) => r.image), 4), // prettier-ignore
+    'before.png': imageSheet(before.slice(0, 24).map((r) => r.image), 6), // prettier-ignore
+    'after.png': imageSheet(after.slice(0, 24).map((r) => r.image), 6), // prettier-ignore
   };
   const files: string[] = [];
   for (const [name, sheet] of Object.entries(sheets)) {

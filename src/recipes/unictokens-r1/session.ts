@@ -8,8 +8,8 @@
  *     A = R - mean R; one clipped step on the reasoning and on every image transition           (Eq. 7-8)
  */
 import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
-import { AdamW, readValues, Stream, tf } from '../../engine';
-import { type CheckpointStore, fromTensor, type Picture, toTensor, type WritableTensor } from '../../io';
+import { AdamW, readValues, Rng, tf } from '../../engine';
+import { type CheckpointStore, fromTensor, type Image, toTensor, type WritableTensor } from '../../io';
 import { ConceptTokens } from '../../models/showo/concept-tokens';
 import type { ShowoModel } from '../../models/showo/model';
 import { replayPieces, type ShowoPiece } from '../../models/showo/policy';
@@ -26,7 +26,7 @@ import { pixelsTensor } from '../../sft/train-magvit';
 import type { TextTokenizer } from '../../text';
 import { ExampleSource, type SyncExample } from './examples';
 import type { SyncR1Options } from './options';
-import { decodePictures } from './pictures';
+import { decodeImages } from './pictures';
 import { type ConceptJudges, earlyScores, type RewardRow, scoreSamples } from './rewards';
 import { type RolloutContext, rollOut, type DsogReport, type SyncSample } from './rollout';
 
@@ -44,9 +44,9 @@ export interface SyncR1Setup {
 export interface ShownSample {
   readonly reasoning: string;
   readonly compound: string;
-  readonly picture: Picture;
-  /** The picture at the probe, and its early score. */
-  readonly early?: { readonly picture: Picture; readonly score: number };
+  readonly image: Image;
+  /** The image at the probe, and its early score. */
+  readonly early?: { readonly image: Image; readonly score: number };
   readonly reward: number;
   readonly parts: Readonly<Record<string, number>>;
   readonly advantage: number;
@@ -70,7 +70,7 @@ interface SavedState {
   readonly threshold?: ThresholdState;
 }
 
-/** Name of the concept's tokens among what the optimiser changes. */
+/** Name of the concept's tokens among what the optimizer changes. */
 const TOKENS = 'concept.embed';
 
 export class SyncR1 {
@@ -93,7 +93,7 @@ export class SyncR1 {
       placeholder,
       classWord,
       options.tokens,
-      new Stream(seed).fork('concept tokens'),
+      new Rng(seed).split('concept tokens'),
     );
     model.extra = this.tokens;
     const scale = (name: string) => (name === TOKENS ? tokenLearningRate / learningRate : 1);
@@ -128,13 +128,13 @@ export class SyncR1 {
 
   private async step(): Promise<SyncStep> {
     const { model, options, judges, concept, seed } = this.setup;
-    const stream = new Stream(seed).fork('sync-grpo').fork(this.done);
+    const rng = new Rng(seed).split('sync-grpo').split(this.done);
     const started = performance.now();
-    const example = this.examples.draw(stream.fork('example'));
-    const codes = example.picture ? this.encode([example.picture])[0] : undefined;
+    const example = this.examples.draw(rng.split('example'));
+    const codes = example.image ? this.encode([example.image])[0] : undefined;
     const judge = (early: readonly Int32Array[], compounds: readonly string[]) =>
       earlyScores(model, judges, concept, early, compounds);
-    const rollout = await rollOut(this.context, example, codes, judge, this.threshold, stream.fork('rollout'));
+    const rollout = await rollOut(this.context, example, codes, judge, this.threshold, rng.split('rollout'));
     const sampled = performance.now();
     const rewards = await scoreSamples(model, judges, concept, options, example, rollout.samples);
     const scored = performance.now();
@@ -181,26 +181,26 @@ export class SyncR1 {
   /** The training references as codes and ids. */
   private references(): ConceptReference[] {
     const { concept, sprites, text } = this.setup;
-    const pictures = conceptReferences(concept, 'train', sprites);
-    const codes = this.encode(pictures.map((picture) => picture.pixels));
-    return pictures.map((picture, i) => ({
+    const images = conceptReferences(concept, 'train', sprites);
+    const codes = this.encode(images.map((image) => image.pixels));
+    return images.map((image, i) => ({
       codes: codes[i],
-      caption: text.encode(picture.caption),
-      questions: conceptQuestions(concept, picture).map((q) => ({
+      caption: text.encode(image.caption),
+      questions: conceptQuestions(concept, image).map((q) => ({
         question: text.encode(q.problem),
         answer: text.encode(q.solution),
       })),
     }));
   }
 
-  private encode(pictures: readonly Uint8Array[]): Int32Array[] {
+  private encode(images: readonly Uint8Array[]): Int32Array[] {
     const { model } = this.setup;
-    const side = Math.round(Math.sqrt(pictures[0].length / 3));
-    const pixels = pixelsTensor(pictures, side, side);
-    const flat = readValues<'int32'>(() => model.images.encode(pixels));
+    const side = Math.round(Math.sqrt(images[0].length / 3));
+    const pixels = pixelsTensor(images, side, side);
+    const flat = readValues<'int32'>(() => model.imageTokenizer.encode(pixels));
     pixels.dispose();
     const n = model.config.num_vq_tokens;
-    return pictures.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
+    return images.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
   }
 
   private async show(
@@ -208,14 +208,14 @@ export class SyncR1 {
     rewards: readonly RewardRow[],
     advantages: readonly number[],
   ): Promise<ShownSample[]> {
-    const final = await decodePictures(this.setup.model, samples.map((s) => s.codes)); // prettier-ignore
+    const final = await decodeImages(this.setup.model, samples.map((s) => s.codes)); // prettier-ignore
     const early = samples.flatMap((s) => (s.early ? [s.early.codes] : []));
-    const probed = early.length === samples.length ? await decodePictures(this.setup.model, early) : [];
+    const probed = early.length === samples.length ? await decodeImages(this.setup.model, early) : [];
     return samples.map((sample, i) => ({
       reasoning: sample.reasoning,
       compound: sample.compound,
-      picture: final[i],
-      early: sample.early && { picture: probed[i], score: sample.early.score },
+      image: final[i],
+      early: sample.early && { image: probed[i], score: sample.early.score },
       reward: rewards[i].reward,
       parts: rewards[i].parts,
       advantage: advantages[i],

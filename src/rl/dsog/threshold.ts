@@ -1,4 +1,4 @@
-/** The threshold of DSOG (= DGS): which early pictures are worth finishing (UniCTokens-R1, Eq. 9-10). */
+/** The threshold of DSOG (= DGS): which early images are worth finishing (UniCTokens-R1, Eq. 9-10). */
 
 /**
  * How the step is damped when it goes against the threshold's trend. Delta = TPR - PR, tau the trend:
@@ -81,7 +81,7 @@ function moveByFixedStep(threshold: number, candidate: number): number {
 }
 
 /**
- * The first threshold: the (1 - TPR) quantile of a first batch of candidates' scores (linear between neighbours), kept
+ * The first threshold: the (1 - TPR) quantile of a first batch of candidates' scores (linear between neighbors), kept
  * in [0.001, 0.999]. NaN scores are left out.
  * @throws RangeError when no score is a number
  */

@@ -10,7 +10,7 @@ export type KlEstimate = (difference: tf.Tensor2D, options: KlOptions) => tf.Ten
 
 export interface KlOptions {
   /** `k3`: a token's value is held to [-this, this], default 10. */
-  klLimit?: number;
+  klClamp?: number;
 }
 
 export const klEstimates = new Registry<KlEstimate>('KL estimate');

@@ -3,9 +3,9 @@ import { Registry } from '../registry';
 
 export interface SurrogateOptions {
   /** `clip`: the ratio's lower bound is 1 - epsLow. Default 0.2. */
-  epsLow?: number;
+  epsilon?: number;
   /** `clip`: the ratio's upper bound is 1 + epsHigh. Default 0.2; DAPO's clip-higher is 0.28. */
-  epsHigh?: number;
+  epsilonHigh?: number;
   /** `clip`: bound of the unclipped ratio as well (two-sided clipping, INTELLECT-2); above 1 + epsHigh. Default none. */
   delta?: number;
   /** `cispo`: upper bound of the weight itself, not 1 + eps. Default 1.2. */
@@ -13,7 +13,7 @@ export interface SurrogateOptions {
 }
 
 /**
- * The objective's part that is to be minimised, before KL.
+ * The objective's part that is to be minimized, before KL.
  * @param ratio `[samples, tokens]` or `[samples, 1]`
  * @param advantages `[samples, 1]`
  * @param logProbs of the current policy `[samples, tokens]`

@@ -1,5 +1,5 @@
 /**
- * The conversation format of Chameleon and Lumina-mGPT: every message, text and pictures as they come, is ended by the
+ * The conversation format of Chameleon and Lumina-mGPT: every message, text and images as they come, is ended by the
  * separator token; after the user's it is the model's turn.
  */
 import { ChatFormatError, type ChatMessage, checkTurns, contentParts, PromptBuilder, type PromptPart } from './message';
@@ -20,7 +20,7 @@ export function renderChameleon(
   const out = new PromptBuilder();
   for (const turn of turns) {
     for (const part of contentParts(turn)) {
-      if (part.kind === 'picture') out.picture();
+      if (part.kind === 'image') out.image();
       else out.text(part.text);
     }
     if (separators) out.token('separator');
@@ -29,7 +29,7 @@ export function renderChameleon(
 }
 
 /**
- * What Lumina-mGPT is asked for a picture.
+ * What Lumina-mGPT is asked for an image.
  * @param width pixels; a multiple of 32
  * @param height pixels; a multiple of 32
  */

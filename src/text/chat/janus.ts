@@ -4,7 +4,7 @@
  */
 import { type ChatMessage, checkTurns, contentParts, contentText, PromptBuilder, type PromptPart } from './message';
 
-/** What Janus-Pro is told before questions about pictures. Generation goes without. */
+/** What Janus-Pro is told before questions about images. Generation goes without. */
 export const JANUS_SYSTEM =
   'You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the user with a variety of tasks using natural language.';
 
@@ -13,7 +13,7 @@ const ROLES = { user: '<|User|>', assistant: '<|Assistant|>' } as const;
 const END_OF_ANSWER = '<｜end▁of▁sentence｜>';
 
 /**
- * A conversation. Where the user spoke last, the assistant's turn is opened. A picture and the text after it stand on
+ * A conversation. Where the user spoke last, the assistant's turn is opened. An image and the text after it stand on
  * lines of their own, as upstream's examples write them.
  * @throws ChatFormatError
  */
@@ -23,11 +23,11 @@ export function renderJanus(messages: readonly ChatMessage[]): PromptPart[] {
   if (system && contentText(system)) out.text(`${contentText(system)}\n\n`);
   for (const turn of turns) {
     out.text(`${turn.role === 'user' ? ROLES.user : ROLES.assistant}: `);
-    let afterPicture = false;
+    let afterImage = false;
     for (const part of contentParts(turn)) {
-      if (part.kind === 'picture') out.picture();
-      else out.text(afterPicture && !part.text.startsWith('\n') ? `\n${part.text}` : part.text);
-      afterPicture = part.kind === 'picture';
+      if (part.kind === 'image') out.image();
+      else out.text(afterImage && !part.text.startsWith('\n') ? `\n${part.text}` : part.text);
+      afterImage = part.kind === 'image';
     }
     out.text(turn.role === 'user' ? '\n\n' : END_OF_ANSWER);
   }
@@ -35,18 +35,18 @@ export function renderJanus(messages: readonly ChatMessage[]): PromptPart[] {
   return out.parts();
 }
 
-/** What stands before and after the picture of a question. */
+/** What stands before and after the image of a question. */
 export interface QuestionText {
   readonly before: string;
   readonly after: string;
 }
 
 /**
- * A question about a picture: `{system}\n\n<|User|>: [picture]\n{question}\n\n<|Assistant|>:`.
+ * A question about an image: `{system}\n\n<|User|>: [image]\n{question}\n\n<|Assistant|>:`.
  * @param system default {@link JANUS_SYSTEM}; the empty text leaves it out
  */
 export function questionText(question: string, system = JANUS_SYSTEM): QuestionText {
-  const content = [{ kind: 'picture' }, { kind: 'text', text: question }] as const;
+  const content = [{ kind: 'image' }, { kind: 'text', text: question }] as const;
   const [before, , after] = renderJanus([
     { role: 'system', content: system },
     { role: 'user', content },
@@ -54,7 +54,7 @@ export function questionText(question: string, system = JANUS_SYSTEM): QuestionT
   return { before: textOf(before), after: textOf(after) };
 }
 
-/** A question without a picture. @param system default: none */
+/** A question without an image. @param system default: none */
 export function plainText(question: string, system = ''): string {
   return textOf(
     renderJanus([
@@ -64,7 +64,7 @@ export function plainText(question: string, system = ''): string {
   );
 }
 
-/** The description of a picture to be generated; begin-of-image follows it. */
+/** The description of an image to be generated; begin-of-image follows it. */
 export function descriptionText(description: string): string {
   return plainText(description);
 }

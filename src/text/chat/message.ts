@@ -1,17 +1,17 @@
-/** Conversations, and what a template makes of them: text to be tokenized, with pictures and special tokens between. */
+/** Conversations, and what a template makes of them: text to be tokenized, with images and special tokens between. */
 
-export type ContentPart = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'picture' };
+export type ContentPart = { readonly kind: 'text'; readonly text: string } | { readonly kind: 'image' };
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
-  /** Text, or text and pictures in order. */
+  /** Text, or text and images in order. */
   readonly content: string | readonly ContentPart[];
 }
 
-/** A piece of a prompt. Pictures are numbered in the order of the conversation. */
+/** A piece of a prompt. Images are numbered in the order of the conversation. */
 export type PromptPart =
   | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'picture'; readonly index: number }
+  | { readonly kind: 'image'; readonly index: number }
   /** A special token that the model knows by this name. */
   | { readonly kind: 'token'; readonly name: 'separator' };
 
@@ -47,20 +47,20 @@ export function contentParts({ content }: ChatMessage): readonly ContentPart[] {
   return typeof content === 'string' ? [{ kind: 'text', text: content }] : content;
 }
 
-/** A message without pictures as text. @throws ChatFormatError when it has pictures */
+/** A message without images as text. @throws ChatFormatError when it has images */
 export function contentText(message: ChatMessage): string {
   return contentParts(message)
     .map((part) => {
-      if (part.kind === 'picture') throw new ChatFormatError(`the ${message.role}'s message has a picture where this template has no place for one`); // prettier-ignore
+      if (part.kind === 'image') throw new ChatFormatError(`the ${message.role}'s message has an image where this template has no place for one`); // prettier-ignore
       return part.text;
     })
     .join('');
 }
 
-/** Puts a prompt together: texts side by side become one, pictures get their numbers. */
+/** Puts a prompt together: texts side by side become one, images get their numbers. */
 export class PromptBuilder {
   private readonly list: PromptPart[] = [];
-  private pictures = 0;
+  private images = 0;
 
   text(text: string): this {
     const last = this.list[this.list.length - 1];
@@ -70,8 +70,8 @@ export class PromptBuilder {
     return this;
   }
 
-  picture(): this {
-    this.list.push({ kind: 'picture', index: this.pictures++ });
+  image(): this {
+    this.list.push({ kind: 'image', index: this.images++ });
     return this;
   }
 
@@ -85,10 +85,10 @@ export class PromptBuilder {
   }
 }
 
-/** A prompt to be read by people: pictures and tokens as `<name>`. */
+/** A prompt to be read by people: images and tokens as `<name>`. */
 export function promptText(parts: readonly PromptPart[]): string {
   return parts
-    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'picture' ? '<picture>' : `<${part.name}>`))
+    .map((part) => (part.kind === 'text' ? part.text : part.kind === 'image' ? '<image>' : `<${part.name}>`))
     .join('');
 }
 

@@ -5,8 +5,8 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { evaluateReader } from '../../../src/cli/eval/judges';
 import { loadSprites, type SpriteSheet } from '../../../src/data';
-import { startEngine, Stream, tf } from '../../../src/engine';
-import { SceneReader } from '../../../src/eval/reader';
+import { startEngine, Rng, tf } from '../../../src/engine';
+import { SceneDetector } from '../../../src/eval/reader';
 import { dataFolder } from '../../../src/io/package-root';
 import { readerBatch, readerLoss } from '../../../src/recipes/judges/reader-task';
 
@@ -21,8 +21,8 @@ describe('the scene reader', () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   it('gives every parameter a gradient, and learns', () => {
-    const reader = SceneReader.random(new Stream(1));
-    const batch = readerBatch(sprites, [], 8, new Stream(2));
+    const reader = SceneDetector.random(new Rng(1));
+    const batch = readerBatch(sprites, [], 8, new Rng(2));
     const variables = Object.values(reader.parameters.variables);
     const { value, grads } = tf.variableGrads(() => readerLoss(reader, batch).loss, variables);
     for (const [name, variable] of Object.entries(reader.parameters.variables)) {
@@ -40,12 +40,12 @@ describe('the scene reader', () => {
   });
 
   it('reads the same after saving and loading as its bf16 weights, and leaks nothing', async () => {
-    const reader = SceneReader.random(new Stream(3));
+    const reader = SceneDetector.random(new Rng(3));
     await reader.save(folder);
-    const [first, second] = [await SceneReader.load(folder), await SceneReader.load(folder)];
+    const [first, second] = [await SceneDetector.load(folder), await SceneDetector.load(folder)];
     await second.save(folder);
-    const third = await SceneReader.load(folder);
-    const pixels = tf.tensor4d(new Stream(4).fill('uniform', 3 * 64 * 64 * 3), [3, 64, 64, 3]);
+    const third = await SceneDetector.load(folder);
+    const pixels = tf.tensor4d(new Rng(4).uniform(3 * 64 * 64 * 3), [3, 64, 64, 3]);
     const kept = tf.memory().numTensors;
     const [a, b] = [first.read(pixels), third.read(pixels)];
     for (let i = 0; i < 5; i++) first.read(pixels);
@@ -59,22 +59,22 @@ describe('the scene reader', () => {
   });
 
   it('names what is wrong with a checkpoint', async () => {
-    await assert.rejects(SceneReader.load(path.join(folder, 'absent')), /unilab train reader/);
+    await assert.rejects(SceneDetector.load(path.join(folder, 'absent')), /unilab train reader/);
     const file = path.join(folder, 'config.json');
     const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
-    writeFileSync(file, JSON.stringify({ ...config, colours: ['red'] }));
-    await assert.rejects(SceneReader.load(folder), /its colours are not those of this mini world/);
+    writeFileSync(file, JSON.stringify({ ...config, colors: ['red'] }));
+    await assert.rejects(SceneDetector.load(folder), /its colours are not those of this mini world/);
     writeFileSync(file, JSON.stringify({ ...config, model_type: 'showo' }));
-    await assert.rejects(SceneReader.load(folder), /expected "scene-reader"/);
+    await assert.rejects(SceneDetector.load(folder), /expected "scene-reader"/);
   });
 
   it(
-    'that ships reads fresh pictures',
+    'that ships reads fresh images',
     { skip: !existsSync(dataFolder('checkpoints', 'scene-reader', 'config.json')) },
     async () => {
-      const reader = await SceneReader.load();
+      const reader = await SceneDetector.load();
       const metrics = await evaluateReader(reader, undefined, 66, 4711);
-      const floors = { object: 0.9, colour: 0.9, count: 0.9, position: 0.9, ground: 0.95, identity: 0.85, exact: 0.85 };
+      const floors = { object: 0.9, color: 0.9, count: 0.9, position: 0.9, ground: 0.95, identity: 0.85, exact: 0.85 };
       for (const [name, floor] of Object.entries(floors))
         assert.ok(metrics[`real/${name}`].value >= floor, `${name}: ${metrics[`real/${name}`].value}`);
       reader.dispose();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { COLOURS, findConcept, GROUNDS, sampleScene, type Scene } from '../../../src/data';
-import { Stream } from '../../../src/engine';
+import { Rng } from '../../../src/engine';
 import {
-  decodeReading,
+  decodeDetections,
   type CellProbabilities,
   groundProbability,
   identityProbability,
@@ -12,7 +12,7 @@ import {
   presence,
   scoreConcept,
   scoreScene,
-  type Reading,
+  type Detections,
 } from '../../../src/eval/reader';
 import {
   CATEGORIES,
@@ -37,17 +37,17 @@ function certain(scene: Scene, identity?: string): CellProbabilities {
   ground[targets.ground] = 1;
   return {
     category: oneHot(targets.category, CATEGORIES.length + 1),
-    colour: oneHot(targets.colour, COLOURS.length),
+    color: oneHot(targets.color, COLOURS.length),
     identity: oneHot(targets.identity, IDENTITIES.length + 1),
     offset: targets.offset,
     ground,
   };
 }
 
-const read = (scene: Scene, identity?: string): Reading => decodeReading(certain(scene, identity));
+const read = (scene: Scene, identity?: string): Detections => decodeDetections(certain(scene, identity));
 const scenes = fc
   .tuple(fc.integer(), fc.constantFrom('train' as const, 'heldout' as const))
-  .map(([seed, split]) => sampleScene(new Stream(seed), split));
+  .map(([seed, split]) => sampleScene(new Rng(seed), split));
 
 describe('what the scene reader says', () => {
   it('reads from certain outputs exactly the scene they were made from', () => {
@@ -61,12 +61,12 @@ describe('what the scene reader says', () => {
             (i) => Math.hypot(i.x - item.x - item.size / 2, i.y - item.y - item.size / 2) < 0.01,
           );
           assert.equal(found?.object, item.object);
-          assert.equal(found?.colour, item.colour);
+          assert.equal(found?.color, item.color);
         }
         const score = scoreScene(reading, scene);
         assert.deepEqual(
-          { ...score, colour: score.colour ?? true, position: score.position ?? true },
-          { object: true, colour: true, count: true, position: true, ground: true, exact: true },
+          { ...score, color: score.color ?? true, position: score.position ?? true },
+          { object: true, color: true, count: true, position: true, ground: true, exact: true },
         );
       }),
     );
@@ -86,9 +86,9 @@ describe('what the scene reader says', () => {
     put(GRID * 4 + 4, 0.6);
     put(GRID * 4 + 5, 0.6); // equal: the first one counts
     put(CELLS - 1, 0.5); // not above one half
-    const reading = decodeReading({
+    const reading = decodeDetections({
       category,
-      colour: new Float32Array(CELLS * 6),
+      color: new Float32Array(CELLS * 6),
       identity: new Float32Array(CELLS * 21),
       offset: new Float32Array(CELLS * 2),
       ground: new Float32Array(9),
@@ -101,15 +101,15 @@ describe('what the scene reader says', () => {
       kind: 'pair',
       ground: 'rain',
       items: [
-        { object: 'car', colour: 'red', category: 'object', x: 0, y: 16, size: 28 },
-        { object: 'cup', colour: 'blue', category: 'object', x: 36, y: 16, size: 28 },
+        { object: 'car', color: 'red', category: 'object', x: 0, y: 16, size: 28 },
+        { object: 'cup', color: 'blue', category: 'object', x: 36, y: 16, size: 28 },
       ],
     };
     const [car, cup] = truth.items;
     const against = (shown: Partial<Scene>) => scoreScene(read({ ...truth, ...shown }), truth);
     assert.deepEqual(against({}), {
       object: true,
-      colour: true,
+      color: true,
       count: true,
       position: true,
       ground: true,
@@ -117,15 +117,15 @@ describe('what the scene reader says', () => {
     });
     assert.deepEqual(against({ ground: 'snow' }), {
       object: true,
-      colour: true,
+      color: true,
       count: true,
       position: true,
       ground: false,
       exact: false,
     });
-    assert.deepEqual(against({ items: [{ ...car, colour: 'green' }, cup] }), {
+    assert.deepEqual(against({ items: [{ ...car, color: 'green' }, cup] }), {
       object: true,
-      colour: false,
+      color: false,
       count: true,
       position: true,
       ground: true,
@@ -134,15 +134,15 @@ describe('what the scene reader says', () => {
     assert.deepEqual(
       against({
         items: [
-          { ...car, colour: 'blue' },
-          { ...cup, colour: 'red' },
+          { ...car, color: 'blue' },
+          { ...cup, color: 'red' },
         ],
-      }).colour,
+      }).color,
       false,
     );
     assert.deepEqual(against({ items: [{ ...car, object: 'boat' }, cup] }), {
       object: false,
-      colour: false,
+      color: false,
       count: false,
       position: false,
       ground: true,
@@ -155,7 +155,7 @@ describe('what the scene reader says', () => {
           { ...cup, x: 0 },
         ],
       }),
-      { object: true, colour: true, count: true, position: false, ground: true, exact: false },
+      { object: true, color: true, count: true, position: false, ground: true, exact: false },
     );
     const extra = against({
       items: [
@@ -164,7 +164,7 @@ describe('what the scene reader says', () => {
         { ...car, object: 'hat', x: 20, y: 36 },
       ],
     });
-    assert.deepEqual(extra, { object: true, colour: true, count: true, position: true, ground: true, exact: false });
+    assert.deepEqual(extra, { object: true, color: true, count: true, position: true, ground: true, exact: false });
     const twice = against({
       items: [
         { ...car, y: 0 },
@@ -186,15 +186,15 @@ describe('what the scene reader says', () => {
       kind: 'creature+object',
       ground: 'rain',
       items: [
-        { object: 'person', colour: null, category: 'creature', x: 0, y: 16, size: 36 },
-        { object: 'cup', colour: 'blue', category: 'object', x: 40, y: 28, size: 24 },
+        { object: 'person', color: null, category: 'creature', x: 0, y: 16, size: 36 },
+        { object: 'cup', color: 'blue', category: 'object', x: 40, y: 28, size: 24 },
       ],
     };
     const p = certain(scene, mira.name);
     const dim = (values: Float32Array, factor: number) => values.map((v) => v * factor);
-    const reading = decodeReading({
+    const reading = decodeDetections({
       ...p,
-      colour: dim(p.colour, 0.5),
+      color: dim(p.color, 0.5),
       ground: dim(p.ground, 0.25),
       identity: dim(p.identity, 0.75),
     });
@@ -205,7 +205,7 @@ describe('what the scene reader says', () => {
     assert.equal(groundProbability(reading, 'rain'), 0.25);
     assert.equal(identityProbability(reading, 'mira'), 0.75);
     assert.equal(identityProbability(reading, 'otto'), 0);
-    const score = scoreConcept(reading, 'mira', { ground: 'rain', companion: { object: 'cup', colour: 'blue' } });
+    const score = scoreConcept(reading, 'mira', { ground: 'rain', companion: { object: 'cup', color: 'blue' } });
     assert.deepEqual(score, { identity: 0.75, companion: 0.5, ground: 0.25, mean: 0.5 });
     assert.equal(scoreConcept(reading, 'mira', { ground: 'rain', companion: null }).mean, 0.5);
     assert.equal(read(scene, 'mira').items.find((i) => i.category === 'creature')?.identity, 'mira');
@@ -213,18 +213,18 @@ describe('what the scene reader says', () => {
     assert.throws(() => identityProbability(reading, 'nobody'), /knows no concept 'nobody'/);
   });
 
-  it('marks cells by the distance of centres, moved with the picture', () => {
+  it('marks cells by the distance of centres, moved with the image', () => {
     const scene: Scene = {
       kind: 'single',
       ground: 'white',
-      items: [{ object: 'car', colour: 'red', category: 'object', x: 0, y: 0, size: 40 }],
+      items: [{ object: 'car', color: 'red', category: 'object', x: 0, y: 0, size: 40 }],
     };
     const at = (shift: [number, number]) =>
       [...cellTargets(scene, undefined, shift).category].flatMap((c, cell) => (c === NONE ? [] : [cell]));
     assert.deepEqual(at([0, 0]), [2 * GRID + 2]);
     assert.deepEqual(at([4, 0]), [2 * GRID + 2, 2 * GRID + 3]); // on the border of two cells both see it
     assert.equal(
-      cellTargets({ ...scene, items: [{ ...scene.items[0], object: 'dog', colour: null, category: 'creature' }] })
+      cellTargets({ ...scene, items: [{ ...scene.items[0], object: 'dog', color: null, category: 'creature' }] })
         .identity[2 * GRID + 2],
       OTHER,
     );

@@ -4,16 +4,16 @@ import os from 'node:os';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { startEngine, Stream, tf } from '../../../src/engine';
-import { ImageProcessor, PILLOW_FILTERS, type Picture, resamplePicture } from '../../../src/io';
+import { startEngine, Rng, tf } from '../../../src/engine';
+import { ImageProcessor, PILLOW_FILTERS, type Image, resampleImage } from '../../../src/io';
 import { centreCrop, padToSquare, targetSize } from '../../../src/io/preprocess/geometry';
 
-function flat(width: number, height: number, colour: readonly [number, number, number]): Picture {
-  return { width, height, rgb: Uint8Array.from({ length: width * height * 3 }, (_, i) => colour[i % 3]) };
+function flat(width: number, height: number, color: readonly [number, number, number]): Image {
+  return { width, height, rgb: Uint8Array.from({ length: width * height * 3 }, (_, i) => color[i % 3]) };
 }
 
-function noise(width: number, height: number, seed = 1): Picture {
-  const values = new Stream(seed).fill('uniform', width * height * 3);
+function noise(width: number, height: number, seed = 1): Image {
+  const values = new Rng(seed).uniform(width * height * 3);
   return { width, height, rgb: Uint8Array.from(values, (v) => Math.floor(v * 256)) };
 }
 
@@ -30,9 +30,9 @@ describe('resizing', () => {
         side,
         fc.tuple(byte, byte, byte),
         fc.constantFrom(...PILLOW_FILTERS),
-        (w, h, toW, toH, colour, filter) => {
-          const out = resamplePicture(flat(w, h, colour), toW, toH, filter);
-          assert.deepEqual(out, flat(toW, toH, colour));
+        (w, h, toW, toH, color, filter) => {
+          const out = resampleImage(flat(w, h, color), toW, toH, filter);
+          assert.deepEqual(out, flat(toW, toH, color));
         },
       ),
       { numRuns: 150 },
@@ -40,12 +40,12 @@ describe('resizing', () => {
   });
 
   it('copies a picture of the wanted size, and mirrors with it', () => {
-    const picture = noise(13, 9);
-    const copy = resamplePicture(picture, 13, 9);
-    assert.deepEqual(copy, picture);
+    const image = noise(13, 9);
+    const copy = resampleImage(image, 13, 9);
+    assert.deepEqual(copy, image);
     copy.rgb[0] ^= 255;
-    assert.notEqual(copy.rgb[0], picture.rgb[0]);
-    const mirrored = ({ width, height, rgb }: Picture): Picture => ({
+    assert.notEqual(copy.rgb[0], image.rgb[0]);
+    const mirrored = ({ width, height, rgb }: Image): Image => ({
       width,
       height,
       rgb: Uint8Array.from(rgb, (_, i) => {
@@ -54,23 +54,23 @@ describe('resizing', () => {
       }),
     });
     for (const filter of ['bilinear', 'bicubic', 'lanczos'] as const) {
-      const a = mirrored(resamplePicture(picture, 7, 20, filter));
-      const b = resamplePicture(mirrored(picture), 7, 20, filter);
+      const a = mirrored(resampleImage(image, 7, 20, filter));
+      const b = resampleImage(mirrored(image), 7, 20, filter);
       // Fixed-point rounding of halves is the only thing that is not symmetric.
       assert.ok(a.rgb.every((v, i) => Math.abs(v - b.rgb[i]) <= 1));
     }
   });
 
   it('averages when shrinking by whole numbers with a box', () => {
-    const picture: Picture = { width: 4, height: 2, rgb: new Uint8Array(24) };
-    for (let i = 0; i < 8; i++) picture.rgb.fill([10, 30, 100, 200, 20, 40, 0, 100][i], i * 3, i * 3 + 3);
-    assert.deepEqual(Array.from(resamplePicture(picture, 2, 1, 'box').rgb), [25, 25, 25, 100, 100, 100]);
+    const image: Image = { width: 4, height: 2, rgb: new Uint8Array(24) };
+    for (let i = 0; i < 8; i++) image.rgb.fill([10, 30, 100, 200, 20, 40, 0, 100][i], i * 3, i * 3 + 3);
+    assert.deepEqual(Array.from(resampleImage(image, 2, 1, 'box').rgb), [25, 25, 25, 100, 100, 100]);
   });
 
-  it('refuses sizes and pictures that are none', () => {
-    assert.throws(() => resamplePicture(noise(3, 3), 0, 4), /cannot be 0 x 4/);
-    assert.throws(() => resamplePicture(noise(3, 3), 2.5, 4), /cannot be 2.5 x 4/);
-    assert.throws(() => resamplePicture({ width: 3, height: 3, rgb: new Uint8Array(9) }, 2, 2), /27 bytes .* got 9/);
+  it('refuses sizes and images that are none', () => {
+    assert.throws(() => resampleImage(noise(3, 3), 0, 4), /cannot be 0 x 4/);
+    assert.throws(() => resampleImage(noise(3, 3), 2.5, 4), /cannot be 2.5 x 4/);
+    assert.throws(() => resampleImage({ width: 3, height: 3, rgb: new Uint8Array(9) }, 2, 2), /27 bytes .* got 9/);
   });
 });
 
@@ -87,8 +87,8 @@ describe('sizes, crops and borders', () => {
   });
 
   it('crops the middle, black outside; pads around', () => {
-    const row: Picture = { width: 5, height: 1, rgb: Uint8Array.from({ length: 15 }, (_, i) => Math.floor(i / 3) + 1) };
-    const red = (picture: Picture): number[] => Array.from(picture.rgb.filter((_, i) => i % 3 === 0));
+    const row: Image = { width: 5, height: 1, rgb: Uint8Array.from({ length: 15 }, (_, i) => Math.floor(i / 3) + 1) };
+    const red = (image: Image): number[] => Array.from(image.rgb.filter((_, i) => i % 3 === 0));
     assert.deepEqual(red(centreCrop(row, 2, 1)), [2, 3]);
     assert.deepEqual(red(centreCrop(row, 3, 2)), [0, 0, 0, 2, 3, 4]);
     assert.deepEqual(red(centreCrop(row, 8, 1)), [0, 0, 1, 2, 3, 4, 5, 0]);
@@ -155,8 +155,8 @@ describe('image processors', () => {
       /image_processor_type is undefined, expected one of/,
     );
     const processor = ImageProcessor.fromUpstream({ size: { shortest_edge: 8 }, do_center_crop: false }, 'x', 'CLIP');
-    assert.throws(() => processor.process([]), /no pictures/);
-    assert.throws(() => processor.process([noise(8, 8), noise(8, 16)]), /picture 1 comes out 8 x 16, the first 8 x 8/);
+    assert.throws(() => processor.process([]), /no images/);
+    assert.throws(() => processor.process([noise(8, 8), noise(8, 16)]), /image 1 comes out 8 x 16, the first 8 x 8/);
     const folder = await mkdtemp(path.join(os.tmpdir(), 'unilab-processor-'));
     await assert.rejects(ImageProcessor.fromPretrained(folder), /preprocessor_config.json cannot be read/);
     assert.equal((await ImageProcessor.fromPretrained(folder, 'BitImageProcessor')).config.filter, 'bicubic');

@@ -1,6 +1,6 @@
 /** Small Chameleons for this folder's tests. */
 import path from 'node:path';
-import { Stream } from '../../../src/engine';
+import { Rng } from '../../../src/engine';
 import type { ChameleonConfig } from '../../../src/models/chameleon/config';
 import { ChameleonModel } from '../../../src/models/chameleon/model';
 import { nameOfCode } from '../../../src/models/chameleon/vocabulary';
@@ -48,7 +48,7 @@ export function tinyConfig(change: Partial<ChameleonConfig> = {}): ChameleonConf
 
 /** Random weights, large enough that choices differ from each other. */
 export function tinyModel(change: Partial<ChameleonConfig> = {}, seed = 5): ChameleonModel {
-  const model = ChameleonModel.random(tinyConfig(change), new Stream(seed));
+  const model = ChameleonModel.random(tinyConfig(change), new Rng(seed));
   for (const [name, variable] of Object.entries(model.parameters.variables))
     if (/proj|embed|head/.test(name)) {
       const louder = variable.mul(6);
@@ -59,5 +59,5 @@ export function tinyModel(change: Partial<ChameleonConfig> = {}, seed = 5): Cham
 }
 
 export const prompts = [[0, 20 + 5, 30, 31], [0, 40, 4], [0, 33, 35, 37, 39, 41, 43]]; // prettier-ignore
-export const streams = (seed: number, count = prompts.length) =>
-  Array.from({ length: count }, (_, k) => new Stream(seed).fork(k));
+export const rngs = (seed: number, count = prompts.length) =>
+  Array.from({ length: count }, (_, k) => new Rng(seed).split(k));

@@ -4,10 +4,10 @@ import fc from 'fast-check';
 import {
   fillPlaceholders,
   IGNORE,
-  openPicture,
+  openImage,
   type Part,
   partsOf,
-  pictureIds,
+  imageIds,
   sequenceIds,
   trainingExample,
 } from '../../../src/models/chameleon/layout';
@@ -46,15 +46,15 @@ const parts = (grids: readonly (readonly [number, number])[]): fc.Arbitrary<Part
   const text = fc
     .array(fc.integer({ min: 23, max: 63 }), { minLength: 1, maxLength: 6 })
     .map((ids): Part => ({ kind: 'text', ids }));
-  const picture = fc
+  const image = fc
     .constantFrom(...grids)
     .chain((grid) =>
       fc
         .array(fc.integer({ min: 0, max: 10 }), { minLength: grid[0] * grid[1], maxLength: grid[0] * grid[1] })
-        .map((codes): Part => ({ kind: 'picture', codes: Int32Array.from(codes), grid })),
+        .map((codes): Part => ({ kind: 'image', codes: Int32Array.from(codes), grid })),
     );
   // Texts side by side would come back as one.
-  return fc.array(fc.tuple(text, picture), { maxLength: 3 }).map((pairs) => pairs.flat());
+  return fc.array(fc.tuple(text, image), { maxLength: 3 }).map((pairs) => pairs.flat());
 };
 
 describe('sequences', () => {
@@ -74,35 +74,35 @@ describe('sequences', () => {
   test('both layouts, written out', () => {
     const codes = [1, 2, 3, 4];
     const [a, b, c, d] = codes.map((code) => v.idOfCode[code]);
-    assert.deepEqual(pictureIds(plain, v, codes, [2, 2]), [4, a, b, c, d, 5]);
-    assert.deepEqual(pictureIds(lumina, v, codes, [2, 2]), [4, 9, 9, a, b, 8, c, d, 8, 5]);
+    assert.deepEqual(imageIds(plain, v, codes, [2, 2]), [4, a, b, c, d, 5]);
+    assert.deepEqual(imageIds(lumina, v, codes, [2, 2]), [4, 9, 9, a, b, 8, c, d, 8, 5]);
   });
 
   test('what does not follow the layout is said, with its place', () => {
-    const good = [0, ...pictureIds(lumina, v, [1, 2, 3, 4], [2, 2])];
+    const good = [0, ...imageIds(lumina, v, [1, 2, 3, 4], [2, 2])];
     assert.throws(() => partsOf(lumina, v, good.slice(0, 8)), /begins at token 1 is cut off after 6 of 9 tokens/);
     const broken = good.map((id, i) => (i === 6 ? 30 : id));
-    assert.throws(() => partsOf(lumina, v, broken), /token 6 of the picture that begins at 1 is 30, expected 8/);
+    assert.throws(() => partsOf(lumina, v, broken), /token 6 of the image that begins at 1 is 30, expected 8/);
     assert.throws(() => partsOf(lumina, v, [0, 4, 30, 31]), /does not say its height and width/);
     assert.throws(() => partsOf(plain, v, [0, 5]), /ends at token 1, but none has begun/);
-    assert.throws(() => partsOf(plain, v, [0, 12]), /token 1 is an image code outside a picture/);
-    assert.throws(() => pictureIds(plain, v, [1, 2, 3]), /4 x 4 codes was expected, got 3/);
-    assert.throws(() => pictureIds(plain, v, [1, 2, 3, 11], [2, 2]), /image code 11 at position 3 is outside 0\.\.10/);
+    assert.throws(() => partsOf(plain, v, [0, 12]), /token 1 is an image code outside an image/);
+    assert.throws(() => imageIds(plain, v, [1, 2, 3]), /4 x 4 codes was expected, got 3/);
+    assert.throws(() => imageIds(plain, v, [1, 2, 3, 11], [2, 2]), /image code 11 at position 3 is outside 0\.\.10/);
   });
 
-  test('training examples score what is marked, and the end; open pictures are found; placeholders are filled', () => {
+  test('training examples score what is marked, and the end; open images are found; placeholders are filled', () => {
     const list = [
       { kind: 'text', ids: [30, 31], scored: false },
-      { kind: 'picture', codes: [1, 2, 3, 4], grid: [2, 2], scored: true },
+      { kind: 'image', codes: [1, 2, 3, 4], grid: [2, 2], scored: true },
     ] as const;
-    const picture = pictureIds(plain, v, [1, 2, 3, 4], [2, 2]);
+    const image = imageIds(plain, v, [1, 2, 3, 4], [2, 2]);
     const { ids, labels } = trainingExample(plain, v, list, 11);
-    assert.deepEqual(ids, [0, 30, 31, ...picture, 2, 1]);
-    assert.deepEqual(labels, [IGNORE, IGNORE, IGNORE, ...picture, 2, IGNORE]);
+    assert.deepEqual(ids, [0, 30, 31, ...image, 2, 1]);
+    assert.deepEqual(labels, [IGNORE, IGNORE, IGNORE, ...image, 2, IGNORE]);
     assert.throws(() => trainingExample(plain, v, list, 9), /has 10 tokens; 9 were expected at most/);
-    assert.deepEqual([openPicture(v, [0, 4, 12]), openPicture(v, picture), openPicture(v, [0, 3])], [1, -1, -1]);
+    assert.deepEqual([openImage(v, [0, 4, 12]), openImage(v, image), openImage(v, [0, 3])], [1, -1, -1]);
     assert.deepEqual(fillPlaceholders(v, [[0, 6, 6], [6, 3]], [0, 1, 2]), [[0, v.idOfCode[0], v.idOfCode[1]], [v.idOfCode[2], 3]]); // prettier-ignore
     assert.throws(() => fillPlaceholders(v, [[6, 6]], [1]), /image code undefined at position 1/);
-    assert.throws(() => fillPlaceholders(v, [[6]], [1, 2]), /has 1 image placeholders, the pictures have 2 codes/);
+    assert.throws(() => fillPlaceholders(v, [[6]], [1, 2]), /has 1 image placeholders, the images have 2 codes/);
   });
 });

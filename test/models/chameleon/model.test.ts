@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, w
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../../src/io';
 import {
   chameleonConfigFromUpstream,
@@ -35,7 +35,7 @@ async function worst(a: ChameleonModel, b: ChameleonModel): Promise<number> {
   let most = 0;
   for (const [ours, theirs] of [
     [a.parameters, b.parameters],
-    [a.images?.parameters, b.images?.parameters],
+    [a.imageTokenizer?.parameters, b.imageTokenizer?.parameters],
   ] as const) {
     const [old, fresh] = [await ours?.values(), await theirs?.values()];
     assert.deepEqual(Object.keys(old ?? {}).sort(), Object.keys(fresh ?? {}).sort());
@@ -141,27 +141,27 @@ describe('checkpoints', () => {
   test('without VQGAN folder it encodes only; without tokenizer it says so; Lumina-mGPT keeps the VQGAN alone', async () => {
     const folder = place();
     await model.savePretrained(folder);
-    const pixels = tf.tensor<tf.Rank.R4>(new Stream(1).fill('uniform', 2 * 4 * 4 * 3), [2, 4, 4, 3]);
-    const codes = model.encodePictures(pixels);
+    const pixels = tf.tensor<tf.Rank.R4>(new Rng(1).uniform(2 * 4 * 4 * 3), [2, 4, 4, 3]);
+    const codes = model.encodeImages(pixels);
     rmSync(path.join(folder, 'vqgan', 'config.json'));
     const encoder = await ChameleonModel.fromPretrained(folder);
-    assert.deepEqual(encoder.encodePictures(pixels), codes);
-    assert.throws(() => encoder.decodePictures(codes, [2, 2]), /has no decoder/);
+    assert.deepEqual(encoder.encodeImages(pixels), codes);
+    assert.throws(() => encoder.decodeImages(codes, [2, 2]), /has no decoder/);
     encoder.dispose();
 
     const file = path.join(folder, 'model.safetensors');
     const tensors = Object.entries(await readSafetensors(file)).filter(([name]) => !name.includes('vqmodel'));
     await writeSafetensors(file, Object.fromEntries(tensors));
     const none = await ChameleonModel.fromPretrained(folder);
-    assert.throws(() => none.encodePictures(pixels), /loaded without an image tokenizer/);
+    assert.throws(() => none.encodeImages(pixels), /loaded without an image tokenizer/);
     none.dispose();
 
     await model.savePretrained(path.join(folder, 'whole'));
     cpSync(path.join(folder, 'whole', 'vqgan'), path.join(folder, 'vqgan'), { recursive: true });
     const lumina = await ChameleonModel.fromPretrained(folder, { layout: 'lumina' });
-    assert.deepEqual(lumina.encodePictures(pixels), codes);
+    assert.deepEqual(lumina.encodeImages(pixels), codes);
     assert.deepEqual(
-      tf.tidy(() => lumina.decodePictures(codes, [2, 2]).shape),
+      tf.tidy(() => lumina.decodeImages(codes, [2, 2]).shape),
       [2, 4, 4, 3],
     );
     lumina.dispose();

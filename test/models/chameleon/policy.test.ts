@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { AdamW, startEngine, Stream, tf } from '../../../src/engine';
+import { AdamW, startEngine, Rng, tf } from '../../../src/engine';
 import type { ChameleonModel } from '../../../src/models/chameleon/model';
 import {
   type ChameleonPiece,
@@ -11,7 +11,7 @@ import {
 import { sampleSequences, type SequenceOptions } from '../../../src/models/chameleon/sampler';
 import type { Policy } from '../../../src/rl/policy';
 import { updatePolicy } from '../../../src/rl/update';
-import { prompts, streams, tinyModel } from './fixture';
+import { prompts, rngs, tinyModel } from './fixture';
 
 let models: ChameleonModel[];
 
@@ -21,10 +21,10 @@ before(async () => {
 });
 after(() => models.forEach((model) => model.dispose()));
 
-const FORCED = (row: number, index: number, inPicture: boolean) => (index === row + 2 && !inPicture ? 4 : undefined);
+const FORCED = (row: number, index: number, inImage: boolean) => (index === row + 2 && !inImage ? 4 : undefined);
 
 function pieces(model: ChameleonModel, options: SequenceOptions): ChameleonPiece[] {
-  const sampled = sampleSequences(model, prompts, streams(4), { maxNewTokens: 24, stop: [], ...options });
+  const sampled = sampleSequences(model, prompts, rngs(4), { maxNewTokens: 24, stop: [], ...options });
   return sampled.flatMap((sequence) => sequencePieces(model, sequence, options));
 }
 
@@ -45,11 +45,11 @@ function worstRatio(model: ChameleonModel, list: ChameleonPiece[]): number {
   return worst;
 }
 
-test('replay with unchanged weights gives ratio 1 at every decision: text and pictures, guided and conditional', () => {
+test('replay with unchanged weights gives ratio 1 at every decision: text and images, guided and conditional', () => {
   for (const model of models)
     for (const options of [
       { guidanceScale: 4, forced: FORCED },
-      { guidanceScale: 4, forced: FORCED, imageLogProbs: 'conditional', maxPictures: 1 },
+      { guidanceScale: 4, forced: FORCED, imageLogProbs: 'conditional', maxImages: 1 },
       { text: { temperature: 0.7 }, image: { temperature: 1.3, topK: 4 }, banned: [9, 10] },
       { text: { temperature: 0 }, image: { temperature: 0 }, guidanceScale: 2, forced: FORCED },
     ] satisfies SequenceOptions[]) {
@@ -80,7 +80,7 @@ test('shifted by one position the ratio is not 1, nor is it for the other half u
 test('pieces follow each other and hold the whole sequence', () => {
   const [model] = models;
   const options = { guidanceScale: 2, forced: FORCED, maxNewTokens: 30, stop: [] };
-  for (const sequence of sampleSequences(model, prompts, streams(6), options)) {
+  for (const sequence of sampleSequences(model, prompts, rngs(6), options)) {
     const list = sequencePieces(model, sequence, options);
     assert.deepEqual(list.flatMap((piece) => [...piece.ids]), [...sequence.ids]); // prettier-ignore
     let length = sequence.prompt.length;
@@ -95,11 +95,11 @@ test('pieces follow each other and hold the whole sequence', () => {
 
 test('replay is of one segment and one guidance at a time', () => {
   const [model] = models;
-  const [text, pictures] = bySegment(pieces(model, { guidanceScale: 4, forced: FORCED }));
-  assert.throws(() => replayPieces(model, [text[0], pictures[0]]), /one segment at a time/);
+  const [text, images] = bySegment(pieces(model, { guidanceScale: 4, forced: FORCED }));
+  assert.throws(() => replayPieces(model, [text[0], images[0]]), /one segment at a time/);
   assert.throws(() => replayPieces(model, []), /one piece at least/);
   assert.throws(
-    () => replayPieces(model, [pictures[0], { ...pictures[1], guidanceScale: 1 } as ChameleonPiece]),
+    () => replayPieces(model, [images[0], { ...images[1], guidanceScale: 1 } as ChameleonPiece]),
     /one guidance scale/,
   );
 });
@@ -107,10 +107,10 @@ test('replay is of one segment and one guidance at a time', () => {
 test('a policy update raises what was rewarded, reaches every parameter, and leaks nothing', () => {
   const model = tinyModel({}, 8);
   const reference = model.parameters.clone();
-  const options: SequenceOptions = { guidanceScale: 3, maxNewTokens: 6, forced: (_row, index, inPicture) => (index === 2 && !inPicture ? 4 : undefined) }; // prettier-ignore
+  const options: SequenceOptions = { guidanceScale: 3, maxNewTokens: 6, forced: (_row, index, inImage) => (index === 2 && !inImage ? 4 : undefined) }; // prettier-ignore
   const policy = new ChameleonPolicy(model, options, reference);
   const contract: Policy = policy;
-  const group = policy.rollout([0, 33, 35], 4, new Stream(2));
+  const group = policy.rollout([0, 33, 35], 4, new Rng(2));
   assert.equal(group.length, 4);
   assert.notDeepEqual(group[0].sequence.ids, group[1].sequence.ids);
   const optimizer = new AdamW({ learningRate: 2e-3 });

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../../src/io';
 import { BERT_BASE, type BertConfig, BertModel, bertSpecs, MINILM_L6, padRows } from '../../../src/models/experts/bert';
 import { ErnieModel } from '../../../src/models/experts/ernie';
@@ -46,7 +46,7 @@ function changeConfig(folder: string, change: Record<string, unknown>): void {
 
 describe('BERT', () => {
   it('gives a row the same vector alone, padded, and beside others', () => {
-    const model = BertModel.random(TINY, new Stream(1));
+    const model = BertModel.random(TINY, new Rng(1));
     const row = fc.array(fc.integer({ min: 1, max: 49 }), { minLength: 1, maxLength: 16 });
     fc.assert(
       fc.property(fc.array(row, { minLength: 1, maxLength: 5 }), (rows) => {
@@ -59,7 +59,7 @@ describe('BERT', () => {
   });
 
   it('encodes more sentences than fit one piece, in order, and leaves no tensor', () => {
-    const model = BertModel.random(TINY, new Stream(2));
+    const model = BertModel.random(TINY, new Rng(2));
     const rows = Array.from({ length: 70 }, (_, i) => [1 + (i % 49), 2, 3]);
     const kept = tf.memory().numTensors;
     const vectors = model.sentences({ ids: rows, types: rows.map(() => [0, 0, 1]) }, 'cls');
@@ -75,7 +75,7 @@ describe('BERT', () => {
   });
 
   it('is frozen: a gradient finds nothing to train', () => {
-    const model = BertModel.random(TINY, new Stream(3));
+    const model = BertModel.random(TINY, new Rng(3));
     const loss = () => tf.sum<tf.Scalar>(model.pooled({ ids: [[1, 2]] }));
     assert.throws(() => tf.variableGrads(loss), /at least one|trainable|variables/i);
     model.dispose();
@@ -142,8 +142,8 @@ describe('BERT', () => {
   });
 
   it('says which token of which row does not fit', () => {
-    const model = BertModel.random(TINY, new Stream(4));
-    const ernie = ErnieModel.random({ ...TINY, task_types: 3 }, new Stream(4));
+    const model = BertModel.random(TINY, new Rng(4));
+    const ernie = ErnieModel.random({ ...TINY, task_types: 3 }, new Rng(4));
     assert.throws(() => model.pooled({ ids: [] }), /no row of tokens/);
     assert.throws(() => model.pooled({ ids: [[1, 2], [3]] }), /token row 1 has 1 entries, expected 2/);
     assert.throws(() => model.pooled({ ids: [[1, 50]] }), /token 50 at row 0, position 1 is outside 0\.\.49/);

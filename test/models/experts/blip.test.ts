@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, writeSafetensors } from '../../../src/io';
 import {
   BLIP_BASE,
@@ -45,8 +45,8 @@ before(async () => {
 });
 after(() => rmSync(scratch, { recursive: true }));
 
-const pictures = (n: number, seed = 7) => tf.tensor4d(new Stream(seed).fill('normal', n * 12 * 12 * 3), [n, 12, 12, 3]);
-const pictureAt = (pixels: tf.Tensor4D, i: number) => tf.slice(pixels, [i, 0, 0, 0], [1, -1, -1, -1]);
+const images = (n: number, seed = 7) => tf.tensor4d(new Rng(seed).normal(n * 12 * 12 * 3), [n, 12, 12, 3]);
+const imageAt = (pixels: tf.Tensor4D, i: number) => tf.slice(pixels, [i, 0, 0, 0], [1, -1, -1, -1]);
 const far = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])));
 const count = (specs: Record<string, ParameterSpec>) =>
@@ -67,16 +67,16 @@ async function withTensors(
 
 describe("BLIP's captioner", () => {
   it('says the same with and without its cache, alone and beside others, and leaves no tensor', () => {
-    const model = BlipCaptioner.random(TINY, new Stream(1));
-    const pixels = pictures(3);
+    const model = BlipCaptioner.random(TINY, new Rng(1));
+    const pixels = images(3);
     const kept = tf.memory().numTensors;
-    const streams = () => [0, 1, 2].map((i) => new Stream(5).fork(i));
+    const rngs = () => [0, 1, 2].map((i) => new Rng(5).split(i));
     const options = { maxLength: 14, temperature: 1.3 };
-    const cached = model.generate(pixels, { ...options, streams: streams() });
-    assert.deepEqual(model.generate(pixels, { ...options, streams: streams(), cache: false }), cached);
+    const cached = model.generate(pixels, { ...options, rngs: rngs() });
+    assert.deepEqual(model.generate(pixels, { ...options, rngs: rngs(), cache: false }), cached);
     for (const i of [0, 1, 2]) {
-      const one = pictureAt(pixels, i);
-      const [alone] = model.generate(one, { ...options, streams: [streams()[i]] });
+      const one = imageAt(pixels, i);
+      const [alone] = model.generate(one, { ...options, rngs: [rngs()[i]] });
       one.dispose();
       assert.deepEqual(model.captionTokens(alone), model.captionTokens(cached[i]));
     }
@@ -92,8 +92,8 @@ describe("BLIP's captioner", () => {
   });
 
   it('hides the padding of a prompt, and what comes later from what comes before', () => {
-    const model = BlipCaptioner.random(TINY, new Stream(2));
-    const pixels = pictures(2);
+    const model = BlipCaptioner.random(TINY, new Rng(2));
+    const pixels = images(2);
     const logits = (ids: number[][], mask?: number[][]) => readValues(() => model.logits(pixels, { ids, mask }));
     const short = logits([[38, 5, 6], [38, 7, 8]]); // prettier-ignore
     const long = logits([[38, 5, 6, 9], [38, 7, 8, 2]], [[1, 1, 1, 1], [1, 1, 1, 0]]); // prettier-ignore
@@ -106,9 +106,9 @@ describe("BLIP's captioner", () => {
   });
 
   it('smooths labels as the definition says, and leaves -100 out', () => {
-    const plain = BlipCaptioner.random(TINY, new Stream(3));
-    const smooth = BlipCaptioner.random({ ...TINY, text: { ...TINY.text, label_smoothing: 0.2 } }, new Stream(3));
-    const pixels = pictures(1);
+    const plain = BlipCaptioner.random(TINY, new Rng(3));
+    const smooth = BlipCaptioner.random({ ...TINY, text: { ...TINY.text, label_smoothing: 0.2 } }, new Rng(3));
+    const pixels = images(1);
     const rows = { ids: [[38, 5, 6, 7]] };
     const labels = [[38, 5, -100, 7]];
     const logits = readValues(() => plain.logits(pixels, rows));
@@ -196,13 +196,13 @@ describe("BLIP's captioner", () => {
   });
 
   it('says what does not fit', () => {
-    const model = BlipCaptioner.random(TINY, new Stream(4));
-    const pixels = pictures(2);
+    const model = BlipCaptioner.random(TINY, new Rng(4));
+    const pixels = images(2);
     assert.throws(() => model.vision(tf.zeros([1, 3, 12, 12])), /\[batch, 12, 12, 3\], got \[1,3,12,12\]/);
-    assert.throws(() => model.logits(pixels, { ids: [[38]] }), /2 pictures and 1 rows/);
+    assert.throws(() => model.logits(pixels, { ids: [[38]] }), /2 images and 1 rows/);
     assert.throws(() => model.logits(pixels, { ids: [[38], [40]] }), /token 40 at row 1, position 0/);
     assert.throws(() => model.generate(pixels, { maxLength: 17 }), /1 to 16 tokens, not 17/);
-    assert.throws(() => model.generate(pixels, { prompt: { ids: [[2, 3]] } }), /2 pictures and 1 prompts/);
+    assert.throws(() => model.generate(pixels, { prompt: { ids: [[2, 3]] } }), /2 images and 1 prompts/);
     assert.throws(() => model.generate(pixels, { prompt: { ids: [[2], [2]] } }), /at least two tokens/);
     assert.throws(() => model.generate(pixels, { temperature: 1 }), /2 are needed, 0 given/);
     assert.throws(() => model.generate(pixels, { temperature: -1 }), /temperature is -1/);
@@ -214,35 +214,35 @@ describe("BLIP's captioner", () => {
 
 describe('the matchers of BLIP and BLIP-2', () => {
   for (const [name, make] of [
-    ['BLIP', () => BlipMatcher.random(TINY, new Stream(5))],
-    ['BLIP-2', () => Blip2Matcher.random(TINY2, new Stream(5))],
+    ['BLIP', () => BlipMatcher.random(TINY, new Rng(5))],
+    ['BLIP-2', () => Blip2Matcher.random(TINY2, new Rng(5))],
   ] as const) {
     it(`${name}: padding and neighbours change nothing, cosines are cosines, nothing is left`, () => {
       const model = make();
-      const pixels = pictures(3);
+      const pixels = images(3);
       const texts = [[2, 5, 3], [2, 6, 7, 8, 9, 3], [2, 11, 12, 3]]; // prettier-ignore
       const rows = padRows(texts);
       const kept = tf.memory().numTensors;
       const matches = readValues(() => model.matchLogits(pixels, rows));
       const cosines = readValues(() => model.similarity(pixels, rows));
       texts.forEach((text, i) => {
-        const alone = readValues(() => model.matchLogits(pictureAt(pixels, i), { ids: [text] }));
+        const alone = readValues(() => model.matchLogits(imageAt(pixels, i), { ids: [text] }));
         assert.ok(far(alone, matches.slice(2 * i)) < 1e-5);
-        const one = readValues(() => model.similarity(pictureAt(pixels, i), { ids: [text] }));
+        const one = readValues(() => model.similarity(imageAt(pixels, i), { ids: [text] }));
         assert.ok(Math.abs(one[0] - cosines[4 * i]) < 1e-5);
       });
       assert.ok(far(matches.slice(0, 2), matches.slice(2, 4)) > 1e-6, 'it looks at both');
       assert.ok(cosines.every((cosine) => Math.abs(cosine) <= 1 + 1e-6));
       assert.equal(tf.memory().numTensors, kept);
-      assert.throws(() => model.matchLogits(pixels, { ids: [[1]] }), /3 pictures and 1 texts|3 pictures and 1 text/);
+      assert.throws(() => model.matchLogits(pixels, { ids: [[1]] }), /3 images and 1 texts|3 images and 1 text/);
       pixels.dispose();
       model.dispose();
     });
   }
 
   it('BLIP-2 takes the mean of its queries for a match, the best one for a cosine', () => {
-    const model = Blip2Matcher.random(TINY2, new Stream(6));
-    const pixels = pictures(2);
+    const model = Blip2Matcher.random(TINY2, new Rng(6));
+    const pixels = images(2);
     const rows = { ids: [[2, 5, 3], [2, 6, 3]] }; // prettier-ignore
     const [all, best] = [
       readValues(() =>
@@ -250,10 +250,10 @@ describe('the matchers of BLIP and BLIP-2', () => {
       ),
       readValues(() => model.similarity(pixels, rows)),
     ];
-    for (const picture of [0, 1])
+    for (const image of [0, 1])
       for (const text of [0, 1]) {
-        const own = [0, 1, 2, 3, 4].map((query) => all[(5 * picture + query) * 2 + text]);
-        assert.ok(Math.abs(Math.max(...own) - best[2 * picture + text]) < 1e-6);
+        const own = [0, 1, 2, 3, 4].map((query) => all[(5 * image + query) * 2 + text]);
+        assert.ok(Math.abs(Math.max(...own) - best[2 * image + text]) < 1e-6);
       }
     pixels.dispose();
     model.dispose();

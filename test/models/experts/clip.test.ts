@@ -3,8 +3,8 @@ import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
-import { readSafetensors, writeSafetensors, type Picture } from '../../../src/io';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
+import { readSafetensors, writeSafetensors, type Image } from '../../../src/io';
 import { Clip, type ClipConfig, clipConfigFromUpstream } from '../../../src/models/experts/clip';
 import { clipSpecs } from '../../../src/models/experts/clip/towers';
 import { pickScores } from '../../../src/models/experts/clip/pick-score';
@@ -36,14 +36,14 @@ const json = {
 const words = ['l', 'o', 'w', 'e', 'r', 'l</w>', 'o</w>', 'w</w>', 'e</w>', 'r</w>', 'lo', 'low</w>', 'er</w>'];
 const folders: string[] = [];
 
-function picture(width: number, height: number, seed: number): Picture {
-  const values = new Stream(seed).fill('uniform', width * height * 3);
+function image(width: number, height: number, seed: number): Image {
+  const values = new Rng(seed).uniform(width * height * 3);
   return { width, height, rgb: Uint8Array.from(values, (v) => Math.floor(256 * v)) };
 }
 
 /** A folder as users have it: weights, image processor, vocabulary. */
 async function clipFolder(): Promise<string> {
-  const made = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Stream(1));
+  const made = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Rng(1));
   const folder = await writeCheckpoint(made.parameters, json);
   made.dispose();
   folders.push(folder);
@@ -108,7 +108,7 @@ describe('CLIP', () => {
   });
 
   it('gives a text one vector, however it is padded and whatever stands beside it', () => {
-    const clip = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Stream(2));
+    const clip = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Rng(2));
     const text = [18, 3, 4, 5, 19];
     const one = readValues(() => clip.textEmbeds({ ids: [text] }));
     const padded = [...text, 19, 19, 19];
@@ -122,14 +122,14 @@ describe('CLIP', () => {
     }
     assert.ok(Math.abs(one.reduce((sum, v) => sum + v * v, 0) - 1) < 1e-5);
     const old = { ...json, text_config: { ...json.text_config, eos_token_id: 2 } };
-    const largest = Clip.random(clipConfigFromUpstream(old, 'config.json'), new Stream(2));
+    const largest = Clip.random(clipConfigFromUpstream(old, 'config.json'), new Rng(2));
     assert.deepEqual(readValues(() => largest.textEmbeds({ ids: [text] })), one); // prettier-ignore
     largest.dispose();
     clip.dispose();
   });
 
   it('says which rows and pixels do not fit', () => {
-    const clip = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Stream(3));
+    const clip = Clip.random(clipConfigFromUpstream(json, 'config.json'), new Rng(3));
     assert.throws(() => clip.text({ ids: [[18, 3, 4]] }), /row 0 holds no end token \(19\)/);
     assert.throws(() => clip.text({ ids: [[18, 20, 19]] }), /token 20 at row 0, position 1 is outside 0..19/);
     assert.throws(() => clip.text({ ids: [Array.from({ length: 9 }, () => 19)] }), /at most 8 tokens; row 0 has 9/);
@@ -142,15 +142,15 @@ describe('CLIP', () => {
     clip.dispose();
   });
 
-  it('loads a folder, embeds texts and pictures in batches, frozen, and leaks nothing', async () => {
+  it('loads a folder, embeds texts and images in batches, frozen, and leaks nothing', async () => {
     const folder = await clipFolder();
     const clip = await Clip.fromPretrained(folder);
     assert.ok(Object.values(clip.parameters.variables).every((variable) => !variable.trainable));
     assert.ok(Math.abs(clip.scale - Math.exp(2.6592)) < 1e-4);
-    const pictures = [picture(30, 20, 1), picture(9, 9, 2), picture(12, 40, 3)];
+    const images = [image(30, 20, 1), image(9, 9, 2), image(12, 40, 3)];
     const texts = ['low', 'lower low', 'low '.repeat(30)];
     const start = tf.memory().numTensors;
-    const [seen, read] = [await clip.embedPictures(pictures, 2), await clip.embedTexts(texts, 2)];
+    const [seen, read] = [await clip.embedImages(images, 2), await clip.embedTexts(texts, 2)];
     assert.equal(tf.memory().numTensors, start);
     for (const [i, text] of texts.entries()) {
       const [alone] = await clip.embedTexts([text]);
@@ -197,7 +197,7 @@ describe('CLIP', () => {
     const smaller = { ...json, text_config: { ...json.text_config, vocab_size: 19 } };
     const tokenizer = await ClipTokenizer.fromPretrained(await clipFolder());
     assert.throws(
-      () => Clip.random(clipConfigFromUpstream(smaller, 'config.json'), new Stream(1), { tokenizer }),
+      () => Clip.random(clipConfigFromUpstream(smaller, 'config.json'), new Rng(1), { tokenizer }),
       /the tokenizer has 20 tokens, this CLIP knows 19/,
     );
     assert.equal(tf.memory().numTensors, start);
@@ -212,8 +212,8 @@ describe("PickScore's formula", () => {
         vector,
         fc.array(vector, { minLength: 1, maxLength: 5 }),
         fc.double({ min: 0.1, max: 1e4, noNaN: true }),
-        (text, pictures, scale) => {
-          const { scores, probabilities } = pickScores(text, pictures, scale);
+        (text, images, scale) => {
+          const { scores, probabilities } = pickScores(text, images, scale);
           assert.ok(probabilities.every((p) => p >= 0 && p <= 1));
           assert.ok(Math.abs(probabilities.reduce((a, b) => a + b, 0) - 1) < 1e-9);
           const order = (list: number[]): number => list.indexOf(Math.max(...list));

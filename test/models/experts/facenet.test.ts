@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startEngine, tf } from '../../../src/engine';
-import { type Picture, type WritableTensor, writeSafetensors } from '../../../src/io';
+import { type Image, type WritableTensor, writeSafetensors } from '../../../src/io';
 import { FaceNet, facenetSpecs, fixedImageStandardization } from '../../../src/models/experts/facenet';
 
 let scratch: string;
@@ -39,22 +39,22 @@ function plainWeights(classes: number): Record<string, WritableTensor> {
   );
 }
 
-function plainPicture(height: number, width: number, seed: number): Picture {
+function plainImage(height: number, width: number, seed: number): Image {
   const rgb = Uint8Array.from({ length: height * width * 3 }, (_, i) => (i * (7919 + seed) + seed * seed) % 256);
   return { width, height, rgb };
 }
 
-/** First numbers of the embeddings that facenet-pytorch 2.6 gives with the same weights and pictures. */
+/** First numbers of the embeddings that facenet-pytorch 2.6 gives with the same weights and images. */
 const REFERENCE = [
   {
-    picture: plainPicture(80, 96, 1),
+    image: plainImage(80, 96, 1),
     embedding: [
       0.013641676865518093, -0.007833755575120449, -0.049470458179712296, -0.0761159360408783, -0.041734322905540466,
       -0.011289212852716446, 0.0014288416132330894, 0.012019517831504345,
     ],
   },
   {
-    picture: plainPicture(160, 160, 2),
+    image: plainImage(160, 160, 2),
     embedding: [
       0.011887787841260433, -0.0087149478495121, -0.04715535417199135, -0.0726931244134903, -0.04108509048819542,
       -0.012064366601407528, 0.00018740403174888343, 0.0128030339255929,
@@ -68,17 +68,17 @@ test("with given weights the embeddings are facenet-pytorch's; counters are pass
   await writeSafetensors(file, { ...plainWeights(5), 'conv2d_1a.bn.num_batches_tracked': counter });
   const facenet = await FaceNet.load(scratch);
   const start = tf.memory().numTensors;
-  for (const { picture, embedding } of REFERENCE) {
-    const [got] = facenet.embed([picture]);
+  for (const { image, embedding } of REFERENCE) {
+    const [got] = facenet.embed([image]);
     embedding.forEach((v, i) => assert.ok(Math.abs(got[i] - v) < 2e-6, `${i}: ${got[i]}, expected ${v}`));
     assert.equal(got.length, 512);
     assert.ok(Math.abs(Math.hypot(...got) - 1) < 1e-5);
-    assert.deepEqual(facenet.embed([picture])[0], got, 'twice the same');
+    assert.deepEqual(facenet.embed([image])[0], got, 'twice the same');
   }
   assert.equal(tf.memory().numTensors, start);
   assert.throws(() => facenet.embeddings(tf.zeros([1, 74, 160, 3])), /at least 75, got \[1,74,160,3\]/);
   assert.equal(facenet.classes, 5);
-  const logits = tf.tidy(() => facenet.logits(fixedImageStandardization([REFERENCE[0].picture])));
+  const logits = tf.tidy(() => facenet.logits(fixedImageStandardization([REFERENCE[0].image])));
   assert.deepEqual(logits.shape, [1, 5]);
   assert.ok(logits.dataSync().every(Number.isFinite));
   facenet.dispose();
@@ -124,10 +124,10 @@ test('what does not fit is listed at once', async () => {
 
 test('faces of two sizes are refused; standardisation is (value - 127.5) / 128', () => {
   assert.throws(
-    () => fixedImageStandardization([plainPicture(80, 80, 1), plainPicture(80, 81, 1)]),
+    () => fixedImageStandardization([plainImage(80, 80, 1), plainImage(80, 81, 1)]),
     /face 1 is 81 x 80, the first 80 x 80/,
   );
   assert.throws(() => fixedImageStandardization([]), /no faces/);
-  const face: Picture = { width: 1, height: 1, rgb: Uint8Array.of(0, 128, 255) };
+  const face: Image = { width: 1, height: 1, rgb: Uint8Array.of(0, 128, 255) };
   assert.deepEqual(Array.from(tf.tidy(() => fixedImageStandardization([face]).dataSync())), [-0.99609375, 0.00390625, 0.99609375]); // prettier-ignore
 });

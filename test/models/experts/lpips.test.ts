@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, writeSafetensors } from '../../../src/io';
 import { Lpips } from '../../../src/models/experts/lpips';
 import { VGG16_CHANNELS, vggSpecs } from '../../../src/models/experts/vgg';
@@ -21,14 +21,14 @@ before(async () => {
 });
 after(() => rm(scratch, { recursive: true }));
 
-const pictures = (seed: number, count: number, height = 24, width = 20): tf.Tensor4D =>
+const images = (seed: number, count: number, height = 24, width = 20): tf.Tensor4D =>
   tf
-    .tensor4d(new Stream(seed).fill('uniform', count * height * width * 3), [count, height, width, 3])
+    .tensor4d(new Rng(seed).uniform(count * height * width * 3), [count, height, width, 3])
     .mul(2)
     .sub(1);
 
-test('a batch larger than a chunk gives what its pairs give alone; equal pictures are 0 apart; nothing leaks', () => {
-  const [a, b] = [pictures(1, 6), pictures(2, 6)];
+test('a batch larger than a chunk gives what its pairs give alone; equal images are 0 apart; nothing leaks', () => {
+  const [a, b] = [images(1, 6), images(2, 6)];
   const start = tf.memory().numTensors;
   const whole = lpips.distance(a, b);
   assert.equal(tf.memory().numTensors, start);
@@ -47,7 +47,7 @@ test("torchvision's classifier is passed over, and everything that does not fit 
   const vgg = await readSafetensors(path.join(fixture, 'vgg16.safetensors'));
   await writeSafetensors(file, { ...vgg, 'classifier.0.bias': { dtype: 'F32', shape: [1], data: Float32Array.of(1) } });
   const both = await Lpips.load(file, path.join(fixture, 'lpips_lin.safetensors'));
-  const [a, b] = [pictures(1, 1), pictures(2, 1)];
+  const [a, b] = [images(1, 1), images(2, 1)];
   assert.deepEqual(both.distance(a, b), lpips.distance(a, b));
   both.dispose();
   const broken: Record<string, RawTensor> = { ...tensors, 'net.slice6.30.weight': tensors['net.slice1.0.weight'] };
@@ -60,9 +60,9 @@ test("torchvision's classifier is passed over, and everything that does not fit 
   );
 });
 
-test('pictures of two shapes, of one channel or too small are refused with their shapes', () => {
-  assert.throws(() => lpips.distance(pictures(1, 2), pictures(1, 1)), /\[2,24,20,3\] and \[1,24,20,3\]/);
-  assert.throws(() => lpips.distance(pictures(1, 1, 8, 32), pictures(1, 1, 8, 32)), /at least 16, got \[1,8,32,3\]/);
+test('images of two shapes, of one channel or too small are refused with their shapes', () => {
+  assert.throws(() => lpips.distance(images(1, 2), images(1, 1)), /\[2,24,20,3\] and \[1,24,20,3\]/);
+  assert.throws(() => lpips.distance(images(1, 1, 8, 32), images(1, 1, 8, 32)), /at least 16, got \[1,8,32,3\]/);
 });
 
 test('VGG16 as published has 14,714,688 weights before its classifier', () => {

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { hasHeldOut, isHeldOut, loadSprites, type SpriteSheet } from '../../../src/data';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { dataFolder } from '../../../src/io/package-root';
 import { MiniClip } from '../../../src/models/experts/mini-clip';
 import { captionFor, isTrueOf, sampleSubject, variantOf } from '../../../src/recipes/judges/captions';
@@ -22,18 +22,18 @@ describe('mini_clip', () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   it('is taught true captions that name nothing held out', () => {
-    const clip = MiniClip.random(new Stream(1));
+    const clip = MiniClip.random(new Rng(1));
     for (let i = 0; i < 300; i++) {
-      const stream = new Stream(5).fork(i);
-      const subject = sampleSubject(stream, sprites);
-      for (const each of [subject, variantOf(subject, stream)]) {
+      const rng = new Rng(5).split(i);
+      const subject = sampleSubject(rng, sprites);
+      for (const each of [subject, variantOf(subject, rng)]) {
         assert.ok(!hasHeldOut(each.scene));
-        const caption = captionFor(each, stream);
+        const caption = captionFor(each, rng);
         assert.ok(isTrueOf(caption, each), caption.text);
         clip.text.encode(caption.text); // every word is known
         for (const figure of caption.figures) {
-          const [colour, object] = figure.split(' ');
-          assert.ok(!isHeldOut(object, colour), caption.text);
+          const [color, object] = figure.split(' ');
+          assert.ok(!isHeldOut(object, color), caption.text);
         }
       }
     }
@@ -43,17 +43,17 @@ describe('mini_clip', () => {
   it('knows a false caption: most variants make the first caption untrue', () => {
     let untrue = 0;
     for (let i = 0; i < 100; i++) {
-      const stream = new Stream(6).fork(i);
-      const subject = sampleSubject(stream, sprites);
-      const caption = captionFor(subject, stream);
-      if (!isTrueOf(caption, variantOf(subject, stream))) untrue++;
+      const rng = new Rng(6).split(i);
+      const subject = sampleSubject(rng, sprites);
+      const caption = captionFor(subject, rng);
+      if (!isTrueOf(caption, variantOf(subject, rng))) untrue++;
     }
     assert.ok(untrue > 75 && untrue < 100, `${untrue} of 100`); // some captions leave out what differs
   });
 
   it('gives every parameter a gradient, and learns', () => {
-    const clip = MiniClip.random(new Stream(1));
-    const batch = clipBatch(clip, sprites, [], { groups: 4, variants: 3, pool: 0 }, new Stream(2));
+    const clip = MiniClip.random(new Rng(1));
+    const batch = clipBatch(clip, sprites, [], { groups: 4, variants: 3, pool: 0 }, new Rng(2));
     assert.deepEqual(batch.pixels.shape, [12, 64, 64, 3]);
     const variables = Object.values(clip.parameters.variables);
     const { value, grads } = tf.variableGrads(() => clipLoss(clip, batch).loss, variables);
@@ -74,10 +74,10 @@ describe('mini_clip', () => {
   });
 
   it('embeds on the unit sphere, whatever stands beside in the batch, and leaks nothing', async () => {
-    const clip = MiniClip.random(new Stream(3));
+    const clip = MiniClip.random(new Rng(3));
     await clip.save(folder);
     const loaded = await MiniClip.load(folder);
-    const pixels = tf.tensor4d(new Stream(4).fill('uniform', 2 * 64 * 64 * 3), [2, 64, 64, 3]);
+    const pixels = tf.tensor4d(new Rng(4).uniform(2 * 64 * 64 * 3), [2, 64, 64, 3]);
     const texts = ['a red car in the rain', 'a photo of <sks> beside a blue umbrella in the snow . <sks> is at night'];
     const kept = tf.memory().numTensors;
     const both = loaded.similarity(pixels, texts);
@@ -95,7 +95,7 @@ describe('mini_clip', () => {
       const { patches, pooled } = loaded.patchFeatures(pixels);
       assert.deepEqual([patches.shape, pooled.shape], [[2, 64, 128], [2, 256]]); // prettier-ignore
     });
-    assert.throws(() => loaded.similarity(pixels, ['a red car']), /2 pictures and 1 texts/);
+    assert.throws(() => loaded.similarity(pixels, ['a red car']), /2 images and 1 texts/);
     assert.throws(() => loaded.textFeatures([[]]), /caption 0 is empty/);
     assert.throws(() => loaded.textFeatures([new Array<number>(65).fill(7)]), /at most 64/);
     await assert.rejects(MiniClip.load(path.join(folder, 'absent')), /unilab train clip/);

@@ -12,10 +12,10 @@ import {
   loadSprites,
   type SpriteSheet,
 } from '../../../src/data';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { MiniLooks } from '../../../src/models/experts/mini-looks';
 import {
-  facePicture,
+  faceImage,
   FACES_TAUGHT,
   faceTraining,
   lookLabels,
@@ -23,7 +23,7 @@ import {
 } from '../../../src/recipes/judges/face-task';
 import {
   figureLooks,
-  figurePicture,
+  figureImage,
   figureTraining,
   MINI_FIGURE_CONFIG,
 } from '../../../src/recipes/judges/figure-task';
@@ -41,8 +41,8 @@ before(async () => {
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
 test('features are unit vectors, alike with themselves, and survive saving; other crops are refused', async () => {
-  const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, new Stream(1));
-  const crops = tf.tensor4d(new Stream(2).fill('normal', 2 * 40 * 40 * 3), [2, 40, 40, 3]);
+  const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, new Rng(1));
+  const crops = tf.tensor4d(new Rng(2).normal(2 * 40 * 40 * 3), [2, 40, 40, 3]);
   const before = tf.memory().numTensors;
   const features = face.embed(crops);
   assert.equal(tf.memory().numTensors, before);
@@ -71,12 +71,12 @@ test('hair without colour is not scored', () => {
   const bald = people.find((person) => person.hairStyle === 'bald' && !person.beard);
   const other = people.find((person) => person.hairStyle === 'long');
   assert.ok(bald && other);
-  assert.ok(lookLabels(bald).hair_colour < 0);
-  assert.ok(lookLabels(other).hair_colour >= 0);
+  assert.ok(lookLabels(bald).hair_color < 0);
+  assert.ok(lookLabels(other).hair_color >= 0);
 });
 
 test('it learns, without leaving tensors behind', async () => {
-  const { face, task } = await faceTraining(undefined, { batch: 16, pool: 0 }, new Stream(3));
+  const { face, task } = await faceTraining(undefined, { batch: 16, pool: 0 }, new Rng(3));
   const losses: number[] = [];
   const counts: number[] = [];
   for await (const report of trainSupervised(task, { steps: 40, learningRate: 2e-3, seed: 1 })) {
@@ -89,10 +89,10 @@ test('it learns, without leaving tensors behind', async () => {
   face.dispose();
 });
 
-test('the one that ships knows the looks of people it was not taught on, and whose picture is whose', async () => {
+test('the one that ships knows the looks of people it was not taught on, and whose image is whose', async () => {
   const face = await MiniLooks.load('mini-face');
-  const stream = new Stream(4);
-  const strangers = Array.from({ length: 24 }, (_, i) => facePicture(stream.fork(i), sprites, FACES_TAUGHT, 400));
+  const rng = new Rng(4);
+  const strangers = Array.from({ length: 24 }, (_, i) => faceImage(rng.split(i), sprites, FACES_TAUGHT, 400));
   const right = tf.tidy(() => {
     const logits = face.logits(figureCrops(pixelsTensor(strangers.map((p) => p.pixels), 64, 64), strangers, 40)); // prettier-ignore
     const glasses = tf.argMax(logits.glasses, 1).dataSync();
@@ -103,9 +103,9 @@ test('the one that ships knows the looks of people it was not taught on, and who
   const people = CONCEPTS.filter((concept) => concept.kind === 'person');
   const features = (split: 'train' | 'heldout') =>
     people.map((concept) => {
-      const picture = conceptReferences(concept, split, sprites)[0];
+      const image = conceptReferences(concept, split, sprites)[0];
       return tf.tidy(
-        () => face.embed(figureCrops(pixelsTensor([picture.pixels], 64, 64), [picture.scene.items[0]], 40))[0],
+        () => face.embed(figureCrops(pixelsTensor([image.pixels], 64, 64), [image.scene.items[0]], 40))[0],
       );
     });
   const [known, asked] = [features('train'), features('heldout')];
@@ -115,26 +115,26 @@ test('the one that ships knows the looks of people it was not taught on, and who
 });
 
 test('mini_figure is taught on strangers, and each on the looks that it has', () => {
-  const stream = new Stream(5);
-  const figures = Array.from({ length: 300 }, (_, i) => figurePicture(stream.fork(i), sprites));
+  const rng = new Rng(5);
+  const figures = Array.from({ length: 300 }, (_, i) => figureImage(rng.split(i), sprites));
   const { who, coat } = MINI_FIGURE_CONFIG.looks;
   for (const { labels } of figures) {
     const person = who[labels.who] === 'person';
     assert.equal(labels.coat < 0, person);
     assert.equal(labels.glasses < 0, !person);
     if (!person)
-      assert.ok(!CONCEPTS.some((c) => c.class === who[labels.who] && c.colour === coat[labels.coat]), JSON.stringify(labels)); // prettier-ignore
+      assert.ok(!CONCEPTS.some((c) => c.class === who[labels.who] && c.color === coat[labels.coat]), JSON.stringify(labels)); // prettier-ignore
   }
   assert.equal(new Set(figures.map(({ labels }) => labels.who)).size, CREATURES.length);
 });
 
 test('mini_figure learns; the features of some looks are unit vectors, too', async () => {
-  const { figure, task } = await figureTraining(undefined, { batch: 16, pool: 0 }, new Stream(6));
+  const { figure, task } = await figureTraining(undefined, { batch: 16, pool: 0 }, new Rng(6));
   const losses: number[] = [];
   for await (const report of trainSupervised(task, { steps: 30, learningRate: 2e-3, seed: 1 }))
     losses.push(report.loss);
   assert.ok(losses[losses.length - 1] < 0.9 * losses[0], String(losses));
-  const crops = tf.tensor4d(new Stream(2).fill('normal', 40 * 40 * 3), [1, 40, 40, 3]);
+  const crops = tf.tensor4d(new Rng(2).normal(40 * 40 * 3), [1, 40, 40, 3]);
   const [feature] = figure.embed(crops, figureLooks('animal'));
   assert.equal(feature.length, CREATURES.length + 7);
   assert.ok(Math.abs(dot(feature, feature) - 1) < 1e-5);
@@ -147,9 +147,9 @@ test('the mini_figure that ships tells the concepts apart, which it has never se
   for (const group of [CONCEPTS.filter((c) => c.kind === 'person'), CONCEPTS.filter((c) => c.kind !== 'person')]) {
     const features = (split: 'train' | 'heldout') =>
       group.map((concept) => {
-        const picture = conceptReferences(concept, split, sprites)[0];
-        const at = [picture.scene.items[0]];
-        return tf.tidy(() => figure.embed(figureCrops(pixelsTensor([picture.pixels], 64, 64), at, 40), figureLooks(concept.kind))[0]); // prettier-ignore
+        const image = conceptReferences(concept, split, sprites)[0];
+        const at = [image.scene.items[0]];
+        return tf.tidy(() => figure.embed(figureCrops(pixelsTensor([image.pixels], 64, 64), at, 40), figureLooks(concept.kind))[0]); // prettier-ignore
       });
     const [known, asked] = [features('train'), features('heldout')];
     const nearest = asked.map((own) => known.reduce((best, other, k) => (dot(own, other) > dot(own, known[best]) ? k : best), 0)); // prettier-ignore

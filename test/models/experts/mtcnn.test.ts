@@ -5,8 +5,8 @@ import { before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { line } from '../../../src/cli/parity/check';
 import { checkFolder } from '../../../src/cli/parity';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
-import type { Picture } from '../../../src/io';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
+import type { Image } from '../../../src/io';
 import { cropFace, Mtcnn, type MtcnnOptions } from '../../../src/models/experts/mtcnn';
 import { AreaTable } from '../../../src/models/experts/mtcnn/area';
 import { type Box, pixelsOf, suppress, toSquare } from '../../../src/models/experts/mtcnn/boxes';
@@ -18,14 +18,14 @@ const published = path.join(__dirname, '../../../../shared/parity/mtcnn');
 
 before(() => startEngine({ precision: 'float32', quiet: true }));
 
-function picture(seed: number, width: number, height: number): Picture {
-  const stream = new Stream(seed);
-  return { width, height, rgb: Uint8Array.from({ length: width * height * 3 }, () => stream.int(256)) };
+function image(seed: number, width: number, height: number): Image {
+  const rng = new Rng(seed);
+  return { width, height, rgb: Uint8Array.from({ length: width * height * 3 }, () => rng.int(256)) };
 }
 
 /** Untrained networks. */
 function untrained(options: MtcnnOptions = {}): Mtcnn {
-  const of = (name: 'pnet' | 'rnet' | 'onet') => Parameters.random(networkSpecs(name), new Stream(4).fork(name));
+  const of = (name: 'pnet' | 'rnet' | 'onet') => Parameters.random(networkSpecs(name), new Rng(4).split(name));
   return new Mtcnn(of('pnet'), of('rnet'), of('onet'), options);
 }
 
@@ -47,14 +47,14 @@ describe('detection', () => {
 
   it('runs through with any weights: finite numbers, the same twice, sorted, no leak', () => {
     const mtcnn = untrained({ thresholds: [0, 0, 0], minFaceSize: 24 });
-    const pictures = [picture(1, 61, 40), picture(2, 48, 52)];
-    mtcnn.detect(pictures);
+    const images = [image(1, 61, 40), image(2, 48, 52)];
+    mtcnn.detect(images);
     const start = tf.memory().numTensors;
-    const found = mtcnn.detect(pictures);
+    const found = mtcnn.detect(images);
     assert.equal(tf.memory().numTensors, start);
-    assert.deepEqual(mtcnn.detect(pictures), found);
-    // Three pictures in one batch, two of them of one size, give what each gives alone.
-    const together = mtcnn.detect([pictures[0], picture(1, 61, 40), pictures[1]]);
+    assert.deepEqual(mtcnn.detect(images), found);
+    // Three images in one batch, two of them of one size, give what each gives alone.
+    const together = mtcnn.detect([images[0], image(1, 61, 40), images[1]]);
     [0, 0, 1].forEach((alone, i) => {
       assert.equal(together[i].length, found[alone].length);
       together[i].forEach(({ box }, k) =>
@@ -71,17 +71,17 @@ describe('detection', () => {
         assert.equal(landmarks.length, 5);
       }
     }
-    assert.deepEqual(untrained({ thresholds: [1, 1, 1] }).detect(pictures), [[], []]);
-    assert.deepEqual(mtcnn.detect([picture(1, 11, 200)]), [[]], 'smaller than the smallest face');
+    assert.deepEqual(untrained({ thresholds: [1, 1, 1] }).detect(images), [[], []]);
+    assert.deepEqual(mtcnn.detect([image(1, 11, 200)]), [[]], 'smaller than the smallest face');
     mtcnn.dispose();
   });
 
-  it('refuses options and pictures that make no sense, and weights that do not fit', () => {
+  it('refuses options and images that make no sense, and weights that do not fit', () => {
     assert.throws(() => untrained({ factor: 1 }), /factor must be in \(0, 1\), got 1/);
     assert.throws(() => untrained({ minFaceSize: 0 }), /at least 1 pixel, got 0/);
     assert.throws(() => untrained({ thresholds: [0.5, 2, 0] }), /three thresholds in \[0, 1\]/);
-    const torn: Picture = { width: 30, height: 30, rgb: new Uint8Array(12) };
-    assert.throws(() => untrained().detect([torn]), /30 x 30 picture needs 2700 bytes of RGB, got 12/);
+    const torn: Image = { width: 30, height: 30, rgb: new Uint8Array(12) };
+    assert.throws(() => untrained().detect([torn]), /30 x 30 image needs 2700 bytes of RGB, got 12/);
     const weight = { dtype: 'F32', shape: [7, 3, 3, 3], data: new Float32Array(189) } as const;
     assert.throws(
       () => networkFromTensors('pnet', { 'conv1.weight': weight }, 'pnet.safetensors'),
@@ -105,7 +105,7 @@ describe('its parts', () => {
     const size = fc.integer({ min: 1, max: 14 });
     fc.assert(
       fc.property(fc.nat(), size, size, size, size, (seed, width, height, rows, columns) => {
-        const source = picture(seed, width + 3, height + 2);
+        const source = image(seed, width + 3, height + 2);
         const box = { left: 2, top: 1, right: 2 + width, bottom: 1 + height };
         const got = new Float32Array(rows * columns * 3);
         new AreaTable(source).resample(box, rows, columns, got);
@@ -156,8 +156,8 @@ describe('its parts', () => {
     assert.equal(pixelsOf(box(11, 0, 20, 5, 1), 10, 12), undefined);
   });
 
-  it('cut faces out with their margin, inside the picture', () => {
-    const source = picture(3, 20, 16);
+  it('cut faces out with their margin, inside the image', () => {
+    const source = image(3, 20, 16);
     const whole = cropFace(source, [4.9, 3.2, 12.7, 11.99], { size: 8 });
     const expected = Array.from({ length: 8 }, (_, y) => Array.from(source.rgb.subarray(((y + 3) * 20 + 4) * 3, ((y + 3) * 20 + 12) * 3))); // prettier-ignore
     assert.deepEqual(Array.from(whole.rgb), expected.flat());
@@ -165,7 +165,7 @@ describe('its parts', () => {
     const around = cropFace(source, [6, 5, 10, 9], { size: 8, margin: 4 });
     assert.deepEqual(Array.from(around.rgb), expected.flat());
     assert.equal(cropFace(source, [-5, -5, 30, 30]).width, 160);
-    assert.throws(() => cropFace(source, [30, 1, 40, 9]), /no pixel in a 20 x 16 picture/);
+    assert.throws(() => cropFace(source, [30, 1, 40, 9]), /no pixel in a 20 x 16 image/);
     assert.throws(() => cropFace(source, [0, 0, 9, 9], { size: 8, margin: 8 }), /leaves nothing/);
   });
 });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
-import { openSafetensors, type Picture, readSafetensors, writeSafetensors } from '../../../src/io';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
+import { openSafetensors, type Image, readSafetensors, writeSafetensors } from '../../../src/io';
 import { Dinov2, dinov2ConfigFromUpstream } from '../../../src/models/experts/dinov2';
 import { Vit, vitConfigFromUpstream } from '../../../src/models/experts/vit';
 import { writeCheckpoint } from './checkpoint';
@@ -30,11 +30,11 @@ const dinoJson = {
 const folders: string[] = [];
 
 function pixels(...shape: [number, number, number, number]): tf.Tensor4D {
-  return tf.tensor4d(new Stream(7).fill('normal', shape.reduce((a, b) => a * b, 1)), shape); // prettier-ignore
+  return tf.tensor4d(new Rng(7).normal(shape.reduce((a, b) => a * b, 1)), shape); // prettier-ignore
 }
 
-function picture(width: number, height: number, seed: number): Picture {
-  const values = new Stream(seed).fill('uniform', width * height * 3);
+function image(width: number, height: number, seed: number): Image {
+  const values = new Rng(seed).uniform(width * height * 3);
   return { width, height, rgb: Uint8Array.from(values, (v) => Math.floor(256 * v)) };
 }
 
@@ -49,7 +49,7 @@ describe("DINO's vision transformers", () => {
   it('loads what it saved, bit for bit, frozen, from one file and from shards', async () => {
     const config = vitConfigFromUpstream(vitJson, 'config.json', ['pooler.dense.weight', 'embeddings.mask_token']);
     assert.deepEqual([config.grid, config.pooler], [[2, 3], { size: 24, activation: 'tanh' }]);
-    const made = Vit.random(config, new Stream(1));
+    const made = Vit.random(config, new Rng(1));
     const folder = await writeCheckpoint(made.parameters, vitJson);
     folders.push(folder);
     const x = pixels(2, 16, 24, 3);
@@ -74,7 +74,7 @@ describe("DINO's vision transformers", () => {
   });
 
   it('leaves a head on top out, with and without the prefix it brings', async () => {
-    const made = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Stream(2));
+    const made = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Rng(2));
     const folder = await writeCheckpoint(made.parameters, vitJson, (name) => `vit.${name}`);
     folders.push(folder);
     const file = path.join(folder, 'model.safetensors');
@@ -90,7 +90,7 @@ describe("DINO's vision transformers", () => {
   });
 
   it('lists every tensor that is missing, unknown or of another shape, and every field at fault', async () => {
-    const made = Dinov2.random(dinov2ConfigFromUpstream(dinoJson, 'config.json'), new Stream(3));
+    const made = Dinov2.random(dinov2ConfigFromUpstream(dinoJson, 'config.json'), new Rng(3));
     const folder = await writeCheckpoint(made.parameters, dinoJson, (name) =>
       name === 'layernorm.bias' ? 'norm.bias' : name,
     );
@@ -124,8 +124,8 @@ describe("DINO's vision transformers", () => {
   });
 
   it('takes other sizes when told, DINOv2 always, and says what it cannot take', () => {
-    const vit = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Stream(4));
-    const dino = Dinov2.random(dinov2ConfigFromUpstream(dinoJson, 'config.json'), new Stream(4));
+    const vit = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Rng(4));
+    const dino = Dinov2.random(dinov2ConfigFromUpstream(dinoJson, 'config.json'), new Rng(4));
     const [own, big, grey, tiny] = [
       pixels(1, 16, 24, 3),
       pixels(1, 35, 30, 3),
@@ -145,26 +145,26 @@ describe("DINO's vision transformers", () => {
     dino.dispose();
   });
 
-  it('gives a picture the same feature alone and in a batch, and leaks nothing', async () => {
+  it('gives an image the same feature alone and in a batch, and leaks nothing', async () => {
     const json = { image_processor_type: 'ViTImageProcessor', size: { height: 16, width: 24 } };
-    const made = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Stream(5));
+    const made = Vit.random(vitConfigFromUpstream(vitJson, 'config.json'), new Rng(5));
     const folder = await writeCheckpoint(made.parameters, vitJson);
     folders.push(folder);
     await writeFile(path.join(folder, 'preprocessor_config.json'), JSON.stringify(json));
     const model = await Vit.fromPretrained(folder);
-    const pictures = [picture(30, 20, 1), picture(8, 50, 2), picture(24, 16, 3)];
+    const images = [image(30, 20, 1), image(8, 50, 2), image(24, 16, 3)];
     const start = tf.memory().numTensors;
-    const together = await model.embed(pictures, 2);
+    const together = await model.embed(images, 2);
     assert.equal(tf.memory().numTensors, start);
     assert.deepEqual(together.map((v) => v.length), [24, 24, 24]); // prettier-ignore
-    for (const [i, one] of pictures.entries()) {
+    for (const [i, one] of images.entries()) {
       const [alone] = await model.embed([one]);
       assert.ok(alone.every((v, j) => Math.abs(v - together[i][j]) < 1e-5));
     }
     assert.ok(together[0].some((v, j) => Math.abs(v - together[1][j]) > 1e-3));
     assert.deepEqual(await model.embed([]), []);
-    await assert.rejects(model.embed(pictures, 0), /batch of 0/);
-    await assert.rejects(model.embed([{ ...pictures[0], width: 7 }]), /needs 420 bytes of RGB, got 1800/);
+    await assert.rejects(model.embed(images, 0), /batch of 0/);
+    await assert.rejects(model.embed([{ ...images[0], width: 7 }]), /needs 420 bytes of RGB, got 1800/);
     const x = pixels(1, 16, 24, 3);
     const counted = tf.memory().numTensors;
     const { hiddenStates = [], lastHiddenState } = model.forward(x, { hiddenStates: true });

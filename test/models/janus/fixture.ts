@@ -1,7 +1,7 @@
-/** Tiny Januses: those of the parity fixtures, and pictures and prompts that they can be asked with. */
+/** Tiny Januses: those of the parity fixtures, and images and prompts that they can be asked with. */
 import path from 'node:path';
-import { readValues, Stream, tf } from '../../../src/engine';
-import type { Picture } from '../../../src/io';
+import { readValues, Rng, tf } from '../../../src/engine';
+import type { Image } from '../../../src/io';
 import type { JanusPrefix } from '../../../src/models/janus/answers';
 import { generationIds, textIds, unconditionalIds, understandingIds } from '../../../src/models/janus/layout';
 import { JanusModel } from '../../../src/models/janus/model';
@@ -14,18 +14,18 @@ export function fixtureModel(name: 'janus' | 'janus_tied'): Promise<JanusModel> 
   return JanusModel.fromPretrained(path.join(PARITY, name), { tokens });
 }
 
-/** A picture of noise of the size that the model sees. */
-export function noisePicture(model: JanusModel, seed: number): Picture {
+/** An image of noise of the size that the model sees. */
+export function noiseImage(model: JanusModel, seed: number): Image {
   const side = model.config.vision.image_size;
-  const stream = new Stream(seed);
-  return { width: side, height: side, rgb: Uint8Array.from({ length: side * side * 3 }, () => stream.int(256)) };
+  const rng = new Rng(seed);
+  return { width: side, height: side, rgb: Uint8Array.from({ length: side * side * 3 }, () => rng.int(256)) };
 }
 
-/** Two questions about pictures, of different length, and one without a picture. */
+/** Two questions about images, of different length, and one without an image. */
 export function prefixes(model: JanusModel): JanusPrefix[] {
   return [
-    { ids: understandingIds(model.config, [9, 8, 7], [5]), picture: noisePicture(model, 1) },
-    { ids: understandingIds(model.config, [4, 14, 24, 34, 44, 54]), picture: noisePicture(model, 2) },
+    { ids: understandingIds(model.config, [9, 8, 7], [5]), image: noiseImage(model, 1) },
+    { ids: understandingIds(model.config, [4, 14, 24, 34, 44, 54]), image: noiseImage(model, 2) },
     { ids: textIds(model.config, [10, 20, 30]) },
   ];
 }
@@ -38,8 +38,8 @@ export function prompts(model: JanusModel): number[][] {
 /** Logits of what follows one row, without any cache. */
 export function nextTextLogits(model: JanusModel, prefix: JanusPrefix, ids: readonly number[]): Float32Array {
   return readValues(() => {
-    const { picture } = prefix;
-    const pixels = picture && tf.sub<tf.Tensor4D>(tf.div(tf.tensor4d(Float32Array.from(picture.rgb), [1, picture.height, picture.width, 3]), 127.5), 1); // prettier-ignore
+    const { image } = prefix;
+    const pixels = image && tf.sub<tf.Tensor4D>(tf.div(tf.tensor4d(Float32Array.from(image.rgb), [1, image.height, image.width, 3]), 127.5), 1); // prettier-ignore
     const row = [...prefix.ids, ...ids];
     const hidden = model.hidden(model.embed([row], pixels && model.imageFeatures(pixels)));
     return model.textLogits(tf.reshape(tf.slice(hidden, [0, row.length - 1, 0], [1, 1, -1]), [1, -1]));

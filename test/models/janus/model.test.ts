@@ -3,10 +3,10 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, truncateSyn
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { fromTensor, readSafetensors, toTensor, writeSafetensors } from '../../../src/io';
 import { descriptionText, JANUS_SYSTEM, plainText, questionText } from '../../../src/models/janus/chat';
-import { JANUS_PRO_1B, JanusConfigError, pictureCodes, visionTokens } from '../../../src/models/janus/config';
+import { JANUS_PRO_1B, JanusConfigError, imageCodes, visionTokens } from '../../../src/models/janus/config';
 import {
   answerExample,
   generationIds,
@@ -160,7 +160,7 @@ describe('configuration', () => {
       [wrong('vision_config', 'num_attention_heads', 5), /hidden_size 32 is not divisible by num_attention_heads 5/],
       [
         wrong('vision_config', 'num_image_tokens', 17),
-        /num_image_tokens is 17; pictures of 32 in patches of 8 give 16/,
+        /num_image_tokens is 17; images of 32 in patches of 8 give 16/,
       ],
       [
         wrong('vision_config', 'projection_dim', 48),
@@ -189,12 +189,12 @@ describe('configuration', () => {
       language.reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0),
       1_652_656_128,
     );
-    assert.deepEqual([visionTokens(JANUS_PRO_1B), pictureCodes(JANUS_PRO_1B)], [576, 576]);
+    assert.deepEqual([visionTokens(JANUS_PRO_1B), imageCodes(JANUS_PRO_1B)], [576, 576]);
   });
 });
 
 describe('layouts', () => {
-  test('questions, text, pictures, dropped conditions, examples', () => {
+  test('questions, text, images, dropped conditions, examples', () => {
     const { config } = model;
     const placeholders = new Array<number>(16).fill(500);
     assert.deepEqual(understandingIds(config, [8, 9], [7]), [1, 7, 501, ...placeholders, 502, 8, 9]);
@@ -223,19 +223,19 @@ describe('layouts', () => {
 describe('forward passes', () => {
   test('wrong shapes are said with both', () => {
     const pixels = tf.zeros<tf.Rank.R4>([1, 16, 32, 3]);
-    assert.throws(() => model.imageFeatures(pixels), /needs pixels \[pictures, 32, 32, 3\], got \[1,16,32,3\]/);
+    assert.throws(() => model.imageFeatures(pixels), /needs pixels \[images, 32, 32, 3\], got \[1,16,32,3\]/);
     pixels.dispose();
     assert.throws(() => model.embed([[1, 2], [1]]), /row 1 has 1 tokens, row 0 has 2/);
     assert.throws(() => model.embed([[]]), /tokens were expected, there are none/);
     assert.throws(() => model.embedCodes([[32]]), /image code 32 at 0 of row 0 is outside 0..31/);
-    assert.throws(() => model.decodeCodes([[1, 2, 3]]), /picture 0 has 3 codes; 4 x 4 were expected/);
+    assert.throws(() => model.decodeCodes([[1, 2, 3]]), /image 0 has 3 codes; 4 x 4 were expected/);
   });
 
-  test('a picture goes in at its placeholders: another picture gives other logits behind it, none before it', () => {
+  test('an image goes in at its placeholders: another image gives other logits behind it, none before it', () => {
     const row = understandingIds(model.config, [8, 9, 10], [7, 6]);
     const logits = (seed: number) =>
       readValues(() => {
-        const pixels = tf.tensor4d(new Stream(seed).fill('normal', 32 * 32 * 3), [1, 32, 32, 3]);
+        const pixels = tf.tensor4d(new Rng(seed).normal(32 * 32 * 3), [1, 32, 32, 3]);
         const hidden = model.hidden(model.embed([row], model.imageFeatures(pixels)));
         return model.textLogits(tf.reshape(hidden, [row.length, -1]));
       });
@@ -246,7 +246,7 @@ describe('forward passes', () => {
 
   test('codes of pixels, pixels of codes: nothing leaks', () => {
     const start = tf.memory().numTensors;
-    const pixels = tf.tensor4d(new Stream(4).fill('normal', 2 * 32 * 32 * 3), [2, 32, 32, 3]);
+    const pixels = tf.tensor4d(new Rng(4).normal(2 * 32 * 32 * 3), [2, 32, 32, 3]);
     const codes = model.encodePixels(pixels);
     const back = model.decodeCodes(codes.arraySync());
     assert.deepEqual([codes.shape, back.shape], [[2, 16], [2, 32, 32, 3]]); // prettier-ignore

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { readValues, startEngine, Stream } from '../../../src/engine';
+import { readValues, startEngine, Rng } from '../../../src/engine';
 import { openSafetensors, readSafetensors, toFloat32, type WritableTensor, writeSafetensors } from '../../../src/io';
 import { JANUS_PRO_1B, type JanusConfig } from '../../../src/models/janus/config';
 import { JanusModel, janusSpecs } from '../../../src/models/janus/model';
@@ -46,7 +46,7 @@ const folder = path.join(root, 'deepseek');
 let model: JanusModel;
 before(async () => {
   await startEngine({ precision: 'float32' });
-  model = JanusModel.random(TINY, new Stream(1));
+  model = JanusModel.random(TINY, new Rng(1));
   await model.savePretrained(folder, { dtype: 'F32', layout: 'deepseek' });
 });
 after(() => rmSync(root, { recursive: true, force: true }));

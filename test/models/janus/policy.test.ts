@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import type { JanusModel } from '../../../src/models/janus/model';
 import { type ImageLogProbs, JanusPolicy, type JanusTrajectory, replayPieces } from '../../../src/models/janus/policy';
 import type { Policy } from '../../../src/rl/policy';
@@ -37,15 +37,15 @@ function answers(model: JanusModel, temperature = 1): JanusPiece[] {
   return prefixes(model).flatMap((prefix, i) => {
     const options = { maxNewTokens: 3 + 2 * i, temperature, topK: 30 };
     const request = { segment: 'understanding', prefix, options } as const;
-    return policy.rollout(request, 2, new Stream(3).fork(i)).flatMap(({ pieces }) => pieces);
+    return policy.rollout(request, 2, new Rng(3).split(i)).flatMap(({ pieces }) => pieces);
   });
 }
 
-function pictures(model: JanusModel, guidanceScale: number, scored: ImageLogProbs, temperature = 1): JanusPiece[] {
+function images(model: JanusModel, guidanceScale: number, scored: ImageLogProbs, temperature = 1): JanusPiece[] {
   const policy = new JanusPolicy(model);
   return prompts(model).flatMap((prompt, i) => {
     const request = { segment: 'generation', prompt, options: { guidanceScale, temperature }, scored } as const;
-    return policy.rollout(request, 2, new Stream(5).fork(i)).flatMap(({ pieces }) => pieces);
+    return policy.rollout(request, 2, new Rng(5).split(i)).flatMap(({ pieces }) => pieces);
   });
 }
 
@@ -57,7 +57,7 @@ describe('replay', () => {
     }
   });
 
-  test('with unchanged weights gives ratio 1 at every position: pictures, guided and conditional', () => {
+  test('with unchanged weights gives ratio 1 at every position: images, guided and conditional', () => {
     for (const model of models) {
       for (const [scale, scored, temperature] of [
         [5, 'conditional', 1],
@@ -65,11 +65,11 @@ describe('replay', () => {
         [1, 'conditional', 0.8],
         [3, 'guided', 0.8],
       ] as const) {
-        const pieces = pictures(model, scale, scored, temperature);
+        const pieces = images(model, scale, scored, temperature);
         assert.ok(worstRatio(model, pieces) < 1e-4, `${scored}, scale ${scale}`);
         assert.ok(worstRatio(model, pieces.map(shifted)) > 0.1);
       }
-      const wrong = pictures(model, 5, 'guided').map((piece) => ({ ...piece, scored: 'conditional' }) as JanusPiece);
+      const wrong = images(model, 5, 'guided').map((piece) => ({ ...piece, scored: 'conditional' }) as JanusPiece);
       assert.ok(worstRatio(model, wrong) > 0.1, 'the conditional half is not what was sampled under guidance');
     }
   });
@@ -83,10 +83,10 @@ describe('replay', () => {
       assert.equal(values[b].length, longest);
       assert.ok(values[b].slice(piece.ids.length).every((value) => value === 0));
     });
-    assert.throws(() => replayPieces(model, [pieces[0], pictures(model, 5, 'guided')[0]]), /one segment at a time/);
+    assert.throws(() => replayPieces(model, [pieces[0], images(model, 5, 'guided')[0]]), /one segment at a time/);
     assert.throws(() => replayPieces(model, [pieces[0], answers(model, 0.5)[0]]), /one temperature at a time/);
     assert.throws(
-      () => replayPieces(model, [pictures(model, 5, 'guided')[0], pictures(model, 3, 'guided')[0]]),
+      () => replayPieces(model, [images(model, 5, 'guided')[0], images(model, 3, 'guided')[0]]),
       /one guidance scale/,
     );
   });
@@ -102,7 +102,7 @@ describe('policy', () => {
     const held = tf.memory().numTensors;
     const variables = policy.variables();
     assert.ok(Object.keys(variables).length > 0 && Object.keys(variables).every(onlyLanguage));
-    for (const pieces of [answers(model), pictures(model, 5, 'guided')]) {
+    for (const pieces of [answers(model), images(model, 5, 'guided')]) {
       const before = readValues(() => policy.replay(pieces, 'reference'));
       const { value, grads } = tf.variableGrads(() => tf.sum<tf.Scalar>(policy.replay(pieces, 'policy')), Object.values(variables)); // prettier-ignore
       for (const [name, variable] of Object.entries(variables)) {

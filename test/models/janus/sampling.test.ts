@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { type AnswerOptions, sampleAnswers } from '../../../src/models/janus/answers';
 import type { JanusModel } from '../../../src/models/janus/model';
-import { PictureBatch, type PictureOptions } from '../../../src/models/janus/pictures';
+import { ImageBatch, type ImageOptions } from '../../../src/models/janus/pictures';
 import { drawToken, logProbOf } from '../../../src/nn/token-sampling';
 import { fixtureModel, nextCodeLogits, nextTextLogits, prefixes, prompts } from './fixture';
 
@@ -15,7 +15,7 @@ before(async () => {
 });
 after(() => models.forEach((model) => model.dispose()));
 
-const streams = (count: number, seed = 7) => Array.from({ length: count }, (_, i) => new Stream(seed).fork(i));
+const rngs = (count: number, seed = 7) => Array.from({ length: count }, (_, i) => new Rng(seed).split(i));
 
 describe('answers', () => {
   for (const [name, options] of Object.entries({
@@ -26,8 +26,8 @@ describe('answers', () => {
     test(`with the cache, in a batch of different lengths, are those without it: ${name}`, () => {
       for (const model of models) {
         const asked = prefixes(model);
-        const got = sampleAnswers(model, asked, streams(3), { ...options, maxNewTokens: 7 });
-        const draws = streams(3);
+        const got = sampleAnswers(model, asked, rngs(3), { ...options, maxNewTokens: 7 });
+        const draws = rngs(3);
         asked.forEach((prefix, b) => {
           const ids: number[] = [];
           for (let step = 0; step < got[b].ids.length; step++) {
@@ -50,22 +50,22 @@ describe('answers', () => {
     const [model] = models;
     const asked = prefixes(model);
     const forced = [[11, model.config.tokens.eos], [12], []];
-    const got = sampleAnswers(model, asked, streams(3), { maxNewTokens: 5, forced });
+    const got = sampleAnswers(model, asked, rngs(3), { maxNewTokens: 5, forced });
     assert.deepEqual(got[0].ids, [11, model.config.tokens.eos]);
     assert.ok(got[0].finished);
     assert.deepEqual([...got[0].mask], [0, 0]);
     assert.equal(got[1].ids[0], 12);
     assert.deepEqual([...got[1].mask], [0, 1, 1, 1, 1]);
     assert.deepEqual([...got[2].mask], [1, 1, 1, 1, 1]);
-    const alone = sampleAnswers(model, [asked[2]], [new Stream(7).fork(2)], { maxNewTokens: 5 });
+    const alone = sampleAnswers(model, [asked[2]], [new Rng(7).split(2)], { maxNewTokens: 5 });
     assert.deepEqual(got[2].ids, alone[0].ids, 'a row does not depend on its neighbours');
   });
 
   test('a group shares its prefix and differs in its draws', () => {
     const [, model] = models;
     const [prefix] = prefixes(model);
-    const group = sampleAnswers(model, [prefix, prefix, prefix, prefix], streams(4), { maxNewTokens: 6 });
-    const alone = streams(4).map((stream) => sampleAnswers(model, [{ ...prefix }], [stream], { maxNewTokens: 6 })[0]);
+    const group = sampleAnswers(model, [prefix, prefix, prefix, prefix], rngs(4), { maxNewTokens: 6 });
+    const alone = rngs(4).map((rng) => sampleAnswers(model, [{ ...prefix }], [rng], { maxNewTokens: 6 })[0]);
     assert.deepEqual(group.map(({ ids }) => ids), alone.map(({ ids }) => ids)); // prettier-ignore
     assert.ok(new Set(group.map(({ ids }) => ids.join())).size > 1);
   });
@@ -74,18 +74,18 @@ describe('answers', () => {
     const [model] = models;
     const [prefix] = prefixes(model);
     assert.throws(() => sampleAnswers(model, [prefix], []), /1 prefixes need as many streams, got 0/);
-    assert.throws(() => sampleAnswers(model, [prefix], streams(1), { topP: 0 }), /topP is 0/);
+    assert.throws(() => sampleAnswers(model, [prefix], rngs(1), { topP: 0 }), /topP is 0/);
     const small = { width: 3, height: 3, rgb: new Uint8Array(27) };
-    assert.throws(() => sampleAnswers(model, [{ ...prefix, picture: small }], streams(1)), /a picture is 3 x 3; this model sees 32 x 32/); // prettier-ignore
-    assert.throws(() => sampleAnswers(model, [{ ids: prefix.ids.slice(4), picture: prefix.picture }], streams(1)), /15 placeholders \(id 500\) stand in the rows, but the features are \[1,16,64\]/); // prettier-ignore
+    assert.throws(() => sampleAnswers(model, [{ ...prefix, image: small }], rngs(1)), /an image is 3 x 3; this model sees 32 x 32/); // prettier-ignore
+    assert.throws(() => sampleAnswers(model, [{ ids: prefix.ids.slice(4), image: prefix.image }], rngs(1)), /15 placeholders \(id 500\) stand in the rows, but the features are \[1,16,64\]/); // prettier-ignore
     assert.throws(
-      () => sampleAnswers(model, [{ ids: [1, 512] }], streams(1)),
+      () => sampleAnswers(model, [{ ids: [1, 512] }], rngs(1)),
       /token 512 at 1 of row 0 is outside 0..511/,
     );
   });
 });
 
-describe('pictures', () => {
+describe('images', () => {
   for (const [name, options] of Object.entries({
     'greedy, guided': { temperature: 0, guidanceScale: 5 },
     'sampled, guided': { guidanceScale: 3 },
@@ -94,15 +94,15 @@ describe('pictures', () => {
     test(`with the cache, in a batch of different lengths, are those without it: ${name}`, () => {
       for (const model of models) {
         const asked = prompts(model);
-        const got = new PictureBatch(model, asked, streams(3), options).finish();
-        const draws = streams(3);
+        const got = new ImageBatch(model, asked, rngs(3), options).finish();
+        const draws = rngs(3);
         asked.forEach((prompt, b) => {
           const codes: number[] = [];
           while (codes.length < got[b].codes.length) {
             const logits = nextCodeLogits(model, prompt, codes, options.guidanceScale);
             codes.push(drawToken(logits, 0, logits.length, options, draws[b]));
           }
-          assert.deepEqual([...got[b].codes], codes, `picture ${b}`);
+          assert.deepEqual([...got[b].codes], codes, `image ${b}`);
         });
       }
     });
@@ -111,7 +111,7 @@ describe('pictures', () => {
   test('log-probs: guided and conditional differ under guidance, and are one without; forced codes are no decisions', () => {
     const [model] = models;
     const asked = prompts(model).slice(0, 1);
-    const sample = (options: PictureOptions) => new PictureBatch(model, asked, streams(1), options).finish()[0];
+    const sample = (options: ImageOptions) => new ImageBatch(model, asked, rngs(1), options).finish()[0];
     const guided = sample({ guidanceScale: 5 });
     assert.ok(guided.guided.some((value, i) => Math.abs(value - guided.conditional[i]) > 0.1));
     const plain = sample({ guidanceScale: 1 });
@@ -126,12 +126,12 @@ describe('pictures', () => {
     const [, model] = models;
     const [prompt] = prompts(model);
     const options = { guidanceScale: 1.5 };
-    const group = new PictureBatch(model, [prompt, prompt, prompt], streams(3), options).finish();
-    const alone = streams(3).map((stream) => new PictureBatch(model, [[...prompt]], [stream], options).finish()[0]);
+    const group = new ImageBatch(model, [prompt, prompt, prompt], rngs(3), options).finish();
+    const alone = rngs(3).map((rng) => new ImageBatch(model, [[...prompt]], [rng], options).finish()[0]);
     assert.deepEqual(group.map(({ codes }) => codes), alone.map(({ codes }) => codes)); // prettier-ignore
     assert.notDeepEqual(group[0].codes, group[1].codes);
     const start = tf.memory().numTensors;
-    const stopped = new PictureBatch(model, [prompt], streams(1), options);
+    const stopped = new ImageBatch(model, [prompt], rngs(1), options);
     stopped.advance();
     stopped.advance();
     assert.equal(stopped.stepsDone, 2);
@@ -150,12 +150,12 @@ describe('decoding', () => {
     const counts: number[] = [];
     const observe = () => void counts.push(tf.memory().numTensors);
     // Forced, so that no row ends before the others.
-    sampleAnswers(model, asked, streams(3), { maxNewTokens: 50, observe, forced: asked.map(() => new Array<number>(50).fill(9)) }); // prettier-ignore
+    sampleAnswers(model, asked, rngs(3), { maxNewTokens: 50, observe, forced: asked.map(() => new Array<number>(50).fill(9)) }); // prettier-ignore
     assert.equal(counts.length, 50);
     assert.equal(new Set(counts).size, 1, counts.join());
     assert.equal(tf.memory().numTensors, start);
     counts.length = 0;
-    for (let i = 0; i < 4; i++) new PictureBatch(model, prompts(model), streams(3), { observe }).finish();
+    for (let i = 0; i < 4; i++) new ImageBatch(model, prompts(model), rngs(3), { observe }).finish();
     assert.equal(new Set(counts).size, 1, counts.join());
     assert.equal(tf.memory().numTensors, start);
   });

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/magvit';
 
 const coder = { ch: 8, ch_mult: [1, 2, 2], num_res_blocks: [1, 1, 1], z_channels: 6, norm_groups: 4 };
 const whole: MagvitConfig = { encoder: coder, decoder: coder, codebook_dim: 6 };
 
 /** 16 x 24 pixels of noise. */
-const noise = (seed: number) => tf.tensor4d(new Stream(seed).fill('normal', 16 * 24 * 3), [1, 16, 24, 3]);
+const noise = (seed: number) => tf.tensor4d(new Rng(seed).normal(16 * 24 * 3), [1, 16, 24, 3]);
 
 describe('an encoder that sees one cell at a time', () => {
   before(async () => {
@@ -15,7 +15,7 @@ describe('an encoder that sees one cell at a time', () => {
   });
 
   it('gives a cell the same code wherever it stands, and a change in one cell changes that code alone', () => {
-    const tokenizer = MagvitTokenizer.random({ ...whole, cell_encoder: true }, new Stream(1));
+    const tokenizer = MagvitTokenizer.random({ ...whole, cell_encoder: true }, new Rng(1));
     tf.tidy(() => {
       const pixels = noise(2);
       const z = tokenizer.encodeContinuous(pixels);
@@ -31,8 +31,8 @@ describe('an encoder that sees one cell at a time', () => {
     tokenizer.dispose();
   });
 
-  it('has the weights of an encoder of whole pictures, which does see what stands beside a cell', () => {
-    const tokenizer = MagvitTokenizer.random(whole, new Stream(1));
+  it('has the weights of an encoder of whole images, which does see what stands beside a cell', () => {
+    const tokenizer = MagvitTokenizer.random(whole, new Rng(1));
     const cells = tokenizer.configured({ ...whole, cell_encoder: true });
     assert.equal(cells.parameters, tokenizer.parameters);
     tf.tidy(() => {
@@ -49,7 +49,7 @@ describe('an encoder that sees one cell at a time', () => {
   });
 
   it('learns: gradients reach every weight of the encoder', () => {
-    const tokenizer = MagvitTokenizer.random({ ...whole, cell_encoder: true }, new Stream(4));
+    const tokenizer = MagvitTokenizer.random({ ...whole, cell_encoder: true }, new Rng(4));
     const pixels = noise(5);
     const { grads, value } = tf.variableGrads(() => {
       const out = tokenizer.reconstruct(pixels);

@@ -8,7 +8,7 @@ import { ShowoModel } from '../../../src/models/showo/model';
 import { showoConfigFromUpstream } from '../../../src/models/showo/config';
 import { Parameters } from '../../../src/nn/parameters';
 import { showoSpecs } from '../../../src/models/showo/transformer';
-import { Stream } from '../../../src/engine';
+import { Rng } from '../../../src/engine';
 
 export const PARITY = path.join(__dirname, '..', '..', 'parity');
 
@@ -49,17 +49,17 @@ export async function showoFixture() {
   });
   const file = path.join(PARITY, 'showo', 'model.safetensors');
   const parameters = Parameters.fromTensors(showoSpecs(config), await readSafetensors(file), file);
-  // The fixture has no pictures, only codes: any tokenizer of its codebook's size will do.
+  // The fixture has no images, only codes: any tokenizer of its codebook's size will do.
   const bits = Math.log2(config.codebook_size);
-  const images = MagvitTokenizer.random(
+  const imageTokenizer = MagvitTokenizer.random(
     {
       encoder: { ...MAGVIT_MINI.encoder, z_channels: bits },
       decoder: { ...MAGVIT_MINI.decoder, z_channels: bits },
       codebook_dim: bits,
     },
-    new Stream(1),
+    new Rng(1),
   );
   const inputs = await readSafetensors(path.join(PARITY, 'showo', 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(PARITY, 'showo', 'expected.safetensors'));
-  return { info, config, model: new ShowoModel(config, parameters, images), inputs, expected };
+  return { info, config, model: new ShowoModel(config, parameters, imageTokenizer), inputs, expected };
 }

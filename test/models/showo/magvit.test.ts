@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, type RawTensor } from '../../../src/io';
 import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/magvit';
 import { codebookEntries, codesOf, lfqLosses } from '../../../src/models/showo/lfq';
@@ -74,7 +74,7 @@ test('what does not fit is listed at once', async () => {
 });
 
 test('a training pass gives every parameter a gradient and leaks nothing', () => {
-  const pixels = tf.tensor<tf.Rank.R4>(new Stream(2).fill('uniform', 2 * 8 * 8 * 3), [2, 8, 8, 3]);
+  const pixels = tf.tensor<tf.Rank.R4>(new Rng(2).uniform(2 * 8 * 8 * 3), [2, 8, 8, 3]);
   const pass = () => {
     const { value, grads } = tf.variableGrads(() => {
       const out = tokenizer.reconstruct(pixels);

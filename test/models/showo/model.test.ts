@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { ConceptTokens } from '../../../src/models/showo/concept-tokens';
 import { ShowoModel } from '../../../src/models/showo/model';
 import { ShowoConfigError } from '../../../src/models/showo/config';
@@ -74,8 +74,8 @@ test('what is wrong with a checkpoint is said, with the file', async () => {
   await assert.rejects(() => ShowoModel.fromPretrained(place), /model_type is "janus", expected "showo"/);
 });
 
-test('concept tokens: expanded once, their rows reach the pictures and get a gradient', () => {
-  const tokens = ConceptTokens.create(model, 50, 51, { understanding: 2, generation: 1 }, new Stream(4));
+test('concept tokens: expanded once, their rows reach the images and get a gradient', () => {
+  const tokens = ConceptTokens.create(model, 50, 51, { understanding: 2, generation: 1 }, new Rng(4));
   const first = model.vocabulary.size;
   assert.deepEqual(tokens.expand([7, 50, 8, 50]), [7, first, first + 1, first + 2, first + 3, 8, first + 3]);
   assert.deepEqual(tokens.asAnswer([50, 3]), [first + 3, 3]);

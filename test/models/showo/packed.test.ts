@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { answerLogits, scoredPositions } from '../../../src/models/showo/answers';
 import { BitSharedParameters, startCodesFromBits } from '../../../src/models/showo/code-rows';
 import type { ShowoConfig } from '../../../src/models/showo/config';
@@ -8,7 +8,7 @@ import { answerExample, textPrefix, understandingPrefix } from '../../../src/mod
 import { MagvitTokenizer } from '../../../src/models/showo/magvit';
 import { ShowoModel } from '../../../src/models/showo/model';
 import { withBitNoise, withWordNoise } from '../../../src/sft/train-showo';
-import { packedLogits, packPicture, packText } from '../../../src/models/showo/packed';
+import { packedLogits, packImage, packText } from '../../../src/models/showo/packed';
 
 const config: ShowoConfig = {
   hidden_size: 32,
@@ -30,8 +30,8 @@ let model: ShowoModel;
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
   const coder = { ch: 8, ch_mult: [1, 1], num_res_blocks: [1, 1], z_channels: 6, norm_groups: 4 };
-  const images = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 6 }, new Stream(1));
-  model = ShowoModel.random(config, images, new Stream(2));
+  const imageTokenizer = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 6 }, new Rng(1));
+  model = ShowoModel.random(config, imageTokenizer, new Rng(2));
   // Larger weights than a fresh model's, so that positions and masks matter.
   for (const variable of Object.values(model.parameters.variables))
     if (variable.shape.length > 1) tf.tidy(() => variable.assign(tf.mul(variable, 10)));
@@ -44,34 +44,34 @@ const turns = [
 ];
 const codes = Array.from({ length: 9 }, (_, i) => (i * 7) % 64);
 
-function separate(prefixes: readonly (readonly number[])[], picture: boolean): tf.Tensor2D {
+function separate(prefixes: readonly (readonly number[])[], image: boolean): tf.Tensor2D {
   const rows = prefixes.map((prefix, i) => answerExample(config, prefix, turns[i].answer, 40));
   const scored = rows.map((row) => scoredPositions(row.labels));
-  return answerLogits(model, rows.map((row) => ({ ids: row.ids, picture })), scored.map((s) => s.positions), 'all'); // prettier-ignore
+  return answerLogits(model, rows.map((row) => ({ ids: row.ids, image })), scored.map((s) => s.positions), 'all'); // prettier-ignore
 }
 
 const largest = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
 
 describe('several questions in one row', () => {
-  it('give the logits of separate rows, for pictures and for text', () => {
-    const pictures = packedLogits(model, [packPicture(config, codes, turns)]);
+  it('give the logits of separate rows, for images and for text', () => {
+    const images = packedLogits(model, [packImage(config, codes, turns)]);
     assert.deepEqual(
-      pictures.targets,
+      images.targets,
       turns.flatMap((turn) => [...turn.answer, model.vocabulary.eot]),
     );
     const alone = separate(turns.map((turn) => understandingPrefix(config, codes, turn.question)), true); // prettier-ignore
-    assert.deepEqual(pictures.logits.shape, alone.shape);
-    assert.ok(largest(pictures.logits, alone) < 1e-4, String(largest(pictures.logits, alone)));
+    assert.deepEqual(images.logits.shape, alone.shape);
+    assert.ok(largest(images.logits, alone) < 1e-4, String(largest(images.logits, alone)));
 
     const facts = [30, 31, 32, 33, 34];
     const texts = packedLogits(model, [packText(config, facts, turns)]);
     const aloneText = separate(turns.map((turn) => textPrefix(config, [...facts, ...turn.question])), false); // prettier-ignore
     assert.ok(largest(texts.logits, aloneText) < 1e-4, String(largest(texts.logits, aloneText)));
-    tf.dispose([pictures.logits, alone, texts.logits, aloneText]);
+    tf.dispose([images.logits, alone, texts.logits, aloneText]);
   });
 
   it('rows of different lengths do not disturb each other, and nothing leaks', () => {
-    const rows = [packPicture(config, codes, turns), packPicture(config, [...codes].reverse(), turns.slice(1, 2))];
+    const rows = [packImage(config, codes, turns), packImage(config, [...codes].reverse(), turns.slice(1, 2))];
     const before = tf.memory().numTensors;
     const together = packedLogits(model, rows);
     const apart = rows.map((row) => packedLogits(model, [row]));
@@ -82,8 +82,8 @@ describe('several questions in one row', () => {
   });
 
   it('a change in one turn changes no other', () => {
-    const base = packedLogits(model, [packPicture(config, codes, turns)]);
-    const other = packedLogits(model, [packPicture(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]])]); // prettier-ignore
+    const base = packedLogits(model, [packImage(config, codes, turns)]);
+    const other = packedLogits(model, [packImage(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]])]); // prettier-ignore
     const delta = tf.tidy(() => Array.from(tf.max(tf.abs(tf.sub(base.logits, other.logits)), 1).dataSync()));
     assert.ok(
       delta.slice(3, 7).every((d) => d > 1e-3),
@@ -103,7 +103,7 @@ describe('rows of image codes that start from their bits', () => {
     const table = model.parameters.get('showo.model.embed_tokens.weight') as tf.Variable<tf.Rank.R2>;
     const offset = model.vocabulary.imageOffset;
     const text = tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync()));
-    startCodesFromBits(model, new Stream(3));
+    startCodesFromBits(model, new Rng(3));
     assert.deepEqual(tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync())), text); // prettier-ignore
     const rows = tf.tidy(() => tf.slice(table, [offset, 0], [64, -1]).arraySync());
     const distance = (a: number, b: number) => Math.hypot(...rows[a].map((v, j) => v - rows[b][j]));
@@ -147,13 +147,13 @@ describe('rows of codes that learn together by bits', () => {
 describe('word noise', () => {
   it('changes what is read of answers, as often as asked, and never what is scored', () => {
     const row = packText(config, [30, 31], Array.from({ length: 200 }, (_, i) => ({ question: [5], answer: [8 + (i % 20), 9] }))); // prettier-ignore
-    const [noisy] = withWordNoise([row], 0.25, new Stream(4));
+    const [noisy] = withWordNoise([row], 0.25, new Rng(4));
     assert.deepEqual(noisy.labels, row.labels);
     const changed = row.ids.map((id, i) => (noisy.ids[i] === id ? -1 : i)).filter((i) => i >= 0);
     for (const i of changed) assert.ok(row.labels[i] >= 0);
     assert.ok(changed.length > 60 && changed.length < 180, String(changed.length));
-    assert.deepEqual(withWordNoise([row], 0, new Stream(4)), [row]);
-    const [asked] = withWordNoise([row], 0, new Stream(4), 0.99);
+    assert.deepEqual(withWordNoise([row], 0, new Rng(4)), [row]);
+    const [asked] = withWordNoise([row], 0, new Rng(4), 0.99);
     asked.ids.forEach((id, i) => {
       if (id !== row.ids[i]) assert.ok(row.labels[i] < 0 && i >= row.shared && i > row.starts[i]);
     });
@@ -161,7 +161,7 @@ describe('word noise', () => {
 
   it('flips one bit of some codes', () => {
     const before = Array.from({ length: 1000 }, (_, i) => (i * 37) % 4096);
-    const after = withBitNoise(before, 12, 0.2, new Stream(5));
+    const after = withBitNoise(before, 12, 0.2, new Rng(5));
     const apart = after.map((code, i) => [...(code ^ before[i]).toString(2)].filter((d) => d === '1').length);
     assert.ok(apart.every((d) => d <= 1));
     const flipped = apart.reduce((a, b) => a + b);

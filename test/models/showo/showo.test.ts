@@ -5,7 +5,7 @@ import { toFloat32 } from '../../../src/io';
 import { sampleAnswers } from '../../../src/models/showo/answers';
 import { conditionTokens, textToImageExample, understandingEoi } from '../../../src/models/showo/layout';
 import { causalMask, textToImageMask, understandingMask } from '../../../src/models/showo/masks';
-import { type Draws, PictureBatch } from '../../../src/models/showo/sampler';
+import { type Draws, ImageBatch } from '../../../src/models/showo/sampler';
 import { showoLogits } from '../../../src/models/showo/transformer';
 import { maxDifference, rowsOf, showoFixture } from './fixture';
 
@@ -83,7 +83,7 @@ test('the condition is laid out as upstream does, too long a text cut with its e
 
 test('guided MaskGIT decoding with the supplied noise gives upstream codes and log-probs', () => {
   const { inputs, expected, info, config, model } = fixture;
-  const [steps, pictures, n, size] = inputs.gen_noise_cat.shape;
+  const [steps, images, n, size] = inputs.gen_noise_cat.shape;
   const cat = toFloat32(inputs.gen_noise_cat);
   const noise = toFloat32(inputs.gen_noise_mask);
   const draws: Draws = {
@@ -91,12 +91,12 @@ test('guided MaskGIT decoding with the supplied noise gives upstream codes and l
       let best = 0;
       let top = -Infinity;
       for (let k = 0; k < count; k++) {
-        const value = logProbs[from + k] + cat[((step * pictures + b) * n + position) * size + k];
+        const value = logProbs[from + k] + cat[((step * images + b) * n + position) * size + k];
         if (value > top) [top, best] = [value, k];
       }
       return best;
     },
-    noise: (b, step) => noise.slice((step * pictures + b) * n, (step * pictures + b + 1) * n),
+    noise: (b, step) => noise.slice((step * images + b) * n, (step * images + b + 1) * n),
   };
   const rows = rowsOf(inputs.gen_input_ids);
   // Conditions as text: what stands between sot and eot.
@@ -110,14 +110,14 @@ test('guided MaskGIT decoding with the supplied noise gives upstream codes and l
     [0, 'gen_final_codes_noguidance'],
   ] as const) {
     // prettier-ignore
-    const batch = new PictureBatch(model, texts, draws, { steps, guidanceScale, temperature: info.temperature0, temperatureMode: 'compound' });
+    const batch = new ImageBatch(model, texts, draws, { steps, guidanceScale, temperature: info.temperature0, temperatureMode: 'compound' });
     const codes = batch.finish();
     assert.deepEqual(codes.map((row) => Array.from(row)), rowsOf(expected[key])); // prettier-ignore
     if (guidanceScale === 0) continue;
     const logProbs = toFloat32(expected.traj_logprobs);
     for (let t = 0; t < steps; t++) {
-      for (let b = 0; b < pictures; b++) {
-        const at = (t * pictures + b) * n;
+      for (let b = 0; b < images; b++) {
+        const at = (t * images + b) * n;
         assert.ok(maxDifference(batch.transitions[b][t].logProbs, logProbs.slice(at, at + n)) < 1e-3);
       }
     }
@@ -128,7 +128,7 @@ test('greedy answers equal upstream', () => {
   const { inputs, expected, model } = fixture;
   const [ids] = rowsOf(inputs.mmu_gen_input_ids);
   const want = Array.from(toFloat32(expected.mmu_greedy_ids));
-  const [answer] = sampleAnswers(model, [{ ids, picture: true }], [], {
+  const [answer] = sampleAnswers(model, [{ ids, image: true }], [], {
     temperature: 0,
     maxNewTokens: want.length,
     vocabulary: 'all',

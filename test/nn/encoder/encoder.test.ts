@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { ACTIVATIONS, activation } from '../../../src/nn/activations';
 import { declareEncoder, encode, encoderBlock, type EncoderConfig, type EncoderNames } from '../../../src/nn/encoder';
 import { type ParameterSpec, Parameters } from '../../../src/nn/parameters';
@@ -24,12 +24,12 @@ function build(names: EncoderNames, using = config, seed = 1): Parameters {
   const lively = Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => [name, { ...spec, init: { normal: 0.4 } }]),
   );
-  return Parameters.random(lively, new Stream(seed));
+  return Parameters.random(lively, new Rng(seed));
 }
 
 function values(seed: number, shape: number[]): tf.Tensor {
   const size = shape.reduce((a, b) => a * b, 1);
-  return tf.tensor(new Stream(seed).fill('normal', size), shape);
+  return tf.tensor(new Rng(seed).normal(size), shape);
 }
 
 function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -154,15 +154,15 @@ describe('patches and positions', () => {
     await startEngine({ precision: 'float32', quiet: true });
   });
 
-  it('cuts pictures row by row and leaves out what is no whole patch', () => {
-    const picture = tf.tensor4d(Array.from({ length: 5 * 7 }, (_, i) => i), [1, 5, 7, 1]); // prettier-ignore
+  it('cuts images row by row and leaves out what is no whole patch', () => {
+    const image = tf.tensor4d(Array.from({ length: 5 * 7 }, (_, i) => i), [1, 5, 7, 1]); // prettier-ignore
     const sums = tf.ones<tf.Rank.R4>([2, 3, 1, 1]);
-    const tokens = embedPatches(picture, sums, null);
+    const tokens = embedPatches(image, sums, null);
     assert.deepEqual(tokens.shape, [1, 4, 1]);
     const sum = (y: number, x: number): number =>
       [0, 1].flatMap((i) => [0, 1, 2].map((j) => (y + i) * 7 + x + j)).reduce((a, b) => a + b, 0);
     assert.deepEqual(Array.from(tokens.dataSync()), [sum(0, 0), sum(0, 3), sum(2, 0), sum(2, 3)]);
-    tf.dispose([picture, sums, tokens]);
+    tf.dispose([image, sums, tokens]);
   });
 
   it('stretches a flat table to a flat one, a slope to a rising one, and leaves leading rows alone', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { readValues, startEngine, Stream, tf } from '../../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { causalMask } from '../../../src/nn/causal-mask';
 import { KvCache } from '../../../src/nn/kv-cache';
 import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../../src/nn/llama';
@@ -49,7 +49,7 @@ function build(change: Partial<LlamaConfig> = {}): { config: LlamaConfig; p: Par
   // Norms and biases that do something, weights large enough that a wrong position shows.
   for (const [name, spec] of Object.entries(specs))
     if (!spec.tiedTo) specs[name] = { ...spec, init: { normal: 'normal' in spec.init ? 0.3 : 0.7 } };
-  return { config, p: Parameters.random(specs, new Stream(5)) };
+  return { config, p: Parameters.random(specs, new Rng(5)) };
 }
 
 const ids = (rows: readonly (readonly number[])[]) => tf.tensor2d(rows.flat(), [rows.length, rows[0].length], 'int32');

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { Stream } from '../../../src/engine';
+import { Rng } from '../../../src/engine';
 import { checkSampling, drawToken, likeliest, logProbOf, type SamplingOptions } from '../../../src/nn/token-sampling';
 
 /** Shares of 4,000 draws. */
 function shares(logits: readonly number[], options: SamplingOptions): number[] {
-  const stream = new Stream(3);
+  const rng = new Rng(3);
   const counts = logits.map(() => 0);
-  for (let i = 0; i < 4000; i++) counts[drawToken(logits, 0, logits.length, options, stream)]++;
+  for (let i = 0; i < 4000; i++) counts[drawToken(logits, 0, logits.length, options, rng)]++;
   return counts.map((count) => count / 4000);
 }
 
@@ -34,10 +34,10 @@ describe('drawing tokens', () => {
     near(shares([1, 0, 0, -5], { topK: 2 }), [Math.E / (Math.E + 2), 1 / (Math.E + 2), 1 / (Math.E + 2), 0]);
     fc.assert(
       fc.property(fc.integer(), fc.integer({ min: 0, max: 5 }), (seed, from) => {
-        const logits = new Stream(seed).fill('normal', 12);
+        const logits = new Rng(seed).normal(12);
         const options = { topK: 3, topP: 0.9 };
-        const got = drawToken(logits, from, 6, options, new Stream(seed + 1));
-        assert.equal(got, drawToken(logits.slice(from, from + 6), 0, 6, options, new Stream(seed + 1)));
+        const got = drawToken(logits, from, 6, options, new Rng(seed + 1));
+        assert.equal(got, drawToken(logits.slice(from, from + 6), 0, 6, options, new Rng(seed + 1)));
         assert.ok(logits[from + got] >= logits.slice(from, from + 6).sort()[3]);
       }),
     );

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { startEngine, Stream, tf } from '../../../src/engine';
+import { startEngine, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
 import { CheckpointMismatchError, Parameters } from '../../../src/nn/parameters';
 import { attentionLevels, type VqganConfig, vqganEncoderHidden } from '../../../src/nn/vqgan';
@@ -86,10 +86,10 @@ describe('the codebook', () => {
   test('the nearest code is the one that a plain search finds, by distance and by angle', () => {
     fc.assert(
       fc.property(fc.integer(), fc.boolean(), (seed, l2) => {
-        const stream = new Stream(seed);
+        const rng = new Rng(seed);
         const [rows, codes, dim] = [7, 9, 3];
-        const z = stream.fill('normal', rows * dim);
-        const e = stream.fill('normal', codes * dim);
+        const z = rng.normal(rows * dim);
+        const e = rng.normal(codes * dim);
         const unit = (x: Float32Array, i: number) => {
           const v = Array.from(x.slice(i * dim, (i + 1) * dim));
           return l2 ? v.map((c) => c / Math.hypot(...v)) : v;
@@ -136,8 +136,8 @@ describe('the codebook', () => {
 describe('the tokenizer', () => {
   test('a training pass reaches every parameter and leaks nothing', () => {
     for (const l2_norm of [false, true]) {
-      const tokenizer = VqganTokenizer.random({ ...SMALL, l2_norm }, new Stream(3));
-      const pixels = tf.tensor<tf.Rank.R4>(new Stream(2).fill('uniform', 2 * 4 * 4 * 3), [2, 4, 4, 3]);
+      const tokenizer = VqganTokenizer.random({ ...SMALL, l2_norm }, new Rng(3));
+      const pixels = tf.tensor<tf.Rank.R4>(new Rng(2).uniform(2 * 4 * 4 * 3), [2, 4, 4, 3]);
       const { variables } = tokenizer.parameters;
       const pass = () => {
         const { value, grads } = tf.variableGrads(() => {
@@ -164,9 +164,9 @@ describe('the tokenizer', () => {
   });
 
   test('encoded cell by cell, a cell has one code wherever it stands and whatever stands beside it', () => {
-    const tokenizer = VqganTokenizer.random({ ...SMALL, cell_encoder: true }, new Stream(3));
+    const tokenizer = VqganTokenizer.random({ ...SMALL, cell_encoder: true }, new Rng(3));
     tf.tidy(() => {
-      const cells = tf.tensor<tf.Rank.R4>(new Stream(5).fill('normal', 6 * 2 * 2 * 3), [6, 2, 2, 3]);
+      const cells = tf.tensor<tf.Rank.R4>(new Rng(5).normal(6 * 2 * 2 * 3), [6, 2, 2, 3]);
       const alone = Array.from(tokenizer.encode(cells).dataSync());
       assert.ok(new Set(alone).size > 2, `${alone}`);
       // 2 x 3 cells in another order
@@ -177,11 +177,11 @@ describe('the tokenizer', () => {
           2,
         ),
       );
-      const picture = tf.concat<tf.Tensor4D>(rows, 1);
-      const codes = Array.from(tokenizer.encode(picture).dataSync());
+      const image = tf.concat<tf.Tensor4D>(rows, 1);
+      const codes = Array.from(tokenizer.encode(image).dataSync());
       assert.deepEqual(codes, order.map((cell) => alone[cell])); // prettier-ignore
       const whole = new VqganTokenizer(SMALL, tokenizer.parameters);
-      const difference = tf.sub(whole.encodeContinuous(picture), tokenizer.encodeContinuous(picture));
+      const difference = tf.sub(whole.encodeContinuous(image), tokenizer.encodeContinuous(image));
       assert.ok(tf.max(tf.abs(difference)).dataSync()[0] > 1e-3, 'the published encoder sees the neighbours');
     });
     assert.throws(() => tokenizer.encode(tf.zeros([1, 5, 6, 3])), /divisible by 2, got \[1,5,6,3\]/);
@@ -189,12 +189,12 @@ describe('the tokenizer', () => {
   });
 
   test('rectangles, wrong shapes and impossible configurations', () => {
-    const tokenizer = VqganTokenizer.random(SMALL, new Stream(3));
+    const tokenizer = VqganTokenizer.random(SMALL, new Rng(3));
     tf.tidy(() => {
       assert.deepEqual(tokenizer.encode(tf.zeros([1, 4, 6, 3])).shape, [1, 6]);
       assert.deepEqual(tokenizer.decode([[0, 1, 2, 3, 4, 9]], [2, 3]).shape, [1, 4, 6, 3]);
     });
-    assert.throws(() => tokenizer.decode([[0, 1, 2]], [2, 2]), /picture 0 has 3 codes; 2 x 2 were expected/);
+    assert.throws(() => tokenizer.decode([[0, 1, 2]], [2, 2]), /image 0 has 3 codes; 2 x 2 were expected/);
     assert.throws(() => tokenizer.encode(tf.zeros([1, 5, 6, 3])), /divisible by 2, got \[1,5,6,3\]/);
     assert.throws(
       () => tokenizer.decodeEntries(tf.zeros([1, 2, 2, 5])),
@@ -209,10 +209,10 @@ describe('the tokenizer', () => {
   });
 
   test('without a decoder it encodes, and says what is missing; what does not fit is listed at once', async () => {
-    const whole = VqganTokenizer.random(SMALL, new Stream(3));
-    const encoder = VqganTokenizer.random(SMALL, new Stream(3), 'encoder');
+    const whole = VqganTokenizer.random(SMALL, new Rng(3));
+    const encoder = VqganTokenizer.random(SMALL, new Rng(3), 'encoder');
     tf.tidy(() => {
-      const pixels = tf.tensor<tf.Rank.R4>(new Stream(2).fill('uniform', 48), [1, 4, 4, 3]);
+      const pixels = tf.tensor<tf.Rank.R4>(new Rng(2).uniform(48), [1, 4, 4, 3]);
       assert.deepEqual(encoder.encode(pixels).arraySync(), whole.encode(pixels).arraySync());
       assert.throws(() => encoder.decode([[0, 1, 2, 3]]), /has no decoder.*vqgan\//);
     });

@@ -27,7 +27,7 @@ import { descriptionText, plainText, questionText } from '../../../src/text/chat
 
 const PARITY = path.join(__dirname, '..', '..', 'parity');
 const readJson = (...parts: string[]) => JSON.parse(readFileSync(path.join(PARITY, ...parts), 'utf8')) as Record<string, unknown>; // prettier-ignore
-const about = (text: string): ChatMessage => ({ role: 'user', content: [{ kind: 'picture' }, { kind: 'text', text }] });
+const about = (text: string): ChatMessage => ({ role: 'user', content: [{ kind: 'image' }, { kind: 'text', text }] });
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });
 
@@ -47,28 +47,28 @@ describe('Show-o', () => {
     assert.equal(showoQuestion('What is this?'), 'USER: \nWhat is this? ASSISTANT:');
     assert.deepEqual(renderShowo([about('a?'), assistant('b'), user('c?')]), {
       text: 'USER: \na? ASSISTANT: b<|endoftext|>USER: c? ASSISTANT:',
-      picture: true,
+      image: true,
     });
     assert.deepEqual(renderShowo([{ role: 'system', content: 'S.' }, user('a?'), assistant('b')]), {
       text: 'S. USER: a? ASSISTANT: b<|endoftext|>',
-      picture: false,
+      image: false,
     });
     assert.equal(showoAnswer('USER: \na? ASSISTANT: it is red<|endoftext|>'), 'it is red');
     assert.throws(() => showoAnswer('it is red'), /no 'ASSISTANT:'/);
   });
 
-  test('a picture has one place', () => {
+  test('an image has one place', () => {
     const second = [user('a?'), assistant('b'), about('c?')];
-    assert.throws(() => renderShowo(second), /has a picture where this template has no place for one/);
+    assert.throws(() => renderShowo(second), /has an image where this template has no place for one/);
     assert.throws(
-      () => renderShowo([{ role: 'user', content: [{ kind: 'text', text: 'a' }, { kind: 'picture' }] }]),
+      () => renderShowo([{ role: 'user', content: [{ kind: 'text', text: 'a' }, { kind: 'image' }] }]),
       ChatFormatError,
     );
   });
 });
 
 describe('Janus', () => {
-  test('single questions, with and without a picture, and descriptions', () => {
+  test('single questions, with and without an image, and descriptions', () => {
     const { before, after } = questionText('What is this?');
     assert.equal(before, `${JANUS_SYSTEM}\n\n<|User|>: `);
     assert.equal(after, '\nWhat is this?\n\n<|Assistant|>:');
@@ -80,7 +80,7 @@ describe('Janus', () => {
   test('conversations', () => {
     assert.equal(
       promptText(renderJanus([{ role: 'system', content: 'S.' }, about('a?'), assistant('b'), user('c?')])),
-      'S.\n\n<|User|>: <picture>\na?\n\n<|Assistant|>: b<｜end▁of▁sentence｜><|User|>: c?\n\n<|Assistant|>:',
+      'S.\n\n<|User|>: <image>\na?\n\n<|Assistant|>: b<｜end▁of▁sentence｜><|User|>: c?\n\n<|Assistant|>:',
     );
     assert.equal(promptText(renderJanus([user('a'), assistant('b')])), '<|User|>: a\n\n<|Assistant|>: b<｜end▁of▁sentence｜>'); // prettier-ignore
   });
@@ -91,7 +91,7 @@ describe('Janus', () => {
     const config = janusConfigFromUpstream(readJson('janus', 'config.json'), 'config.json', { given: { boi, eoi } });
     const generation = row('gen_prompt_ids', 0);
     assert.deepEqual(generationIds(config, generation.slice(1, -1)), generation);
-    // The fixture's ids are the text; where the picture stands in it is the layout's and the template's.
+    // The fixture's ids are the text; where the image stands in it is the layout's and the template's.
     const und = row('und_input_ids', 0);
     const begin = und.indexOf(boi);
     const end = und.indexOf(eoi);
@@ -99,13 +99,13 @@ describe('Janus', () => {
       role: 'user',
       content: [
         { kind: 'text', text: und.slice(1, begin).join(' ') },
-        { kind: 'picture' },
+        { kind: 'image' },
         { kind: 'text', text: und.slice(end + 1).join(' ') },
       ],
     };
     const strip = (text: string): string => text.replace(/<\|\w+\|>:/g, ' ');
     const parts = encodePrompt(renderJanus([words]), (text) => encode(strip(text)));
-    assert.deepEqual(parts.map((part) => part.kind), ['text', 'picture', 'text']); // prettier-ignore
+    assert.deepEqual(parts.map((part) => part.kind), ['text', 'image', 'text']); // prettier-ignore
     const [before, , after] = parts.map((part) => (part.kind === 'text' ? part.ids : []));
     assert.deepEqual(understandingIds(config, after, before), und);
   });
@@ -127,18 +127,18 @@ describe('Chameleon', () => {
       const end = input.indexOf(v.eoi);
       const content = [
         { kind: 'text', text: input.slice(1, begin).join(' ') },
-        { kind: 'picture' },
+        { kind: 'image' },
         { kind: 'text', text: input.slice(end + 1).join(' ') },
       ] as const;
       const parts = encodePrompt(renderChameleon([{ role: 'user', content }], { separators: false }), encode);
       assert.deepEqual(promptIds(config, v, parts, [{ codes }]), fillPlaceholders(v, [input], codes)[0]);
-      assert.throws(() => promptIds(config, v, parts), /has 1 pictures, the codes of 0 were given/);
+      assert.throws(() => promptIds(config, v, parts), /has 1 images, the codes of 0 were given/);
     });
 
-  test('every message is ended, and pictures are numbered', () => {
+  test('every message is ended, and images are numbered', () => {
     const parts = renderChameleon([about('a?'), assistant('b'), about('c?')]);
-    assert.equal(promptText(parts), '<picture>a?<separator>b<separator><picture>c?<separator>');
-    assert.deepEqual(parts.flatMap((part) => (part.kind === 'picture' ? [part.index] : [])), [0, 1]); // prettier-ignore
+    assert.equal(promptText(parts), '<image>a?<separator>b<separator><image>c?<separator>');
+    assert.deepEqual(parts.flatMap((part) => (part.kind === 'image' ? [part.index] : [])), [0, 1]); // prettier-ignore
     assert.equal(
       luminaRequest('a red fish', 768, 512),
       'Generate an image of 768x512 according to the following prompt:\na red fish',

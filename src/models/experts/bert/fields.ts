@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ACTIVATIONS } from '../../../nn/activations';
 
 /** A configuration that cannot be used: the file, and every field at fault with what was expected. */
-export class ExpertConfigError extends Error {
+export class ScorerConfigError extends Error {
   override readonly name = 'ExpertConfigError';
 }
 
@@ -28,8 +28,8 @@ export class ConfigFields {
     try {
       return ConfigFields.of(JSON.parse(await readFile(file, 'utf8')), file);
     } catch (error) {
-      if (error instanceof ExpertConfigError) throw error;
-      throw new ExpertConfigError(`${file} cannot be read as a configuration: ${(error as Error).message}`, {
+      if (error instanceof ScorerConfigError) throw error;
+      throw new ScorerConfigError(`${file} cannot be read as a configuration: ${(error as Error).message}`, {
         cause: error,
       });
     }
@@ -38,7 +38,7 @@ export class ConfigFields {
   /** A parsed configuration. @param where named in errors @throws ExpertConfigError when it is no object */
   static of(source: unknown, where: string): ConfigFields {
     if (typeof source !== 'object' || source === null || Array.isArray(source))
-      throw new ExpertConfigError(`${where}: expected a JSON object`);
+      throw new ScorerConfigError(`${where}: expected a JSON object`);
     return new ConfigFields(source as Json, where, '', []);
   }
 
@@ -101,7 +101,7 @@ export class ConfigFields {
   /** @throws ExpertConfigError with everything that was noted, this object's and all inner ones' */
   check(): void {
     if (this.faults.length > 0)
-      throw new ExpertConfigError(`${this.file} cannot be used:\n  ${this.faults.join('\n  ')}`);
+      throw new ScorerConfigError(`${this.file} cannot be used:\n  ${this.faults.join('\n  ')}`);
   }
 
   private take<T>(name: string, fallback: T | undefined, kind: string, right: (v: unknown) => boolean, none: T): T {

@@ -1,4 +1,4 @@
-/** Loading a frozen expert's weights: tensor by tensor, what does not fit listed at once, nothing trainable. */
+/** Loading a frozen scorer's weights: tensor by tensor, what does not fit listed at once, nothing trainable. */
 import { openSafetensors } from '../../../io';
 import { type NameRules, Parameters, type ParameterSpecs } from '../../../nn/parameters';
 

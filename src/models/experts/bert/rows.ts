@@ -1,4 +1,4 @@
-/** Token rows as the text experts take them: checked once at the border, then tensors. */
+/** Token rows as the text scorers take them: checked once at the border, then tensors. */
 import { tf } from '../../../engine';
 
 /** A batch of token rows of one length. */

@@ -21,7 +21,7 @@ export interface BlipTextConfig extends BlockConfig {
 export interface BlipConfig {
   readonly vision: BlipVisionConfig;
   readonly text: BlipTextConfig;
-  /** Size of the common space of pictures and texts. */
+  /** Size of the common space of images and texts. */
   readonly image_text_hidden_size: number;
   /** Whether the words' table is the output projection, too. */
   readonly tie_word_embeddings: boolean;

@@ -1,5 +1,5 @@
 /** Continuing captions word by word, with the keys and values of what was said kept. */
-import { readValues, type Stream, tf } from '../../../engine';
+import { readValues, type Rng, tf } from '../../../engine';
 import type { Parameters } from '../../../nn/parameters';
 import type { KeysValues } from '../bert/block';
 import { bothMasks, causalPart, paddingMask, tableTensor } from '../bert/rows';
@@ -12,8 +12,8 @@ export interface DecodingOptions {
   readonly maxLength?: number;
   /** 0 (default) takes the likeliest token each time; else tokens are drawn from softmax(logits / temperature). */
   readonly temperature?: number;
-  /** One a picture; needed when the temperature is above 0. */
-  readonly streams?: readonly Stream[];
+  /** One an image; needed when the temperature is above 0. */
+  readonly rngs?: readonly Rng[];
   /** Keeps keys and values instead of computing all of the row again for each token. Default true; for tests. */
   readonly cache?: boolean;
   /** Is given every step's logits, `[batch, vocab]` flat, finished rows' too. */
@@ -21,7 +21,7 @@ export interface DecodingOptions {
 }
 
 /**
- * @param picture every layer's keys and values of the pictures
+ * @param image every layer's keys and values of the images
  * @param start first tokens of each row, all of one length
  * @param shown 1 where a token of `start` is to be seen
  * @returns rows of one length: `start`, what was said, sep where it ended, then pads
@@ -30,12 +30,12 @@ export function decode(
   p: Parameters,
   name: string,
   config: BlipTextConfig,
-  picture: readonly KeysValues[],
+  image: readonly KeysValues[],
   start: readonly (readonly number[])[],
   shown: readonly (readonly number[])[],
   options: DecodingOptions & { readonly maxLength: number },
 ): number[][] {
-  const { maxLength, temperature = 0, streams, cache = true, onStep } = options;
+  const { maxLength, temperature = 0, rngs, cache = true, onStep } = options;
   const rows = start.map((row) => [...row]);
   const masks = shown.map((row) => [...row]);
   const finished = rows.map(() => false);
@@ -46,7 +46,7 @@ export function decode(
       const logits = readValues(() => {
         const ids = tableTensor(rows.map((row) => row.slice(known)));
         const mask = bothMasks(causalPart(rows[0].length - known, known), paddingMask(masks));
-        const next = blipText(p, name, config, { ids, mask, picture, past });
+        const next = blipText(p, name, config, { ids, mask, image, past });
         if (cache) {
           disposeAll(past);
           past = next.past;
@@ -63,7 +63,7 @@ export function decode(
           ? config.pad_token_id
           : temperature === 0
             ? likeliest(own)
-            : drawn(own, temperature, streams?.[r]);
+            : drawn(own, temperature, rngs?.[r]);
         finished[r] ||= id === config.sep_token_id;
         row.push(id);
         masks[r].push(1);
@@ -85,11 +85,11 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
-function drawn(logits: Float32Array, temperature: number, stream: Stream | undefined): number {
-  if (!stream) throw new RangeError('captions are drawn with a stream a picture; there are too few');
+function drawn(logits: Float32Array, temperature: number, rng: Rng | undefined): number {
+  if (!rng) throw new RangeError('captions are drawn with a stream an image; there are too few');
   const top = logits[likeliest(logits)];
   const weights = Float64Array.from(logits, (z) => Math.exp((z - top) / temperature));
-  let rest = stream.uniform() * weights.reduce((sum, w) => sum + w, 0);
+  let rest = rng.uniform() * weights.reduce((sum, w) => sum + w, 0);
   for (let k = 0; k < weights.length; k++) {
     rest -= weights[k];
     if (rest < 0) return k;

@@ -1,6 +1,6 @@
 /**
  * BLIP's text model (Li et al. 2022, Sec. 3.1): BERT without token types, each block with cross attention to a
- * picture's tokens between self attention and feed-forward. The same network encodes (both ways) and decodes (causal).
+ * image's tokens between self attention and feed-forward. The same network encodes (both ways) and decodes (causal).
  */
 import { embedding, tf } from '../../../engine';
 import { declareLayerNorm, namedLayerNorm } from '../../../nn/encoder';
@@ -25,8 +25,8 @@ export function declareBlipText(specs: Record<string, ParameterSpec>, name: stri
   }
 }
 
-/** Every layer's keys and values of the pictures' tokens `[batch, tokens, width]`; computed once a picture. */
-export function pictureKeys(p: Parameters, name: string, config: BlipTextConfig, tokens: tf.Tensor3D): KeysValues[] {
+/** Every layer's keys and values of the images' tokens `[batch, tokens, width]`; computed once an image. */
+export function imageKeys(p: Parameters, name: string, config: BlipTextConfig, tokens: tf.Tensor3D): KeysValues[] {
   return Array.from({ length: config.num_hidden_layers }, (_, layer) =>
     keysValues(p, `${name}.encoder.layer.${layer}.crossattention`, 'self', config, tokens),
   );
@@ -38,7 +38,7 @@ export interface BlipTextInput {
   /** Added to the self attention's scores, `[batch or 1, 1, tokens or 1, past + tokens]`; null: all see all. */
   readonly mask: tf.Tensor4D | null;
   /** What cross attention looks at, a layer each; without it there is none. */
-  readonly picture?: readonly KeysValues[];
+  readonly image?: readonly KeysValues[];
   /** Keys and values of the tokens before these, a layer each. */
   readonly past?: readonly KeysValues[];
 }
@@ -80,14 +80,14 @@ function block(
   name: string,
   config: BlipTextConfig,
   x: tf.Tensor3D,
-  { mask, picture, past }: BlipTextInput,
+  { mask, image, past }: BlipTextInput,
   layer: number,
 ): { hidden: tf.Tensor3D; own: KeysValues } {
   return tf.tidy(() => {
     const fresh = keysValues(p, `${name}.attention`, 'self', config, x);
     const own = past ? joined(past[layer], fresh) : fresh;
     let h = attend(p, `${name}.attention`, 'self', config, x, own, mask);
-    if (picture) h = attend(p, `${name}.crossattention`, 'self', config, h, picture[layer], null);
+    if (image) h = attend(p, `${name}.crossattention`, 'self', config, h, image[layer], null);
     return { hidden: feedForward(p, name, config, h), own };
   });
 }

@@ -7,7 +7,7 @@ import { type BlockConfig, readBlockConfig } from '../bert/block';
 import type { ConfigFields } from '../bert/fields';
 
 export interface BlipVisionConfig extends BlockConfig {
-  /** Side of the pictures in pixels. */
+  /** Side of the images in pixels. */
   readonly image_size: number;
   /** Side of a patch in pixels. */
   readonly patch_size: number;
@@ -64,14 +64,14 @@ export function declareBlipVision(specs: Record<string, ParameterSpec>, config: 
 }
 
 /**
- * Pictures as vectors; the caller disposes them.
+ * Images as vectors; the caller disposes them.
  * @param pixels `[batch, image_size, image_size, 3]`, scaled and normed as upstream's processor does
  * @throws RangeError for another shape
  */
 export function blipVision(p: Parameters, config: BlipVisionConfig, pixels: tf.Tensor4D): BlipVisionOutput {
   const { image_size: side, hidden_size: hidden, layer_norm_eps: eps } = config;
   if (pixels.rank !== 4 || pixels.shape.slice(1).join() !== `${side},${side},3`)
-    throw new RangeError(`pictures must be [batch, ${side}, ${side}, 3], got [${pixels.shape}]`);
+    throw new RangeError(`images must be [batch, ${side}, ${side}, 3], got [${pixels.shape}]`);
   return tf.tidy(() => {
     const patches = embedPatches(
       pixels,

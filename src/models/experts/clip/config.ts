@@ -1,8 +1,8 @@
 /** CLIP's configuration, read as transformers has written it over the years. */
 import type { EncoderConfig } from '../../../nn/encoder';
 import { ConfigFields } from '../bert/fields';
-import { checkModelType, readPictureGrid } from '../vision/config';
-import type { PictureGrid } from '../vision/tokens';
+import { checkModelType, readImageGrid } from '../vision/config';
+import type { ImageGrid } from '../vision/tokens';
 
 export interface ClipTextConfig extends EncoderConfig {
   readonly vocabulary: number;
@@ -15,12 +15,12 @@ export interface ClipTextConfig extends EncoderConfig {
   readonly end: number;
 }
 
-export interface ClipVisionConfig extends EncoderConfig, PictureGrid {}
+export interface ClipVisionConfig extends EncoderConfig, ImageGrid {}
 
 export interface ClipConfig {
   readonly text: ClipTextConfig;
   readonly vision: ClipVisionConfig;
-  /** Length of the vectors in the space that texts and pictures share. */
+  /** Length of the vectors in the space that texts and images share. */
   readonly projection: number;
   /** The learned logarithm of the temperature, before training. */
   readonly logitScale: number;
@@ -76,7 +76,7 @@ export function clipConfigFromUpstream(json: Json, where: string): ClipConfig {
     },
     vision: {
       ...encoderConfig(vision, VISION_DEFAULTS),
-      ...readPictureGrid(vision, asObject(merged.vision_config), VISION_DEFAULTS),
+      ...readImageGrid(vision, asObject(merged.vision_config), VISION_DEFAULTS),
     },
     projection: fields.size('projection_dim', 512),
     logitScale: fields.number('logit_scale_init_value', 2.6592),

@@ -10,13 +10,13 @@ import {
 } from '../../../nn/encoder';
 import type { ParameterSpec, Parameters } from '../../../nn/parameters';
 import { checkRows, tableTensor, type TokenRows } from '../bert/rows';
-import { pictureTokens } from '../vision/tokens';
+import { imageTokens } from '../vision/tokens';
 import { classToken } from '../vision/transformer';
 import type { ClipConfig, ClipTextConfig, ClipVisionConfig } from './config';
 
 /** What a tower gives; the tensors are the caller's to dispose. */
 export interface TowerOutput {
-  /** `[batch, tokens, hidden]`; of texts after the last norm, of pictures before it. */
+  /** `[batch, tokens, hidden]`; of texts after the last norm, of images before it. */
   readonly lastHiddenState: tf.Tensor3D;
   /** `[batch, hidden]` after the last norm: the end token's state, or the class token's. */
   readonly poolerOutput: tf.Tensor2D;
@@ -94,7 +94,7 @@ export function visionTower(
   interpolatePositions: boolean,
 ): TowerOutput {
   return tf.tidy(() => {
-    const tokens = pictureTokens(
+    const tokens = imageTokens(
       pixels,
       {
         weight: p.get('vision_model.embeddings.patch_embedding.weight') as tf.Tensor4D,

@@ -1,6 +1,6 @@
 /**
  * InceptionResnetV1 (Szegedy et al. 2017, as FaceNet's authors and facenet-pytorch have it) under facenet-pytorch's
- * names. NHWC; every convolution but a block's last is followed by batch normalisation and ReLU.
+ * names. NHWC; every convolution but a block's last is followed by batch normalization and ReLU.
  */
 import { tf } from '../../../engine';
 import { conv, declareConv } from '../../../nn/conv';
@@ -175,7 +175,7 @@ function runBranch(p: Parameters, x: tf.Tensor4D, branch: Branch): tf.Tensor4D {
   return h;
 }
 
-/** Batch normalisation with the statistics of training. */
+/** Batch normalization with the statistics of training. */
 function normed<T extends tf.Tensor>(p: Parameters, name: string, x: T): T {
   const part = (key: string) => p.get(`${name}.${key}`) as tf.Tensor1D;
   return tf.batchNorm(x, part('running_mean'), part('running_var'), part('bias'), part('weight'), NORM_EPS) as T;

@@ -1,11 +1,11 @@
-/** MiniClip's two encoders: a conv net for pictures, two transformer blocks for captions, one space for both. */
+/** MiniClip's two encoders: a conv net for images, two transformer blocks for captions, one space for both. */
 import { attention, embedding, geluTanh, layerNorm, linear, tf } from '../../../engine';
 import type { ParameterSpec, Parameters } from '../../../nn/parameters';
 import { declareTrunk, trunk, type TrunkConfig, trunkStride } from '../../../nn/trunk';
 
 export interface MiniClipConfig {
   readonly trunk: TrunkConfig;
-  /** Side of the pictures in pixels. */
+  /** Side of the images in pixels. */
   readonly imageSize: number;
   /** Text ids; 0 is padding. */
   readonly vocabulary: number;
@@ -36,9 +36,9 @@ export function miniClipConfig(vocabulary: number): MiniClipConfig {
   };
 }
 
-/** Features of a picture before the common space. */
-export interface PictureFeatures {
-  /** `[batch, places, channels]`, row by row: what the picture shows where. */
+/** Features of an image before the common space. */
+export interface ImageFeatures {
+  /** `[batch, places, channels]`, row by row: what the image shows where. */
   readonly patches: tf.Tensor3D;
   /** `[batch, 2 channels]`: mean and maximum over the places. */
   readonly pooled: tf.Tensor2D;
@@ -85,10 +85,10 @@ const normed = (p: Parameters, name: string, x: tf.Tensor) =>
   layerNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, NORM_EPS);
 
 /** @param pixels `[batch, 64, 64, 3]` in [-1, 1] @throws RangeError for another shape */
-export function pictureFeatures(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): PictureFeatures {
+export function imageFeatures(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): ImageFeatures {
   if (pixels.shape[1] !== config.imageSize || pixels.shape[2] !== config.imageSize) {
     throw new RangeError(
-      `mini_clip sees pictures [batch, ${config.imageSize}, ${config.imageSize}, 3], got [${pixels.shape}]`,
+      `mini_clip sees images [batch, ${config.imageSize}, ${config.imageSize}, 3], got [${pixels.shape}]`,
     );
   }
   return tf.tidy(() => {
@@ -100,9 +100,9 @@ export function pictureFeatures(p: Parameters, config: MiniClipConfig, pixels: t
   });
 }
 
-/** Pictures -> unit vectors `[batch, embedding]`. */
-export function pictureEmbeddings(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): tf.Tensor2D {
-  return tf.tidy(() => unit(dense(p, 'visual.projection', pictureFeatures(p, config, pixels).pooled)));
+/** Images -> unit vectors `[batch, embedding]`. */
+export function imageEmbeddings(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): tf.Tensor2D {
+  return tf.tidy(() => unit(dense(p, 'visual.projection', imageFeatures(p, config, pixels).pooled)));
 }
 
 /**

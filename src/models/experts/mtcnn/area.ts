@@ -2,20 +2,20 @@
  * Resampling by area, as PyTorch's `interpolate(mode='area')` does it: every new pixel is the mean of the old pixels
  * that its rectangle touches. Sums of rectangles come from one table, so that any number of crops costs little.
  */
-import type { Picture } from '../../../io';
+import type { Image } from '../../../io';
 import type { PixelBox } from './boxes';
 
-/** A picture whose rectangles can be summed in four look-ups a channel. */
+/** An image whose rectangles can be summed in four look-ups a channel. */
 export class AreaTable {
   /** `[height + 1, width + 1, 3]`: sums of what lies above and to the left, modulo 2^32; differences of them are exact. */
   private readonly sums: Uint32Array;
 
-  /** @throws RangeError for a picture without pixels, or with another number of bytes than its size says */
-  constructor(readonly picture: Picture) {
-    const { width, height, rgb } = picture;
+  /** @throws RangeError for an image without pixels, or with another number of bytes than its size says */
+  constructor(readonly image: Image) {
+    const { width, height, rgb } = image;
     if (!(width > 0 && height > 0) || rgb.length !== width * height * 3)
       throw new RangeError(
-        `a ${width} x ${height} picture needs ${width * height * 3} bytes of RGB, got ${rgb.length}`,
+        `a ${width} x ${height} image needs ${width * height * 3} bytes of RGB, got ${rgb.length}`,
       );
     const row = (width + 1) * 3;
     const sums = new Uint32Array((height + 1) * row);
@@ -33,12 +33,12 @@ export class AreaTable {
   }
 
   /**
-   * A part of the picture in another size, as (value - 127.5) / 128.
+   * A part of the image in another size, as (value - 127.5) / 128.
    * @param out takes `rows * columns * 3` numbers from `at` on, row by row
    */
   resample(box: PixelBox, rows: number, columns: number, out: Float32Array, at = 0): void {
     const { sums } = this;
-    const row = (this.picture.width + 1) * 3;
+    const row = (this.image.width + 1) * 3;
     const ys = edges(box.top, box.bottom, rows);
     const xs = edges(box.left, box.right, columns);
     let to = at;
@@ -57,7 +57,7 @@ export class AreaTable {
   }
 }
 
-/** First and end pixel of each of `parts` stretches of `from` .. `to` - 1; neighbours share the pixel that they divide. */
+/** First and end pixel of each of `parts` stretches of `from` .. `to` - 1; neighbors share the pixel that they divide. */
 function edges(from: number, to: number, parts: number): Int32Array {
   const size = to - from;
   const out = new Int32Array(2 * parts);

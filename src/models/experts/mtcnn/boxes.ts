@@ -20,7 +20,7 @@ const STRIDE = 2;
 const WINDOW = 12;
 
 /**
- * The places of P-Net's map whose probability reaches the threshold, as boxes of the unscaled picture.
+ * The places of P-Net's map whose probability reaches the threshold, as boxes of the unscaled image.
  * @param values `[rows, columns, 6]`: both probabilities, then four corrections
  */
 export function proposedBoxes(
@@ -128,7 +128,7 @@ export interface PixelBox {
   readonly bottom: number;
 }
 
-/** The pixels of a box that lie in the picture (edges count from 1, cut towards 0); undefined when there are none. */
+/** The pixels of a box that lie in the image (edges count from 1, cut towards 0); undefined when there are none. */
 export function pixelsOf(box: Box, width: number, height: number): PixelBox | undefined {
   const left = Math.max(1, Math.trunc(box.x1)) - 1;
   const top = Math.max(1, Math.trunc(box.y1)) - 1;

@@ -1,6 +1,6 @@
 /**
  * MTCNN's three networks (Zhang et al. 2016) under facenet-pytorch's names: P-Net looks at every 12 x 12 window of a
- * picture, R-Net at crops of 24 x 24, O-Net at crops of 48 x 48. Pixels are (value - 127.5) / 128, NHWC.
+ * image, R-Net at crops of 24 x 24, O-Net at crops of 48 x 48. Pixels are (value - 127.5) / 128, NHWC.
  */
 import { tf } from '../../../engine';
 import type { RawTensor } from '../../../io';

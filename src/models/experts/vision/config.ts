@@ -1,8 +1,8 @@
 /** What the configurations of vision transformers have in common. */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { ConfigFields, ExpertConfigError } from '../bert/fields';
-import { pictureGrid, type PictureGrid } from './tokens';
+import { ConfigFields, ScorerConfigError } from '../bert/fields';
+import { imageGrid, type ImageGrid } from './tokens';
 
 /** The parsed `config.json` of a folder. @throws ExpertConfigError when it is missing, no JSON, or no object */
 export async function readConfigJson(folder: string): Promise<{ json: Record<string, unknown>; file: string }> {
@@ -11,7 +11,7 @@ export async function readConfigJson(folder: string): Promise<{ json: Record<str
   try {
     json = JSON.parse(await readFile(file, 'utf8'));
   } catch (error) {
-    throw new ExpertConfigError(`${file} cannot be read as a configuration: ${(error as Error).message}`, {
+    throw new ScorerConfigError(`${file} cannot be read as a configuration: ${(error as Error).message}`, {
       cause: error,
     });
   }
@@ -20,11 +20,11 @@ export async function readConfigJson(folder: string): Promise<{ json: Record<str
 }
 
 /** Size, patch and channels; one number stands for a square, two for height and width. Notes what is wrong in `fields`. */
-export function readPictureGrid(
+export function readImageGrid(
   fields: ConfigFields,
   json: Readonly<Record<string, unknown>>,
   defaults: { readonly image_size: number; readonly patch_size: number },
-): PictureGrid {
+): ImageGrid {
   const pair = (name: 'image_size' | 'patch_size'): [number, number] => {
     const value = json[name];
     if (!Array.isArray(value)) {
@@ -37,14 +37,14 @@ export function readPictureGrid(
     fields.fault(`${name} is ${JSON.stringify(value)}, expected a positive integer, or height and width`);
     return [defaults[name], defaults[name]];
   };
-  const picture = pair('image_size');
+  const image = pair('image_size');
   const patch = pair('patch_size');
   const channels = fields.size('num_channels', 3);
   try {
-    return pictureGrid(picture, patch, channels);
+    return imageGrid(image, patch, channels);
   } catch (error) {
     fields.fault((error as Error).message);
-    return pictureGrid([1, 1], [1, 1], channels);
+    return imageGrid([1, 1], [1, 1], channels);
   }
 }
 

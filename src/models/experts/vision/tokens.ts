@@ -1,14 +1,14 @@
-/** A picture as the tokens that enter a vision transformer: class token, patches, positions. */
+/** An image as the tokens that enter a vision transformer: class token, patches, positions. */
 import { tf } from '../../../engine';
 import { embedPatches, interpolatePositions } from '../../../nn/patches';
 
-/** How pictures are cut up. */
-export interface PictureGrid {
-  /** Height and width of the pictures that the positions were learned for, in pixels. */
-  readonly picture: readonly [number, number];
+/** How images are cut up. */
+export interface ImageGrid {
+  /** Height and width of the images that the positions were learned for, in pixels. */
+  readonly image: readonly [number, number];
   /** Height and width of a patch, in pixels. */
   readonly patch: readonly [number, number];
-  /** Rows and columns of patches in such a picture. */
+  /** Rows and columns of patches in such an image. */
   readonly grid: readonly [number, number];
   readonly channels: number;
 }
@@ -24,37 +24,37 @@ export interface TokenParts {
   readonly positions: tf.Tensor;
 }
 
-/** @throws RangeError for patches that are larger than the picture */
-export function pictureGrid(
-  picture: readonly [number, number],
+/** @throws RangeError for patches that are larger than the image */
+export function imageGrid(
+  image: readonly [number, number],
   patch: readonly [number, number],
   channels: number,
-): PictureGrid {
-  const grid = picture.map((side, i) => Math.floor(side / patch[i])) as [number, number];
+): ImageGrid {
+  const grid = image.map((side, i) => Math.floor(side / patch[i])) as [number, number];
   if (grid.includes(0))
-    throw new RangeError(`a picture of ${picture.join(' x ')} holds no patch of ${patch.join(' x ')}`);
-  return { picture, patch, channels, grid };
+    throw new RangeError(`a picture of ${image.join(' x ')} holds no patch of ${patch.join(' x ')}`);
+  return { image, patch, channels, grid };
 }
 
 /**
  * @param pixels `[batch, height, width, channels]`
- * @param stretch whether positions are interpolated for pictures of another size
+ * @param stretch whether positions are interpolated for images of another size
  * @returns `[batch, 1 + rows * columns, hidden]`
  * @throws RangeError for pixels of another shape, or of another size when positions may not be stretched
  */
-export function pictureTokens(
+export function imageTokens(
   pixels: tf.Tensor4D,
   { weight, bias, classToken, positions }: TokenParts,
-  { picture, patch, grid, channels }: PictureGrid,
+  { image, patch, grid, channels }: ImageGrid,
   stretch: boolean,
 ): tf.Tensor3D {
   const { shape } = pixels;
   if (shape.length !== 4 || shape[3] !== channels)
     throw new RangeError(`expected pixels [batch, height, width, ${channels}], got [${shape}]`);
   const [batch, height, width] = shape;
-  if (!stretch && (height !== picture[0] || width !== picture[1])) {
+  if (!stretch && (height !== image[0] || width !== image[1])) {
     throw new RangeError(
-      `expected pixels [batch, ${picture[0]}, ${picture[1]}, ${channels}], got [${shape}]; other sizes need interpolatePositions`,
+      `expected pixels [batch, ${image[0]}, ${image[1]}, ${channels}], got [${shape}]; other sizes need interpolatePositions`,
     );
   }
   if (height < patch[0] || width < patch[1])

@@ -3,7 +3,7 @@
  * positions, pre-norm blocks, a last norm. Names are transformers'. Frozen: gradients leave its weights alone.
  */
 import { tf } from '../../../engine';
-import type { ImageProcessor, Picture } from '../../../io';
+import type { ImageProcessor, Image } from '../../../io';
 import { activation } from '../../../nn/activations';
 import {
   declareEncoder,
@@ -16,12 +16,12 @@ import {
 } from '../../../nn/encoder';
 import type { ParameterSpec, Parameters } from '../../../nn/parameters';
 import { embedInBatches } from './batches';
-import { pictureTokens, type PictureGrid } from './tokens';
+import { imageTokens, type ImageGrid } from './tokens';
 
-export interface VisionConfig extends EncoderConfig, PictureGrid {
+export interface VisionConfig extends EncoderConfig, ImageGrid {
   /** What is made of the class token: a layer's output, the token itself, or nothing. */
   readonly pooler?: { readonly size: number; readonly activation: string } | 'class token';
-  /** Which of the two it is. DINOv2 stretches its positions to pictures of any size without being asked. */
+  /** Which of the two it is. DINOv2 stretches its positions to images of any size without being asked. */
   readonly model: 'vit' | 'dinov2';
   /** Shape of the learned stand-in for a hidden patch; training needs it, features do not. */
   readonly maskToken?: readonly number[];
@@ -38,7 +38,7 @@ export interface VisionOutput {
 }
 
 export interface VisionForwardOptions {
-  /** Stretches the positions to pictures of another size than the configuration's. Default: as the model does. */
+  /** Stretches the positions to images of another size than the configuration's. Default: as the model does. */
   readonly interpolatePositions?: boolean;
   /** Keeps what goes into and out of every block. Default false. */
   readonly hiddenStates?: boolean;
@@ -69,7 +69,7 @@ export class VisionTransformer {
     readonly config: VisionConfig,
     private readonly names: EncoderNames,
     readonly parameters: Parameters,
-    /** Makes of pictures what {@link VisionTransformer.forward} takes. */
+    /** Makes of images what {@link VisionTransformer.forward} takes. */
     readonly processor: ImageProcessor,
   ) {}
 
@@ -88,7 +88,7 @@ export class VisionTransformer {
     const { config } = this;
     const kept: tf.Tensor3D[] = [];
     const found = tf.tidy(() => {
-      const embeddings = pictureTokens(
+      const embeddings = imageTokens(
         pixels,
         {
           weight: p.get('embeddings.patch_embeddings.projection.weight') as tf.Tensor4D,
@@ -116,7 +116,7 @@ export class VisionTransformer {
     };
   }
 
-  /** The class token after the last norm, `[batch, hidden]`: the picture's feature in DINO's evaluations. */
+  /** The class token after the last norm, `[batch, hidden]`: the image's feature in DINO's evaluations. */
   classFeatures(pixels: tf.Tensor4D, options: VisionForwardOptions = {}): tf.Tensor2D {
     return tf.tidy(() => classToken(this.forward(pixels, { ...options, hiddenStates: false }).lastHiddenState));
   }
@@ -128,9 +128,9 @@ export class VisionTransformer {
     );
   }
 
-  /** The class token's vector of each picture, of any size; `batch` (default 16) at a time. @throws RangeError for a broken picture */
-  embed(pictures: readonly Picture[], batch = 16): Promise<Float32Array[]> {
-    return embedInBatches(pictures, batch, (part) =>
+  /** The class token's vector of each image, of any size; `batch` (default 16) at a time. @throws RangeError for a broken image */
+  embed(images: readonly Image[], batch = 16): Promise<Float32Array[]> {
+    return embedInBatches(images, batch, (part) =>
       tf.tidy(() => this.classFeatures(this.processor.process(part), { interpolatePositions: true })),
     );
   }
