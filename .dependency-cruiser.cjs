@@ -1,9 +1,12 @@
 /**
  * Who may lean on whom, from the ground up:
- *   engine, io <- nn, text <- models <- rewards, rl, sft <- recipes <- cli
- * data and eval stand beside models, display leans on io, kernel-ext on display, the runner of cli on kernel-ext.
+ *   engine, io <- nn, text <- models <- rewards, rl, sft, data <- eval, miniworld <- recipes <- cli
+ * display leans on io alone, kernel-ext on display, the runner of cli on kernel-ext.
  */
 'use strict';
+
+const ground = ['engine', 'io', 'nn', 'text', 'models'];
+const middle = [...ground, 'rewards', 'rl', 'sft', 'data'];
 
 /** Folders of src/ that each folder may import, besides itself. */
 const arrows = {
@@ -12,14 +15,15 @@ const arrows = {
   nn: ['engine', 'io'],
   text: ['engine', 'io'],
   models: ['engine', 'io', 'nn', 'text'],
-  data: ['engine', 'io', 'text'],
-  eval: ['engine', 'io', 'nn', 'text', 'models', 'data'],
-  rewards: ['engine', 'io', 'nn', 'text', 'models'],
-  rl: ['engine', 'io', 'nn', 'text'],
-  sft: ['engine', 'io', 'nn', 'text', 'models'],
-  recipes: ['engine', 'io', 'nn', 'text', 'models', 'data', 'eval', 'rewards', 'rl', 'sft'],
+  rewards: ground,
+  rl: ground,
+  sft: ground,
+  data: ground,
+  eval: middle,
+  miniworld: [...middle, 'eval'],
+  recipes: [...middle, 'eval'],
   display: ['io'],
-  cli: ['engine', 'io', 'nn', 'text', 'models', 'data', 'eval', 'rewards', 'rl', 'sft', 'recipes', 'display'],
+  cli: [...middle, 'eval', 'miniworld', 'recipes', 'display'],
 };
 
 const rules = Object.entries(arrows).map(([folder, allowed]) => ({

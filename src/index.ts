@@ -1,14 +1,15 @@
 /** UniLab: everything that notebooks and scripts import. */
 export * from './data';
+export * from './miniworld';
 export * from './display';
 export * from './engine';
 export * from './eval';
-export * from './eval/reader';
+export * from './miniworld/detector';
 export * from './io';
 /** Rollout, layouts and options of Chameleon and Janus under names of their own: Show-o's have the plain ones. */
 export * as chameleon from './models/chameleon';
 export { ChameleonModel } from './models/chameleon';
-export * from './models/experts';
+export * from './models/scorers';
 export * as janus from './models/janus';
 export { JanusModel } from './models/janus';
 export * from './models/showo';

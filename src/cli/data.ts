@@ -3,7 +3,8 @@ import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import writeFileAtomic from 'write-file-atomic';
-import { CONCEPTS, contactSheet, findConcept, loadSprites, writeConcepts, writeScenes } from '../data';
+import { writeConcepts, writeScenes } from '../data';
+import { CONCEPTS, contactSheet, findConcept, loadSprites } from '../miniworld';
 import { type Command, UsageError } from './command';
 
 const usage = `unilab data preview [--out FILE.png] [--seed N] | concepts --out DIR [--concept NAME ...] | scenes --count N --out DIR [--split train|heldout] [--seed N]

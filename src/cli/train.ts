@@ -1,7 +1,7 @@
 /** `unilab train STAGE`: trains a mini checkpoint; progress on stderr, checkpoints as it goes, resumes where it stopped. */
 import { parseArgs } from 'node:util';
 import { type Command, UsageError } from './command';
-import { runTraining, STAGES } from './train/stages';
+import { runTraining, STAGES } from '../miniworld/curricula/stages';
 
 export const command: Command = {
   summary: 'train a mini checkpoint (tokenizer, showo, judges), with resume',

@@ -5,8 +5,8 @@ import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { Rng } from '../engine/random';
 import { savePng } from '../io';
-import { conceptQuestions, withSubject } from './concept-examples';
-import { conceptReferences } from './concept-pictures';
+import { conceptQuestions, withSubject } from '../miniworld/concept-examples';
+import { conceptReferences } from '../miniworld/concept-images';
 import {
   ConceptFileError,
   parseConditions,
@@ -19,12 +19,12 @@ import {
   type ConceptInfo,
   type ConceptTestItem,
 } from './concept-schema';
-import { CONCEPTS, conceptFactTexts, conceptFacts, type Concept } from './concepts';
-import { factSolution } from './facts';
-import { renderScene } from './render';
-import { sampleCombination, sampleScene } from './scene';
-import type { SpriteSheet } from './sprites';
-import { GROUND_PHRASES, PICTURE_SIZE, SCENIC_GROUNDS } from './world';
+import { CONCEPTS, conceptFactTexts, conceptFacts, type Concept } from '../miniworld/concepts';
+import { factSolution } from '../miniworld/facts';
+import { renderScene } from '../miniworld/render';
+import { sampleCombination, sampleScene } from '../miniworld/scene';
+import type { SpriteSheet } from '../miniworld/sprites';
+import { GROUND_PHRASES, PICTURE_SIZE, SCENIC_GROUNDS } from '../miniworld/world';
 
 const BLACK = 'black_512x512.png';
 const NEGATIVES = 20;

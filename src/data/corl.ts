@@ -5,10 +5,10 @@ import path from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { Rng } from '../engine/random';
 import { savePng } from '../io';
-import { sceneExample } from './examples';
-import type { Scene } from './scene';
-import type { SpriteSheet } from './sprites';
-import { PICTURE_SIZE, type Split } from './world';
+import { sceneExample } from '../miniworld/examples';
+import type { Scene } from '../miniworld/scene';
+import type { SpriteSheet } from '../miniworld/sprites';
+import { PICTURE_SIZE, type Split } from '../miniworld/world';
 
 /** One line of the file. */
 export interface CorlRecord {

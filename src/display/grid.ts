@@ -2,7 +2,7 @@
 import sharp from 'sharp';
 import { Display, type MimeBundle } from './bundle';
 import { escapeHtml, html, plainText, type SafeHtml, shorten } from './html';
-import { enlargement, isImage, isTensor, type ImageInput, type ImageLike, imagesOf, pngOf } from './pictures';
+import { enlargement, isImage, isTensor, type ImageInput, type ImageLike, imagesOf, pngOf } from './images';
 
 /** An image with what is said about it. */
 export interface CaptionedImage {

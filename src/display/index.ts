@@ -7,7 +7,7 @@ export { cleanHtml, markdownRenderer } from './clean';
 export { escapeHtml, html, SafeHtml } from './html';
 export { type CaptionedImage, type GridOptions, imageGrid, scoreText } from './grid';
 export { markdownView } from './markdown';
-export { type ImageInput, type ImageLike, imagesOf, pngOf, type TensorLike } from './pictures';
+export { type ImageInput, type ImageLike, imagesOf, pngOf, type TensorLike } from './images';
 export {
   isVegaLite,
   type MetricRow,

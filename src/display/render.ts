@@ -1,7 +1,7 @@
 /** From any value to its MIME bundle. */
 import { type Displayable, isDisplayable, jupyterDisplay, type MimeBundle, plainBundle } from './bundle';
 import { imageGrid } from './grid';
-import { isImageTensor, isImage, isTensor, type ImageInput } from './pictures';
+import { isImageTensor, isImage, isTensor, type ImageInput } from './images';
 import { isVegaLite, vegaPlot } from './plot';
 import { isFrame, tableView } from './table';
 import { tensorView } from './tensor';

@@ -1,7 +1,7 @@
 /** Tensors: dtype, shape, a summary of their values, and the values themselves where they are few. */
 import { Display, type MimeBundle } from './bundle';
 import { html } from './html';
-import type { TensorLike } from './pictures';
+import type { TensorLike } from './images';
 
 /** Up to this many values are printed in full. */
 const small = 256;

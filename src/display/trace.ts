@@ -2,7 +2,7 @@
 import { Display, type MimeBundle } from './bundle';
 import { imageTag, scoreText } from './grid';
 import { html, plainText, type SafeHtml } from './html';
-import { type ImageInput, type ImageLike, imagesOf } from './pictures';
+import { type ImageInput, type ImageLike, imagesOf } from './images';
 
 /** One fact of a concept, and whether the model's text made use of it. */
 export interface TraceFact {

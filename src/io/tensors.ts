@@ -1,6 +1,6 @@
 /** Between files and tf.js: the one place in `io` that knows tensors. */
 import * as tf from '@tensorflow/tfjs';
-import type { Image } from './pictures';
+import type { Image } from './images';
 import { type RawTensor, type WritableTensor, toFloat32, toInt32 } from './safetensors';
 
 /**

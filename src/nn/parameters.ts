@@ -57,9 +57,7 @@ export class Parameters {
       mapSpecs(specs, (spec, name) => {
         const size = spec.shape.reduce((a, b) => a * b, 1);
         const values =
-          'normal' in spec.init
-            ? rng.split(name).normal(size)
-            : new Float32Array(size).fill(spec.init.constant);
+          'normal' in spec.init ? rng.split(name).normal(size) : new Float32Array(size).fill(spec.init.constant);
         if ('normal' in spec.init) for (let i = 0; i < size; i++) values[i] *= spec.init.normal;
         return toVariable(spec, values);
       }),

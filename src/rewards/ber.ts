@@ -3,7 +3,7 @@
  * the best query). The paper prints 1 - cosine and calls it a reward; a reward it is only the other way.
  */
 import { withPerSampleFallback } from './one-by-one';
-import { judgePairs, type ImageTextJudge, type ImageTextSample } from './picture-text';
+import { judgePairs, type ImageTextJudge, type ImageTextSample } from './image-text';
 import type { Scorer } from './scorer';
 
 /** BER as a scorer: `ber` with BLIP-2; another judge's has its name (`ber_blip`). An empty text is NaN. */

@@ -4,7 +4,7 @@
  */
 import type { Image } from '../io';
 import { withPerSampleFallback } from './one-by-one';
-import { checkTexts, type ImageTextSample } from './picture-text';
+import { checkTexts, type ImageTextSample } from './image-text';
 import type { ScoreResult, Scorer } from './scorer';
 import type { SentenceEmbedder } from './tier';
 

@@ -1,7 +1,7 @@
 /** CLIP-I: how alike an image and its references are to CLIP (Ruiz et al. 2023, DreamBooth, Sec. 4.1). */
-import type { Clip } from '../models/experts/clip';
+import type { Clip } from '../models/scorers/clip';
 import { clipName } from './clip-names';
-import { referenceCosine, type ReferenceSample } from './picture-features';
+import { referenceCosine, type ReferenceSample } from './image-features';
 import type { Scorer } from './scorer';
 
 export interface ClipImageScorerOptions {

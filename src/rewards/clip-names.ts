@@ -1,5 +1,5 @@
 /** What a score of CLIP's is called: the published name for the model it is published with, else one that says which. */
-import type { ClipConfig } from '../models/experts/clip';
+import type { ClipConfig } from '../models/scorers/clip';
 
 interface Shape {
   readonly hidden: number;

@@ -1,9 +1,9 @@
 /** CLIP-T: how well an image shows its prompt, to CLIP (Hessel et al. 2021, without their factor; DreamBooth, Sec. 4.1). */
-import type { Clip } from '../models/experts/clip';
+import type { Clip } from '../models/scorers/clip';
 import { clipName } from './clip-names';
 import { featureCosine } from './feature-cosine';
-import { imageFeatures } from './picture-features';
-import type { ImageTextSample } from './picture-text';
+import { imageFeatures } from './image-features';
+import type { ImageTextSample } from './image-text';
 import { promptFeatures } from './prompt-features';
 import type { Scorer } from './scorer';
 

@@ -3,9 +3,9 @@
  * subjects of one class apart (DreamBooth, Sec. 4.1). `dino_vits16` (Caron et al. 2021) and `dinov2_large` (Oquab et al.
  * 2024) are two metrics with two names; their numbers are not comparable.
  */
-import type { Dinov2 } from '../models/experts/dinov2';
-import type { Vit } from '../models/experts/vit';
-import { referenceCosine, type ReferenceSample } from './picture-features';
+import type { Dinov2 } from '../models/scorers/dinov2';
+import type { Vit } from '../models/scorers/vit';
+import { referenceCosine, type ReferenceSample } from './image-features';
 import type { Scorer } from './scorer';
 
 export interface DinoSimilarityOptions {

@@ -5,7 +5,7 @@
  * stands for it.
  */
 import type { Image } from '../io';
-import { cropFace, type DetectedFace } from '../models/experts/mtcnn';
+import { cropFace, type DetectedFace } from '../models/scorers/mtcnn';
 import type { ScoreResult, Scorer } from './scorer';
 
 /** What FER needs of a sample. */

@@ -3,7 +3,7 @@
  * 2022; BLIP-2, Li et al. 2023). Sharper than a cosine for what stands where and how many, and dearer.
  */
 import { withPerSampleFallback } from './one-by-one';
-import { judgePairs, type ImageTextJudge, type ImageTextSample } from './picture-text';
+import { judgePairs, type ImageTextJudge, type ImageTextSample } from './image-text';
 import type { Scorer } from './scorer';
 
 /** `itm_blip` or `itm_blip2`, after its judge. An empty text is NaN. */

@@ -10,5 +10,5 @@ export * from './image-text-match';
 export * from './pick-score';
 export * from './scorer';
 export * from './tier';
-export { type ImageEmbedder, type ReferenceSample } from './picture-features';
-export { type ImageTextJudge, type ImageTextSample } from './picture-text';
+export { type ImageEmbedder, type ReferenceSample } from './image-features';
+export { type ImageTextJudge, type ImageTextSample } from './image-text';

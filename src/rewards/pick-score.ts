@@ -1,9 +1,9 @@
 /** PickScore (Kirstain et al. 2023): what people would pick for the prompt. MM-R1's text reward is PickScore / 26. */
-import type { Clip } from '../models/experts/clip';
-import { pickScores } from '../models/experts/clip/pick-score';
+import type { Clip } from '../models/scorers/clip';
+import { pickScores } from '../models/scorers/clip/pick-score';
 import { clipName } from './clip-names';
-import { imageFeatures } from './picture-features';
-import type { ImageTextSample } from './picture-text';
+import { imageFeatures } from './image-features';
+import type { ImageTextSample } from './image-text';
 import { promptFeatures } from './prompt-features';
 import type { ScoreResult, Scorer } from './scorer';
 

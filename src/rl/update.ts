@@ -166,7 +166,9 @@ function chunkLoss(
   sums.tokens += scalar(tf.sum(mask));
   const { epsilon = 0.2, epsilonHigh = 0.2 } = options;
   sums.clipped += scalar(
-    tf.sum(tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsilon), tf.greater(ratio, 1 + epsilonHigh)), 'float32'), mask)),
+    tf.sum(
+      tf.mul(tf.cast(tf.logicalOr(tf.less(ratio, 1 - epsilon), tf.greater(ratio, 1 + epsilonHigh)), 'float32'), mask),
+    ),
   );
   return tf.sum<tf.Scalar>(tf.mul(values, batch.weights));
 }

@@ -72,8 +72,7 @@ function stageTask(
     variables: tokens.variables,
     batch: (_step, rng) => ({
       answers: stage === 'generation' ? [] : answerRows(model, tokens, references, options.understandingBatch, rng),
-      images:
-        stage === 'understanding' ? [] : imageRows(model, tokens, references, options.generationBatch, rng),
+      images: stage === 'understanding' ? [] : imageRows(model, tokens, references, options.generationBatch, rng),
     }),
     loss: ({ answers, images }) => {
       const metrics: Record<string, tf.Scalar> = {};

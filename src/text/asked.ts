@@ -31,11 +31,7 @@ export interface Seeded {
  * @returns the different ones, and for each question its image's place among them, -1 where there is none
  * @throws RangeError naming the question and both sizes
  */
-export function imagesAsked(
-  asked: readonly Asked[],
-  width: number,
-  height: number,
-): { images: Image[]; of: number[] } {
+export function imagesAsked(asked: readonly Asked[], width: number, height: number): { images: Image[]; of: number[] } {
   const images = [...new Set(asked.flatMap(({ image }) => image ?? []))];
   asked.forEach(({ question, image }) => {
     if (image && (image.width !== width || image.height !== height))

@@ -3,21 +3,21 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { readCurve } from '../../src/cli/eval/curve';
-import { Tally } from '../../src/cli/eval/metrics';
-import { MINI_MODELS } from '../../src/cli/eval/mini-models';
-import { evaluateMiniWorld } from '../../src/cli/eval/mini-world';
-import { writeModelCard } from '../../src/cli/eval/model-card';
-import { saveSheet } from '../../src/cli/eval/sheet';
-import { showoSubject } from '../../src/cli/eval/subjects';
+import { readCurve } from '../../src/miniworld/evaluation/curve';
+import { Tally } from '../../src/miniworld/evaluation/metrics';
+import { MINI_MODELS } from '../../src/miniworld/evaluation/mini-models';
+import { evaluateMiniWorld } from '../../src/miniworld/evaluation/mini-world';
+import { writeModelCard } from '../../src/miniworld/evaluation/model-card';
+import { saveSheet } from '../../src/miniworld/evaluation/sheet';
+import { showoSubject } from '../../src/miniworld/evaluation/subjects';
 import { command } from '../../src/cli/eval';
 import { startEngine, Rng, tf } from '../../src/engine';
-import { SceneDetector } from '../../src/eval/reader';
+import { SceneDetector } from '../../src/miniworld/detector';
 import { readImage } from '../../src/io';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { MAGVIT_MINI, showoMini } from '../../src/models/showo/mini';
 import { ShowoModel } from '../../src/models/showo/model';
-import { miniText } from '../../src/recipes/mini-world';
+import { miniText } from '../../src/miniworld/curricula/mini-world';
 
 const step = (n: number, loss: number) =>
   `${JSON.stringify({ step: n, steps: 300, loss, gradNorm: 1, learningRate: 1e-3, metrics: { t2i: loss, mmu: loss / 2, lm: 1 }, seconds: 2 })}\n`;

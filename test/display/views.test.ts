@@ -249,11 +249,7 @@ test('progress says done, rate, remaining time and metrics, and how it ended', (
 test('values are shown richly with no call, everything else as text', async () => {
   const types = async (value: unknown): Promise<string[]> => Object.keys(await renderBundle(value)).sort();
   assert.deepEqual(await types(image(8, 8, () => 1)), ['image/png', 'text/html', 'text/plain']);
-  assert.deepEqual(await types([image(8, 8, () => 1), image(9, 8, () => 1)]), [
-    'image/png',
-    'text/html',
-    'text/plain',
-  ]);
+  assert.deepEqual(await types([image(8, 8, () => 1), image(9, 8, () => 1)]), ['image/png', 'text/html', 'text/plain']);
   assert.deepEqual(await types(tensor(Array<number>(192).fill(0.5), [8, 8, 3])), [
     'image/png',
     'text/html',

@@ -4,10 +4,7 @@ import { Rng, tf } from '../../src/engine';
 
 /** Standard normal values, the same for each seed. */
 export function normal(shape: number[], seed: number): tf.Tensor {
-  return tf.tensor(
-    new Rng(seed).normal(shape.reduce((a, b) => a * b, 1)),
-    shape,
-  );
+  return tf.tensor(new Rng(seed).normal(shape.reduce((a, b) => a * b, 1)), shape);
 }
 
 /** The largest `|a - b| / (1 + |b|)`; shapes must agree. */

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Rng, startEngine, tf } from '../../src/engine';
-import { MobileNet, centring } from '../../src/models/experts/mobilenet';
-import { UseLite } from '../../src/models/experts/use-lite';
+import { MobileNet, centring } from '../../src/models/scorers/mobilenet';
+import { UseLite } from '../../src/models/scorers/use-lite';
 import { tierScorer } from '../../src/rewards';
 
 let use: UseLite;

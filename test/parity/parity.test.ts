@@ -3,8 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { checkFolder } from '../../src/cli/parity';
-import { type Check, line } from '../../src/cli/parity/check';
+import { type Check, checkFolder, line } from './checks';
 import { startEngine, tf } from '../../src/engine';
 
 let scratch: string;

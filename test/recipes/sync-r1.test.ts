@@ -3,17 +3,17 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { CONCEPTS, findConcept, loadSprites, type SpriteSheet } from '../../src/data';
+import { CONCEPTS, findConcept, loadSprites, type SpriteSheet } from '../../src/miniworld';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { CheckpointStore } from '../../src/io';
-import { MiniClip } from '../../src/models/experts/mini-clip';
-import { MiniLooks } from '../../src/models/experts/mini-looks';
-import { MobileNet } from '../../src/models/experts/mobilenet';
-import { UseLite } from '../../src/models/experts/use-lite';
+import { MiniClip } from '../../src/models/scorers/mini-clip';
+import { MiniLooks } from '../../src/models/scorers/mini-looks';
+import { MobileNet } from '../../src/models/scorers/mobilenet';
+import { UseLite } from '../../src/models/scorers/use-lite';
 import { MagvitTokenizer } from '../../src/models/showo/magvit';
 import { type ShowoConfig } from '../../src/models/showo/config';
 import { ShowoModel } from '../../src/models/showo/model';
-import { miniText } from '../../src/recipes/mini-world';
+import { miniText } from '../../src/miniworld/curricula/mini-world';
 import {
   conceptJudges,
   type ConceptJudges,

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { ImageProcessor, type Image } from '../../src/io';
-import { Clip, clipConfigFromUpstream } from '../../src/models/experts/clip';
-import { Dinov2, dinov2ConfigFromUpstream } from '../../src/models/experts/dinov2';
-import { vitConfigFromUpstream } from '../../src/models/experts/vit';
+import { Clip, clipConfigFromUpstream } from '../../src/models/scorers/clip';
+import { Dinov2, dinov2ConfigFromUpstream } from '../../src/models/scorers/dinov2';
+import { vitConfigFromUpstream } from '../../src/models/scorers/vit';
 import { clipImageScorer, clipTextScorer, dinoSimilarity, pickScoreScorer, scoreSafely } from '../../src/rewards';
 import { dinoName } from '../../src/rewards/dino-similarity';
-import { memoize } from '../../src/rewards/picture-features';
+import { memoize } from '../../src/rewards/image-features';
 import { ClipTokenizer } from '../../src/text/clip-bpe';
 
 const small = { hidden_size: 24, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 2 };

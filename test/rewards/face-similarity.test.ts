@@ -4,8 +4,8 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { type Image, readImage } from '../../src/io';
-import { FaceNet } from '../../src/models/experts/facenet';
-import { type DetectedFace, Mtcnn } from '../../src/models/experts/mtcnn';
+import { FaceNet } from '../../src/models/scorers/facenet';
+import { type DetectedFace, Mtcnn } from '../../src/models/scorers/mtcnn';
 import { type FaceEmbedder, type FaceFinder, faceSimilarity, scoreSafely } from '../../src/rewards';
 
 const published = path.join(__dirname, '../../../shared/parity/mtcnn');

@@ -5,9 +5,9 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import type { Image } from '../../src/io';
-import { BlipDescriber } from '../../src/models/experts/blip-describe';
-import { BlipJudge } from '../../src/models/experts/blip-judge';
-import { SentenceEncoder } from '../../src/models/experts/sentences';
+import { BlipDescriber } from '../../src/models/scorers/blip-describe';
+import { BlipJudge } from '../../src/models/scorers/blip-judge';
+import { SentenceEncoder } from '../../src/models/scorers/sentences';
 import { berScorer, captionSimilarity, imageTextMatch, type ImageTextSample } from '../../src/rewards';
 
 const PARITY = path.join(__dirname, '..', 'parity');

@@ -167,7 +167,10 @@ test("the mini configuration holds the mini world's words and is of the size tha
   const count = (specs: Record<string, { shape: readonly number[] }>) =>
     Object.values(specs).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const [language, imageTokenizer] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
-  assert.ok(Math.abs(language - 6.2e6) < 5e4 && Math.abs(imageTokenizer - 2.4e6) < 5e4, `${language} and ${imageTokenizer} parameters`);
+  assert.ok(
+    Math.abs(language - 6.2e6) < 5e4 && Math.abs(imageTokenizer - 2.4e6) < 5e4,
+    `${language} and ${imageTokenizer} parameters`,
+  );
 });
 
 test('codes that lie close together start with rows that lie close together, text rows stay', () => {

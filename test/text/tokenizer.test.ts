@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { it } from 'node:test';
-import { tokenizerJson, vocabulary } from '../../src/data';
+import { tokenizerJson, vocabulary } from '../../src/miniworld';
 import { loadTokenizer, MINI_WORLD_TOKENIZER } from '../../src/text';
 
 it('the shipped file is the one the word list makes', () => {

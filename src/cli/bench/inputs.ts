@@ -1,7 +1,7 @@
 /** What both sides of the benchmark compute on: one model's weights and one set of ids, as files that both read. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadSprites } from '../../data';
+import { loadSprites } from '../../miniworld';
 import { Rng } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
@@ -14,7 +14,7 @@ import { ImageBatch } from '../../models/showo/sampler';
 import { showoSpecs } from '../../models/showo/transformer';
 import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
 import { Parameters } from '../../nn/parameters';
-import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../recipes/mini-world';
+import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../miniworld/curricula/mini-world';
 import { type ShowoBatch, showoTask } from '../../sft/train-showo';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
@@ -73,10 +73,7 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const source = sceneSource(await loadSprites(), text, 'train');
   const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, rng.split('batch'));
-  const captions = Array.from(
-    { length: sizes.rollouts },
-    (_, i) => source.image(rng.split(`caption ${i}`)).caption,
-  );
+  const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
   const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => rng.split(`draw ${i}`)), sizes); // prettier-ignore
   rollout.finish();
   const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();

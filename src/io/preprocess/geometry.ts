@@ -1,5 +1,5 @@
 /** Sizes, crops and borders as the published image processors have them. */
-import type { Image } from '../pictures';
+import type { Image } from '../images';
 
 /** How the new size follows from the image's own; the fields are those of a `preprocessor_config.json`. */
 export type SizeRule =
@@ -55,13 +55,7 @@ function window(image: Image, left: number, top: number, width: number, height: 
 
 /** The middle of the image; an image that is too small gets a black border. Odd differences: the upper left middle. */
 export function centreCrop(image: Image, width: number, height: number): Image {
-  return window(
-    image,
-    Math.floor((image.width - width) / 2),
-    Math.floor((image.height - height) / 2),
-    width,
-    height,
-  );
+  return window(image, Math.floor((image.width - width) / 2), Math.floor((image.height - height) / 2), width, height);
 }
 
 /** The image in the middle of a square of its longer side. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
-import type { Image } from '../pictures';
+import type { Image } from '../images';
 import { centreCrop, padToSquare, type SizeRule, targetSize } from './geometry';
 import { processorConfigFromUpstream } from './upstream';
 import { type ResampleFilter, resampleImage } from './resample';

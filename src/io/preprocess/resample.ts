@@ -3,7 +3,7 @@
  * point, 8 bits between the two passes, rows first. Published scores were made with it; other resizers differ by some
  * gray levels. (Pillow 13 takes the columns of some tall images first, and then differs from its forerunners by one.)
  */
-import type { Image } from '../pictures';
+import type { Image } from '../images';
 
 interface Filter {
   /** How far the filter reaches, in pixels of the smaller image. */
@@ -50,12 +50,7 @@ const PRECISION = 2 ** 22;
  * @param filter default `bicubic`
  * @throws RangeError for a size that is no positive integer, or an image that lacks bytes
  */
-export function resampleImage(
-  image: Image,
-  width: number,
-  height: number,
-  filter: ResampleFilter = 'bicubic',
-): Image {
+export function resampleImage(image: Image, width: number, height: number, filter: ResampleFilter = 'bicubic'): Image {
   for (const side of [width, height])
     if (!Number.isInteger(side) || side < 1) throw new RangeError(`an image cannot be ${width} x ${height}`);
   if (!(image.width > 0 && image.height > 0) || image.rgb.length !== image.width * image.height * 3) {

@@ -7,7 +7,7 @@ import { type AnswerOptions, type JanusPrefix, sampleAnswers } from './answers';
 import { imageCodes } from './config';
 import { generationIds, textIds, understandingIds } from './layout';
 import type { JanusModel } from './model';
-import { ImageBatch, type ImageOptions } from './pictures';
+import { ImageBatch, type ImageOptions } from './images';
 
 /** How the text of captions is put to the model. */
 export interface CaptionFormat {

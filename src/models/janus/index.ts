@@ -21,7 +21,7 @@ export {
 } from './generate';
 export { generationIds, PromptTooLongError, textIds, unconditionalIds, understandingIds } from './layout';
 export { JanusModel, janusSpecs, type LoadOptions, type SaveOptions } from './model';
-export { type ImageOptions, type ImageSample, ImageBatch, type StepLogits } from './pictures';
+export { type ImageOptions, type ImageSample, ImageBatch, type StepLogits } from './images';
 export {
   type AnswerPiece,
   answerPiece,

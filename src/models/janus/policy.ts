@@ -6,7 +6,7 @@ import { type SamplingOptions, scoringTemperature } from '../../nn/token-samplin
 import { type AnswerOptions, type JanusAnswer, type JanusPrefix, prefixFeatures, sampleAnswers } from './answers';
 import { padLeft, unconditionalIds } from './layout';
 import type { JanusModel } from './model';
-import { ImageBatch, type ImageOptions, type ImageSample } from './pictures';
+import { ImageBatch, type ImageOptions, type ImageSample } from './images';
 
 /** Decisions of one forward row; the shape that reinforcement learning replays. */
 interface Decisions {

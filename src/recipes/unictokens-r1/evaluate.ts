@@ -3,9 +3,9 @@
  * by the model, read by a judge that no reward uses. The same prompts and draws before and after, so that the
  * difference is a paired one.
  */
-import { type Concept, type TiaExample, tiaExamples } from '../../data';
+import { type Concept, type TiaExample, tiaExamples } from '../../miniworld';
 import { Rng, tf } from '../../engine';
-import { type SubjectSimilarity, scoreConcept, type SceneDetector } from '../../eval/reader';
+import { type SubjectSimilarity, scoreConcept, type SceneDetector } from '../../miniworld/detector';
 import { pairedBootstrap, type PairedDifference } from '../../eval';
 import type { Image } from '../../io';
 import { tensorToImages } from '../../io';

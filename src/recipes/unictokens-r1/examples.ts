@@ -8,7 +8,7 @@ import {
   withArticle,
   type SpriteSheet,
   CONCEPTS,
-} from '../../data';
+} from '../../miniworld';
 import type { Rng } from '../../engine';
 
 /** One request: everything a group shares. */

@@ -7,18 +7,18 @@ import {
   findConcept,
   loadSprites,
   type TiaExample,
-} from '../../data';
+} from '../../miniworld';
 import { startEngine } from '../../engine';
-import { SubjectSimilarity, SceneDetector } from '../../eval/reader';
+import { SubjectSimilarity, SceneDetector } from '../../miniworld/detector';
 import { dataFolder } from '../../io/package-root';
 import type { Image } from '../../io';
-import { MiniClip } from '../../models/experts/mini-clip';
-import { MiniLooks } from '../../models/experts/mini-looks';
-import { MobileNet } from '../../models/experts/mobilenet';
-import { UseLite } from '../../models/experts/use-lite';
+import { MiniClip } from '../../models/scorers/mini-clip';
+import { MiniLooks } from '../../models/scorers/mini-looks';
+import { MobileNet } from '../../models/scorers/mobilenet';
+import { UseLite } from '../../models/scorers/use-lite';
 import { ShowoModel } from '../../models/showo/model';
 import type { PairedDifference } from '../../eval';
-import { miniText } from '../mini-world';
+import { miniText } from '../../miniworld/curricula/mini-world';
 import {
   compareHeldOut,
   evaluateConcept,

@@ -11,15 +11,15 @@ import {
   CREATURE_ROW,
   SIZES,
   type SpriteSheet,
-} from '../../data';
+} from '../../miniworld';
 import { tf } from '../../engine';
-import type { MiniClip } from '../../models/experts/mini-clip';
-import type { MiniLooks } from '../../models/experts/mini-looks';
-import { centring, type MobileNet } from '../../models/experts/mobilenet';
+import type { MiniClip } from '../../models/scorers/mini-clip';
+import type { MiniLooks } from '../../models/scorers/mini-looks';
+import { centring, type MobileNet } from '../../models/scorers/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
 import { ensemble, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { figureLooks } from '../judges/figure-task';
+import { figureLooks } from '../../miniworld/lessons/figure-task';
 import { inClassWords, type SyncExample } from './examples';
 import { rewardWeights, type SyncR1Options } from './options';
 import type { SyncSample } from './rollout';

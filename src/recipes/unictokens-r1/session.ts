@@ -7,7 +7,7 @@
  *     G candidates above the threshold are finished; R = w1 TIER + w2 BER + w3 DER + w4 FER     (Eq. 3-6)
  *     A = R - mean R; one clipped step on the reasoning and on every image transition           (Eq. 7-8)
  */
-import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../data';
+import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../miniworld';
 import { AdamW, readValues, Rng, tf } from '../../engine';
 import { type CheckpointStore, fromTensor, type Image, toTensor, type WritableTensor } from '../../io';
 import { ConceptTokens } from '../../models/showo/concept-tokens';

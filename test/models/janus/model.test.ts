@@ -158,10 +158,7 @@ describe('configuration', () => {
       [{ ...upstream(), vq_config: null }, /vq_config is null, expected an object/],
       [wrong('vision_config', 'use_qk_norm', true), /use_qk_norm is true, which cannot be built/],
       [wrong('vision_config', 'num_attention_heads', 5), /hidden_size 32 is not divisible by num_attention_heads 5/],
-      [
-        wrong('vision_config', 'num_image_tokens', 17),
-        /num_image_tokens is 17; images of 32 in patches of 8 give 16/,
-      ],
+      [wrong('vision_config', 'num_image_tokens', 17), /num_image_tokens is 17; images of 32 in patches of 8 give 16/],
       [
         wrong('vision_config', 'projection_dim', 48),
         /vision_config.projection_dim is 48, expected text_config.hidden_size 64/,

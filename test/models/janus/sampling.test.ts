@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { type AnswerOptions, sampleAnswers } from '../../../src/models/janus/answers';
 import type { JanusModel } from '../../../src/models/janus/model';
-import { ImageBatch, type ImageOptions } from '../../../src/models/janus/pictures';
+import { ImageBatch, type ImageOptions } from '../../../src/models/janus/images';
 import { drawToken, logProbOf } from '../../../src/nn/token-sampling';
 import { fixtureModel, nextCodeLogits, nextTextLogits, prefixes, prompts } from './fixture';
 

@@ -65,10 +65,7 @@ test('shifted by one position the ratio is not 1: the test above can fail', () =
   assert.ok(worstRatio(shifted) > 0.1);
   const [answer] = answers();
   assert.ok(worstRatio([{ ...answer, ids: shift(answer.ids) }]) > 0.1);
-  assert.ok(
-    worstRatio(images(5), 'conditional') > 0.1,
-    'the conditional half is not what was sampled under guidance',
-  );
+  assert.ok(worstRatio(images(5), 'conditional') > 0.1, 'the conditional half is not what was sampled under guidance');
 });
 
 test('scored positions: all, those unknown before the step, those that stay', () => {

@@ -1,7 +1,0 @@
-/** ERNIE: BERT's numbers, with types of tasks. */
-import { ErnieModel } from '../../models/experts/ernie';
-import { parity as bertParity } from './bert';
-import type { ParityHandler } from './check';
-
-export const parity: ParityHandler = (folder, description) =>
-  bertParity(folder, description, (each) => ErnieModel.fromPretrained(each));

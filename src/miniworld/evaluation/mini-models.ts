@@ -1,0 +1,138 @@
+/** What the evaluation and the card of each mini model need to know about it. */
+import { ChameleonModel } from '../../models/chameleon/model';
+import { JanusModel } from '../../models/janus/model';
+import { MAGVIT_MINI } from '../../models/showo/mini';
+import { ShowoModel } from '../../models/showo/model';
+import { CHAMELEON_FOLDER } from '../curricula/chameleon-stages';
+import { JANUS_FOLDER } from '../curricula/janus-stages';
+import { SHOWO_FOLDER } from '../curricula/showo-tokenizer';
+import type { EvalReport } from './metrics';
+import { chameleonSubject, janusSubject, showoSubject, type Subject } from './subjects';
+
+export interface SamplerSettings {
+  /** MaskGIT's steps; undefined for models that draw code after code. */
+  readonly steps?: number;
+  readonly guidanceScale: number;
+  readonly temperature: number;
+}
+
+export interface MiniModel {
+  /** As `--model` names it. */
+  readonly name: string;
+  readonly title: string;
+  /** Its folder among the checkpoints. */
+  readonly folder: string;
+  /** The card's first paragraph. */
+  readonly about: string;
+  /** What the card says about the training, a line each. */
+  readonly notes: readonly string[];
+  /** The stage without whose curve there is no card. */
+  readonly stage: string;
+  /** Stages in the order in which they were run, and the losses to draw. */
+  readonly history: readonly (readonly [stage: string, losses: readonly string[]])[];
+  /** How images are sampled unless the command says otherwise. */
+  readonly sampler: SamplerSettings;
+  /** The same in words, for the card. */
+  sampled(settings: NonNullable<EvalReport['settings']>): string;
+  load(folder: string, sampler: SamplerSettings): Promise<Subject>;
+}
+
+const RECONSTRUCTION = ['l1', 'l2'];
+const LANGUAGE = ['t2i', 'mmu', 'lm'];
+
+/** What the tokenizers of Janus mini and Chameleon mini have in common. */
+const FROM_SHOWO =
+  "The image tokenizer starts from Show-o mini's (`data/checkpoints/showo-mini`): its sign bits as a codebook, the 4096 corners of a\n" +
+  '  cube of 12 dimensions, give the same codes (`src/recipes/vq-from-magvit.ts`). Its own training is only the short stage above.';
+const machine = (recipes: string) =>
+  `Two CPU cores shared with other work, so times are longer than they need be; bf16 matrix products. Hyper-parameters:\n  \`${recipes}\`. Each stage goes on where it was stopped.`; // prettier-ignore
+
+const codeAfterCode = ({ guidanceScale, temperature }: NonNullable<EvalReport['settings']>) =>
+  `code after code, guidance ${guidanceScale}, temperature ${temperature}`;
+
+const MODELS = {
+  showo: {
+    name: 'showo',
+    title: 'Show-o mini',
+    folder: SHOWO_FOLDER,
+    about: `The Show-o class of this repository (\`src/models/showo\`) at a size that two CPU cores train: 64 x 64 images as 8 x 8 codes of ${MAGVIT_MINI.codebook_dim}
+bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.`,
+    notes: [
+      '`tokenizer-narrow` and `tokenizer-wide` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of\n  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.',
+      '`showo-shades` and `showo-drawing` show half of the objects in shades that have no name (orange, teal, black, ...): what is asked of\n  them is kind, number and place, never colour, and no object comes in a shade near the colour in which it is held out.',
+      'What ships is the mean of the weights before and after `showo-drawing`. That, 12 steps and temperature 0.5 were chosen on\n  images of seed 2000.',
+      'Two CPU cores, bf16 matrix products. Hyper-parameters: `src/recipes/mini-world.ts`. Each stage goes on where it was stopped.',
+    ],
+    stage: 'showo',
+    history: [
+      ['tokenizer-narrow', RECONSTRUCTION],
+      ['tokenizer-wide', RECONSTRUCTION],
+      ['showo-wide', LANGUAGE],
+      ['tokenizer', RECONSTRUCTION],
+      ['showo', LANGUAGE],
+      ['showo-bits', LANGUAGE],
+      ['showo-more', LANGUAGE],
+      ['showo-finish', LANGUAGE],
+      ['showo-last', LANGUAGE],
+      ['showo-words', LANGUAGE],
+      ['showo-shades', LANGUAGE],
+      ['showo-drawing', LANGUAGE],
+    ],
+    sampler: { steps: 12, guidanceScale: 2, temperature: 0.5 },
+    sampled: ({ steps, guidanceScale, temperature }) =>
+      `${steps} MaskGIT steps, guidance ${guidanceScale}, temperature ${temperature}`,
+    load: async (folder, sampler) => showoSubject(await ShowoModel.fromPretrained(folder), sampler),
+  },
+  janus: {
+    name: 'janus',
+    title: 'Janus mini',
+    folder: JANUS_FOLDER,
+    about: `The Janus class of this repository (\`src/models/janus\`) at a size that two CPU cores train: it looks at 64 x 64 images through a
+small vision tower of 8 x 8 patches, and draws them code after code with a VQ tokenizer of 8 x 8 codes out of 4096; between the
+two a Llama of five layers.`,
+    notes: [
+      FROM_SHOWO,
+      '`janus` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-more` and `janus-last` were stopped early in their learning-rate schedules.',
+      'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  `--split train` shows the difference. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
+      machine('src/recipes/janus-mini.ts'),
+    ],
+    stage: 'janus',
+    history: [
+      ['janus-tokenizer', RECONSTRUCTION],
+      ['janus-vision', ['kind', 'color', 'ground']],
+      ['janus', LANGUAGE],
+      ['janus-more', LANGUAGE],
+      ['janus-last', LANGUAGE],
+      ['janus-sight', ['kind', 'color', 'ground']],
+      ['janus-shades', LANGUAGE],
+      ['janus-names', LANGUAGE],
+    ],
+    sampler: { guidanceScale: 3, temperature: 0.5 },
+    sampled: codeAfterCode,
+    load: async (folder, sampler) => janusSubject(await JanusModel.fromPretrained(folder), sampler),
+  },
+  chameleon: {
+    name: 'chameleon',
+    title: 'Chameleon mini',
+    folder: CHAMELEON_FOLDER,
+    about: `The Chameleon class of this repository (\`src/models/chameleon\`) at a size that two CPU cores train: words and 8 x 8 image codes out
+of 4096 in one sequence and one vocabulary, a transformer of five layers with norms on queries and keys.`,
+    notes: [
+      FROM_SHOWO,
+      'The losses were still falling when it ended. Guidance and temperature were chosen on images of seed 2000.',
+      machine('src/recipes/chameleon-mini.ts'),
+    ],
+    stage: 'chameleon',
+    history: [
+      ['chameleon-tokenizer', RECONSTRUCTION],
+      ['chameleon', LANGUAGE],
+      ['chameleon-more', LANGUAGE],
+    ],
+    sampler: { guidanceScale: 2, temperature: 0.7 },
+    sampled: codeAfterCode,
+    load: async (folder, { guidanceScale, temperature }) =>
+      chameleonSubject(await ChameleonModel.fromPretrained(folder), { guidanceScale, image: { temperature } }),
+  },
+} satisfies Readonly<Record<string, MiniModel>>;
+
+export const MINI_MODELS: Readonly<Record<keyof typeof MODELS, MiniModel>> = MODELS;

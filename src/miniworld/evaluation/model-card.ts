@@ -1,0 +1,95 @@
+/** README.md of a mini model's checkpoint, from its evaluation and its training curves. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import { HELD_OUT_COMBINATIONS } from '..';
+import { STAGES } from '../curricula/stages';
+import { metricTable, PICTURE_LICENCES, spent } from './cards';
+import { readCurve, saveCurve } from './curve';
+import type { EvalReport } from './metrics';
+import type { MiniModel } from './mini-models';
+
+/**
+ * Writes README.md, eval.json, and curve-STAGE.json and curve-STAGE.svg of every stage whose curve is there. Of stages
+ * that ran elsewhere, what the folder's card says of them stays.
+ * @param training folder with one folder for each stage, as `unilab train` leaves it
+ * @throws Error when there is no curve of the model's main stage, neither a new one nor in the card
+ */
+export async function writeModelCard(
+  model: MiniModel,
+  folder: string,
+  report: EvalReport,
+  training: string,
+): Promise<void> {
+  const commands: string[] = [];
+  const plots: string[] = [];
+  const said = path.join(folder, 'README.md');
+  const earlier = existsSync(said) ? readFileSync(said, 'utf8').split('\n') : [];
+  for (const [stage, losses] of model.history) {
+    const file = path.join(training, stage, 'curve.jsonl');
+    const known = earlier.find((line) => line.startsWith(`- \`bin/unilab train ${stage}\`: `));
+    if (!existsSync(file) && known && existsSync(path.join(folder, `curve-${stage}.svg`))) {
+      commands.push(known.replace(/^- |\.$/g, ''));
+      plots.push(`curve-${stage}`);
+      continue;
+    }
+    if (!existsSync(file) || !(stage in STAGES)) {
+      if (stage === model.stage)
+        throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
+      continue;
+    }
+    const curve = await readCurve(file);
+    await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
+    commands.push(
+      `\`bin/unilab train ${stage}\`: seed ${STAGES[stage].recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)}`,
+    );
+    plots.push(`curve-${stage}`);
+  }
+  await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
+  const split = report.settings?.split;
+  const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.color} ${c.object}`).join(', ');
+  const option = model.name === 'showo' ? '' : ` --model ${model.name}`;
+  const card = `# ${model.title}
+
+${model.about}
+
+${commands.map((line) => `- ${line}.`).join('\n')}
+${model.notes.map((line) => `- ${line}`).join('\n')}
+- Files: ${files(folder)}.
+
+## Data
+Scenes of the mini world (\`src/data\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
+context. Twelve (object, colour) combinations occur in no training image, caption, question or fact: ${heldOut}.
+
+## Held-out scores
+\`bin/unilab eval mini-world${option} --n ${report.n} --seed ${report.seed}\`, split \`${split}\`: every scene has a combination that training never showed.
+Images: ${model.sampled(report.settings ?? {})}, read by the independent scene reader
+(\`data/checkpoints/scene-reader\`). An image counts as right only when *every* figure that the caption names is.
+
+${metricTable(report, (name) => !name.startsWith('ceiling/'))}
+
+\`object\`: every kind of figure is there; \`colour\`: each in its colour; \`count\`: as many as asked; \`position\`: where the caption says
+(where it says so); \`ground\`; \`exact\`: all of it and nothing else; \`qa\`: greedy answer equals the true one; \`facts\`: the one
+fact of three to six that fits.
+
+The reader on the true images as the image tokenizer gives them back, which no generated image can beat:
+
+${metricTable(report, (name) => name.startsWith('ceiling/'))}
+
+## Training curves
+${plots.map((name) => `![${name}](${name}.svg)`).join('\n\n')}
+
+## Limits
+It knows the mini world's closed vocabulary alone, and images of 64 x 64 pixels; it is for tests, tutorials and method
+comparisons, and says nothing about the published model's quality.
+
+${PICTURE_LICENCES}
+`;
+  await writeFileAtomic(said, card);
+}
+
+function files(folder: string): string {
+  const size = (file: string) => `\`${file}\` ${(statSync(path.join(folder, file)).size / 1e6).toFixed(1)} MB`;
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return names.filter((file) => file.endsWith('.safetensors')).sort().map(size).join(', '); // prettier-ignore
+}

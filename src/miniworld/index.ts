@@ -1,0 +1,33 @@
+/** The mini world: scenes, people, concepts, captions, questions, facts, and images of them; small enough for two CPU cores. */
+export * from './world';
+export * from './people';
+export * from './scene';
+export { captionOf, describeItem, plural, shortName, withArticle } from './captions';
+export {
+  namingQuestions,
+  presenceQuestions,
+  questionsOf,
+  QUESTION_TYPES,
+  type Question,
+  type QuestionType,
+} from './questions';
+export {
+  factExample,
+  factProblem,
+  factQuestions,
+  factSolution,
+  factText,
+  factsText,
+  type Fact,
+  type FactExample,
+} from './facts';
+export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
+export { renderScene } from './render';
+export { addCoats, coatOf } from './coats';
+export { addShades, inShades, shadeQuestions, SHADES, shadesOf, takesShades, withoutColors } from './shades';
+export { sceneExample, type SceneExample } from './examples';
+export { vocabulary, tokenizerJson, SPECIAL_TOKENS } from './vocabulary';
+export * from './concepts';
+export * from './concept-images';
+export * from './concept-examples';
+export { contactSheet, hasFonts, type ContactSheet } from './preview';

@@ -1,0 +1,162 @@
+/** Captioned images for mini_clip: groups of scenes that differ in one word, and what each caption claims. */
+import {
+  captionOf,
+  COLOURS,
+  CONCEPT_VIEWS,
+  describeItem,
+  GROUND_PHRASES,
+  GROUNDS,
+  isHeldOut,
+  OBJECTS,
+  quarter,
+  sampleCreature,
+  sampleScene,
+  shortName,
+  TRAIN_COMBINATIONS,
+  withArticle,
+  type Color,
+  type Concept,
+  type ObjectName,
+  type Scene,
+  type SceneItem,
+  type SpriteSheet,
+} from '..';
+import type { Rng } from '../../engine';
+import { conceptImage } from './images';
+
+/** A scene of split `train`, or an image of a concept in one of its training views. */
+export interface Subject {
+  readonly scene: Scene;
+  readonly concept?: Concept;
+}
+
+/** A caption and what must be true for it to be true. */
+export interface Caption {
+  readonly text: string;
+  /** Names of figures, each as often as it is claimed; `<sks>` is any creature. */
+  readonly figures: readonly string[];
+  readonly ground: Scene['ground'] | null;
+}
+
+/** Every name that a figure goes by in captions. */
+function namesOf(item: SceneItem, concept?: Concept): string[] {
+  if (item.category === 'object') return [shortName(item)];
+  return [
+    item.object,
+    withArticle(item.object),
+    describeItem(item),
+    '<sks>',
+    ...(concept ? [concept.description] : []),
+  ];
+}
+
+/** Whether a caption is true of a scene: then it is no wrong caption for it, whichever image it was made for. */
+export function isTrueOf(caption: Caption, { scene, concept }: Subject): boolean {
+  if (caption.ground !== null && caption.ground !== scene.ground) return false;
+  return [...new Set(caption.figures)].every(
+    (name) =>
+      scene.items.filter((item) => namesOf(item, concept).includes(name)).length ===
+      caption.figures.filter((f) => f === name).length,
+  );
+}
+
+/**
+ * A true caption. Of creatures a quarter are called `<sks>`, as prompts about concepts do; some captions leave out the
+ * ground or the companion, as the two halves of a compound prompt do.
+ */
+export function captionFor(subject: Subject, rng: Rng): Caption {
+  const { scene, concept } = subject;
+  const [first, second] = scene.items;
+  const ground = scene.ground;
+  const where = GROUND_PHRASES[ground];
+  if (first.category === 'object') {
+    const text = captionOf(scene, rng);
+    const figures = scene.items.map(shortName);
+    return rng.uniform() < 0.1
+      ? { text: text.replace(` ${where}`, ''), figures, ground: null }
+      : { text, figures, ground };
+  }
+  const beside = second ? [shortName(second)] : [];
+  const u = rng.uniform();
+  const name = u < 0.25 ? '<sks>' : concept ? (u < 0.7 ? concept.description : withArticle(first.object)) : null;
+  if (rng.uniform() < 0.25) {
+    const who = name ?? describeItem(first);
+    const it = who === '<sks>' ? '<sks>' : `the ${first.object}`;
+    const opening = `${rng.pick(['a photo of ', 'a picture of ', ''])}${who} . ${it} is`;
+    if (second && rng.uniform() < 0.6)
+      return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], ground: null };
+    return { text: `${opening} ${where}`, figures: [who], ground };
+  }
+  const text = captionOf(scene, rng);
+  const looks = describeItem(first);
+  const called = text.includes(looks) ? looks : withArticle(first.object);
+  if (!name) return { text, figures: [called, ...beside], ground };
+  const renamed = text.replace(called, name);
+  return {
+    text: name === '<sks>' ? renamed.replace(`the ${first.object}`, '<sks>') : renamed,
+    figures: [name, ...beside],
+    ground,
+  };
+}
+
+/** A scene of split `train`, more often than not one in which a color or a companion can be wrong. */
+export function sampleSubject(rng: Rng, sprites: SpriteSheet): Subject {
+  if (rng.uniform() >= 0.2) return { scene: sampleScene(rng, 'train') };
+  const { scene, concept } = conceptImage(rng, sprites, rng.int(CONCEPT_VIEWS / 2), TRAIN_COMBINATIONS);
+  return { scene, concept };
+}
+
+/** The same scene but for one thing: the ground, a color, an object, how many there are, or who it is. Never held out. */
+export function variantOf({ scene, concept }: Subject, rng: Rng): Subject {
+  const { items, kind } = scene;
+  const target = items.findIndex((item) => item.color !== null);
+  const changes: (() => Subject)[] = [
+    () => ({ concept, scene: { ...scene, ground: rng.pick(GROUNDS.filter((g) => g !== scene.ground)) } }),
+  ];
+  if (target >= 0) {
+    const at = kind === 'pair' ? rng.int(2) : target;
+    const item = items[at];
+    const repaint = (object: string, color: Color): Subject => {
+      const changed = items.map((i, k) =>
+        k === at || kind === 'count' ? { ...i, object: object as ObjectName, color } : i,
+      );
+      return { concept, scene: { ...scene, items: changed } };
+    };
+    const colors = COLOURS.filter((c) => c !== item.color && !isHeldOut(item.object, c));
+    const objects = OBJECTS.filter((o) => !items.some((i) => i.object === o) && !isHeldOut(o, item.color));
+    // What stands there, and in which color, is what a glance gets wrong most easily: asked for more often.
+    for (let k = 0; k < 2; k++) {
+      changes.push(
+        () => repaint(item.object, rng.pick(colors)),
+        () => repaint(rng.pick(objects), item.color as Color),
+      );
+    }
+  }
+  if (kind === 'count') {
+    changes.push(() => {
+      const slots = rng.shuffle([0, 1, 2, 3]).slice(0, rng.pick([2, 3, 4].filter((n) => n !== items.length))).sort((a, b) => a - b); // prettier-ignore
+      return {
+        scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: quarter(s)[0], y: quarter(s)[1] })) },
+      };
+    });
+  }
+  if (kind === 'pair') {
+    const [a, b] = items;
+    if (a.color !== b.color && !isHeldOut(a.object, b.color) && !isHeldOut(b.object, a.color)) {
+      changes.push(() => ({
+        scene: {
+          ...scene,
+          items: [
+            { ...a, color: b.color },
+            { ...b, color: a.color },
+          ],
+        },
+      }));
+    }
+  }
+  if (items[0].category === 'creature' && !concept) {
+    const { x, y, size } = items[0];
+    changes.push(() => ({ scene: { ...scene, items: [sampleCreature(rng, x, y, size), ...items.slice(1)] } }));
+  }
+  return rng.pick(changes)();
+}

@@ -1,0 +1,120 @@
+/** Teaching mini_clip: which caption belongs to which image, among others that differ in one word. */
+import { loadSprites, PICTURE_SIZE, renderScene, type SpriteSheet } from '..';
+import { crossEntropy, type Rng, tf } from '../../engine';
+import { MiniClip } from '../../models/scorers/mini-clip';
+import { imageEmbeddings, textEmbeddings } from '../../models/scorers/mini-clip/network';
+import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { SupervisedTask } from '../../sft/loop';
+import { pixelsTensor } from '../../sft/train-magvit';
+import { captionFor, isTrueOf, sampleSubject, type Subject, variantOf } from './captions';
+import { augmented, reconstructions, shifted } from './images';
+
+/** Images and captions; caption i belongs to image i. */
+export interface ClipBatch {
+  /** `[batch, 64, 64, 3]` in [-1, 1] */
+  readonly pixels: tf.Tensor4D;
+  /** `[batch, tokens]` int32 */
+  readonly ids: tf.Tensor2D;
+  /** `[batch, tokens]` */
+  readonly present: tf.Tensor2D;
+  /** `[batch, batch]`: -1e9 where caption j is true of image i though not made for it, else 0 */
+  readonly blocked: tf.Tensor2D;
+}
+
+export interface ClipOptions {
+  /** Groups a batch. */
+  readonly groups: number;
+  /** Images a group. */
+  readonly variants: number;
+  /** How many groups go through the image tokenizer, once, before training. */
+  readonly pool: number;
+}
+
+const BLOCKED = -1e9;
+/** A published CLIP's bound on exp(logit_scale). */
+const MAX_SCALE = 100;
+
+/** Scenes that differ in one thing, and their images as RGB bytes. */
+export interface ClipGroup {
+  readonly subjects: readonly Subject[];
+  readonly images: readonly Uint8Array[];
+}
+
+/** One scene at random and `variants - 1` others that each differ from it in one thing. */
+export function clipGroup(sprites: SpriteSheet, variants: number, rng: Rng): ClipGroup {
+  const base = sampleSubject(rng, sprites);
+  const subjects = [base, ...Array.from({ length: variants - 1 }, () => variantOf(base, rng))];
+  return { subjects, images: subjects.map(({ scene }) => renderScene(scene, sprites)) };
+}
+
+/** Groups whose images went through the tokenizer: whole groups, so that its traces tell nothing within one. */
+export function reconstructedGroups(
+  sprites: SpriteSheet,
+  imageTokenizer: MagvitTokenizer,
+  count: number,
+  variants: number,
+  rng: Rng,
+): ClipGroup[] {
+  const groups = Array.from({ length: count }, (_, g) => clipGroup(sprites, variants, rng.split(g)));
+  const back = reconstructions(imageTokenizer, groups.flatMap((group) => group.images), rng.split('bits')); // prettier-ignore
+  return groups.map((group, g) => ({ ...group, images: back.slice(g * variants, (g + 1) * variants) }));
+}
+
+/** A batch of groups, half of them of `pool` (where there is one), half rendered anew; captions are always new. */
+export function clipBatch(
+  clip: MiniClip,
+  sprites: SpriteSheet,
+  pool: readonly ClipGroup[],
+  options: ClipOptions,
+  rng: Rng,
+): ClipBatch {
+  const groups = Array.from({ length: options.groups }, (_, g) => {
+    const own = rng.split(g);
+    return g % 2 && pool.length > 0 ? own.pick(pool) : clipGroup(sprites, options.variants, own);
+  });
+  const subjects = groups.flatMap((group) => group.subjects);
+  const captions = subjects.map((subject, i) => captionFor(subject, rng.split(`caption ${i}`)));
+  const moves = rng.split('moves');
+  const images = groups.flatMap((group) => group.images).map((pixels) => (moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2))); // prettier-ignore
+  const clean = pixelsTensor(images, PICTURE_SIZE, PICTURE_SIZE);
+  const pixels = augmented(clean, rng.split('augment'));
+  clean.dispose();
+  const n = subjects.length;
+  const blocked = new Float32Array(n * n);
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], subjects[i])) blocked[i * n + j] = BLOCKED;
+  return { pixels, ...clip.textBatch(captions.map((caption) => clip.text.encode(caption.text))), blocked: tf.tensor2d(blocked, [n, n]) }; // prettier-ignore
+}
+
+/** Symmetric InfoNCE (Radford et al. 2021, figure 3); true captions of other images do not count as wrong. */
+export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
+  const { config, parameters } = clip;
+  const images = imageEmbeddings(parameters, config, batch.pixels);
+  const texts = textEmbeddings(parameters, config, batch.ids, batch.present);
+  const scale = tf.minimum(tf.exp(parameters.get('logit_scale')), MAX_SCALE);
+  const logits: tf.Tensor2D = tf.add(tf.mul(tf.matMul(images, texts, false, true), scale), batch.blocked);
+  const own = tf.range(0, logits.shape[0], 1, 'int32');
+  const toText = crossEntropy(logits, own);
+  const toImage = crossEntropy(tf.transpose(logits), own);
+  const accuracy: tf.Scalar = tf.mean(tf.cast(tf.equal(tf.argMax(logits, 1), own), 'float32'));
+  return {
+    loss: tf.div(tf.add(toText, toImage), 2),
+    metrics: { accuracy, scale: tf.sum(scale) },
+  };
+}
+
+/** A fresh mini_clip and its task. @param images without it no image goes through the tokenizer */
+export async function clipTraining(imageTokenizer: MagvitTokenizer | undefined, options: ClipOptions, rng: Rng) {
+  const sprites = await loadSprites();
+  const clip = MiniClip.random(rng.split('mini-clip'));
+  const pool = imageTokenizer
+    ? reconstructedGroups(sprites, imageTokenizer, options.pool, options.variants, rng.split('pool'))
+    : [];
+  const task: SupervisedTask<ClipBatch> = {
+    name: 'mini-clip',
+    variables: clip.parameters.variables,
+    batch: (_step, own) => clipBatch(clip, sprites, pool, options, own),
+    loss: (batch) => clipLoss(clip, batch),
+  };
+  return { clip, task };
+}

@@ -1,0 +1,169 @@
+/** The images that judges learn from: renderings and what the image tokenizer makes of them, moved, blurred, noisy. */
+import {
+  COLOURS,
+  CONCEPT_VIEWS,
+  CONCEPTS,
+  GROUNDS,
+  OBJECTS,
+  PICTURE_SIZE,
+  renderConcept,
+  renderScene,
+  sampleCreature,
+  sampleScene,
+  SIZES,
+  TRAIN_COMBINATIONS,
+  HELD_OUT_COMBINATIONS,
+  type Concept,
+  type Scene,
+  type SceneItem,
+  type SpriteSheet,
+} from '..';
+import { readValues, type Rng, tf } from '../../engine';
+import type { MagvitTokenizer } from '../../models/showo/magvit';
+import { pixelsTensor } from '../../sft/train-magvit';
+
+/** An image with its truth. */
+export interface TrueImage {
+  /** RGB bytes `[64, 64, 3]` */
+  readonly pixels: Uint8Array;
+  readonly scene: Scene;
+  /** The concept that the creature is, if it is one. */
+  readonly concept?: Concept;
+}
+
+/**
+ * Images for the reader: scenes of both splits, concepts in all their views, and scenes that follow no layout, so
+ * that it reads what is there instead of guessing what usually is.
+ */
+export function readerImage(rng: Rng, sprites: SpriteSheet): TrueImage {
+  const u = rng.uniform();
+  if (u < 0.3)
+    return conceptImage(rng, sprites, rng.int(CONCEPT_VIEWS), [...TRAIN_COMBINATIONS, ...HELD_OUT_COMBINATIONS]);
+  const scene = u < 0.5 ? looseScene(rng) : sampleScene(rng, u < 0.75 ? 'train' : 'heldout');
+  return { pixels: renderScene(scene, sprites), scene };
+}
+
+/** A concept alone or beside one of the combinations, on any ground. */
+export function conceptImage(
+  rng: Rng,
+  sprites: SpriteSheet,
+  view: number,
+  combinations: typeof TRAIN_COMBINATIONS,
+): TrueImage {
+  const concept = rng.pick(CONCEPTS);
+  const companion = rng.uniform() < 0.6 ? rng.pick(combinations) : undefined;
+  const { pixels, scene } = renderConcept(concept, { ground: rng.pick(GROUNDS), companion, view, rng }, sprites);
+  return { pixels, scene, concept };
+}
+
+/** One to four figures, each of any kind, color and size, about the middles of the quarters. */
+export function looseScene(rng: Rng): Scene {
+  const slots = rng.shuffle([0, 1, 2, 3]).slice(0, 1 + rng.int(4));
+  const creatureAt = slots.length < 3 && rng.uniform() < 0.3 ? slots[0] : -1;
+  const items = slots.map((slot): SceneItem => {
+    const size = slot === creatureAt ? SIZES.besideCreature : rng.pick([SIZES.companion, SIZES.pair]);
+    const near = (quarter: number) => 4 * Math.round((16 + 32 * quarter - size / 2 + 10 * (rng.uniform() - 0.5)) / 4);
+    const x = Math.min(Math.max(near(slot % 2), 0), PICTURE_SIZE - size);
+    const y = Math.min(Math.max(near(slot >> 1), 0), PICTURE_SIZE - size);
+    if (slot === creatureAt) return sampleCreature(rng, x, y, size);
+    return { object: rng.pick(OBJECTS), color: rng.pick(COLOURS), category: 'object', x, y, size };
+  });
+  return { kind: 'count', ground: rng.pick(GROUNDS), items };
+}
+
+/** The image moved by (x, y) pixels to the right and down; its border fills what becomes free. */
+export function shifted(pixels: Uint8Array, x: number, y: number): Uint8Array {
+  const out = new Uint8Array(pixels.length);
+  const inside = (v: number) => Math.min(Math.max(v, 0), PICTURE_SIZE - 1);
+  for (let row = 0; row < PICTURE_SIZE; row++) {
+    for (let column = 0; column < PICTURE_SIZE; column++) {
+      const from = (inside(row - y) * PICTURE_SIZE + inside(column - x)) * 3;
+      const to = (row * PICTURE_SIZE + column) * 3;
+      out[to] = pixels[from];
+      out[to + 1] = pixels[from + 1];
+      out[to + 2] = pixels[from + 2];
+    }
+  }
+  return out;
+}
+
+/** Pixels as the image tokenizer gives them back, `[n, 64, 64, 3]` in [-1, 1]. */
+export function throughTokenizer(imageTokenizer: MagvitTokenizer, pixels: tf.Tensor4D): tf.Tensor4D {
+  return decoded(imageTokenizer, pixels, (count) => new Float32Array(count).fill(1));
+}
+
+/**
+ * Through the tokenizer with some codes wrong, as in generated images: each bit of the codes flips with a chance
+ * that is drawn for each image, at most `worst`.
+ */
+export function throughNoisyTokenizer(
+  imageTokenizer: MagvitTokenizer,
+  pixels: tf.Tensor4D,
+  worst: number,
+  rng: Rng,
+): tf.Tensor4D {
+  return decoded(imageTokenizer, pixels, (count) => {
+    const flips = rng.uniform(count);
+    const each = count / pixels.shape[0];
+    for (let b = 0; b < pixels.shape[0]; b++) {
+      const chance = worst * rng.uniform() ** 2;
+      for (let i = b * each; i < (b + 1) * each; i++) flips[i] = flips[i] < chance ? -1 : 1;
+    }
+    return flips;
+  });
+}
+
+/** Encodes, multiplies every bit (-1 or 1) by the factors, decodes. */
+function decoded(
+  imageTokenizer: MagvitTokenizer,
+  pixels: tf.Tensor4D,
+  factors: (count: number) => Float32Array,
+): tf.Tensor4D {
+  return tf.tidy(() => {
+    const z = imageTokenizer.encodeContinuous(pixels);
+    const signs = tf.sub(tf.mul(tf.cast(tf.greater(z, 0), 'float32'), 2), 1);
+    const entries: tf.Tensor4D = tf.mul(signs, tf.tensor(factors(z.size), z.shape));
+    return tf.clipByValue(imageTokenizer.decodeEntries(entries), -1, 1);
+  });
+}
+
+/** Images at once through the tokenizer: bounds memory. */
+const CHUNK = 50;
+
+/**
+ * RGB bytes of images after {@link throughNoisyTokenizer}, with at most 3% of the bits wrong. Done once for a pool
+ * of images: the tokenizer is several times as large as a judge, and would take most of each step.
+ */
+export function reconstructions(
+  imageTokenizer: MagvitTokenizer,
+  images: readonly Uint8Array[],
+  rng: Rng,
+): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  for (let from = 0; from < images.length; from += CHUNK) {
+    const part = images.slice(from, from + CHUNK);
+    const bytes = readValues<'int32'>(() => {
+      const back = throughNoisyTokenizer(imageTokenizer, pixelsTensor(part, PICTURE_SIZE, PICTURE_SIZE), 0.03, rng);
+      return tf.cast(tf.round(tf.mul(tf.add(back, 1), 127.5)), 'int32');
+    });
+    const size = bytes.length / part.length;
+    part.forEach((_, i) => out.push(Uint8Array.from(bytes.subarray(i * size, (i + 1) * size))));
+  }
+  return out;
+}
+
+/** What a judge shall see through: a little noise (standard deviation up to 0.1) and blur (up to half of a 3 x 3 mean). */
+export function augmented(pixels: tf.Tensor4D, rng: Rng): tf.Tensor4D {
+  return tf.tidy(() => {
+    const [n, ...shape] = pixels.shape;
+    const each = (highest: number) => tf.tensor4d(rng.uniform(n).map((u) => highest * u * u), [n, 1, 1, 1]); // prettier-ignore
+    const soft = tf.add(pixels, tf.mul(tf.sub(tf.avgPool(pixels, 3, 1, 'same'), pixels), each(0.5)));
+    // One field of noise a batch, of another strength and sign in each image: drawing them all would take longer than a step.
+    const noise = tf.tensor4d(rng.normal(pixels.size / n), [1, ...shape]);
+    const signs = tf.tensor4d(
+      Float32Array.from({ length: n }, () => (rng.uniform() < 0.5 ? -1 : 1)),
+      [n, 1, 1, 1],
+    );
+    return tf.clipByValue(tf.add(soft, tf.mul(noise, tf.mul(signs, each(0.1)))), -1, 1) as tf.Tensor4D;
+  });
+}

@@ -1,0 +1,84 @@
+/** Teaching mini_face and mini_figure: the looks of figures, as rendered and as generated. */
+import { crossEntropy, type Rng, tf } from '../../engine';
+import type { MiniLooks } from '../../models/scorers/mini-looks';
+import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { SupervisedTask } from '../../sft/loop';
+import { pixelsTensor } from '../../sft/train-magvit';
+import { augmented, reconstructions } from './images';
+
+/** Label of a look that a figure does not have: not scored. */
+export const UNSEEN = -100;
+
+/** An image, where its figure stands, and the number of each of the figure's looks. */
+export interface LabelledFigure {
+  /** RGB bytes `[64, 64, 3]` */
+  readonly pixels: Uint8Array;
+  /** Left and upper edge of the figure, pixels. */
+  readonly x: number;
+  readonly y: number;
+  readonly labels: Readonly<Record<string, number>>;
+}
+
+export interface LooksOptions {
+  /** Figures a batch. */
+  readonly batch: number;
+  /** Images that have gone through the image tokenizer: half of each batch comes from them. */
+  readonly pool: number;
+}
+
+/** Crops and what is true of them. */
+export interface LooksBatch {
+  readonly crops: tf.Tensor4D;
+  /** `[batch]` int32 of each look */
+  readonly labels: Readonly<Record<string, tf.Tensor1D>>;
+}
+
+/** The figures cut out, `[n, size, size, 3]` in [-1, 1]. @param size of the crops, pixels */
+export function figureCrops(
+  pixels: tf.Tensor4D,
+  figures: readonly { readonly x: number; readonly y: number }[],
+  size: number,
+): tf.Tensor4D {
+  return tf.tidy(() =>
+    tf.concat4d(
+      figures.map(({ x, y }, i) => tf.slice(pixels, [i, y, x, 0], [1, size, size, 3])),
+      0,
+    ),
+  );
+}
+
+/** The task; its loss is the sum of the looks' cross-entropies. @param images see `trainClip` */
+export function looksTask(
+  judge: MiniLooks,
+  draw: (rng: Rng) => LabelledFigure,
+  imageTokenizer: MagvitTokenizer | undefined,
+  options: LooksOptions,
+  rng: Rng,
+): SupervisedTask<LooksBatch> {
+  const some = Array.from({ length: imageTokenizer ? options.pool : 0 }, (_, i) => draw(rng.split('pool').split(i)));
+  const back = imageTokenizer ? reconstructions(imageTokenizer, some.map((figure) => figure.pixels), rng.split('bits')) : []; // prettier-ignore
+  const pool = some.map((figure, i) => ({ ...figure, pixels: back[i] }));
+  const { looks, size } = judge.config;
+  return {
+    name: judge.name,
+    variables: judge.parameters.variables,
+    batch: (_step, own) => {
+      const rows = Array.from({ length: options.batch }, (_, i) => {
+        const each = own.split(i);
+        return i % 2 && pool.length > 0 ? each.pick(pool) : draw(each);
+      });
+      const clean = pixelsTensor(rows.map((row) => row.pixels), 64, 64); // prettier-ignore
+      const soft = augmented(clean, own.split('augment'));
+      const crops = figureCrops(soft, rows, size);
+      tf.dispose([clean, soft]);
+      const column = (look: string) => tf.tensor1d(rows.map((row) => row.labels[look]), 'int32'); // prettier-ignore
+      return { crops, labels: Object.fromEntries(Object.keys(looks).map((look) => [look, column(look)])) };
+    },
+    loss: ({ crops, labels }) => {
+      const metrics = Object.fromEntries(
+        Object.entries(judge.logits(crops)).map(([look, values]) => [look, crossEntropy(values, labels[look])]),
+      );
+      return { loss: tf.addN<tf.Scalar>(Object.values(metrics)), metrics };
+    },
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * What the rest of the library knows of a backbone: prompts in, text and images out, and every decision replayed with a
+ * gradient. Recipes, rewards and evaluation take a {@link UnifiedModel}; reinforcement learning takes a {@link Policy}.
+ */
+import type { Rng, tf } from '../engine';
+import type { Image } from '../io';
+
+export type SegmentName = 'understanding' | 'generation';
+
+/**
+ * What one row of a forward pass decided: the unit of replay. An answer is one transition; so is an image drawn code
+ * after code; an image of T masked decoding steps is T of them. Backbones add what replaying it takes: the input, the
+ * temperature, the guidance scale, which image log-probs were recorded. Nothing of that is asked for again.
+ */
+export interface Transition {
+  readonly segment: SegmentName;
+  /** `[tokens]` */
+  readonly sampledIds: Int32Array;
+  /** log p of each id under the distribution that it was drawn from, at the sampling temperature, `[tokens]`. */
+  readonly logProbs: Float32Array;
+  /** 1 where the id was a decision, 0 where it was forced or already known, `[tokens]`. */
+  readonly actionMask: Uint8Array;
+}
+
+/** Text that a model said. */
+export interface TextSegment<T extends Transition = Transition> {
+  readonly name: 'understanding';
+  readonly text: string;
+  /** Whether it ended by itself, not by the limit on its length. */
+  readonly finished: boolean;
+  readonly transitions: readonly T[];
+}
+
+/** An image that a model drew. */
+export interface ImageSegment<T extends Transition = Transition> {
+  readonly name: 'generation';
+  /** Row by row. */
+  readonly codes: Int32Array;
+  readonly grid: readonly [rows: number, columns: number];
+  readonly transitions: readonly T[];
+}
+
+export type Segment<T extends Transition = Transition> = TextSegment<T> | ImageSegment<T>;
+
+/**
+ * Everything one sample decided, in order. Sync-GRPO: reasoning, image. CoRL: an answer to one prompt and an image of
+ * another, scored together. MM-R1: text, image, text, image of one sequence.
+ */
+export interface Trajectory<T extends Transition = Transition> {
+  readonly segments: readonly Segment<T>[];
+}
+
+/** What reinforcement learning knows of a model. A frozen reference is another one, that nothing learns of. */
+export interface Policy<T extends Transition = Transition> {
+  /** What learns, by upstream name. */
+  variables(): Readonly<Record<string, tf.Variable>>;
+  /**
+   * log p of the sampled ids, `[transitions, longest]`, 0 behind a row's end and where nothing was decided;
+   * differentiable in the variables. With unchanged weights it is what was recorded.
+   * @throws RangeError for transitions that cannot share a batch (other segment, guidance, temperature)
+   */
+  replay(transitions: readonly T[]): tf.Tensor2D;
+}
+
+export interface ImageTokenizer {
+  readonly grid: readonly [rows: number, columns: number];
+  /** Pixels a code covers along each axis. */
+  readonly stride: number;
+  encode(images: readonly Image[]): Int32Array[];
+  /** Pixels `[images, height, width, 3]` in [-1, 1]. @param grid default: the tokenizer's */
+  decode(codes: readonly ArrayLike<number>[], grid?: readonly [number, number]): tf.Tensor4D;
+}
+
+export interface TextOptions {
+  readonly maxNewTokens?: number;
+  /** 0 is greedy. Default 1. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+}
+
+export interface ImageOptions {
+  /** s of `uncond + s (cond - uncond)`; 1: no guidance. */
+  readonly guidanceScale?: number;
+  readonly temperature?: number;
+  /** Whether the recorded log-probs are of the guided mixture that was sampled, or of its conditional half. */
+  readonly imageLogProbs?: 'guided' | 'conditional';
+  /** Code after code (Janus, Chameleon). */
+  readonly topK?: number;
+  readonly topP?: number;
+  /** Masked decoding (Show-o): number of steps, and which positions of a step are decisions. */
+  readonly steps?: number;
+  readonly scored?: 'all' | 'masked' | 'unmasked';
+}
+
+/** Images on their way. Dispose it unless it is finished: it may hold keys and values. */
+export interface ImageSampler<T extends Transition = Transition> {
+  readonly steps: number;
+  readonly stepsDone: number;
+  readonly done: boolean;
+  step(): void;
+  /**
+   * What each image would be if it stopped now, as codes. A backbone that draws code after code has no such thing, and
+   * early selection has nothing to look at.
+   */
+  readonly predicted?: readonly Int32Array[];
+  /** Goes on with these images alone, in this order; this sampler must not be used any more. */
+  select(indices: readonly number[]): ImageSampler<T>;
+  /** Runs to the end. */
+  finish(): ImageSegment<T>[];
+  dispose(): void;
+}
+
+/** What a prompt is to a recipe: something that the model made and takes. */
+export interface Prompt {
+  readonly task: 'understand' | 'generate' | 'interleave';
+}
+
+/** What is to be continued, and the random numbers that it draws from: no sample depends on its neighbors. */
+export interface SampleRequest<P extends Prompt = Prompt> {
+  readonly prompt: P;
+  readonly rng: Rng;
+}
+
+export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = Transition> extends Policy<T> {
+  readonly imageTokenizer: ImageTokenizer;
+  /** Text and images in their order. @throws PromptTooLongError; RangeError for what the model cannot be asked */
+  prompt(parts: readonly (string | Image)[], task: P['task']): P;
+  /** One continuation a request. Requests that share one prompt object (a group's) cost its reading once. */
+  sampleText(requests: readonly SampleRequest<P>[], options?: TextOptions): TextSegment<T>[];
+  imageSampler(requests: readonly SampleRequest<P>[], options?: ImageOptions): ImageSampler<T>;
+  /**
+   * The same network with numbers that do not learn: the reference of the KL term, a judge. Of a model with adapters,
+   * the network without them, which costs no memory. Dispose it.
+   */
+  frozenCopy(dtype?: 'F32' | 'BF16'): UnifiedModel<P, T>;
+  dispose(): void;
+}
+
+/** Apart, because text and codes are drawn differently (Lumina-mGPT: the 10 likeliest words, the 2000 likeliest codes). */
+export interface SequenceOptions {
+  readonly text?: TextOptions;
+  readonly image?: ImageOptions;
+  readonly maxImages?: number;
+}
+
+/** A model whose text can begin an image, and go on after it (Chameleon). MM-R1 asks for one. */
+export interface InterleavedModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
+  P,
+  T
+> {
+  sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
+}

@@ -1,0 +1,91 @@
+/** The shipped Janus mini and Chameleon mini, on scenes whose combinations training never showed. */
+import assert from 'node:assert/strict';
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { before, describe, test } from 'node:test';
+import { MINI_MODELS } from '../../src/miniworld/evaluation/mini-models';
+import type { Subject } from '../../src/miniworld/evaluation/subjects';
+import {
+  captionOf,
+  loadSprites,
+  questionsOf,
+  renderScene,
+  sampleScene,
+  type Split,
+  type SpriteSheet,
+} from '../../src/miniworld';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
+import { SceneDetector, scoreScene } from '../../src/miniworld/detector';
+import { dataFolder } from '../../src/io/package-root';
+import { loadTokenizer } from '../../src/text';
+
+const text = loadTokenizer();
+let sprites: SpriteSheet;
+before(async () => {
+  await startEngine({ quiet: true });
+  sprites = await loadSprites();
+});
+
+/** Scenes of one kind of figure; of split `heldout`: never seen in this color. */
+const scenes = (count: number, split: Split = 'heldout') =>
+  Array.from({ length: count }, (_, i) => {
+    const rng = new Rng(77).split(`scene ${i}`);
+    return { rng, scene: sampleScene(rng, split, 'single') };
+  });
+
+/** How many of the questions of a type are answered right, and how many there are. */
+function answered(subject: Subject, type: string, count: number, split?: Split): [right: number, asked: number] {
+  const asked = scenes(count, split).flatMap(
+    ({ scene, rng }) =>
+    questionsOf(scene, rng)
+      .filter((question) => question.type === type)
+      .slice(0, 1)
+      .map(({ problem, solution }) => ({ image: renderScene(scene, sprites), question: text.encode(problem), solution })), // prettier-ignore
+  );
+  const answers = subject.answerImages(asked).map((ids) => (ids.length > 0 ? text.decode(ids) : ''));
+  return [answers.filter((answer, i) => answer === asked[i].solution).length, asked.length];
+}
+
+for (const name of ['janus', 'chameleon'] as const) {
+  describe(MINI_MODELS[name].title, () => {
+    const model = MINI_MODELS[name];
+    const folder = dataFolder('checkpoints', model.folder);
+    let subject: Subject;
+    before(async () => {
+      subject = await model.load(folder, model.sampler);
+    });
+
+    test('ships in less than 20 MB', () => {
+      const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((file) => path.join(folder, file));
+      const bytes = files.reduce((sum, file) => sum + (statSync(file).isFile() ? statSync(file).size : 0), 0);
+      assert.ok(bytes > 5e6 && bytes < 20e6, String(bytes));
+    });
+
+    test('draws on the ground that captions name', async () => {
+      const asked = scenes(10);
+      const captions = asked.map(({ scene, rng }) => text.encode(captionOf(scene, rng)));
+      const rngs = asked.map(({ rng }) => rng.split('picture'));
+      const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(subject.draw(captions, rngs), -1, 1));
+      assert.deepEqual(pixels.shape, [10, 64, 64, 3]);
+      assert.ok(readValues(() => tf.clone(pixels)).every(Number.isFinite));
+      const reader = await SceneDetector.load();
+      const right = reader.read(pixels).filter((reading, i) => scoreScene(reading, asked[i].scene).ground).length;
+      // Drawn without a look at the caption, one in nine would be right.
+      assert.ok(right >= 7, `${right} of 10 show the ground that was asked for`);
+      pixels.dispose();
+    });
+
+    test('answers questions about images', () => {
+      const [right, all] = answered(subject, 'what_colour', 20);
+      assert.ok(all >= 6, String(all));
+      assert.ok(right >= 0.6 * all, `${right} of ${all} colours are right`);
+    });
+
+    test('names what it has seen', () => {
+      const [right, all] = answered(subject, 'what', 20, 'train');
+      assert.equal(all, 20);
+      // 60 combinations: by chance none would be right.
+      assert.ok(right >= 14, `${right} of ${all} names are right`);
+    });
+  });
+}
