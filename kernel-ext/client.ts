@@ -1,10 +1,11 @@
 /** A small Jupyter client: starts a kernel process and runs cells in it. The headless runner and the tests sit on it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
+import { writeFileAtomic } from '../src/io/write-file';
 import { meetingPlace, type Transport } from './meeting';
 import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
 
@@ -98,7 +99,7 @@ export class KernelClient {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-kernel-'));
     const connection = await meetingPlace(folder, options.transport);
     const file = path.join(folder, 'connection.json');
-    writeFileSync(file, JSON.stringify(connection), { mode: 0o600 });
+    await writeFileAtomic(file, JSON.stringify(connection), 0o600);
     const [command, ...args] = options.argv.map((part) => part.replaceAll('{connection_file}', file));
     const child = spawn(command, args, {
       cwd: options.cwd,

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import { CONCEPTS, contactSheet, findConcept, loadSprites, writeConcepts, writeScenes } from '../data';
 import { type Command, UsageError } from './command';
 
