@@ -6,7 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, readlink, realpath, rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isRunning } from './running';
+import { isLeftBehind, processTag } from './running';
 import { syncFolder } from './sync-folder';
 
 /** Appends bytes to the file that is being written; all of them, or it throws. */
@@ -111,7 +111,7 @@ async function writePartial(job: FileJob, made: Aside[], sweep: boolean): Promis
   if (sweep || !swept.has(folder)) await removeLeftovers(folder);
   const aside = {
     target,
-    partial: path.join(folder, `.${path.basename(target).slice(0, 40)}.${process.pid}-${writes++}.partial`),
+    partial: path.join(folder, `.${path.basename(target).slice(0, 40)}.${processTag}.${writes++}.partial`),
   };
   made.push(aside);
   const handle = await open(aside.partial, 'wx', job.mode ?? 0o666);
@@ -220,10 +220,8 @@ const swept = new Set<string>();
 /** Removes what processes that are gone had begun to write. */
 async function removeLeftovers(folder: string): Promise<void> {
   swept.add(folder);
-  for (const name of await readdir(folder)) {
-    const pid = /^\..*\.(\d+)-\d+\.partial$/.exec(name)?.[1];
-    if (pid && !isRunning(Number(pid))) await rm(path.join(folder, name), { force: true }).catch(() => undefined);
-  }
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.partial') && isLeftBehind(name));
+  for (const name of names) await rm(path.join(folder, name), { force: true }).catch(() => undefined);
 }
 
 function missing(error: NodeJS.ErrnoException): undefined {

@@ -136,7 +136,15 @@ describe('writeFileAtomic', () => {
       const left = await text(file);
       assert.ok(left.length === 4_000_000 && (left === 'a'.repeat(4_000_000) || left === 'b'.repeat(4_000_000)));
     }
-    await writeFile(path.join(own, '.big.999999999-0.partial'), 'half');
+    const stuck = `require('ts-node/register/transpile-only'); setInterval(() => {}, 1000);
+      require(${module}).writeFilesAtomic([{ file: ${JSON.stringify(file)}, write: () => new Promise(() => console.log('half')) }]);`;
+    const child = spawn(process.execPath, ['-e', stuck], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    await writeFileAtomic(file, 'while it runs');
+    assert.equal((await readdir(own)).length, 2, 'a writer that runs is left alone');
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('close', resolve));
+    await writeFilesAtomic([{ file, write: async () => undefined }]);
     await writeFileAtomic(file, 'whole');
     assert.deepEqual(await readdir(own), ['big']);
   });
