@@ -36,6 +36,21 @@ export default tseslint.config(
     },
   },
   {
+    files: ['src/**/*.ts', 'kernel-ext/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:fs', 'node:fs/promises'].map((name) => ({
+            name,
+            importNames: ['writeFile', 'writeFileSync', 'createWriteStream'],
+            message: 'io/write-file writes a file whole or leaves the old one.',
+          })),
+        },
+      ],
+    },
+  },
+  {
     files: ['test/**/*.ts'],
     rules: {
       // node:test's describe and it return promises that its runner awaits.

@@ -1,11 +1,10 @@
 /** A small Jupyter client: starts a kernel process and runs cells in it. The headless runner and the tests sit on it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
-import { meetingPlace, type Transport } from './meeting';
+import { writeFileAtomic } from '../src/io/write-file';
+import { meetingPlace, privateFolder, removeFolder, type Transport } from './meeting';
 import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
 
 export interface StartOptions {
@@ -23,6 +22,8 @@ export interface StartOptions {
    * free now may be taken by the time that the kernel has started, even by a client that tries to reach the kernel.
    */
   readonly transport?: Transport;
+  /** Aborted: the start is given up, with the signal's reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** How the process ended. */
@@ -57,6 +58,10 @@ interface Pending {
   readonly onOutput?: (message: Message) => void;
 }
 
+/** Neither a kernel nor its folder outlives this process. */
+const openClients = new Set<KernelClient>();
+process.on('exit', () => openClients.forEach((client) => client.kill()));
+
 export class KernelClient {
   /** Settles when the process has ended. */
   readonly exited: Promise<Exit>;
@@ -78,6 +83,7 @@ export class KernelClient {
     readonly child: ChildProcess,
     private readonly folder: string,
   ) {
+    openClients.add(this);
     this.exited = new Promise((resolve) => {
       const ended = (exit: Exit): void => {
         this.exit ??= exit;
@@ -95,22 +101,24 @@ export class KernelClient {
    * @throws KernelDied when the process ends; Error when nothing is answered in time (the process is killed)
    */
   static async start(options: StartOptions): Promise<KernelClient> {
-    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-kernel-'));
+    const folder = privateFolder();
     const connection = await meetingPlace(folder, options.transport);
     const file = path.join(folder, 'connection.json');
-    writeFileSync(file, JSON.stringify(connection), { mode: 0o600 });
+    await writeFileAtomic(file, JSON.stringify(connection), 0o600);
     const [command, ...args] = options.argv.map((part) => part.replaceAll('{connection_file}', file));
     const child = spawn(command, args, {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'ignore', options.stderr ?? 'inherit'],
+      // In a group of its own: Ctrl-C in a terminal reaches the client alone, who then decides.
+      detached: process.platform !== 'win32',
     });
     const client = new KernelClient(connection, child, folder);
-    await client.connect(options.timeout ?? 60_000);
+    await client.connect(options.timeout ?? 60_000, options.signal);
     return client;
   }
 
-  private async connect(timeout: number): Promise<void> {
+  private async connect(timeout: number, signal?: AbortSignal): Promise<void> {
     const { shell_port, control_port, iopub_port, stdin_port } = this.connection;
     const at = (port: number): string => addressOf(this.connection, port);
     this.shell.connect(at(shell_port));
@@ -143,12 +151,14 @@ export class KernelClient {
       await last.idle;
     };
     const died = this.exited.then((exit) => Promise.reject(new KernelDied(exit)));
+    const givenUp = rejectedBy(signal);
     try {
-      await Promise.race([ready(), alarm, died]);
+      await Promise.race([ready(), alarm, died, givenUp]);
     } catch (error) {
       this.kill();
       throw error;
     }
+    givenUp.catch(() => undefined);
     died.catch(() => undefined);
     alarm.catch(() => undefined);
   }
@@ -273,6 +283,16 @@ export class KernelClient {
     if (this.closed) return;
     this.closed = true;
     for (const socket of [this.shell, this.control, this.stdin, this.iopub]) socket.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    openClients.delete(this);
+    removeFolder(this.folder);
   }
+}
+
+/** Never settles but by the signal, with its reason. */
+export function rejectedBy(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const give = (): void => reject(signal?.reason as Error);
+    if (signal?.aborted) give();
+    else signal?.addEventListener('abort', give, { once: true });
+  });
 }

@@ -1,6 +1,6 @@
 /** Large modules in V8's compiled form, kept from one start to the next: half of their loading time is compiling. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import Module, { createRequire } from 'node:module';
 import path from 'node:path';
 import vm from 'node:vm';
@@ -10,7 +10,7 @@ export interface CompiledModule {
   /** Whether a kept form was used. */
   readonly fromCache: boolean;
   /** Keeps the form for the next start, with every function compiled so far. What cannot be written is left out. */
-  readonly save: () => void;
+  readonly save: () => Promise<void>;
 }
 
 /** Length of the SHA-1 before the kept form: V8 notices neither a changed byte nor another source of equal length. */
@@ -49,13 +49,12 @@ export function loadCompiled(file: string, folder: string): CompiledModule {
   const run = script.runInThisContext() as (this: unknown, ...args: unknown[]) => void;
   run.call(module.exports, module.exports, requireFrom, module, file, path.dirname(file));
   module.loaded = true;
-  const save = (): void => {
+  const save = async (): Promise<void> => {
+    const { writeFileAtomic } = require('../src/io/write-file') as typeof import('../src/io/write-file');
     try {
       const form = script.createCachedData();
       mkdirSync(folder, { recursive: true });
-      const draft = `${place}.${process.pid}`;
-      writeFileSync(draft, Buffer.concat([digest(source, form), form]));
-      renameSync(draft, place);
+      await writeFileAtomic(place, Buffer.concat([digest(source, form), form]));
     } catch {
       // a package that cannot be written to is as good, only slower to start
     }

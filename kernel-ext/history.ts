@@ -43,6 +43,8 @@ export class History {
   private sessionNumber?: number;
   private written: Promise<unknown> = Promise.resolve();
   private folderMade = false;
+  /** Put before the next line: a write that failed, on a full disk, may have left half of one. */
+  private separator = '';
 
   /** Remembers a cell; it is written while the next one may run. A file that cannot be written costs the history alone. */
   add(line: number, input: string, output?: string): void {
@@ -53,10 +55,11 @@ export class History {
     const write = async (): Promise<void> => {
       if (!this.folderMade) await mkdir(path.dirname(file), { recursive: true });
       this.folderMade = true;
-      await appendFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+      await appendFile(file, `${this.separator}${JSON.stringify(entry)}\n`, { mode: 0o600 });
+      this.separator = '';
     };
     // One after the other; a read-only home is no reason to fail.
-    this.written = this.written.then(write).catch(() => undefined);
+    this.written = this.written.then(write).catch(() => (this.separator = '\n'));
   }
 
   /** Settles when everything remembered so far has been written. */

@@ -1,7 +1,10 @@
 /** Where a kernel and its client meet: sockets in a private folder, or TCP ports. */
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { isLeftBehind, processTag } from '../src/io/running';
 import type { ConnectionInfo } from './wire';
 
 export type Transport = 'ipc' | 'tcp';
@@ -38,4 +41,23 @@ export async function meetingPlace(folder: string, wanted?: Transport): Promise<
     signature_scheme: 'hmac-sha256',
     ...{ shell_port, iopub_port, stdin_port, control_port, hb_port },
   };
+}
+
+/** Begins the names of folders in which kernel and client meet. */
+const folderPrefix = 'unilab-kernel-';
+
+/** A private folder for one kernel. What clients that were killed have left behind is removed. */
+export function privateFolder(): string {
+  const left = readdirSync(tmpdir()).filter((name) => name.startsWith(folderPrefix) && isLeftBehind(name));
+  for (const name of left) removeFolder(path.join(tmpdir(), name));
+  return mkdtempSync(path.join(tmpdir(), `${folderPrefix}${processTag}-`));
+}
+
+/** Removes a private folder, if it can be. */
+export function removeFolder(folder: string): void {
+  try {
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // another user's, or a file system that is gone: nothing to be done
+  }
 }

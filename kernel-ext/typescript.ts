@@ -11,7 +11,7 @@ const file = tslabRequire.resolve('@tslab/typescript-for-tslab');
 const compiled = loadCompiled(file, path.join(packageRoot, '.cache', 'kernel'));
 /** By then the first cells have run, and most that the compiler needs for a cell is compiled. In milliseconds. */
 const keepAfter = 5000;
-if (!compiled.fromCache) setTimeout(() => compiled.save(), keepAfter).unref();
+if (!compiled.fromCache) setTimeout(() => void compiled.save(), keepAfter).unref();
 
 /** The compiler as it is. */
 export const ts = compiled.module.exports as typeof TypeScript;

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import { writeConcepts, writeScenes } from '../data';
 import { CONCEPTS, contactSheet, findConcept, loadSprites } from '../miniworld';
 import { type Command, UsageError } from './command';

@@ -5,9 +5,10 @@ import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { kernelSpec } from '../../kernel-ext/spec';
 import { type Command, UsageError } from './command';
 import { type CellReport, executeNotebook, type RunFailure } from './runner/execute';
-import { notebookHtml } from './runner/html';
-import { notebookText, readNotebook, writeWhole } from './runner/notebook';
+import { RunFiles } from './runner/files';
+import { type Notebook, readNotebook } from './runner/notebook';
 import { injectParameters, type Parameters, parseParameters } from './runner/parameters';
+import { listenForStop, Stopped } from './runner/stop';
 
 const usage = `unilab run NOTEBOOK.ipynb ... [-p NAME=VALUE ...] [--out FILE] [--html FILE] [--timeout S] [--json] [--jobs N]
 
@@ -21,7 +22,8 @@ const usage = `unilab run NOTEBOOK.ipynb ... [-p NAME=VALUE ...] [--out FILE] [-
   --json               a summary as JSON on standard output
 
 Exit status 1 for an error in a cell, a promise rejected with nobody to handle it, a time-out, a dead kernel,
-a cell that was not run. Tags: 'raises-exception' allows a cell to fail, 'skip-execution' leaves it out.`;
+a cell that was not run, a file that cannot be written. The notebook and its page are saved after every cell, and when
+the run is stopped (Ctrl-C, SIGTERM, SIGHUP: exit status 128 and the signal's number). Tags: 'raises-exception' allows a cell to fail, 'skip-execution' leaves it out.`;
 
 interface Job {
   readonly file: string;
@@ -45,6 +47,8 @@ interface RunOptions {
   readonly startTimeout: number;
   /** Names the notebook in each line: several run. */
   readonly named: boolean;
+  /** Aborted when the runs are to end. */
+  readonly signal: AbortSignal;
 }
 
 function seconds(name: string, text: string | undefined, fallback: number): number {
@@ -99,27 +103,65 @@ function firstLine(source: string): string {
 async function runOne(job: Job, options: RunOptions): Promise<Summary> {
   const begun = performance.now();
   const say = (line: string): void => console.error(options.named ? `${path.basename(job.file)}: ${line}` : line);
-  let summary: Omit<Summary, 'seconds' | 'status'>;
-  try {
-    const notebook = injectParameters(readNotebook(job.file), options.parameters);
-    checkLanguage(notebook.metadata.kernelspec, job.file);
-    const { cells, failure } = await executeNotebook(notebook, job.file, {
-      argv: kernelSpec().argv,
-      timeout: options.timeout,
-      startTimeout: options.startTimeout,
-      onCell: (report, of, cell) =>
-        say(
-          `cell ${report.cell}/${of}  ${report.status.padEnd(6)}  ${report.seconds.toFixed(2)} s  ${firstLine(cell.source)}`,
-        ),
-    });
-    await writeWhole(job.out, notebookText(notebook));
-    if (job.html) await writeWhole(job.html, await notebookHtml(notebook, path.basename(job.file, '.ipynb')));
-    summary = { notebook: job.file, out: job.out, html: job.html, cells, failure };
-  } catch (error) {
-    summary = { notebook: job.file, cells: [], failure: { reason: 'start', message: (error as Error).message } };
-  }
+  const summary = await runAndSave(job, options, say);
   if (summary.failure) sayFailure(summary.failure, say);
   return { ...summary, status: summary.failure ? 'failed' : 'passed', seconds: (performance.now() - begun) / 1000 };
+}
+
+/** Runs a notebook and saves it after every cell; where nothing was run, nothing is written. */
+async function runAndSave(
+  job: Job,
+  { parameters, timeout, startTimeout, signal }: RunOptions,
+  say: (line: string) => void,
+): Promise<Omit<Summary, 'seconds' | 'status'>> {
+  const unsaved = (failure: RunFailure): Omit<Summary, 'seconds' | 'status'> => ({
+    notebook: job.file,
+    cells: [],
+    failure,
+  });
+  let notebook: Notebook;
+  try {
+    if (signal.aborted) return unsaved({ reason: 'stopped', message: 'it was not begun' });
+    notebook = injectParameters(readNotebook(job.file), parameters);
+    checkLanguage(notebook.metadata.kernelspec, job.file);
+  } catch (error) {
+    return unsaved({ reason: 'start', message: (error as Error).message });
+  }
+  const files = new RunFiles(notebook, {
+    ...job,
+    title: path.basename(job.file, '.ipynb'),
+    onFailure: ({ message }) => say(`not saved so far: ${message}`),
+  });
+  // Whoever stops a run may not wait for its cell to end.
+  const saveNow = (): void => void files.update();
+  let begun = false;
+  const { cells, failure } = await executeNotebook(notebook, job.file, {
+    argv: kernelSpec().argv,
+    timeout,
+    startTimeout,
+    signal,
+    onBegin: () => {
+      begun = true;
+      files.begin();
+      signal.addEventListener('abort', saveNow);
+    },
+    onCell: ({ cell, status, seconds: took }, of, { source }) => {
+      say(`cell ${cell}/${of}  ${status.padEnd(6)}  ${took.toFixed(2)} s  ${firstLine(source)}`);
+      return files.update();
+    },
+  });
+  signal.removeEventListener('abort', saveNow);
+  if (!begun) return unsaved(failure ?? { reason: 'start', message: 'the kernel did not start' });
+  try {
+    await files.finish();
+  } catch (error) {
+    const message = (error as Error).message;
+    const both = failure
+      ? { ...failure, message: `${failure.message}; ${message}` }
+      : { reason: 'save' as const, message };
+    return { notebook: job.file, cells, failure: both };
+  }
+  return { notebook: job.file, out: job.out, html: job.html, cells, failure };
 }
 
 function checkLanguage(spec: { name?: string; language?: string } | undefined, file: string): void {
@@ -179,13 +221,17 @@ export const command: Command = {
       throw new UsageError((error as Error).message);
     }
     const jobs = jobsOf(positionals, values.out, values.html);
+    const timeout = seconds('--timeout', values.timeout, 1800);
+    const startTimeout = seconds('--start-timeout', values['start-timeout'], 120);
+    const { signal, release } = listenForStop();
     const options: RunOptions = {
       parameters,
-      timeout: seconds('--timeout', values.timeout, 1800),
-      startTimeout: seconds('--start-timeout', values['start-timeout'], 120),
+      timeout,
+      startTimeout,
       named: jobs.length > 1,
+      signal,
     };
-    const summaries = await pool(jobs, atOnce, (job) => runOne(job, options));
+    const summaries = await pool(jobs, atOnce, (job) => runOne(job, options)).finally(release);
     const failed = summaries.filter((summary) => summary.status === 'failed').length;
     if (values.json)
       console.log(JSON.stringify({ notebooks: summaries, passed: summaries.length - failed, failed }, null, 2));
@@ -195,6 +241,7 @@ export const command: Command = {
         console.log(`${notebook} ${status} in ${took.toFixed(1)} s${written ? ` -> ${written}` : ''}`);
       }
     }
+    if (signal.reason instanceof Stopped) return signal.reason.status;
     return failed ? 1 : 0;
   },
 };

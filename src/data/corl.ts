@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import { Rng } from '../engine/random';
 import { savePng } from '../io';
 import { sceneExample } from '../miniworld/examples';

@@ -1,7 +1,7 @@
 /** Displays in a plain terminal: the text of each bundle, images and plots as files whose path is printed. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import type { MimeBundle } from './bundle';
 import type { DisplayTransport } from './transport';
 

@@ -1,11 +1,12 @@
 /** Numbered checkpoints in a folder: each is whole or not there, and a broken one says so. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type RawTensor, type WritableTensor, readSafetensors, writeSafetensors } from './safetensors';
 import { isRunning } from './running';
 import { syncFolder } from './sync-folder';
+import { WriteFileError, writeFileAtomic } from './write-file';
 
 /** A checkpoint could not be saved or loaded. */
 export class CheckpointError extends Error {
@@ -101,8 +102,7 @@ export class CheckpointStore<S = unknown> {
       });
       const tensors = { bytes: (await stat(file)).size, sha256: await sha256(file) };
       const manifest: Manifest = { format: 1, step, tensors, state: content.state };
-      await writeSynced(path.join(aside, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
-      await syncFolder(aside);
+      await writeFileAtomic(path.join(aside, manifestFile), `${JSON.stringify(manifest, null, 2)}\n`);
       const steps = await this.steps();
       if (steps.includes(step)) await rename(target, replaced);
       await rename(aside, target);
@@ -208,7 +208,9 @@ export class CheckpointStore<S = unknown> {
     const why =
       code === 'ENOSPC' || code === 'EDQUOT'
         ? 'the disk is full; free some space and go on from the newest checkpoint'
-        : message(error);
+        : error instanceof WriteFileError
+          ? error.why
+          : message(error);
     const steps = await this.steps().catch(() => []);
     const intact =
       steps.length > 0 ? `what was saved before is intact: steps ${steps.join(', ')}` : 'nothing had been saved before';
@@ -224,14 +226,4 @@ async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(piece as Buffer);
   return hash.digest('hex');
-}
-
-async function writeSynced(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import * as path from 'node:path';
 import sharp from 'sharp';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from './write-file';
 
 /** An image: 8-bit sRGB, `rgb` is [height, width, 3] row-major. */
 export interface Image {

@@ -1,7 +1,7 @@
 /** One JSON value a line: logs that can be read while they grow, and that a killed process cannot spoil. */
 import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { appendWhole, writeFileAtomic } from './write-file';
 
 /** Appends records to a `.jsonl` file. NaN and infinities are written as null, as JSON has no word for them. */
 export class JsonLines<T> {
@@ -32,7 +32,7 @@ export class JsonLines<T> {
 
   /** Appends one record and hands it to the system: another process sees it at once. */
   async append(record: T): Promise<void> {
-    await this.handle.appendFile(toLine(record));
+    await appendWhole(this.handle, toLine(record));
   }
 
   /** Waits until all that was appended is on the disk. */

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import { conceptDrawings } from './concepts';
 import { groundSvg } from './grounds';
 import { loadIcon, OBJECT_ICONS, SUBJECT_ICONS, svgDocument } from './icons';

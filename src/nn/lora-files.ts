@@ -1,7 +1,7 @@
 /** Adapters alone, in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`. */
 import { mkdir, readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../io/write-file';
 import { tf } from '../engine';
 import { fromTensor, openSafetensors, writeSafetensors } from '../io';
 import { type Adapter, LoraParameters, loraScaling, type LoraOptions } from './lora';

@@ -18,7 +18,7 @@ function put(value: number): void {
   writeFileSync(file, text);
 }
 
-function load(): { value: number; fromCache: boolean; save: () => void; place: string[] } {
+function load(): { value: number; fromCache: boolean; save: () => Promise<void>; place: string[] } {
   Reflect.deleteProperty(require.cache, file);
   const { module, fromCache, save } = loadCompiled(file, cache);
   const exports = module.exports as { value(): number; place: string[] };
@@ -26,11 +26,11 @@ function load(): { value: number; fromCache: boolean; save: () => void; place: s
   return { value: exports.value(), place: exports.place, fromCache, save };
 }
 
-test('a kept form is used by the next start, and only for the source that it was made from', () => {
+test('a kept form is used by the next start, and only for the source that it was made from', async () => {
   put(1);
   const first = load();
   assert.deepEqual([first.value, first.fromCache, first.place], [1, false, [file, '\n']]);
-  first.save();
+  await first.save();
   const second = load();
   assert.deepEqual([second.value, second.fromCache, second.place], [1, true, [file, '\n']]);
   const { mtimeMs } = statSync(file);
@@ -38,14 +38,14 @@ test('a kept form is used by the next start, and only for the source that it was
   utimesSync(file, new Date(), new Date(mtimeMs + 10_000));
   const third = load();
   assert.deepEqual([third.value, third.fromCache], [2, false], 'an edit of equal length');
-  third.save();
+  await third.save();
   assert.deepEqual(load().fromCache, true);
   assert.equal(readdirSync(cache).length, 1, 'the old form is replaced');
 });
 
-test('a damaged form is left alone, and a folder that cannot be written to is no error', () => {
+test('a damaged form is left alone, and a folder that cannot be written to is no error', async () => {
   put(3);
-  load().save();
+  await load().save();
   const place = path.join(cache, readdirSync(cache)[0]);
   const whole = readFileSync(place);
   for (const damaged of [whole.subarray(0, 10), whole.subarray(0, whole.length - 1), Buffer.alloc(0)]) {
@@ -57,6 +57,6 @@ test('a damaged form is left alone, and a folder that cannot be written to is no
   writeFileSync(place, flipped);
   assert.equal(load().fromCache, false, 'one wrong bit');
   const { module, save } = loadCompiled(file, path.join(file, 'no folder'));
-  save();
+  await save();
   assert.equal((module.exports as { value(): number }).value(), 3);
 });

@@ -1,5 +1,5 @@
 /** What both sides of the benchmark compute on: one model's weights and one set of ids, as files that both read. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadSprites } from '../../miniworld';
 import { Rng } from '../../engine';
@@ -16,6 +16,7 @@ import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
 import { Parameters } from '../../nn/parameters';
 import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../miniworld/curricula/mini-world';
 import { type ShowoBatch, showoTask } from '../../sft/train-showo';
+import { writeFileAtomic } from '../../io/write-file';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
 export interface BenchSizes {
@@ -78,7 +79,7 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   rollout.finish();
   const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
   const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };
-  await writeFile(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
+  await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
   const values = Object.entries(await model.parameters.values());
   const exact = Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' as const }]));
   await writeSafetensors(path.join(folder, 'weights.safetensors'), exact);

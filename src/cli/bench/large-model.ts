@@ -1,5 +1,5 @@
 /** `unilab bench --model`: what loading a model of a published size costs, and its work at several lengths. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Precision } from '../../engine';
@@ -9,6 +9,7 @@ import type { LargeModel, WorkTiming } from './large-work';
 import { LineWorker } from './line-worker';
 import { writeRandomCheckpoint } from './random-checkpoint';
 import { median } from './report';
+import { writeFileAtomic } from '../../io/write-file';
 
 export interface LargeOptions {
   /** A name that `large-models` knows. */
@@ -124,7 +125,7 @@ async function writeAll(folder: string, { files, config }: LargeModel): Promise<
     parameters += written.parameters;
     bytes += written.bytes;
   }
-  if (config) await writeFile(path.join(folder, 'config.json'), JSON.stringify(config, null, 2));
+  if (config) await writeFileAtomic(path.join(folder, 'config.json'), JSON.stringify(config, null, 2));
   return { parameters, bytes };
 }
 

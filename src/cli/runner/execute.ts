@@ -1,13 +1,14 @@
 /** Runs a notebook's cells in a kernel of its own, and never takes for a pass what was none. */
 import path from 'node:path';
-import { KernelClient, KernelDied } from '../../../kernel-ext/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KernelClient, KernelDied, rejectedBy, type Request } from '../../../kernel-ext/client';
 import type { Message } from '../../../kernel-ext/wire';
 import { type Cell, hasTag, type Notebook } from './notebook';
 import { OutputCollector } from './outputs';
 
 /** Why a run failed. `cell` counts all cells from 1, as people see them; `code` counts code cells. */
 export interface RunFailure {
-  readonly reason: 'error' | 'timeout' | 'dead' | 'no-idle' | 'skipped' | 'start' | 'stray';
+  readonly reason: 'error' | 'timeout' | 'dead' | 'no-idle' | 'skipped' | 'start' | 'stray' | 'stopped' | 'save';
   readonly message: string;
   readonly cell?: number;
   readonly source?: string;
@@ -28,10 +29,12 @@ export interface ExecuteOptions {
   readonly timeout: number;
   /** Longest time until the kernel answers, in seconds. */
   readonly startTimeout: number;
-  /** Hears each cell that has ended. */
-  readonly onCell?: (report: CellReport, of: number, cell: Cell) => void;
-  /** Hears the path of the cell that begins. */
-  readonly onBegin?: (cell: number, of: number) => void;
+  /** Hears each cell that has ended; the next one waits for it. */
+  readonly onCell?: (report: CellReport, of: number, cell: Cell) => void | Promise<void>;
+  /** Hears that the kernel is there and the first cell begins. */
+  readonly onBegin?: () => void;
+  /** Aborted with an error: the running cell is interrupted, and the run ends with that error. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunResult {
@@ -41,6 +44,9 @@ export interface RunResult {
 
 /** After a reply, how long its `idle` may take; after a time-out, how long an interrupt may take. In milliseconds. */
 const patience = 10_000;
+
+/** How long what a dead kernel had sent may be on its way, in milliseconds. */
+const deathPatience = 200;
 
 class Failed extends Error {
   constructor(readonly failure: RunFailure) {
@@ -65,61 +71,76 @@ async function within<T>(milliseconds: number, promise: Promise<T>, late: () => 
  * @returns never rejects for what a notebook does
  */
 export async function executeNotebook(notebook: Notebook, file: string, options: ExecuteOptions): Promise<RunResult> {
-  const reports: CellReport[] = [];
   let client: KernelClient;
   try {
-    const cwd = path.dirname(path.resolve(file));
     client = await KernelClient.start({
       argv: options.argv,
-      cwd,
+      cwd: path.dirname(path.resolve(file)),
       env: { UNILAB_HISTORY: 'off' },
       timeout: options.startTimeout * 1000,
+      signal: options.signal,
     });
   } catch (error) {
-    return {
-      cells: [],
-      failure: { reason: 'start', message: `the kernel did not start: ${(error as Error).message}` },
-    };
+    if (options.signal?.aborted) return { cells: [], failure: asFailure(error, options.signal) };
+    const message = `the kernel did not start: ${(error as Error).message}`;
+    return { cells: [], failure: { reason: 'start', message } };
   }
+  const reports: CellReport[] = [];
+  try {
+    options.onBegin?.();
+    const failure = (await runCells(client, notebook, reports, options)) ?? (await lastWord(client));
+    return failure ? { cells: reports, failure } : { cells: reports };
+  } finally {
+    await client.shutdown();
+  }
+}
+
+/** @returns why the run failed, if it did */
+async function runCells(
+  client: KernelClient,
+  notebook: Notebook,
+  reports: CellReport[],
+  options: ExecuteOptions,
+): Promise<RunFailure | undefined> {
   const collector = new OutputCollector();
   const owners = new Map<string, Cell>();
   client.onMessage((message) => {
     const owner = owners.get(message.parent.msg_id ?? '');
     if (owner) collector.take(owner, message);
   });
-  try {
-    for (const [i, cell] of notebook.cells.entries()) {
-      if (cell.cell_type !== 'code' || cell.source.trim() === '') continue;
-      const begun = performance.now();
-      const report = (status: CellReport['status']): void => {
-        const entry = { cell: i + 1, status, seconds: (performance.now() - begun) / 1000 };
-        reports.push(entry);
-        options.onCell?.(entry, notebook.cells.length, cell);
-      };
-      if (hasTag(cell, 'skip-execution')) {
-        report('skip-execution');
-        continue;
-      }
-      options.onBegin?.(i + 1, notebook.cells.length);
-      try {
-        const failed = await runCell(client, cell, owners, options.timeout);
-        report(failed ? 'expected error' : 'ok');
-      } catch (error) {
-        report('failed');
-        const failure = error instanceof Failed ? error.failure : asFailure(error);
-        noteInCell(cell, failure);
-        return { cells: reports, failure: { ...failure, cell: i + 1, source: cell.source } };
-      }
+  const stopped = rejectedBy(options.signal);
+  stopped.catch(() => undefined); // heard while a cell runs
+  for (const [i, cell] of notebook.cells.entries()) {
+    if (cell.cell_type !== 'code' || cell.source.trim() === '') continue;
+    const begun = performance.now();
+    const report = async (status: CellReport['status']): Promise<void> => {
+      const entry = { cell: i + 1, status, seconds: (performance.now() - begun) / 1000 };
+      reports.push(entry);
+      await options.onCell?.(entry, notebook.cells.length, cell);
+    };
+    if (hasTag(cell, 'skip-execution')) {
+      await report('skip-execution');
+      continue;
     }
-    const stray = await lastWord(client);
-    return stray ? { cells: reports, failure: stray } : { cells: reports };
-  } finally {
-    await client.shutdown();
+    try {
+      const failed = await runCell(client, cell, { owners, stopped, timeout: options.timeout });
+      await report(failed ? 'expected error' : 'ok');
+    } catch (error) {
+      const failure = asFailure(error, options.signal);
+      // What the kernel had sent before it died is still on its way.
+      if (failure.reason === 'dead') await sleep(deathPatience);
+      noteInCell(cell, failure);
+      await report('failed');
+      return { ...failure, cell: i + 1, source: cell.source };
+    }
   }
+  return undefined;
 }
 
-function asFailure(error: unknown): RunFailure {
-  const reason = error instanceof KernelDied ? 'dead' : 'error';
+function asFailure(error: unknown, signal?: AbortSignal): RunFailure {
+  if (error instanceof Failed) return error.failure;
+  const stopped = signal?.aborted && error === signal.reason;
+  const reason = stopped ? 'stopped' : error instanceof KernelDied ? 'dead' : 'error';
   return { reason, message: error instanceof Error ? error.message : String(error) };
 }
 
@@ -134,27 +155,27 @@ function noteInCell(cell: Cell, failure: RunFailure): void {
   });
 }
 
+interface CellContext {
+  /** Whom the output of a request belongs to. */
+  readonly owners: Map<string, Cell>;
+  /** Rejected when the run is to end. */
+  readonly stopped: Promise<never>;
+  /** In seconds; 0: no limit. */
+  readonly timeout: number;
+}
+
 /** @returns whether the cell failed and was allowed to */
-async function runCell(client: KernelClient, cell: Cell, owners: Map<string, Cell>, timeout: number): Promise<boolean> {
+async function runCell(client: KernelClient, cell: Cell, { owners, stopped, timeout }: CellContext): Promise<boolean> {
   const mayFail = hasTag(cell, 'raises-exception');
   const request = client.execute(cell.source, { stop_on_error: !mayFail });
   owners.set(request.id, cell);
   let reply: Message;
   try {
     const late = (): Error => new Failed({ reason: 'timeout', message: `the cell ran longer than ${timeout} s` });
-    reply = await within(timeout * 1000, request.reply, late);
+    reply = await within(timeout * 1000, Promise.race([request.reply, stopped]), late);
   } catch (error) {
-    if (error instanceof Failed) {
-      // What the cell shows when it is interrupted belongs into the notebook; it need not obey.
-      for (let times = 0; times < 2; times++) {
-        client.interrupt(); // a second one stops what never yields
-        const obeyed = await within(patience / 4, request.idle, () => error).then(
-          () => true,
-          () => false,
-        );
-        if (obeyed) break;
-      }
-    }
+    // What the cell shows when it is interrupted belongs into the notebook; it need not obey.
+    if (!(error instanceof KernelDied)) await interrupt(client, request);
     throw error;
   }
   const { status } = reply.content;
@@ -171,6 +192,19 @@ async function runCell(client: KernelClient, cell: Cell, owners: Map<string, Cel
     throw new Failed({ reason: 'error', message: `${ename}: ${evalue}`, traceback });
   }
   throw new Failed({ reason: 'skipped', message: `the kernel did not run the cell (it answered '${String(status)}')` });
+}
+
+/** Interrupts a cell, a second time where it never yields. */
+async function interrupt(client: KernelClient, request: Request): Promise<void> {
+  for (let times = 0; times < 2; times++) {
+    client.interrupt();
+    const late = (): Error => new Error('not interrupted');
+    const obeyed = within(patience / 4, request.idle, late).then(
+      () => true,
+      () => false,
+    );
+    if (await obeyed) return;
+  }
 }
 
 /** After the last cell: whether something that was still running failed with nobody to handle it. */

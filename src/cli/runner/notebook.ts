@@ -1,8 +1,6 @@
 /** Notebook files: nbformat 4, read with care and written whole. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { readFileSync } from 'node:fs';
 
 /** An output of a code cell as nbformat 4 has it. */
 export type Output =
@@ -115,10 +113,4 @@ export function notebookText(notebook: Notebook): string {
     language_info: { name: 'typescript', file_extension: '.ts', mimetype: 'text/typescript' },
   };
   return `${JSON.stringify({ cells: notebook.cells.map(storedCell), metadata, nbformat: 4, nbformat_minor: 5 }, null, 1)}\n`;
-}
-
-/** Writes a file whole or not at all, its folder with it. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-  mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
-  await writeFileAtomic(file, text);
 }

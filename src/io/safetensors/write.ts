@@ -1,9 +1,8 @@
 /** Writing safetensors: aside, to the disk, then renamed, so that a broken write leaves what was there before. */
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { type DType, type TensorData, bytesOf, isDType, toBfloat16Bits, toFloat16Bits, viewAs } from './dtypes';
-import { isRunning } from '../running';
-import { syncFolder } from '../sync-folder';
+import { type FileJob, type Put, writeFilesAtomic } from '../write-file';
 import { SafetensorsError } from './errors';
 
 /** A tensor to write. Its numbers may be a function, called when their turn comes, so that not all need be in memory. */
@@ -34,7 +33,7 @@ export interface WriteOptions {
  * old index needs the old ones until its place is taken.
  * @param file path ending in `.safetensors`; its folder is made when missing
  * @returns the files written, the index last
- * @throws SafetensorsError when a tensor's shape, dtype and data do not fit; the system's error (ENOSPC, EACCES) with
+ * @throws SafetensorsError when a tensor's shape, dtype and data do not fit; WriteFileError (ENOSPC, EACCES) with
  *   nothing changed otherwise
  */
 export async function writeSafetensors(
@@ -49,7 +48,7 @@ export async function writeSafetensors(
   await mkdir(path.dirname(file), { recursive: true });
   const total = items.reduce((sum, item) => sum + item.bytes, 0);
   if (options.shardBytes === undefined || total <= options.shardBytes) {
-    await writeAside([{ file, write: (handle) => writeFile(handle, file, items, options.metadata) }]);
+    await writeFilesAtomic([{ file, write: (put) => writeTensors(put, file, items, options.metadata) }]);
     await removeOthers(file, [file]);
     return [file];
   }
@@ -95,14 +94,14 @@ async function writeShards(
   const stem = file.slice(0, -'.safetensors'.length);
   const names = await freeNames(stem, shards.length);
   const weightMap: Record<string, string> = {};
-  const jobs: Job[] = shards.map((shard, i) => {
+  const jobs: FileJob[] = shards.map((shard, i) => {
     const name = names[i];
     for (const item of shard) weightMap[item.name] = path.basename(name);
-    return { file: name, write: (handle) => writeFile(handle, name, shard, metadata) };
+    return { file: name, write: (put) => writeTensors(put, name, shard, metadata) };
   });
   const index = `${JSON.stringify({ metadata: { total_size: total }, weight_map: weightMap }, null, 2)}\n`;
-  jobs.push({ file: `${stem}.safetensors.index.json`, write: (handle) => writeAll(handle, Buffer.from(index)) });
-  await writeAside(jobs);
+  jobs.push({ file: `${stem}.safetensors.index.json`, write: (put) => put(Buffer.from(index)) });
+  await writeFilesAtomic(jobs);
   const written = jobs.map((job) => job.file);
   await removeOthers(file, written);
   return written;
@@ -119,51 +118,6 @@ async function freeNames(stem: string, count: number): Promise<string[]> {
   }
 }
 
-interface Job {
-  readonly file: string;
-  readonly write: (handle: FileHandle) => Promise<void>;
-}
-
-/** Tells apart what one process writes at the same time. */
-let writes = 0;
-
-/** Writes all files aside and only then, when every byte is on the disk, gives them their names; the last one's counts. */
-async function writeAside(jobs: readonly Job[]): Promise<void> {
-  const folder = path.dirname(jobs[0].file);
-  await removeLeftovers(folder);
-  const mark = `${process.pid}-${writes++}`;
-  const aside = jobs.map(({ file }) => path.join(folder, `.${path.basename(file)}.${mark}.partial`));
-  try {
-    for (const [i, job] of jobs.entries()) {
-      const handle = await open(aside[i], 'w');
-      try {
-        await job.write(handle);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-    }
-    for (const [i, job] of jobs.entries()) {
-      // The index must never be on the disk before what it names.
-      if (i > 0 && i === jobs.length - 1) await syncFolder(folder);
-      await rename(aside[i], job.file);
-    }
-  } catch (error) {
-    for (const name of aside) await rm(name, { force: true });
-    throw error;
-  }
-  await syncFolder(folder);
-}
-
-/** Removes what processes that are gone had begun to write. */
-async function removeLeftovers(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) {
-    const pid = /^\..*\.safetensors(?:\.index\.json)?\.(\d+)(?:-\d+)?\.partial$/.exec(name)?.[1];
-    if (pid && Number(pid) !== process.pid && !isRunning(Number(pid)))
-      await rm(path.join(folder, name), { force: true });
-  }
-}
-
 /** An older checkpoint of the same name in another form (whole or sharded) would be read in place of the new one. */
 async function removeOthers(file: string, written: readonly string[]): Promise<void> {
   const stem = path.basename(file).slice(0, -'.safetensors'.length);
@@ -177,8 +131,8 @@ async function removeOthers(file: string, written: readonly string[]): Promise<v
   }
 }
 
-async function writeFile(
-  handle: FileHandle,
+async function writeTensors(
+  put: Put,
   file: string,
   items: readonly Item[],
   metadata: WriteOptions['metadata'],
@@ -197,17 +151,17 @@ async function writeFile(
   const padded = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
   padded.writeBigUInt64LE(BigInt(padded.length - 8));
   json.copy(padded, 8);
-  await writeAll(handle, padded);
+  await put(padded);
   for (const item of order) {
     const { data } = item.tensor;
-    await writeTensor(handle, file, item, typeof data === 'function' ? await data() : data);
+    await writeTensor(put, file, item, typeof data === 'function' ? await data() : data);
   }
 }
 
 /** Elements converted at a time: a whole 16-bit copy of a large tensor is never needed. */
 const pieceElements = 4 * 1024 * 1024;
 
-async function writeTensor(handle: FileHandle, file: string, item: Item, data: TensorData): Promise<void> {
+async function writeTensor(put: Put, file: string, item: Item, data: TensorData): Promise<void> {
   const { dtype, shape } = item.tensor;
   if (data.length !== item.elements) {
     const what = `shape [${shape.join(', ')}] needs ${item.elements} numbers, its data has ${data.length}`;
@@ -219,7 +173,7 @@ async function writeTensor(handle: FileHandle, file: string, item: Item, data: T
       const what = `${data.constructor.name} cannot be written as ${dtype}`;
       throw new SafetensorsError('invalid_argument', file, item.name, what);
     }
-    await writeAll(handle, new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
+    await put(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength));
   }
 }
 
@@ -229,10 +183,4 @@ function encode(dtype: DType, piece: TensorData): TensorData | undefined {
   if (piece instanceof Float32Array && dtype === 'F16') return Uint16Array.from(piece, toFloat16Bits);
   if (piece instanceof Int32Array && dtype === 'I64') return BigInt64Array.from(Array.from(piece, BigInt));
   return viewAs(dtype, new ArrayBuffer(0)).constructor === piece.constructor ? piece : undefined;
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await handle.write(bytes, done, bytes.length - done)).bytesWritten;
-  }
 }

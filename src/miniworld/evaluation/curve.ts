@@ -1,6 +1,6 @@
 /** Training curves for model cards: thinned, as JSON and as an image. */
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { svgOf, type VegaLiteSpec } from '../../display';
 import { JsonLines } from '../../io';
 import type { StepReport } from '../../sft/loop';

@@ -1,6 +1,6 @@
 /** README.md of a judge's checkpoint. */
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { CLIP_RECIPE, FACE_RECIPE, FIGURE_RECIPE, READER_RECIPE } from '../lessons/recipes';
 import { metricTable, PICTURE_LICENCES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';

@@ -1,7 +1,7 @@
 /** README.md of a mini model's checkpoint, from its evaluation and its training curves. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { HELD_OUT_COMBINATIONS } from '..';
 import { STAGES } from '../curricula/stages';
 import { metricTable, PICTURE_LICENCES, spent } from './cards';

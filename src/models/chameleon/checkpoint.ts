@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { openSafetensors, type SafetensorsReader, type WritableTensor, writeSafetensors } from '../../io';
 import { CheckpointMismatchError, checkShapes, Parameters, type ParameterSpecs } from '../../nn/parameters';
 import { vqganSpecs, VqganTokenizer } from '../../nn/vqgan-tokenizer';

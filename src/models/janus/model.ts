@@ -1,7 +1,7 @@
 /** Janus as one object: configuration and weights; the forward passes that samplers, policies and trainers share. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { embedding, type Rng, tf } from '../../engine';
 import { openSafetensors, writeSafetensors } from '../../io';
 import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../nn/llama';

@@ -7,7 +7,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { linear, readValues, type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { type Rng, tf } from '../../engine';
 import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
 import { additiveMask } from '../../nn/causal-mask';

@@ -1,7 +1,7 @@
 /** What a finished run leaves in a folder: numbers, images before and after, the reward plot. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import writeFileAtomic from 'write-file-atomic';
+import { writeFileAtomic } from '../../io/write-file';
 import { type Image, savePng } from '../../io';
 import type { HeldOutResult } from './evaluate';
 import type { SyncLab, SyncResult } from './lab';

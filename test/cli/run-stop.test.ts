@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const root = mkdtempSync(path.join(tmpdir(), 'unilab-stop-'));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+const unilab = path.join(__dirname, '../../bin/unilab');
+const posix = { skip: process.platform === 'win32' };
+
+interface Run {
+  readonly folder: string;
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | NodeJS.Signals | null>;
+  said: string;
+}
+
+function text(cells: readonly string[]): string {
+  const made = cells.map((source, i) => ({
+    cell_type: 'code',
+    id: `cell-${i}`,
+    metadata: {},
+    source,
+    outputs: [],
+    execution_count: null,
+  }));
+  return JSON.stringify({ cells: made, metadata: {}, nbformat: 4, nbformat_minor: 5 });
+}
+
+/** Runs a notebook in a folder of its own, with a folder for temporary files in it. */
+function run(
+  cells: readonly string[],
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  folder = mkdtempSync(path.join(root, 'run-')),
+): Run {
+  writeFileSync(path.join(folder, 'case.ipynb'), text(cells));
+  mkdirSync(path.join(folder, 'temp'), { recursive: true });
+  const child = spawn(process.execPath, [unilab, 'run', 'case.ipynb', ...args], {
+    cwd: folder,
+    env: { ...process.env, TMPDIR: path.join(folder, 'temp'), ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
+    child.once('close', (code, signal) => resolve(code ?? signal)),
+  );
+  const started: Run = { folder, child, ended, said: '' };
+  child.stderr?.on('data', (data: Buffer) => (started.said += data.toString()));
+  return started;
+}
+
+async function until({ folder, said }: Run, mark: string): Promise<void> {
+  for (let i = 0; !existsSync(path.join(folder, mark)); i++) {
+    assert.ok(i < 600, said);
+    await sleep(50);
+  }
+}
+
+/** The outputs of a notebook on the disk, as text, one for each cell. @throws Error when it is no JSON */
+function outputs(file: string): string[] {
+  const { cells } = JSON.parse(readFileSync(file, 'utf8')) as { cells: { outputs: unknown[] }[] };
+  return cells.map((cell) => JSON.stringify(cell.outputs));
+}
+
+const temporary = ({ folder }: Run): string[] =>
+  readdirSync(path.join(folder, 'temp')).filter((name) => name.startsWith('unilab'));
+
+const begun = "require('node:fs').writeFileSync('begun', '')";
+const long = `console.log('begun to train'); ${begun}; await new Promise((r) => setTimeout(r, 60_000));`;
+
+test('each signal that ends a run leaves notebook and page with what ran, and nothing else', posix, async () => {
+  for (const [signal, status] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+    ['SIGHUP', 129],
+  ] as const) {
+    const started = run(
+      ["console.log('an hour of training');", long, "console.log('never')"],
+      ['--out', 'out.ipynb', '--html', 'out.html'],
+    );
+    await until(started, 'begun');
+    await sleep(300);
+    started.child.kill(signal);
+    assert.equal(await started.ended, status, started.said);
+    const [first, second, third] = outputs(path.join(started.folder, 'out.ipynb'));
+    assert.match(first, /an hour of training/);
+    assert.match(second, new RegExp(`begun to train.*Interrupted.*run: stopped.*${signal}`));
+    assert.equal(third, '[]');
+    assert.match(readFileSync(path.join(started.folder, 'out.html'), 'utf8'), /an hour of training[^]*begun to train/);
+    assert.deepEqual(temporary(started), []);
+  }
+});
+
+test('a second signal ends at once, also a cell that never yields', posix, async () => {
+  const started = run(
+    ["console.log('kept')", `await null; ${begun}; try { for (;;) Math.sqrt(2); } finally { for (;;); }`],
+    ['--out', 'out.ipynb'],
+  );
+  await until(started, 'begun');
+  started.child.kill('SIGTERM');
+  await sleep(300);
+  started.child.kill('SIGTERM');
+  assert.equal(await started.ended, 143);
+  assert.match(outputs(path.join(started.folder, 'out.ipynb'))[0], /kept/);
+  assert.deepEqual(temporary(started), []);
+});
+
+test('a run that is stopped before its first cell writes nothing', posix, async () => {
+  const started = run(['1'], ['--out', 'out.ipynb']);
+  for (let i = 0; temporary(started).length === 0 && i < 600; i++) await sleep(5);
+  started.child.kill('SIGTERM');
+  assert.equal(await started.ended, 143);
+  assert.ok(!existsSync(path.join(started.folder, 'out.ipynb')));
+  assert.deepEqual(temporary(started), []);
+  const failed = run(['1'], ['--out', 'case.ipynb', '--start-timeout', '0.001']);
+  assert.equal(await failed.ended, 1);
+  assert.equal(readFileSync(path.join(failed.folder, 'case.ipynb'), 'utf8'), text(['1']));
+});
+
+test(
+  'a runner that is killed leaves every finished cell, and the next run removes its temporary files',
+  posix,
+  async () => {
+    const cells = Array.from(
+      { length: 40 },
+      (_, i) => `console.log('cell ${i}'); require('node:fs').writeFileSync('at-${i}', '')`,
+    );
+    let folder: string | undefined;
+    for (const last of [3, 11, 24]) {
+      const started = run(cells, ['--out', 'out.ipynb'], {}, folder);
+      ({ folder } = started);
+      await until(started, `at-${last}`);
+      started.child.kill('SIGKILL');
+      await started.ended;
+      const saved = outputs(path.join(folder, 'out.ipynb'));
+      for (let i = 0; i < last; i++) assert.match(saved[i], new RegExp(`cell ${i}\\b`));
+      assert.equal(temporary(started).length, 1);
+      for (let i = 0; i < 40; i++) rmSync(path.join(folder, `at-${i}`), { force: true });
+    }
+    const next = run(['1'], ['--out', 'out.ipynb'], {}, folder);
+    assert.equal(await next.ended, 0, next.said);
+    assert.deepEqual(temporary(next), []);
+    assert.deepEqual(
+      readdirSync(next.folder).filter((name) => name.endsWith('.partial')),
+      [],
+    );
+  },
+);
+
+test('a kernel that dies leaves what its cell had shown', posix, async () => {
+  const started = run(
+    [
+      "console.log('first')",
+      "console.log('shown'); await new Promise((r) => setTimeout(r, 300)); process.kill(process.pid, 'SIGKILL')",
+    ],
+    ['--out', 'out.ipynb'],
+  );
+  assert.equal(await started.ended, 1);
+  const [first, second] = outputs(path.join(started.folder, 'out.ipynb'));
+  assert.match(first, /first/);
+  assert.match(second, /shown.*run: dead/);
+  assert.deepEqual(temporary(started), []);
+});
+
+test('a disk that is full for a while does not end the run; one that is full at the end fails it', posix, async () => {
+  const full = path.join(root, 'full.cjs');
+  writeFileSync(full, "process.on('SIGXFSZ', () => {});");
+  const folder = mkdtempSync(path.join(root, 'full-'));
+  writeFileSync(
+    path.join(folder, 'case.ipynb'),
+    text(["console.log('x'.repeat(300_000))", "require('node:fs').writeFileSync('done', '')"]),
+  );
+  writeFileSync(path.join(folder, 'out.ipynb'), 'the old one');
+  const options = {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: `--require ${full}` },
+  } as const;
+  const script = 'ulimit -f 200; exec "$0" "$1" run case.ipynb --out out.ipynb';
+  const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, unilab], options);
+  assert.equal(status, 1);
+  assert.equal(stderr.match(/not saved so far/g)?.length, 1);
+  assert.match(stderr, /failed: .*out\.ipynb was not written, and is as it was: .*EFBIG/);
+  assert.ok(existsSync(path.join(folder, 'done')));
+  assert.equal(readFileSync(path.join(folder, 'out.ipynb'), 'utf8'), 'the old one');
+});
+
+test('a pipe gets the notebook once', posix, async () => {
+  const pipe = path.join(root, 'pipe');
+  spawnSync('mkfifo', [pipe]);
+  const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'ignore'] });
+  let read = '';
+  reader.stdout.on('data', (data: Buffer) => (read += data.toString()));
+  const closed = new Promise((resolve) => reader.once('close', resolve));
+  assert.equal(await run(['1 + 1', '2 + 2'], ['--out', pipe]).ended, 0);
+  await closed;
+  assert.equal((JSON.parse(read) as { cells: unknown[] }).cells.length, 2);
+});
