@@ -123,6 +123,8 @@ export interface SampleRequest<P extends Prompt = Prompt> {
 }
 
 export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = Transition> extends Policy<T> {
+  /** `model_type` of the configuration: `showo`, `janus`, `chameleon`. For logs alone. */
+  readonly modelType: string;
   readonly imageTokenizer: ImageTokenizer;
   /** Text and images in their order. @throws PromptTooLongError; RangeError for what the model cannot be asked */
   prompt(parts: readonly (string | Image)[], task: P['task']): P;
@@ -134,6 +136,13 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
    * the network without them, which costs no memory. Dispose it.
    */
   frozenCopy(dtype?: 'F32' | 'BF16'): UnifiedModel<P, T>;
+  /** Loss of a supervised step, to be minimized; differentiable in `variables()`. */
+  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
+  /** Saves as `loadModel` reads: configuration, weights under upstream's names, tokenizer; a folder is whole or not there. */
+  savePretrained(
+    folder: string,
+    options?: { readonly dtype?: 'F32' | 'BF16'; readonly shardBytes?: number },
+  ): Promise<void>;
   dispose(): void;
 }
 
@@ -150,4 +159,60 @@ export interface InterleavedModel<P extends Prompt = Prompt, T extends Transitio
   T
 > {
   sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
+}
+
+/** An image that was encoded before, so that epochs over few images encode each once. */
+export interface EncodedImage {
+  readonly codes: Int32Array;
+  readonly grid: readonly [rows: number, columns: number];
+}
+
+/** What a supervised stage shows a model. */
+export type SupervisedExample =
+  /** A question (with images, or without) and its answer; only the answer is scored. */
+  | {
+      readonly task: 'understand';
+      readonly parts: readonly (string | Image | EncodedImage)[];
+      readonly answer: string;
+    }
+  /** A prompt and the image that it describes; only the image is scored. */
+  | { readonly task: 'generate'; readonly prompt: string; readonly image: Image | EncodedImage }
+  /** Text alone; all of it is scored. */
+  | { readonly task: 'text'; readonly text: string };
+
+export interface SupervisedLossOptions {
+  /** Share of images whose prompt is dropped, so that guidance has an unconditional branch. Default 0.1. */
+  readonly cfgDropout?: number;
+  /** Share of an answer's input tokens that are exchanged for random words; what is scored stays. Default 0. */
+  readonly answerCorruption?: number;
+  /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1. */
+  readonly weights?: Readonly<Partial<Record<SupervisedExample['task'], number>>>;
+}
+
+/** New words of a subject (UniCTokens, Sec. 3.1): `<sks>` with K + M tokens before it. */
+export interface ConceptTokenOptions {
+  /** The word that stands for the subject; it is replaced by all the tokens, in every prompt. Default `<sks>`. */
+  readonly placeholder?: string;
+  /** The word whose rows the new ones start from, e.g. `dog`. */
+  readonly initializer: string;
+  /** K: tokens that understanding learns first. Default 16. */
+  readonly understanding?: number;
+  /** M: tokens that generation learns. Default 8. */
+  readonly generation?: number;
+}
+
+/** Names, among `variables()`, of the rows that {@link PersonalizableModel.addConceptTokens} added. */
+export type ConceptRows = Readonly<Record<'embed' | 'output', string>>;
+
+/**
+ * A model that learns a subject as new tokens. They are rows beside the vocabulary's, in the embedding and in the output
+ * layer, so that an answer may say `<sks>`; both are among `variables()`, and replay and sampling know them.
+ */
+export interface PersonalizableModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
+  P,
+  T
+> {
+  /** @throws Error when the vocabulary lacks the initializer, or tokens were added before */
+  addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows;
+  removeConceptTokens(): void;
 }
