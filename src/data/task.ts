@@ -1,7 +1,7 @@
 /** What a data set is to a recipe: examples drawn from seeded randomness, and an evaluation of its own. */
 import type { Rng } from '../engine';
 import type { Image } from '../io';
-import type { UnifiedModel } from '../models/unified';
+import type { ImageOptions, TextOptions, UnifiedModel } from '../models/unified';
 
 /** What every example has. A recipe says what more it needs; a task says what it gives. */
 export interface Example<Truth = unknown> {
@@ -11,13 +11,45 @@ export interface Example<Truth = unknown> {
   readonly truth: Truth;
 }
 
+/** One held-out item, looked at. */
+export interface EvaluatedItem {
+  /** Items of one `prompt` are repetitions of each other: intervals are clustered by it. */
+  readonly prompt: string;
+  readonly text?: string;
+  readonly image?: Image;
+  /** Metric -> value; a metric that does not apply to this item is left out. */
+  readonly scores: Readonly<Record<string, number>>;
+}
+
 export interface Evaluation {
+  /** Means over items, metric by metric. */
   readonly metrics: Readonly<Record<string, number>>;
+  readonly items: readonly EvaluatedItem[];
+}
+
+export interface EvaluationOptions {
+  /** Held-out items, distinct prompts first. Default: the task's own number. */
+  readonly count?: number;
+  readonly text?: TextOptions;
+  readonly image?: ImageOptions;
+  /** Rows of a forward pass. Default 32. */
+  readonly batchSize?: number;
 }
 
 export interface Task<E extends Example = Example> {
   readonly name: string;
   /** The example depends on the random numbers alone, so that a resumed run asks what the other one would have asked. */
   sample(rng: Rng): E;
-  evaluate(model: UnifiedModel, rng: Rng): Promise<Evaluation>;
+  /** The same generator before and after training makes a paired comparison. */
+  evaluate(model: UnifiedModel, rng: Rng, options?: EvaluationOptions): Promise<Evaluation>;
+}
+
+/** Means over the items that have a metric. */
+export function evaluationOf(items: readonly EvaluatedItem[]): Evaluation {
+  const names = [...new Set(items.flatMap(({ scores }) => Object.keys(scores)))];
+  const meanOf = (name: string) => {
+    const values = items.flatMap(({ scores }) => (name in scores ? [scores[name]] : []));
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
+  };
+  return { metrics: Object.fromEntries(names.map((name) => [name, meanOf(name)])), items };
 }
