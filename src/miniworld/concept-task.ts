@@ -31,8 +31,8 @@ import {
   loadSprites,
   type Concept,
   type PromptTruth,
-  type SpriteSheet,
   tiaExamples,
+  type ViaExample,
   viaExamples,
 } from '.';
 import { scoreConcept, SceneDetector, SubjectSimilarity } from './detector';
@@ -65,7 +65,9 @@ export class ConceptTask implements PersonalizationTask {
   private constructor(
     readonly concept: Concept,
     readonly subject: Subject,
-    private readonly sprites: SpriteSheet,
+    /** Questions about the references, and what other concepts' images are asked. */
+    private readonly questions: readonly ViaExample[],
+    private readonly otherQuestions: readonly ViaExample[],
     private readonly detector: SceneDetector,
     private readonly similarity: SubjectSimilarity,
   ) {
@@ -93,7 +95,11 @@ export class ConceptTask implements PersonalizationTask {
       facts: conceptFacts(concept, 'train').map((fact) => factText(fact)),
       style: 'spaced',
     };
-    return new ConceptTask(concept, subject, sprites, detector, SubjectSimilarity.of(detector, concept, sprites));
+    const questionsOf = (one: Concept) =>
+      viaExamples(one, 'train', sprites).filter(({ solution }) => solution !== '<sks>');
+    const others = CONCEPTS.filter((other) => other.name !== name).flatMap(questionsOf);
+    const similarity = SubjectSimilarity.of(detector, concept, sprites);
+    return new ConceptTask(concept, subject, questionsOf(concept), others, detector, similarity);
   }
 
   sample(rng: Rng, pathway: Pathway = rng.split('pathway').pick(PATHWAYS)): SubjectExample {
@@ -159,21 +165,11 @@ export class ConceptTask implements PersonalizationTask {
   }
 
   private visual(rng: Rng): SubjectExample {
-    const usable = ({ solution }: { solution: string }) => solution !== '<sks>';
-    const { problem, solution, index } = rng.pick(viaExamples(this.concept, 'train', this.sprites).filter(usable));
-    const wrong = CONCEPTS.filter(({ name }) => name !== this.concept.name)
-      .flatMap((other) => viaExamples(other, 'train', this.sprites))
-      .filter((example) => example.problem === problem && usable(example))
-      .map((example) => example.solution);
+    const { problem, solution, index } = rng.pick(this.questions);
+    const wrong = this.otherQuestions.filter((other) => other.problem === problem).map((other) => other.solution);
     const asked = { question: problem, answer: solution };
-    return visualExample(
-      this.subject,
-      this.subject.references[index],
-      asked,
-      wrong,
-      rng,
-      (truth: SubjectTruth) => truth,
-    );
+    const reference = this.subject.references[index];
+    return visualExample(this.subject, reference, asked, wrong, rng, (truth: SubjectTruth) => truth);
   }
 
   /** Held-out facts stand in no training question. */
@@ -217,7 +213,7 @@ export function heldOutItems(concept: Concept, count: number, rng: Rng): HeldOut
   const items = new Map<string, HeldOutItem>(byFact.map((item) => [item.prompt, item]));
   const plain = rng.split('plain');
   for (let round = 0; items.size < count; round++) {
-    if (round === 100)
+    if (round === 20)
       throw new RangeError(
         `concept ${concept.name} has ${items.size} distinct held-out prompts, ${count} were asked for`,
       );
