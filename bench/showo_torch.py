@@ -2,7 +2,7 @@
 
 A worker: one JSON command a line on stdin, one JSON answer a line on stdout; `unilab bench` runs it in turns with its
 own. Weights and inputs come from UniLab's files, so that both sides compute the same numbers (and it is checked).
-Written as one would in PyTorch: autocast, fused attention, fused AdamW, vectorised masks; eager, as UniLab is.
+Written as one would in PyTorch: autocast, fused attention, fused AdamW, vectorized masks; eager, as UniLab is.
 
   {"do": "load", "folder": ..., "precision": "bf16" | "float32", "threads": n}
   {"do": "train" | "rollout" | "replay"}     -> {"seconds": s, "cpuSeconds": c, "value": v}
@@ -84,13 +84,13 @@ class Showo:
         return self.norm("showo.model.final_layernorm", x)
 
     def code_logits(self, condition, dropped, codes, guidance):
-        """Guided logits over the image codes, [pictures, codes, codebook]; codes: -1 where unknown."""
+        """Guided logits over the image codes, [images, codes, codebook]; codes: -1 where unknown."""
         v, config = self.vocabulary, self.config
         inside = torch.where(codes < 0, v["mask"], codes + v["imageOffset"])
         soi = torch.full((len(codes), 1), v["soi"])
         tail = torch.cat([soi, inside, torch.full_like(soi, v["eoi"])], 1)
         ids = torch.cat([torch.cat([condition, tail], 1), torch.cat([dropped.expand(len(codes), -1), tail], 1)])
-        hidden = self.hidden(ids, picture_mask(ids, v))
+        hidden = self.hidden(ids, image_mask(ids, v))
         start = config["max_text_len"] + 1
         span = slice(v["imageOffset"], v["imageOffset"] + config["codebook_size"])
         weight, bias = self.p["showo.lm_head.weight"][span], self.p["showo.lm_head.bias"][span]
@@ -99,22 +99,22 @@ class Showo:
         return (1 + guidance) * with_text - guidance * without
 
 
-def picture_mask(ids, v):
-    """Text rows causal, the picture's rows see all; neither sees the pads before the text."""
+def image_mask(ids, v):
+    """Text rows causal, the image's rows see all; neither sees the pads before the text."""
     tokens = ids.shape[1]
     causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
-    in_picture = ((ids == v["soi"]).cumsum(1) > 0)[:, :, None]
+    in_image = ((ids == v["soi"]).cumsum(1) > 0)[:, :, None]
     pad = ids == v["pad"]
-    return ((causal | in_picture) & ~pad[:, None, :]) | (pad[:, :, None] & causal)
+    return ((causal | in_image) & ~pad[:, None, :]) | (pad[:, :, None] & causal)
 
 
-def turns_mask(starts, shared, picture):
-    """Every turn sees the shared beginning and, causally, itself; a shared picture sees itself whole."""
+def turns_mask(starts, shared, image):
+    """Every turn sees the shared beginning and, causally, itself; a shared image sees itself whole."""
     tokens = starts.shape[1]
     causal = torch.ones(tokens, tokens, dtype=torch.bool).tril()
     own = causal & (starts[:, :, None] == starts[:, None, :])
     inside = torch.arange(tokens)[None] < shared[:, None]
-    sees = torch.ones_like(inside) if picture else ~inside
+    sees = torch.ones_like(inside) if image else ~inside
     return own | (sees[:, :, None] & inside[:, None, :])
 
 
@@ -137,7 +137,7 @@ class Worker:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def train(self, learningRate):
-        """One optimiser step. Value: the loss before it."""
+        """One optimizer step. Value: the loss before it."""
         start = time.perf_counter()
         loss = 0
         with self.autocast():
@@ -145,9 +145,9 @@ class Worker:
                 ids = torch.tensor(group["ids"])
                 if "starts" in group:
                     starts, shared = torch.tensor(group["starts"]), torch.tensor(group["shared"])
-                    mask, places = turns_mask(starts, shared, group["picture"]), torch.tensor(group["places"])
+                    mask, places = turns_mask(starts, shared, group["image"]), torch.tensor(group["places"])
                 else:
-                    mask, places = picture_mask(ids, self.model.vocabulary), None
+                    mask, places = image_mask(ids, self.model.vocabulary), None
                 hidden = self.model.hidden(ids, mask, places).flatten(0, 1)[torch.tensor(group["positions"])]
                 logits = self.model.linear("showo.lm_head", hidden)
                 loss = loss + group["weight"] * F.cross_entropy(logits.float(), torch.tensor(group["targets"]))
