@@ -1,8 +1,8 @@
-/** Means with the interval in which they may lie: bootstrap over examples. */
+/** Means with the interval in which they may lie: bootstrap over examples, or over clusters of them. */
 import type { Rng } from '../engine';
 
 export interface BootstrapOptions {
-  /** Where the resamples come from; fork one for this. */
+  /** Where the resamples come from; split one off for this. */
   rng: Rng;
   /** Default 10000. */
   resamples?: number;
@@ -14,32 +14,67 @@ export interface BootstrapOptions {
 export type Interval = readonly [low: number, high: number];
 
 export interface MeanWithInterval {
+  /** Values counted. */
   readonly n: number;
+  /** Distinct clusters among them: what was resampled. */
+  readonly clusters: number;
   readonly mean: number;
+  /** Percentile bootstrap (at `level`, 95% unless another was asked for). */
   readonly ci95: Interval;
 }
 
 export interface PairedDifference {
   /** Pairs counted. */
   readonly n: number;
+  /** Distinct clusters among them: what was resampled. */
+  readonly clusters: number;
   readonly before: number;
   readonly after: number;
   /** Mean of after - before. */
   readonly delta: number;
-  /** Percentile bootstrap over pairs (at `level`, 95% unless another was asked for). */
+  /** Percentile bootstrap of `delta` (at `level`, 95% unless another was asked for). */
   readonly ci95: Interval;
   /** Pairs left out because one of the two was NaN. */
   readonly left: number;
 }
 
 /**
- * The difference of two scores of the same examples. Pairs are resampled together: what makes an example hard for both
- * cancels, so the interval is narrower than that of two separate means.
+ * A mean and its interval where values come in clusters, as several images of one prompt do. Whole clusters are
+ * resampled: 192 values of 4 prompts say no more about new prompts than 4 clusters can. NaN values are left out.
+ * @param clusterIds `[values.length]`, equal for values of one cluster
+ * @throws RangeError for lists of unequal length, when no value is a number, or for a wrong option
+ * @example
+ * clusteredBootstrap([1, 1, 0, 0], ['cat', 'cat', 'dog', 'dog'], { rng: new Rng(0) }).ci95; // [0, 1]
+ */
+export function clusteredBootstrap(
+  values: readonly number[],
+  clusterIds: readonly (string | number)[],
+  options: BootstrapOptions,
+): MeanWithInterval {
+  const { rng, resamples = 10_000, level = 0.95 } = options;
+  if (!Number.isInteger(resamples) || resamples < 1)
+    throw new RangeError(`resamples must be a positive integer, got ${resamples}`);
+  if (!(level > 0 && level < 1)) throw new RangeError(`level must be in (0, 1), got ${level}`);
+  const clusters = sumByCluster(values, clusterIds);
+  if (clusters.length === 0) throw new RangeError('no value is a number: there is nothing to take a mean of');
+
+  const means = new Float64Array(resamples).map(() => meanOf(clusters.map(() => rng.pick(clusters))));
+  means.sort();
+  const ci95: Interval = [quantile(means, (1 - level) / 2), quantile(means, (1 + level) / 2)];
+  const n = clusters.reduce((total, cluster) => total + cluster.count, 0);
+  return { n, clusters: clusters.length, mean: meanOf(clusters), ci95 };
+}
+
+/**
+ * The difference of two scores of the same examples, which come in clusters. Pairs are resampled together, cluster by
+ * cluster: what makes an example hard for both cancels, so the interval is narrower than that of two separate means.
+ * @param clusterIds `[before.length]`, equal for pairs of one cluster
  * @throws RangeError for lists of unequal length or without a complete pair
  */
-export function pairedBootstrap(
+export function pairedClusteredBootstrap(
   before: readonly number[],
   after: readonly number[],
+  clusterIds: readonly (string | number)[],
   options: BootstrapOptions,
 ): PairedDifference {
   if (before.length !== after.length) {
@@ -47,34 +82,61 @@ export function pairedBootstrap(
       `there are ${before.length} scores before and ${after.length} after; they must be of the same examples`,
     );
   }
-  const pairs = before.flatMap((b, i) => (Number.isNaN(b) || Number.isNaN(after[i]) ? [] : [[b, after[i]] as const]));
-  const differences = pairs.map(([b, a]) => a - b);
-  const { n, mean, ci95 } = meanInterval(differences, options);
-  const meanOf = (k: 0 | 1): number => pairs.reduce((sum, pair) => sum + pair[k], 0) / n;
-  return { n, before: meanOf(0), after: meanOf(1), delta: mean, ci95, left: before.length - n };
+  const differences = after.map((value, i) => value - before[i]);
+  const { n, clusters, mean, ci95 } = clusteredBootstrap(differences, clusterIds, options);
+  const isComplete = (_: number, i: number): boolean => !Number.isNaN(differences[i]);
+  const meanOfPairs = (scores: readonly number[]): number => scores.filter(isComplete).reduce((a, b) => a + b, 0) / n;
+  return {
+    n,
+    clusters,
+    before: meanOfPairs(before),
+    after: meanOfPairs(after),
+    delta: mean,
+    ci95,
+    left: before.length - n,
+  };
 }
 
-/**
- * A mean and its percentile bootstrap interval; NaN values are left out.
- * @throws RangeError when no value is a number, or for a wrong option
- */
+/** {@link clusteredBootstrap} of independent examples: each is its own cluster. */
 export function meanInterval(values: readonly number[], options: BootstrapOptions): MeanWithInterval {
-  const { rng, resamples = 10_000, level = 0.95 } = options;
-  if (!Number.isInteger(resamples) || resamples < 1)
-    throw new RangeError(`resamples must be a positive integer, got ${resamples}`);
-  if (!(level > 0 && level < 1)) throw new RangeError(`level must be in (0, 1), got ${level}`);
-  const there = values.filter((v) => !Number.isNaN(v));
-  const n = there.length;
-  if (n === 0) throw new RangeError('no value is a number: there is nothing to take a mean of');
-  const means = new Float64Array(resamples);
-  for (let r = 0; r < resamples; r++) {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += there[rng.int(n)];
-    means[r] = sum / n;
+  return clusteredBootstrap(values, [...values.keys()], options);
+}
+
+/** {@link pairedClusteredBootstrap} of independent examples: each is its own cluster. */
+export function pairedBootstrap(
+  before: readonly number[],
+  after: readonly number[],
+  options: BootstrapOptions,
+): PairedDifference {
+  return pairedClusteredBootstrap(before, after, [...before.keys()], options);
+}
+
+interface Cluster {
+  sum: number;
+  count: number;
+}
+
+/** Sum and count of every cluster that holds a number. */
+function sumByCluster(values: readonly number[], ids: readonly (string | number)[]): Cluster[] {
+  if (values.length !== ids.length)
+    throw new RangeError(`there are ${values.length} values and ${ids.length} cluster ids`);
+  const clusters = new Map<string | number, Cluster>();
+  for (const [i, value] of values.entries()) {
+    if (Number.isNaN(value)) continue;
+    const cluster = clusters.get(ids[i]) ?? { sum: 0, count: 0 };
+    clusters.set(ids[i], { sum: cluster.sum + value, count: cluster.count + 1 });
   }
-  means.sort();
-  const mean = there.reduce((sum, v) => sum + v, 0) / n;
-  return { n, mean, ci95: [quantile(means, (1 - level) / 2), quantile(means, (1 + level) / 2)] };
+  return [...clusters.values()];
+}
+
+function meanOf(clusters: readonly Cluster[]): number {
+  let sum = 0;
+  let count = 0;
+  for (const cluster of clusters) {
+    sum += cluster.sum;
+    count += cluster.count;
+  }
+  return sum / count;
 }
 
 /** Linear between neighbors. */

@@ -2,7 +2,44 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Rng } from '../../src/engine';
-import { balancedRecall, exactMatch, meanInterval, meanPairwiseCosine, pairedBootstrap } from '../../src/eval';
+import {
+  balancedRecall,
+  clusteredBootstrap,
+  exactMatch,
+  meanInterval,
+  meanPairwiseCosine,
+  pairedBootstrap,
+  pairedClusteredBootstrap,
+} from '../../src/eval';
+
+describe('a bootstrap clustered by prompt', () => {
+  // Two prompts, three images each. A resample of two prompts has the mean 0, 1/2 or 1 with probability 1/4, 1/2, 1/4.
+  const scores = [1, 1, 1, 0, 0, 0];
+  const prompts = ['a cat', 'a cat', 'a cat', 'a dog', 'a dog', 'a dog'];
+
+  it('resamples whole prompts: six images of two prompts are two observations', () => {
+    const of95 = clusteredBootstrap(scores, prompts, { rng: new Rng(0) });
+    assert.deepEqual(of95, { n: 6, clusters: 2, mean: 0.5, ci95: [0, 1] });
+    const of40 = clusteredBootstrap(scores, prompts, { rng: new Rng(0), level: 0.4 });
+    assert.deepEqual(of40.ci95, [0.5, 0.5]);
+    const [low, high] = meanInterval(scores, { rng: new Rng(0), level: 0.9 }).ci95;
+    assert.ok(low > 0 && high < 1, 'as independent images the same scores would look more certain');
+  });
+
+  it('weighs a prompt by its images, and counts no prompt without a score', () => {
+    const got = clusteredBootstrap([3, 3, 0, NaN], ['cat', 'cat', 'dog', 'fox'], { rng: new Rng(0) });
+    assert.deepEqual(got, { n: 3, clusters: 2, mean: 2, ci95: [0, 3] });
+  });
+
+  it('compares pairs prompt by prompt', () => {
+    const got = pairedClusteredBootstrap([1, 2, 3, NaN], [2, 3, 3, 9], ['cat', 'cat', 'dog', 'dog'], {
+      rng: new Rng(0),
+    });
+    assert.deepEqual(got, { n: 3, clusters: 2, before: 2, after: 8 / 3, delta: 2 / 3, ci95: [0, 1], left: 1 });
+    assert.throws(() => clusteredBootstrap([1, 2], ['cat'], { rng: new Rng(0) }), /2 values and 1 cluster ids/);
+    assert.throws(() => clusteredBootstrap([1], [0], { rng: new Rng(0), level: 1 }), /level must be in \(0, 1\)/);
+  });
+});
 
 describe('intervals', () => {
   it('cover the true mean about as often as they say', () => {
@@ -51,7 +88,11 @@ describe('intervals', () => {
 
 describe('metrics', () => {
   it('compute what they say', () => {
-    assert.equal(meanPairwiseCosine([[1, 0]], [[2, 0], [0, 3]]), 0.5); // prettier-ignore
+    const both = [
+      [2, 0],
+      [0, 3],
+    ];
+    assert.equal(meanPairwiseCosine([[1, 0]], both), 0.5);
     assert.equal(balancedRecall([true, false, false, false], [true, true, false, false]), 0.75);
     assert.throws(() => balancedRecall([true], [true]), /no question has the answer no/);
     assert.ok(exactMatch(' A red  ball. ', 'a red ball'));
