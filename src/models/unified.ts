@@ -116,6 +116,11 @@ export interface Prompt {
   readonly task: 'understand' | 'generate' | 'interleave';
 }
 
+/** A prompt, or a prompt and what is to follow it, has no room in the model's sequence. */
+export class PromptTooLongError extends RangeError {
+  override readonly name = 'PromptTooLongError';
+}
+
 /** What is to be continued, and the random numbers that it draws from: no sample depends on its neighbors. */
 export interface SampleRequest<P extends Prompt = Prompt> {
   readonly prompt: P;

@@ -3,6 +3,7 @@
  * itself, and stands at the positions that it would have alone. The numbers are those of separate rows; the beginning,
  * which is most of such a row, is computed once.
  */
+import type { Rng } from '../engine';
 
 /** Label of what is not scored. */
 export const IGNORE = -100;
@@ -104,4 +105,20 @@ export function scoredOf(rows: readonly PackedRow[]): { at: number[]; targets: n
     }),
   );
   return { at, targets };
+}
+
+/**
+ * Replaces words of answers by words of other answers, in the ids alone.
+ * @param questions the chance for words of the turns' questions. Default 0
+ */
+export function withWordNoise(rows: readonly PackedRow[], chance: number, rng: Rng, questions = 0): PackedRow[] {
+  const said = rows.flatMap((row) => row.labels.filter((label) => label >= 0));
+  return rows.map((row) => ({
+    ...row,
+    ids: row.ids.map((id, i) => {
+      // A turn's first token says what kind of turn it is.
+      const p = row.labels[i] >= 0 ? chance : i >= row.shared && i > row.starts[i] ? questions : 0;
+      return rng.uniform() < p ? rng.pick(said) : id;
+    }),
+  }));
 }

@@ -6,12 +6,12 @@ import { crossEntropy, readValues, type Rng, tf } from '../engine';
 import { imageIds, type Part, trainingExample } from '../models/chameleon/layout';
 import type { ChameleonModel } from '../models/chameleon/model';
 import { packedLogits, plainRow } from '../models/chameleon/packed';
-import { type PackedRow, packTurns, type Turn } from '../nn/packed-rows';
+import { type PackedRow, packTurns, type Turn, withWordNoise } from '../nn/packed-rows';
 import { nearestCodes } from '../nn/vqgan-codebook';
 import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
 import type { SupervisedTask } from './loop';
 import { type ImageBatchInput, type ImageSource, pixelsTensor } from './train-magvit';
-import { withBitNoise, withWordNoise } from './train-showo';
+import { withBitNoise } from './train-showo';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */

@@ -7,12 +7,11 @@ import { imageCodes } from '../models/janus/config';
 import { generationIds, textIds, unconditionalIds, understandingIds } from '../models/janus/layout';
 import type { JanusModel } from '../models/janus/model';
 import { packedLogits, packTurns } from '../models/janus/packed';
-import type { PackedRow, Turn } from '../nn/packed-rows';
+import { type PackedRow, type Turn, withWordNoise } from '../nn/packed-rows';
 import { imageCodeLogits } from '../models/janus/policy';
 import type { SupervisedTask } from './loop';
 import { isVq, partOf } from './train-janus-vq';
 import { pixelsTensor } from './train-magvit';
-import { withWordNoise } from './train-showo';
 
 /** One image with what is said and asked about it, as ids. */
 export interface JanusImageExample {

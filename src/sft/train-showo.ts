@@ -9,7 +9,7 @@ import { textToImageMask } from '../models/showo/masks';
 import type { ShowoModel } from '../models/showo/model';
 import { imageStart } from '../models/showo/layout';
 import { packedLogits, packImage, packText } from '../models/showo/packed';
-import type { PackedRow, Turn } from '../nn/packed-rows';
+import { type PackedRow, type Turn, withWordNoise } from '../nn/packed-rows';
 import { showoLogits } from '../models/showo/transformer';
 import type { SupervisedTask } from './loop';
 import { pixelsTensor } from './train-magvit';
@@ -126,22 +126,6 @@ function makeBatch(
   const { answerCorruption = 0, questionNoise = 0 } = options;
   const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
   return { imageTokenizer, answers: noisy(answers), texts: noisy(texts) };
-}
-
-/**
- * Replaces words of answers by words of other answers, in the ids alone.
- * @param questions the chance for words of the turns' questions. Default 0
- */
-export function withWordNoise(rows: readonly PackedRow[], chance: number, rng: Rng, questions = 0): PackedRow[] {
-  const said = rows.flatMap((row) => row.labels.filter((label) => label >= 0));
-  return rows.map((row) => ({
-    ...row,
-    ids: row.ids.map((id, i) => {
-      // A turn's first token says what kind of turn it is.
-      const p = row.labels[i] >= 0 ? chance : i >= row.shared && i > row.starts[i] ? questions : 0;
-      return rng.uniform() < p ? rng.pick(said) : id;
-    }),
-  }));
 }
 
 /** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */

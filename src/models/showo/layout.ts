@@ -1,13 +1,9 @@
 /** Show-o's sequence layouts: ids in, ids and labels out. Every function is pure and works on plain numbers. */
 import { IGNORE } from '../../nn/packed-rows';
+import { PromptTooLongError } from '../unified';
 import { type ShowoConfig, showoVocabulary } from './config';
 
 export { IGNORE };
-
-/** A text is longer than its place in the layout. */
-export class PromptTooLongError extends RangeError {
-  override readonly name = 'PromptTooLongError';
-}
 
 export interface LayoutOptions {
   /** What happens to text that does not fit. `cut` is upstream's way: shortened, end token put last. Default `error`. */

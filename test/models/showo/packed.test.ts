@@ -7,7 +7,8 @@ import type { ShowoConfig } from '../../../src/models/showo/config';
 import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
 import { MagvitTokenizer } from '../../../src/models/showo/magvit';
 import { ShowoModel } from '../../../src/models/showo/model';
-import { withBitNoise, withWordNoise } from '../../../src/sft/train-showo';
+import { withBitNoise } from '../../../src/sft/train-showo';
+import { withWordNoise } from '../../../src/nn/packed-rows';
 import { packedLogits, packImage, packText } from '../../../src/models/showo/packed';
 
 const config: ShowoConfig = {
