@@ -38,6 +38,8 @@ export interface TextTokenizer {
   readonly vocabularySize: number;
   readonly unknownId: number | undefined;
   readonly padId: number | undefined;
+  /** The `tokenizer.json` that it was read from, to be saved with a model. */
+  readonly json: object;
 }
 
 /**
@@ -66,6 +68,7 @@ export function loadTokenizer(file: string = MINI_WORLD_TOKENIZER, options: Toke
   const unknownId = tokenizer.token_to_id('[UNK]');
   const unknown = options.unknown ?? 'error';
   return {
+    json,
     vocabularySize,
     unknownId,
     padId: tokenizer.token_to_id('[PAD]'),

@@ -135,8 +135,7 @@ function read(fields: Json, kind: string, defaults: typeof clip): { config?: Pro
     return { faults };
   const rule: SizeRule =
     janus && 'height' in size ? { square: size.height, min_size: minimum, cut: kind === 'VLM' } : size;
-  // Upstream derives the color from the mean, whatever a file says.
-  const background = mean.map((m) => Math.trunc(m * 255)) as unknown as Channels;
+  const background = backgroundOf(fields, kind, mean);
   const config: ProcessorConfig = {
     filter: PILLOW_FILTERS[filter],
     ...(steps.resize ? { size: rule } : {}),
@@ -146,6 +145,16 @@ function read(fields: Json, kind: string, defaults: typeof clip): { config?: Pro
     ...(steps.normalize ? { normalize: { mean, std } } : {}),
   };
   return { config, faults };
+}
+
+/**
+ * The color that images are padded with: upstream derives it from the mean, whatever a file says of it. Without a mean it
+ * is gray, though images are then normalized by CLIP's; only Janus's own class takes CLIP's where a file has no such
+ * field, and gray where the field is null (Janus-1.3B).
+ */
+function backgroundOf(fields: Json, kind: string, mean: Channels): Channels {
+  const gray = kind === 'VLM' ? fields.image_mean === null : (fields.image_mean ?? null) === null;
+  return gray ? [127, 127, 127] : (mean.map((m) => Math.trunc(m * 255)) as unknown as Channels);
 }
 
 /** @returns the rule, or what was expected instead */

@@ -120,6 +120,35 @@ describe('image processors', () => {
     assert.deepEqual(config.background, [127, 127, 127]);
   });
 
+  it('take null for a field that is not there, and pad with gray where upstream has no mean', () => {
+    const background = (fields: object) => ImageProcessor.fromUpstream(fields, 'file').config.background;
+    const clip = [122, 116, 104];
+    for (const [image_processor_type, missing] of [
+      ['VLMImageProcessor', clip],
+      ['JanusImageProcessor', [127, 127, 127]],
+    ] as const) {
+      assert.deepEqual(background({ image_processor_type, image_mean: null, image_std: null }), [127, 127, 127]);
+      assert.deepEqual(background({ image_processor_type }), missing);
+      assert.deepEqual(background({ image_processor_type, image_mean: [0.48145466, 0.4578275, 0.40821073] }), clip);
+    }
+    for (const kind of ['CLIP', 'Bit', 'Blip', 'ViT', 'Siglip', 'Janus', 'VLM', 'Chameleon']) {
+      const plain = { image_processor_type: `${kind}ImageProcessor` };
+      const fields = [
+        'size',
+        'crop_size',
+        'resample',
+        'rescale_factor',
+        'image_std',
+        'min_size',
+        'do_resize',
+        'do_pad',
+      ];
+      const nulls = Object.fromEntries(fields.map((field) => [field, null]));
+      const [there, absent] = [{ ...plain, ...nulls }, plain].map((json) => ImageProcessor.fromUpstream(json, 'file'));
+      assert.deepEqual(there.config, absent.config, kind);
+    }
+  });
+
   it('normalise, keep steps that are switched off out, and leak nothing', () => {
     const start = tf.memory().numTensors;
     const processor = ImageProcessor.fromUpstream({ size: { height: 4, width: 6 } }, 'file', 'ViTImageProcessor');
