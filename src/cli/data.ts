@@ -3,8 +3,7 @@ import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '../io/write-file';
-import { writeConcepts, writeScenes } from '../data';
-import { CONCEPTS, contactSheet, findConcept, loadSprites } from '../miniworld';
+import { CONCEPTS, contactSheet, findConcept, loadSprites, writeConcepts, writeScenes } from '../miniworld';
 import { type Command, UsageError } from './command';
 
 const usage = `unilab data preview [--out FILE.png] [--seed N] | concepts --out DIR [--concept NAME ...] | scenes --count N --out DIR [--split train|heldout] [--seed N]

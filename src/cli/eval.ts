@@ -1,4 +1,4 @@
-/** `unilab eval WHAT`: held-out scores of the mini checkpoints, and of the judges that measure them, with intervals. */
+/** `unilab eval WHAT`: held-out scores of the mini checkpoints, and of the scorers that measure them, with intervals. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { existsSync } from 'node:fs';
@@ -12,20 +12,20 @@ import { MagvitTokenizer } from '../models/showo/magvit';
 import { MAGVIT_MINI } from '../models/showo/mini';
 import { loadTokenizer } from '../text';
 import { type Command, UsageError } from './command';
-import { evaluateClip, evaluateReader } from '../miniworld/evaluation/judges';
-import { evaluateLooks } from '../miniworld/evaluation/looks';
+import { evaluateClip, evaluateDetector } from '../miniworld/evaluation/scorers';
+import { evaluateAttributes } from '../miniworld/evaluation/attributes';
 import { type EvalReport, printMetrics } from '../miniworld/evaluation/metrics';
 import { evaluateMiniWorld } from '../miniworld/evaluation/mini-world';
-import { writeJudgeCard } from '../miniworld/evaluation/judge-card';
+import { writeScorerCard } from '../miniworld/evaluation/scorer-card';
 import { MINI_MODELS, type MiniModel } from '../miniworld/evaluation/mini-models';
 import { writeModelCard } from '../miniworld/evaluation/model-card';
 import { saveSheet } from '../miniworld/evaluation/sheet';
 
-const TARGETS = ['mini-world', 'reader', 'clip', 'face', 'figure'] as const;
+const TARGETS = ['mini-world', 'detector', 'clip', 'face', 'figure'] as const;
 type Target = (typeof TARGETS)[number];
 
-const JUDGE_FOLDERS = {
-  reader: 'scene-reader',
+const SCORER_FOLDERS = {
+  detector: 'scene-reader',
   clip: 'mini-clip',
   face: 'mini-face',
   figure: 'mini-figure',
@@ -47,22 +47,22 @@ const OPTIONS = {
 } as const;
 
 export const command: Command = {
-  summary: 'held-out scores of the mini checkpoints and their judges, with intervals',
-  usage: `unilab eval mini-world | reader | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
+  summary: 'held-out scores of the mini checkpoints and their scorers, with intervals',
+  usage: `unilab eval mini-world | detector | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
             [--seed N] [--card] [--json]
 
 mini-world  a mini model on scenes with combinations it never saw: images from captions, read by the independent
-            scene reader (object, colour, count, position, ground; exact: all of them and nothing else), answers to
-            questions about images (qa, by type), facts read in context; ceiling/...: the reader on the true
+            scene detector (object, colour, count, position, background; exact: all of them and nothing else), answers to
+            questions about images (qa, by type), facts read in context; ceiling/...: the detector on the true
             images as the image tokenizer gives them back
-reader      the scene reader itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
+detector    the scene detector itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
 face        mini_face: the looks of people it was not taught on, and whose held-out view is nearest to whom (concept)
 figure      mini_figure: the same for people, animals and things
 
   --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
-  --n N                 scenes (mini-world: 400) or images (judges: 300)
+  --n N                 scenes (mini-world: 400) or images (scorers: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
   --steps N             mini-world: MaskGIT steps (default 12; showo alone)
@@ -82,7 +82,7 @@ figure      mini_figure: the same for people, animals and things
     if (!isMiniModel(values.model))
       throw new UsageError(`--model is ${Object.keys(MINI_MODELS).join(', ')}, got '${values.model}'`);
     const mini = MINI_MODELS[values.model];
-    const folder = values.checkpoint ?? dataFolder('checkpoints', target === 'mini-world' ? mini.folder : JUDGE_FOLDERS[target]); // prettier-ignore
+    const folder = values.checkpoint ?? dataFolder('checkpoints', target === 'mini-world' ? mini.folder : SCORER_FOLDERS[target]); // prettier-ignore
     const n = number('n', values.n, target === 'mini-world' ? 400 : 300, 1);
     const seed = number('seed', values.seed, 1000, 0);
     const sampler = {
@@ -104,7 +104,7 @@ figure      mini_figure: the same for people, animals and things
     if (values.sheet && samples) await saveSheet(values.sheet, samples.slice(0, 32));
     if (values.card) {
       if (target === 'mini-world') await writeModelCard(mini, folder, report, values.training);
-      else await writeJudgeCard(folder, target, report, path.join(values.training, target, 'curve.jsonl'));
+      else await writeScorerCard(folder, target, report, path.join(values.training, target, 'curve.jsonl'));
       console.error(`written: ${path.join(folder, 'README.md')}`);
     }
     if (values.json) console.log(JSON.stringify(report));
@@ -124,27 +124,40 @@ interface MeasureOptions {
 }
 
 async function measure(target: Target, folder: string, n: number, seed: number, options: MeasureOptions) {
-  if (target === 'reader') {
-    const reader = await SceneDetector.load(folder);
-    return { metrics: await evaluateReader(reader, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+  if (target === 'detector') {
+    const detector = await SceneDetector.load(folder);
+    return {
+      metrics: await evaluateDetector(detector, await imageTokenizer(), n, seed),
+      settings: {},
+      samples: undefined,
+    };
   }
   if (target === 'clip') {
     const clip = await MiniClip.load(folder);
     return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
   }
   if (target === 'face' || target === 'figure') {
-    const judge = await MiniLooks.load(JUDGE_FOLDERS[target], folder);
-    return { metrics: await evaluateLooks(judge, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
+    const scorer = await MiniLooks.load(SCORER_FOLDERS[target], folder);
+    return {
+      metrics: await evaluateAttributes(scorer, await imageTokenizer(), n, seed),
+      settings: {},
+      samples: undefined,
+    };
   }
   const { mini, sampler, split = 'heldout' } = options;
-  const reader = await SceneDetector.load();
+  const detector = await SceneDetector.load();
   const subject = await mini.load(folder, sampler);
   const progress = (done: string) => console.error(`eval mini-world: ${done}`);
-  const { metrics, samples } = await evaluateMiniWorld(subject, reader, loadTokenizer(), { n, seed, split, progress });
+  const { metrics, samples } = await evaluateMiniWorld(subject, detector, loadTokenizer(), {
+    n,
+    seed,
+    split,
+    progress,
+  });
   return { metrics, samples, settings: { ...sampler, split } };
 }
 
-/** The image tokenizer that ships; without it the judges are measured on renderings alone. */
+/** The image tokenizer that ships; without it the scorers are measured on renderings alone. */
 async function imageTokenizer(): Promise<MagvitTokenizer | undefined> {
   const file = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
   if (existsSync(file)) return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);

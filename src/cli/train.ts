@@ -4,7 +4,7 @@ import { type Command, UsageError } from './command';
 import { runTraining, STAGES } from '../miniworld/curricula/stages';
 
 export const command: Command = {
-  summary: 'train a mini checkpoint (tokenizer, showo, judges), with resume',
+  summary: 'train a mini checkpoint (tokenizer, showo, scorers), with resume',
   usage: `unilab train STAGE [--steps N] [--seed N] [--out FOLDER] [--checkpoints FOLDER] [--fallback]
 
 STAGE is one of: ${Object.keys(STAGES).join(', ')}.

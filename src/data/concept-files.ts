@@ -1,12 +1,6 @@
-/** Concepts on the disk, in the folder layout of UnifyBench++: a writer for the mini world's, a reader for any. */
+/** Concepts on the disk, in the folder layout of UnifyBench++. */
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileAtomic } from '../io/write-file';
-import { Rng } from '../engine/random';
-import { savePng } from '../io';
-import { conceptQuestions, withSubject } from '../miniworld/concept-examples';
-import { conceptReferences } from '../miniworld/concept-images';
 import {
   ConceptFileError,
   parseConditions,
@@ -19,123 +13,6 @@ import {
   type ConceptInfo,
   type ConceptTestItem,
 } from './concept-schema';
-import { CONCEPTS, conceptFactTexts, conceptFacts, type Concept } from '../miniworld/concepts';
-import { factSolution } from '../miniworld/facts';
-import { renderScene } from '../miniworld/render';
-import { sampleCombination, sampleScene } from '../miniworld/scene';
-import type { SpriteSheet } from '../miniworld/sprites';
-import { GROUND_PHRASES, PICTURE_SIZE, SCENIC_GROUNDS } from '../miniworld/world';
-
-const BLACK = 'black_512x512.png';
-const NEGATIVES = 20;
-
-const saveJson = async (file: string, value: unknown) => {
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFileAtomic(file, `${JSON.stringify(value, null, 1)}\n`);
-};
-
-/**
- * Writes concepts as UnifyBench++ has them: `concepts_list.json`, `random_images/`, `concept/train/<name>/`
- * (images, info.json, conversations.json, train_images.json), `concept/test/<name>/` (images,
- * t2i_conditions.json), `test_data/<name>.json`. In texts the concept is `<name>`.
- * @param folder made when missing; files there are overwritten, each at once
- * @param concepts default: all twenty
- * @param onProgress called after each concept
- */
-export async function writeConcepts(
-  folder: string,
-  sprites: SpriteSheet,
-  concepts: readonly Concept[] = CONCEPTS,
-  onProgress?: (done: number, total: number) => void,
-): Promise<void> {
-  const rng = new Rng(780);
-  await savePng(path.join(folder, BLACK), { width: 512, height: 512, rgb: new Uint8Array(512 * 512 * 3) });
-  for (let i = 0; i < NEGATIVES; i++) {
-    const scene = sampleScene(rng.split(i), 'train', i % 2 ? 'creature' : 'creature+object');
-    await saveRgb(path.join(folder, 'random_images', `${i}.png`), renderScene(scene, sprites));
-  }
-  for (const [i, concept] of concepts.entries()) {
-    await writeConcept(folder, concept, sprites, rng.split(concept.name));
-    onProgress?.(i + 1, concepts.length);
-  }
-  await saveJson(path.join(folder, 'concepts_list.json'), concepts.map((concept) => concept.name)); // prettier-ignore
-}
-
-const saveRgb = (file: string, rgb: Uint8Array) => savePng(file, { width: PICTURE_SIZE, height: PICTURE_SIZE, rgb });
-
-async function writeConcept(folder: string, concept: Concept, sprites: SpriteSheet, rng: Rng): Promise<void> {
-  const { name } = concept;
-  const self = `<${name}>`;
-  const named = (text: string) => withSubject(text, '<sks>', self);
-  const train = path.join(folder, 'concept', 'train', name);
-  const test = path.join(folder, 'concept', 'test', name);
-
-  const info: ConceptInfo = {
-    class: concept.class,
-    info: `${self} is ${concept.description} .`,
-    extra_info: conceptFactTexts(concept, self),
-    conversation_type: concept.kind,
-    generation_type: concept.kind === 'object' ? 'object' : 'live_subject',
-    num_testing_info: concept.testingFacts,
-  };
-  const conversations: Record<string, { query: string; answer: string }[]> = {};
-  for (const [i, image] of conceptReferences(concept, 'train', sprites).entries()) {
-    await saveRgb(path.join(train, `${i}.png`), image.pixels);
-    conversations[`${i}.png`] = conceptQuestions(concept, image).map((q) => ({
-      query: named(q.problem),
-      answer: named(q.solution),
-    }));
-  }
-  await saveJson(path.join(train, 'info.json'), info);
-  await saveJson(path.join(train, 'conversations.json'), conversations);
-  await saveJson(path.join(train, 'train_images.json'), Object.keys(conversations).map((file) => `concept/train/${name}/${file}`)); // prettier-ignore
-
-  const item = (type: ConceptTestItem['type'], image: string, question: string, answer: string): ConceptTestItem => ({
-    type,
-    image,
-    conversations: [
-      { from: 'human', value: `<image>\n${named(question)}` },
-      { from: 'gpt', value: named(answer) },
-    ],
-  });
-  const items: ConceptTestItem[] = [];
-  for (const [i, reference] of conceptReferences(concept, 'heldout', sprites).entries()) {
-    await saveRgb(path.join(test, `${i}.png`), reference.pixels);
-    const image = `concept/test/${name}/${i}.png`;
-    items.push(item('rec', image, 'is <sks> in the picture ?', 'yes'));
-    items.push(item('rec', `random_images/${rng.int(NEGATIVES)}.png`, 'is <sks> in the picture ?', 'no'));
-    for (const q of conceptQuestions(concept, reference)) items.push(item('vqa', image, q.problem, q.solution));
-  }
-  items.push(item('text_only', BLACK, 'describe <sks> ?', concept.description));
-  for (const fact of concept.facts) {
-    items.push(item('text_only', BLACK, `what is <sks> beside ${GROUND_PHRASES[fact.ground]} ?`, factSolution(fact)));
-  }
-  await saveJson(path.join(folder, 'test_data', `${name}.json`), items);
-  await saveJson(path.join(test, 't2i_conditions.json'), conditionsOf(concept, self, rng.split('dense')));
-}
-
-/** Prompts in the concept's order of facts, so that the last ones are those for testing. */
-function conditionsOf(concept: Concept, self: string, rng: Rng): ConceptConditions {
-  const where = (ground: (typeof SCENIC_GROUNDS)[number]) => GROUND_PHRASES[ground];
-  const dense = SCENIC_GROUNDS.map((ground) => {
-    const { color, object } = sampleCombination(rng, 'train');
-    return `a photo of ${self} , beside a ${color} ${object} , ${where(ground)}`;
-  });
-  return {
-    personalized_driven_generation: concept.facts.map((f) => `a photo of ${self} ${where(f.ground)}`),
-    explicit_personalized_driven_generation: concept.facts.map(
-      (f) => `a photo of ${self} ${factSolution(f)} ${where(f.ground)}`,
-    ),
-    dense_prompt_generation: dense,
-    explicit_dense_prompt_generation: dense,
-    personalized_dense_prompt_generation: conceptFacts(concept, 'heldout').map(
-      (f) => `a photo of ${self} , ${where(f.ground)}`,
-    ),
-    explicit_personalized_dense_prompt_generation: conceptFacts(concept, 'heldout').map(
-      (f) => `a photo of ${self} , ${factSolution(f)} , ${where(f.ground)}`,
-    ),
-  };
-}
 
 /** A concept as its files describe it; texts say `<name>`, images are absolute paths. */
 export interface ConceptFiles {

@@ -2,7 +2,7 @@
 import type { Rng } from '../engine/random';
 import { describePerson } from './people';
 import { placementOf, relationOf, type Placement, type Scene, type SceneItem } from './scene';
-import { GROUND_PHRASES, NUMBER_WORDS } from './world';
+import { BACKGROUND_PHRASES, NUMBER_WORDS } from './world';
 
 /** "a" or "an" with the word. */
 export const withArticle = (word: string) => `${/^[aeiou]/.test(word) ? 'an' : 'a'} ${word}`;
@@ -34,7 +34,7 @@ const OPENINGS = ['', '', '', 'a photo of ', 'a picture of '] as const;
 const mention = (item: SceneItem, rng: Rng) =>
   item.attributes && rng.uniform() < 0.25 ? withArticle(item.object) : describeItem(item);
 
-/** What the scene shows, without opening and ground; several true ways of saying it. */
+/** What the scene shows, without opening and background; several true ways of saying it. */
 function statements(scene: Scene, rng: Rng): string[] {
   const [a, b] = scene.items;
   switch (scene.kind) {
@@ -45,7 +45,7 @@ function statements(scene: Scene, rng: Rng): string[] {
     }
     case 'count':
       return [`${NUMBER_WORDS[scene.items.length]} ${a.color} ${plural(a.object)}`];
-    case 'creature':
+    case 'subject':
       return [mention(a, rng)];
     case 'pair': {
       const [first, second] = [describeItem(a), describeItem(b)];
@@ -53,7 +53,7 @@ function statements(scene: Scene, rng: Rng): string[] {
       const beside = relationOf(a, b) === 'left of' ? [`${first} beside ${second}`] : [];
       return [...exact, ...exact, `${first} and ${second}`, ...beside];
     }
-    case 'creature+object': {
+    case 'subject+object': {
       const [who, what] = [mention(a, rng), describeItem(b)];
       return [
         `${who} beside ${what}`,
@@ -68,7 +68,7 @@ function statements(scene: Scene, rng: Rng): string[] {
 /** "a photo of a fox in the rain . the fox is beside a red umbrella": a prompt and what reasoning adds to it. */
 function compound(scene: Scene, rng: Rng): string {
   const [a, b] = scene.items;
-  const where = GROUND_PHRASES[scene.ground];
+  const where = BACKGROUND_PHRASES[scene.background];
   const who = `${rng.pick(OPENINGS)}${mention(a, rng)}`;
   if (!b) return `${who} . the ${a.object} is ${where}`;
   const beside = `beside ${describeItem(b)}`;
@@ -77,8 +77,8 @@ function compound(scene: Scene, rng: Rng): string {
     : `${who} ${beside} . the ${a.object} is ${where}`;
 }
 
-/** A true caption of the scene: opening, figures, ground; a third of the creatures' captions are compound. At most 26 words. */
+/** A true caption of the scene: opening, figures, background; a third of the subjects' captions are compound. At most 26 words. */
 export function captionOf(scene: Scene, rng: Rng): string {
-  if (scene.items[0].category === 'creature' && rng.uniform() < 1 / 3) return compound(scene, rng);
-  return `${rng.pick(OPENINGS)}${rng.pick(statements(scene, rng))} ${GROUND_PHRASES[scene.ground]}`;
+  if (scene.items[0].category === 'subject' && rng.uniform() < 1 / 3) return compound(scene, rng);
+  return `${rng.pick(OPENINGS)}${rng.pick(statements(scene, rng))} ${BACKGROUND_PHRASES[scene.background]}`;
 }

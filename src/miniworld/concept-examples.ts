@@ -6,7 +6,7 @@ import { conceptFacts, type Concept } from './concepts';
 import { factProblem, factSolution, type Fact } from './facts';
 import { relationOf, sampleCombination } from './scene';
 import type { SpriteSheet } from './sprites';
-import { GROUND_PHRASES, GROUNDS, SCENIC_GROUNDS, type Combination, type Ground } from './world';
+import { BACKGROUND_PHRASES, BACKGROUNDS, SCENIC_BACKGROUNDS, type Combination, type Background } from './world';
 
 /** A question about an image of the concept ("visual instruct"). */
 export interface ConceptQuestion {
@@ -18,8 +18,8 @@ export interface ConceptQuestion {
 
 /** True questions about an image of a concept, always in the same order. */
 export function conceptQuestions(concept: Concept, image: ConceptImage): ConceptQuestion[] {
-  const [self, companion] = image.scene.items;
-  const where = GROUND_PHRASES[image.scene.ground];
+  const [self, object] = image.scene.items;
+  const where = BACKGROUND_PHRASES[image.scene.background];
   const is = (what: string) => `<sks> is ${what}`;
   const ask = (problem: string, solution: string, statement: string) => ({ problem, solution, statement });
   const out = [
@@ -31,14 +31,14 @@ export function conceptQuestions(concept: Concept, image: ConceptImage): Concept
     const color = concept.identity.hairColor;
     out.push(ask('what colour is the hair ?', color, `<sks> has ${color} hair`));
   }
-  if (companion) {
-    const name = describeItem(companion);
+  if (object) {
+    const name = describeItem(object);
     out.push(
       ask('what is beside <sks> ?', name, is(`beside ${name}`)),
-      ask(`what is ${relationOf(companion, self)} <sks> ?`, name, is(`${relationOf(self, companion)} ${name}`)),
-      ask(`what colour is the ${companion.object} ?`, String(companion.color), is(`beside ${name}`)),
+      ask(`what is ${relationOf(object, self)} <sks> ?`, name, is(`${relationOf(self, object)} ${name}`)),
+      ask(`what colour is the ${object.object} ?`, String(object.color), is(`beside ${name}`)),
       ask(
-        `${concept.kind === 'object' ? 'what' : 'who'} is beside the ${companion.color} ${companion.object} ?`,
+        `${concept.kind === 'object' ? 'what' : 'who'} is beside the ${object.color} ${object.object} ?`,
         '<sks>',
         is(`beside ${name}`),
       ),
@@ -63,8 +63,8 @@ export function viaExamples(concept: Concept, split: 'train' | 'heldout', sprite
 
 /** What a generated image shall show beside the concept itself. */
 export interface PromptTruth {
-  readonly ground: Ground;
-  readonly companion: Combination | null;
+  readonly background: Background;
+  readonly object: Combination | null;
 }
 
 /** A prompt that only a fact completes ("text attribute"). */
@@ -88,13 +88,13 @@ export interface TiaExample {
 
 /**
  * One example for each fact of the split and each opening ("a photo of", "an image of").
- * @param stream chooses the order of the facts in `problem`
+ * @param rng chooses the order of the facts in `problem`
  */
 export function tiaExamples(concept: Concept, split: 'train' | 'heldout', rng: Rng): TiaExample[] {
   const candidates = concept.facts.map(factSolution);
   return conceptFacts(concept, split).flatMap((fact) =>
     ['a photo of', 'a picture of'].map((opening) => {
-      const prompt = `${opening} <sks> ${GROUND_PHRASES[fact.ground]}`;
+      const prompt = `${opening} <sks> ${BACKGROUND_PHRASES[fact.background]}`;
       const solution = factSolution(fact);
       return {
         prompt,
@@ -103,8 +103,8 @@ export function tiaExamples(concept: Concept, split: 'train' | 'heldout', rng: R
         candidates,
         correct: concept.facts.indexOf(fact),
         compound: `${prompt} . <sks> is ${solution}`,
-        explicit: `${opening} <sks> ${solution} ${GROUND_PHRASES[fact.ground]}`,
-        truth: { ground: fact.ground, companion: combinationOf(fact) },
+        explicit: `${opening} <sks> ${solution} ${BACKGROUND_PHRASES[fact.background]}`,
+        truth: { background: fact.background, object: combinationOf(fact) },
       };
     }),
   );
@@ -112,31 +112,33 @@ export function tiaExamples(concept: Concept, split: 'train' | 'heldout', rng: R
 
 const combinationOf = ({ object, color }: Fact): Combination => ({ object, color });
 
-/** A prompt with the truth that a judge can check. */
+/** A prompt with the truth that a scorer can check. */
 export interface ConceptPrompt {
   readonly prompt: string;
   readonly truth: PromptTruth;
 }
 
 /**
- * Prompts that need no fact: the concept alone or beside an object, on any ground.
+ * Prompts that need no fact: the concept alone or beside an object, on any background.
  * @param split `heldout`: the objects are held-out combinations, half of them in situations held out from training
  */
 export function conceptPrompts(concept: Concept, split: 'train' | 'heldout', count: number, rng: Rng): ConceptPrompt[] {
-  const testing = conceptFacts(concept, 'heldout').map((fact) => fact.ground);
-  const trained = GROUNDS.filter((ground) => !testing.some((t) => t === ground));
+  const testing = conceptFacts(concept, 'heldout').map((fact) => fact.background);
+  const trained = BACKGROUNDS.filter((background) => !testing.some((t) => t === background));
   return Array.from({ length: count }, (_, i) => {
-    const ground = split === 'heldout' && i % 2 === 0 ? rng.pick(testing) : rng.pick(trained);
-    const companion = rng.uniform() < 0.6 ? sampleCombination(rng, split) : null;
-    const beside = companion ? ` beside ${withArticle(`${companion.color} ${companion.object}`)}` : '';
+    const background = split === 'heldout' && i % 2 === 0 ? rng.pick(testing) : rng.pick(trained);
+    const object = rng.uniform() < 0.6 ? sampleCombination(rng, split) : null;
+    const beside = object ? ` beside ${withArticle(`${object.color} ${object.object}`)}` : '';
     const opening = rng.pick(['', 'a photo of ', 'a picture of '] as const);
-    return { prompt: `${opening}<sks>${beside} ${GROUND_PHRASES[ground]}`, truth: { ground, companion } };
+    return { prompt: `${opening}<sks>${beside} ${BACKGROUND_PHRASES[background]}`, truth: { background, object } };
   });
 }
 
-/** Grounds that a concept's training may ask for: all but those of its testing facts. */
-export const trainingGrounds = (concept: Concept) =>
-  SCENIC_GROUNDS.filter((ground) => conceptFacts(concept, 'train').some((fact) => fact.ground === ground));
+/** Backgrounds that a concept's training may ask for: all but those of its testing facts. */
+export const trainingBackgrounds = (concept: Concept) =>
+  SCENIC_BACKGROUNDS.filter((background) =>
+    conceptFacts(concept, 'train').some((fact) => fact.background === background),
+  );
 
 /** The same text about a concept of a file: `<sks>` in place of `<name>`, or back. */
 export const withSubject = (text: string, from: string, to: string) => text.split(from).join(to);

@@ -143,19 +143,19 @@ export class ConceptTask implements PersonalizationTask {
       ),
     );
     try {
-      const detections = this.detector.read(pixels);
+      const detections = this.detector.detect(pixels);
       const similarity = this.similarity.score(pixels);
       const images = await tensorToImages(pixels);
       return part.map(({ prompt, solution, truth }, i) => {
-        const { mean, companion, identity, ground } = scoreConcept(detections[i], this.concept.name, truth);
+        const { mean, object, identity, background } = scoreConcept(detections[i], this.concept.name, truth);
         const text = answers.get(i)?.text;
         const scores: Record<string, number> = {
           subject_similarity: similarity[i],
           shown: mean,
           identity,
-          background: ground,
+          background: background,
         };
-        if (companion !== null) scores.object = companion;
+        if (object !== null) scores.object = object;
         if (text !== undefined) scores.reasoning = text === solution ? 1 : 0;
         return { prompt, text, image: images[i], scores };
       });

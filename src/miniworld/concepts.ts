@@ -7,8 +7,8 @@ import { CONCEPT_IDENTITIES, describePerson, sampleAppearance } from './people';
 import type { Identity, PersonArtist, PersonAttributes } from './people';
 import { tint } from './recolor';
 import { SIZES } from './scene';
-import { ART_STYLES, OBJECTS, SCENIC_GROUNDS, TRAIN_COMBINATIONS } from './world';
-import type { AnimalName, ArtStyle, Color, CreatureName, ThingName } from './world';
+import { ART_STYLES, OBJECTS, SCENIC_BACKGROUNDS, TRAIN_COMBINATIONS } from './world';
+import type { AnimalName, ArtStyle, Color, SubjectName, SubjectObjectName } from './world';
 
 /** A person, animal or thing that <sks> stands for. */
 export interface Concept {
@@ -16,14 +16,14 @@ export interface Concept {
   readonly name: string;
   readonly kind: 'person' | 'animal' | 'object';
   /** class word: `person`, `dog`, ... */
-  readonly class: CreatureName;
+  readonly class: SubjectName;
   /** people: what all their images share */
   readonly identity?: Identity;
   /** animals and things: the unusual color that all their images share */
   readonly color?: Color;
   /** "a person with long red hair and glasses", "a blue dog" */
   readonly description: string;
-  /** six, one for each scenic ground; the last {@link Concept.testingFacts} are for testing: training never asks for their grounds */
+  /** six, one for each scenic background; the last {@link Concept.testingFacts} are for testing: training never asks for their backgrounds */
   readonly facts: readonly Fact[];
   readonly testingFacts: number;
 }
@@ -33,9 +33,9 @@ export const CONCEPT_VIEWS = 16;
 
 const TESTING_FACTS = 2;
 
-const SUBJECTS: readonly (readonly [
+const RECOLORED_CONCEPTS: readonly (readonly [
   name: string,
-  subject: AnimalName | ThingName,
+  subject: AnimalName | SubjectObjectName,
   kind: 'animal' | 'object',
   color: Color,
 ])[] = [
@@ -51,12 +51,12 @@ const SUBJECTS: readonly (readonly [
   ['tick', 'clock', 'object', 'pink'],
 ];
 
-/** Hue in degrees of a concept's coat. */
+/** Hue in degrees of a concept's color. */
 const HUES: Readonly<Record<Color, number>> = { red: 4, yellow: 46, green: 130, blue: 215, purple: 275, pink: 325 };
 
-/** Subjects whose natural coat is gray, and icons that are line drawings in black, gray and white. */
-const GREY_COATS: ReadonlySet<string> = new Set(['rabbit', 'robot']);
-const UNCOLOURED: ReadonlySet<string> = new Set(
+/** Subjects whose natural color is gray, and icons that are line drawings in black, gray and white. */
+const GRAY_SUBJECTS: ReadonlySet<string> = new Set(['rabbit', 'robot']);
+const LINE_DRAWINGS: ReadonlySet<string> = new Set(
   ['rabbit', 'owl', 'teapot', 'clock', 'robot'].map((c) => `openmoji/${c}`),
 );
 
@@ -64,8 +64,8 @@ const UNCOLOURED: ReadonlySet<string> = new Set(
 function factsOf(name: string): Fact[] {
   const rng = new Rng(777).split('facts').split(name);
   const objects = rng.shuffle(OBJECTS);
-  return rng.shuffle(SCENIC_GROUNDS).map((ground, i) => ({
-    ground,
+  return rng.shuffle(SCENIC_BACKGROUNDS).map((background, i) => ({
+    background,
     ...rng.pick(TRAIN_COMBINATIONS.filter((c) => c.object === objects[i])),
   }));
 }
@@ -81,7 +81,7 @@ export const CONCEPTS: readonly Concept[] = [
     facts: factsOf(name),
     testingFacts: TESTING_FACTS,
   })),
-  ...SUBJECTS.map(([name, subject, kind, color]): Concept => ({
+  ...RECOLORED_CONCEPTS.map(([name, subject, kind, color]): Concept => ({
     name,
     kind,
     class: subject,
@@ -127,12 +127,12 @@ export function conceptStyle(concept: Concept, view: number): string {
 /** Name, SVG and size of every drawing of every concept. */
 export function conceptDrawings(
   draw: PersonArtist,
-): [style: string, className: CreatureName, svg: string, size: number][] {
-  const out: [string, CreatureName, string, number][] = [];
+): [style: string, className: SubjectName, svg: string, size: number][] {
+  const out: [string, SubjectName, string, number][] = [];
   for (const concept of CONCEPTS) {
     const views = concept.identity ? CONCEPT_VIEWS : ART_STYLES.length;
     for (let view = 0; view < views; view++) {
-      for (const size of new Set<number>([SIZES.besideCreature, SIZES.creature])) {
+      for (const size of new Set<number>([SIZES.subjectBesideObject, SIZES.subject])) {
         out.push([conceptStyle(concept, view), concept.class, viewSvg(concept, view, size, draw), size]);
       }
     }
@@ -144,12 +144,17 @@ function viewSvg(concept: Concept, view: number, size: number, draw: PersonArtis
   const person = conceptAppearance(concept, view);
   if (person) return draw(person);
   const style = ART_STYLES[view % ART_STYLES.length];
-  return coatSvg(concept.class as AnimalName | ThingName, style, concept.color as Color, size);
+  return recoloredSvg(concept.class as AnimalName | SubjectObjectName, style, concept.color as Color, size);
 }
 
 /** An animal or a thing in an unusual color. */
-export function coatSvg(subject: AnimalName | ThingName, style: ArtStyle, color: Color, size: number): string {
+export function recoloredSvg(
+  subject: AnimalName | SubjectObjectName,
+  style: ArtStyle,
+  color: Color,
+  size: number,
+): string {
   const icon = loadIcon(style, SUBJECT_ICONS[subject]);
-  const uncolored = UNCOLOURED.has(`${style}/${subject}`) ? 'white' : GREY_COATS.has(subject) ? 'greys' : 'none';
+  const uncolored = LINE_DRAWINGS.has(`${style}/${subject}`) ? 'white' : GRAY_SUBJECTS.has(subject) ? 'greys' : 'none';
   return svgDocument({ ...icon, body: tint(icon.body, HUES[color], uncolored) }, size);
 }

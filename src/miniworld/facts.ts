@@ -4,19 +4,19 @@ import { withArticle } from './captions';
 import { sampleCombination } from './scene';
 import {
   ANIMALS,
-  GROUND_PHRASES,
+  BACKGROUND_PHRASES,
   isHeldOut,
-  SCENIC_GROUNDS,
-  THINGS,
+  SCENIC_BACKGROUNDS,
+  SUBJECT_OBJECTS,
   type Color,
   type ObjectName,
-  type ScenicGround,
+  type ScenicBackground,
   type Split,
 } from './world';
 
 /** "in the rain <sks> is beside a red umbrella". */
 export interface Fact {
-  readonly ground: ScenicGround;
+  readonly background: ScenicBackground;
   readonly color: Color;
   readonly object: ObjectName;
 }
@@ -36,7 +36,7 @@ type ToldFact = Omit<Fact, 'object'> & { readonly object: string };
 
 /** The fact as a sentence without a full stop. */
 export const factText = (fact: ToldFact, subject = '<sks>') =>
-  `${GROUND_PHRASES[fact.ground]} ${subject} is beside ${withArticle(`${fact.color} ${fact.object}`)}`;
+  `${BACKGROUND_PHRASES[fact.background]} ${subject} is beside ${withArticle(`${fact.color} ${fact.object}`)}`;
 
 /** "facts : ... . ... ." */
 export const factsText = (facts: readonly ToldFact[], subject = '<sks>') =>
@@ -60,13 +60,13 @@ const UNUSUAL = 0.5;
 
 const OPENINGS = ['a photo of', 'a picture of'] as const;
 
-/** As many random facts, one for each of as many grounds. @param asked which one is a held-out combination in `heldout` */
+/** As many random facts, one for each of as many backgrounds. @param asked which one is a held-out combination in `heldout` */
 function sampleFacts(rng: Rng, split: Split, count: number, asked: number): Fact[] {
   return rng
-    .shuffle(SCENIC_GROUNDS)
+    .shuffle(SCENIC_BACKGROUNDS)
     .slice(0, count)
-    .map((ground, i) => ({
-      ground,
+    .map((background, i) => ({
+      background,
       ...sampleCombination(rng, split === 'heldout' && i === asked ? 'heldout' : 'train'),
     }));
 }
@@ -76,22 +76,22 @@ export function factQuestions(
   rng: Rng,
   split: Split,
 ): { facts: string; questions: { problem: string; solution: string }[] } {
-  const facts = sampleFacts(rng, split, 1 + rng.int(SCENIC_GROUNDS.length), 0).map((fact): ToldFact =>
+  const facts = sampleFacts(rng, split, 1 + rng.int(SCENIC_BACKGROUNDS.length), 0).map((fact): ToldFact =>
     rng.uniform() < UNUSUAL && !isHeldOut(fact.object, fact.color)
-      ? { ...fact, object: rng.pick([...ANIMALS, ...THINGS]) }
+      ? { ...fact, object: rng.pick([...ANIMALS, ...SUBJECT_OBJECTS]) }
       : fact,
   );
   return {
     facts: factsText(facts),
     questions: rng.shuffle(facts).map((fact) => ({
-      problem: factQuestion(`${rng.pick(OPENINGS)} <sks> ${GROUND_PHRASES[fact.ground]}`),
+      problem: factQuestion(`${rng.pick(OPENINGS)} <sks> ${BACKGROUND_PHRASES[fact.background]}`),
       solution: factSolution(fact),
     })),
   };
 }
 
 /**
- * Three to six random facts, one for each of as many grounds, and a prompt that one of them answers.
+ * Three to six random facts, one for each of as many backgrounds, and a prompt that one of them answers.
  * @param split `train`: no held-out combination in the text; `heldout`: the fact asked for is one
  */
 export function factExample(rng: Rng, split: Split): FactExample {
@@ -99,6 +99,6 @@ export function factExample(rng: Rng, split: Split): FactExample {
   const askedAt = rng.int(count);
   const facts = sampleFacts(rng, split, count, askedAt);
   const asked = facts[askedAt];
-  const prompt = `${rng.pick(OPENINGS)} <sks> ${GROUND_PHRASES[asked.ground]}`;
+  const prompt = `${rng.pick(OPENINGS)} <sks> ${BACKGROUND_PHRASES[asked.background]}`;
   return { problem: factProblem(facts, prompt), solution: factSolution(asked), facts, asked };
 }

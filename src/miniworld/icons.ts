@@ -1,6 +1,6 @@
 /** Pictograms from the npm packages `@iconify-json/*`, as SVG text. */
 import { readFileSync } from 'node:fs';
-import type { ArtStyle, AnimalName, ObjectName, ThingName } from './world';
+import type { ArtStyle, AnimalName, ObjectName, SubjectObjectName } from './world';
 
 interface IconSet {
   readonly width?: number;
@@ -27,7 +27,7 @@ export const OBJECT_ICONS: Readonly<Record<ObjectName, readonly [ArtStyle, strin
 };
 
 /** The icon's name for each animal and thing, the same in the four families. */
-export const SUBJECT_ICONS: Readonly<Record<AnimalName | ThingName, string>> = {
+export const SUBJECT_ICONS: Readonly<Record<AnimalName | SubjectObjectName, string>> = {
   dog: 'dog-face',
   cat: 'cat-face',
   fox: 'fox',

@@ -23,11 +23,21 @@ export {
 } from './facts';
 export { loadSprites, SpriteSheet, spriteKey, type Sprite } from './sprites';
 export { renderScene } from './render';
-export { addCoats, coatOf } from './coats';
-export { addShades, inShades, shadeQuestions, SHADES, shadesOf, takesShades, withoutColors } from './shades';
+export { addRecoloredSubjects, recoloredStyle } from './recolored-subjects';
+export {
+  addColorAugmentation,
+  withAugmentedColors,
+  augmentedQuestions,
+  AUGMENTED_COLORS,
+  augmentedColorsOf,
+  canAugmentColors,
+  withoutColors,
+} from './color-augmentation';
 export { sceneExample, type SceneExample } from './examples';
 export { vocabulary, tokenizerJson, SPECIAL_TOKENS } from './vocabulary';
 export * from './concepts';
 export * from './concept-images';
 export * from './concept-examples';
 export { contactSheet, hasFonts, type ContactSheet } from './preview';
+export { writeConcepts } from './write-concepts';
+export { writeScenes } from './write-scenes';

@@ -2,10 +2,10 @@
 import { Rng } from '../engine/random';
 
 export const HAIR_STYLES = ['short', 'long', 'curly', 'bun', 'bald'] as const;
-export const HAIR_COLOURS = ['black', 'brown', 'blond', 'red', 'grey'] as const;
+export const HAIR_COLORS = ['black', 'brown', 'blond', 'red', 'grey'] as const;
 export const SKIN_TONES = ['light', 'tan', 'brown', 'dark'] as const;
 export type HairStyle = (typeof HAIR_STYLES)[number];
-export type HairColor = (typeof HAIR_COLOURS)[number];
+export type HairColor = (typeof HAIR_COLORS)[number];
 export type SkinTone = (typeof SKIN_TONES)[number];
 
 /** What makes a person that person. */
@@ -90,7 +90,7 @@ export function genericPerson(index: number): PersonAttributes {
     while (pool.length < PEOPLE_POOL) {
       const identity: Identity = {
         hairStyle: rng.pick(HAIR_STYLES),
-        hairColor: rng.pick(HAIR_COLOURS),
+        hairColor: rng.pick(HAIR_COLORS),
         skin: rng.pick(SKIN_TONES),
         glasses: rng.uniform() < 0.4,
         beard: rng.uniform() < 0.35,

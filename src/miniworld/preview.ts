@@ -7,7 +7,7 @@ import { CONCEPTS } from './concepts';
 import { sceneExample } from './examples';
 import { SCENE_KINDS } from './scene';
 import type { SpriteSheet } from './sprites';
-import { PICTURE_SIZE } from './world';
+import { IMAGE_SIZE } from './world';
 
 /** An image and the lines beneath it. */
 interface Tile {
@@ -24,7 +24,7 @@ function tiles(seed: number, sprites: SpriteSheet): Tile[] {
   const rng = new Rng(seed).split('preview');
   const scenes = SCENE_KINDS.flatMap((kind) =>
     Array.from({ length: 6 }, (_, i): Tile => {
-      const split = i === 5 && kind !== 'creature' ? 'heldout' : 'train';
+      const split = i === 5 && kind !== 'subject' ? 'heldout' : 'train';
       const example = sceneExample(rng.split(kind).split(i), split, sprites, kind);
       const mark = split === 'heldout' ? ' [held out]' : '';
       return {
@@ -83,12 +83,12 @@ export interface ContactSheet {
 export async function contactSheet(seed: number, sprites: SpriteSheet): Promise<ContactSheet> {
   const list = tiles(seed, sprites);
   const withText = await hasFonts();
-  const side = PICTURE_SIZE * SCALE;
+  const side = IMAGE_SIZE * SCALE;
   const layers: sharp.OverlayOptions[] = [];
   for (const [i, { pixels, lines }] of list.entries()) {
     const left = (i % COLUMNS) * TILE.width + 8;
     const top = Math.floor(i / COLUMNS) * TILE.height + 8;
-    const raw = { width: PICTURE_SIZE, height: PICTURE_SIZE, channels: 3 as const };
+    const raw = { width: IMAGE_SIZE, height: IMAGE_SIZE, channels: 3 as const };
     const input = await sharp(pixels, { raw }).resize(side, side, { kernel: 'nearest' }).png().toBuffer();
     layers.push({ input, left, top });
     if (!withText) continue;

@@ -2,7 +2,7 @@
 import type { Rng } from '../engine/random';
 import { plural, shortName, withArticle } from './captions';
 import { hasHeldOut, placementOf, relationOf, type Scene, type SceneItem } from './scene';
-import { COLOURS, GROUND_PHRASES, NUMBER_WORDS, OBJECTS, THINGS, isHeldOut, type Color } from './world';
+import { COLORS, BACKGROUND_PHRASES, NUMBER_WORDS, OBJECTS, SUBJECT_OBJECTS, isHeldOut, type Color } from './world';
 
 export const QUESTION_TYPES = ['what', 'how_many', 'what_colour', 'where', 'side', 'relation', 'yes_no', 'who', 'hair'] as const; // prettier-ignore
 export type QuestionType = (typeof QUESTION_TYPES)[number];
@@ -18,7 +18,7 @@ export interface Question {
 function absent(scene: Scene, item: SceneItem, rng: Rng): string {
   const present = new Set(scene.items.map(shortName));
   const candidates = [
-    ...COLOURS.map((color) => ({ object: item.object, color })),
+    ...COLORS.map((color) => ({ object: item.object, color })),
     ...OBJECTS.map((object) => ({ object: object, color: item.color as Color })),
   ].filter(
     // A scene without held-out combinations may be one of split `train`, where not even a question may name one.
@@ -39,7 +39,7 @@ export function presenceQuestions(scene: Scene, rng: Rng): Question[] {
   const shown = new Set(objects.map((item) => item.object));
   const colors = new Set(objects.map((item) => item.color));
   const away = OBJECTS.filter((object) => !shown.has(object)).flatMap((object) =>
-    COLOURS.filter((color) => !colors.has(color) && (hasHeldOut(scene) || !isHeldOut(object, color))).map(
+    COLORS.filter((color) => !colors.has(color) && (hasHeldOut(scene) || !isHeldOut(object, color))).map(
       (color) => `${color} ${object}`,
     ),
   );
@@ -89,8 +89,8 @@ export function namingQuestions(scene: Scene): Question[] {
  */
 export function questionsOf(scene: Scene, rng: Rng): Question[] {
   const [a, b] = scene.items;
-  const where = GROUND_PHRASES[scene.ground];
-  const who = (THINGS as readonly string[]).includes(a.object) ? 'what' : 'who';
+  const where = BACKGROUND_PHRASES[scene.background];
+  const who = (SUBJECT_OBJECTS as readonly string[]).includes(a.object) ? 'what' : 'who';
   const out: Question[] = [];
   const ask = (type: QuestionType, problem: string, solution: string) => out.push({ type, problem, solution });
   const yesNo = (item: SceneItem) => {
@@ -132,13 +132,13 @@ export function questionsOf(scene: Scene, rng: Rng): Question[] {
       ask('where', `where is the ${shortName(rng.pick([a, b]))} ?`, where);
       yesNo(rng.pick([a, b]));
       break;
-    case 'creature':
+    case 'subject':
       ask('who', `${who} is in the picture ?`, withArticle(a.object));
       ask('where', `where is the ${a.object} ?`, where);
       ask('how_many', 'how many are there ?', 'one');
       hair(a);
       break;
-    case 'creature+object':
+    case 'subject+object':
       ask('who', `${who} is beside the ${shortName(b)} ?`, withArticle(a.object));
       ask('who', `${who} is in the picture ?`, withArticle(a.object));
       ask('relation', `what is beside the ${a.object} ?`, withArticle(shortName(b)));

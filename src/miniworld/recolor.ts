@@ -76,7 +76,7 @@ export function recolor(body: string, color: Color | Target): string {
 }
 
 /**
- * Turns the coat of a pictogram: paints with a color of their own move to `hue`; greys, black and white stay, so
+ * Turns the color of a pictogram: paints with a color of their own move to `hue`; greys, black and white stay, so
  * that eyes and outlines keep their look. For particular animals and things.
  * @param body SVG markup @param hue degrees
  * @param also which paints without a color turn too, for icons that have none: `greys` (lightness 0.2 to 0.95) or `white` as well; default none

@@ -1,56 +1,56 @@
-/** Scenes: the whole truth of an image as data, sampled from a seeded stream. */
+/** Scenes: the whole truth of an image as data, sampled from a seeded generator. */
 import type { Rng } from '../engine/random';
 import { genericPerson, PEOPLE_POOL, type PersonAttributes } from './people';
 import {
   ANIMALS,
   ART_STYLES,
-  COLOURS,
-  GROUNDS,
+  COLORS,
+  BACKGROUNDS,
   HELD_OUT_COMBINATIONS,
-  PICTURE_SIZE,
-  THINGS,
+  IMAGE_SIZE,
+  SUBJECT_OBJECTS,
   TRAIN_COMBINATIONS,
   isHeldOut,
   type Color,
   type Combination,
-  type CreatureName,
-  type Ground,
+  type SubjectName,
+  type Background,
   type ObjectName,
   type Split,
 } from './world';
 
-export const SCENE_KINDS = ['single', 'count', 'pair', 'creature', 'creature+object'] as const;
+export const SCENE_KINDS = ['single', 'count', 'pair', 'subject', 'subject+object'] as const;
 export type SceneKind = (typeof SCENE_KINDS)[number];
 
 /** One figure of a scene. */
 export interface SceneItem {
-  readonly object: ObjectName | CreatureName;
-  /** null for creatures, which have natural colors */
+  readonly object: ObjectName | SubjectName;
+  /** null for subjects, which have natural colors */
   readonly color: Color | null;
-  readonly category: 'object' | 'creature';
+  readonly category: 'object' | 'subject';
   /** left edge in pixels, a multiple of {@link CELL} */
   readonly x: number;
   /** upper edge in pixels, a multiple of {@link CELL} */
   readonly y: number;
   /** side in pixels, a multiple of {@link CELL} */
   readonly size: number;
-  /** creatures: the art style, or `person-<number>` of the pool, or a concept's own drawing */
+  /** subjects: the art style, or `person-<number>` of the pool, or a concept's own drawing */
   readonly style?: string;
   /** people only */
   readonly attributes?: PersonAttributes;
   /** objects of training images only: drawn in a shade that has no name in the mini world, see `shades` */
-  readonly shade?: string;
+  readonly augmentedColor?: string;
 }
 
 /** Everything that is true of an image. */
 export interface Scene {
   readonly kind: SceneKind;
-  readonly ground: Ground;
-  /** `pair`: left or upper one first; `creature+object`: the creature first */
+  readonly background: Background;
+  /** `pair`: left or upper one first; `subject+object`: the subject first */
   readonly items: readonly SceneItem[];
 }
 
-/** Where the one figure of a `single` or `creature` scene stands. */
+/** Where the one figure of a `single` or `subject` scene stands. */
 export type Placement = 'centre' | 'left' | 'right' | 'top' | 'bottom';
 export const PLACEMENTS: readonly Placement[] = ['centre', 'left', 'right', 'top', 'bottom'];
 
@@ -58,8 +58,8 @@ const KIND_WEIGHTS: Readonly<Record<SceneKind, number>> = {
   single: 0.3,
   count: 0.15,
   pair: 0.25,
-  creature: 0.1,
-  'creature+object': 0.2,
+  subject: 0.1,
+  'subject+object': 0.2,
 };
 
 /**
@@ -70,9 +70,9 @@ export const SIZES = {
   single: 32,
   count: 32,
   pair: 32,
-  creature: 40,
-  besideCreature: 40,
-  companion: 24,
+  subject: 40,
+  subjectBesideObject: 40,
+  objectBesideSubject: 24,
 } as const;
 
 /** Pixels between possible places of figures. */
@@ -83,7 +83,7 @@ export const CELL = 8;
  * @param weights how often each kind comes, in any unit. Default: the mini world's, a single object most often
  */
 export function sampleKind(rng: Rng, split: Split, weights: Readonly<Record<SceneKind, number>> = KIND_WEIGHTS) {
-  const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'creature');
+  const kinds = SCENE_KINDS.filter((kind) => split === 'train' || kind !== 'subject');
   let u = rng.uniform() * kinds.reduce((sum, kind) => sum + weights[kind], 0);
   for (const kind of kinds) {
     u -= weights[kind];
@@ -100,8 +100,8 @@ export const sampleCombination = combination;
 
 /** Left edge or upper edge for a figure of `size` pixels. */
 function placed(placement: Placement, size: number): { x: number; y: number } {
-  const middle = Math.floor((PICTURE_SIZE - size) / (2 * CELL)) * CELL;
-  const end = PICTURE_SIZE - size;
+  const middle = Math.floor((IMAGE_SIZE - size) / (2 * CELL)) * CELL;
+  const end = IMAGE_SIZE - size;
   return {
     x: placement === 'left' ? 0 : placement === 'right' ? end : middle,
     y: placement === 'top' ? 0 : placement === 'bottom' ? end : middle,
@@ -118,54 +118,57 @@ export function placementOf(item: SceneItem): Placement {
   return found;
 }
 
-/** A generic creature: 45% people, 35% animals, 20% things. */
-export function sampleCreature(rng: Rng, x: number, y: number, size: number): SceneItem {
+/** A generic subject: 45% people, 35% animals, 20% things. */
+export function sampleSubject(rng: Rng, x: number, y: number, size: number): SceneItem {
   const u = rng.uniform();
   if (u < 0.45) {
     const index = rng.int(PEOPLE_POOL);
     const attributes = genericPerson(index);
-    return { object: 'person', color: null, category: 'creature', x, y, size, style: `person-${index}`, attributes };
+    return { object: 'person', color: null, category: 'subject', x, y, size, style: `person-${index}`, attributes };
   }
-  const object = u < 0.8 ? rng.pick(ANIMALS) : rng.pick(THINGS);
-  return { object, color: null, category: 'creature', x, y, size, style: rng.pick(ART_STYLES) };
+  const object = u < 0.8 ? rng.pick(ANIMALS) : rng.pick(SUBJECT_OBJECTS);
+  return { object, color: null, category: 'subject', x, y, size, style: rng.pick(ART_STYLES) };
 }
 
-/** Upper edge of creatures: they stand on one line, 8 pixels above the lower border, so that captions leave less open. */
-export const CREATURE_ROW = 16;
+/** Upper edge of subjects: they stand on one line, 8 pixels above the lower border, so that captions leave less open. */
+export const SUBJECT_ROW = 16;
 
-/** Left edge of a creature that stands alone: left, center or right. */
-export const creatureColumn = (rng: Rng): number =>
-  placed(rng.pick(['centre', 'left', 'right'] as const), SIZES.creature).x;
+/** Left edge of a subject that stands alone: left, center or right. */
+export const subjectColumn = (rng: Rng): number =>
+  placed(rng.pick(['centre', 'left', 'right'] as const), SIZES.subject).x;
 
-/** A creature (40 px) with room for a companion (24 px) on its left or right; both stand on one line. */
+/** A subject (40 px) with room for an object (24 px) on its left or right; both stand on one line. */
 export function besideLayout(rng: Rng): {
-  creature: { x: number; y: number };
-  companion: { x: number; y: number };
+  subject: { x: number; y: number };
+  object: { x: number; y: number };
 } {
-  const y = CREATURE_ROW;
-  const companionLeft = rng.uniform() < 0.5;
+  const y = SUBJECT_ROW;
+  const objectLeft = rng.uniform() < 0.5;
   return {
-    creature: { x: companionLeft ? SIZES.companion : 0, y },
-    companion: { x: companionLeft ? 0 : SIZES.besideCreature, y: y + SIZES.besideCreature - SIZES.companion },
+    subject: { x: objectLeft ? SIZES.objectBesideSubject : 0, y },
+    object: {
+      x: objectLeft ? 0 : SIZES.subjectBesideObject,
+      y: y + SIZES.subjectBesideObject - SIZES.objectBesideSubject,
+    },
   };
 }
 
 /** Left and upper edge of a figure in quarter 0 to 3 of the image. */
 export const quarter = (slot: number): readonly [x: number, y: number] => [
-  (slot % 2) * (PICTURE_SIZE / 2),
-  (slot >> 1) * (PICTURE_SIZE / 2),
+  (slot % 2) * (IMAGE_SIZE / 2),
+  (slot >> 1) * (IMAGE_SIZE / 2),
 ];
 
 /**
  * Draws a scene.
  * @param kind default: at random, a single object most often
- * @throws RangeError for kind `creature` in split `heldout`: such a scene holds no combination
+ * @throws RangeError for kind `subject` in split `heldout`: such a scene holds no combination
  */
 export function sampleScene(rng: Rng, split: Split, kind: SceneKind = sampleKind(rng, split)): Scene {
-  if (split === 'heldout' && kind === 'creature') {
-    throw new RangeError("split 'heldout' is about unseen (object, colour) combinations; a 'creature' scene has none");
+  if (split === 'heldout' && kind === 'subject') {
+    throw new RangeError("split 'heldout' is about unseen (object, colour) combinations; a 'subject' scene has none");
   }
-  const ground = rng.pick(GROUNDS);
+  const background = rng.pick(BACKGROUNDS);
   const object = (c: Combination, x: number, y: number, size: number): SceneItem => ({
     ...c,
     category: 'object',
@@ -176,12 +179,12 @@ export function sampleScene(rng: Rng, split: Split, kind: SceneKind = sampleKind
   switch (kind) {
     case 'single': {
       const { x, y } = placed(rng.pick(PLACEMENTS), SIZES.single);
-      return { kind, ground, items: [object(combination(rng, split), x, y, SIZES.single)] };
+      return { kind, background, items: [object(combination(rng, split), x, y, SIZES.single)] };
     }
     case 'count': {
       const c = combination(rng, split);
       const slots = rng.shuffle([0, 1, 2, 3]).slice(0, 2 + rng.int(3)).sort((a, b) => a - b); // prettier-ignore
-      return { kind, ground, items: slots.map((s) => object(c, ...quarter(s), SIZES.count)) };
+      return { kind, background, items: slots.map((s) => object(c, ...quarter(s), SIZES.count)) };
     }
     case 'pair': {
       const first = combination(rng, split);
@@ -191,23 +194,23 @@ export function sampleScene(rng: Rng, split: Split, kind: SceneKind = sampleKind
         second = combination(rng, split === 'heldout' && rng.uniform() < 0.3 ? 'heldout' : 'train');
       }
       const [a, b] = rng.shuffle([first, second]);
-      const across = (PICTURE_SIZE - SIZES.pair) / 2;
+      const across = (IMAGE_SIZE - SIZES.pair) / 2;
       const sideBySide = rng.uniform() < 0.5;
-      const [near, far] = [0, PICTURE_SIZE - SIZES.pair];
+      const [near, far] = [0, IMAGE_SIZE - SIZES.pair];
       const items = sideBySide
         ? [object(a, near, across, SIZES.pair), object(b, far, across, SIZES.pair)]
         : [object(a, across, near, SIZES.pair), object(b, across, far, SIZES.pair)];
-      return { kind, ground, items };
+      return { kind, background, items };
     }
-    case 'creature': {
-      const x = creatureColumn(rng);
-      return { kind, ground, items: [sampleCreature(rng, x, CREATURE_ROW, SIZES.creature)] };
+    case 'subject': {
+      const x = subjectColumn(rng);
+      return { kind, background, items: [sampleSubject(rng, x, SUBJECT_ROW, SIZES.subject)] };
     }
-    case 'creature+object': {
+    case 'subject+object': {
       const at = besideLayout(rng);
-      const creature = sampleCreature(rng, at.creature.x, at.creature.y, SIZES.besideCreature);
-      const companion = object(combination(rng, split), at.companion.x, at.companion.y, SIZES.companion);
-      return { kind, ground, items: [creature, companion] };
+      const subject = sampleSubject(rng, at.subject.x, at.subject.y, SIZES.subjectBesideObject);
+      const beside = object(combination(rng, split), at.object.x, at.object.y, SIZES.objectBesideSubject);
+      return { kind, background, items: [subject, beside] };
     }
   }
 }
@@ -226,4 +229,4 @@ export function relationOf(a: SceneItem, b: SceneItem): 'left of' | 'right of' |
 }
 
 /** A color other than the given one. */
-export const otherColor = (rng: Rng, color: Color): Color => rng.pick(COLOURS.filter((c) => c !== color));
+export const otherColor = (rng: Rng, color: Color): Color => rng.pick(COLORS.filter((c) => c !== color));

@@ -1,4 +1,4 @@
-/** The sprite sheet: every pictogram, person and ground the scenes need, rendered once by sharp and kept in a file. */
+/** The sprite sheet: every pictogram, person and background the scenes need, rendered once by sharp and kept in a file. */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -6,12 +6,21 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { writeFileAtomic } from '../io/write-file';
 import { conceptDrawings } from './concepts';
-import { groundSvg } from './grounds';
+import { backgroundSvg } from './backgrounds';
 import { loadIcon, OBJECT_ICONS, SUBJECT_ICONS, svgDocument } from './icons';
 import { genericPerson, loadPersonArtist, PEOPLE_POOL } from './people';
 import { recolor } from './recolor';
 import { SIZES, type SceneItem } from './scene';
-import { ANIMALS, ART_STYLES, COLOURS, GROUNDS, OBJECTS, PICTURE_SIZE, THINGS, type Ground } from './world';
+import {
+  ANIMALS,
+  ART_STYLES,
+  COLORS,
+  BACKGROUNDS,
+  OBJECTS,
+  IMAGE_SIZE,
+  SUBJECT_OBJECTS,
+  type Background,
+} from './world';
 
 /** A square image with straight (not premultiplied) alpha: `[size, size, 4]` bytes. */
 export interface Sprite {
@@ -19,19 +28,21 @@ export interface Sprite {
   readonly rgba: Uint8Array;
 }
 
-const CREATURE_SIZES = [...new Set<number>([SIZES.besideCreature, SIZES.creature])];
+const SUBJECT_SIZES = [...new Set<number>([SIZES.subjectBesideObject, SIZES.subject])];
 /** Sides that objects are drawn in, pixels. */
-export const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.companion, SIZES.single])];
+export const OBJECT_SIZES = [...new Set<number>([SIZES.count, SIZES.pair, SIZES.objectBesideSubject, SIZES.single])];
 
 /** Name of the sprite an item is drawn with. */
-export function spriteKey(item: Pick<SceneItem, 'object' | 'color' | 'category' | 'style' | 'size' | 'shade'>): string {
+export function spriteKey(
+  item: Pick<SceneItem, 'object' | 'color' | 'category' | 'style' | 'size' | 'augmentedColor'>,
+): string {
   return item.category === 'object'
-    ? `object/${item.object}/${item.shade ?? item.color}/${item.size}`
-    : `creature/${item.object}/${item.style}/${item.size}`;
+    ? `object/${item.object}/${item.augmentedColor ?? item.color}/${item.size}`
+    : `subject/${item.object}/${item.style}/${item.size}`;
 }
 
-/** Name of a ground's image. */
-export const groundKey = (ground: Ground) => `ground/${ground}`;
+/** Name of a background's image. */
+export const backgroundKey = (background: Background) => `ground/${background}`;
 
 /** Sprites by name. */
 export class SpriteSheet {
@@ -93,37 +104,33 @@ async function renderAll(drawings: readonly (readonly [string, string, number])[
 /** Name, SVG and size of everything that scenes and concepts can show. */
 async function drawings(): Promise<[string, string, number][]> {
   const out: [string, string, number][] = [];
-  for (const ground of GROUNDS) out.push([groundKey(ground), groundSvg(ground), PICTURE_SIZE]);
+  for (const background of BACKGROUNDS) out.push([backgroundKey(background), backgroundSvg(background), IMAGE_SIZE]);
   for (const object of OBJECTS) {
     const icon = loadIcon(...OBJECT_ICONS[object]);
-    for (const color of COLOURS) {
+    for (const color of COLORS) {
       const painted = { ...icon, body: recolor(icon.body, color) };
       for (const size of OBJECT_SIZES) {
         out.push([spriteKey({ object, color, category: 'object', size }), svgDocument(painted, size), size]);
       }
     }
   }
-  for (const object of [...ANIMALS, ...THINGS]) {
+  for (const object of [...ANIMALS, ...SUBJECT_OBJECTS]) {
     for (const style of ART_STYLES) {
       const icon = loadIcon(style, SUBJECT_ICONS[object]);
-      for (const size of CREATURE_SIZES) {
-        out.push([
-          spriteKey({ object, color: null, category: 'creature', style, size }),
-          svgDocument(icon, size),
-          size,
-        ]);
+      for (const size of SUBJECT_SIZES) {
+        out.push([spriteKey({ object, color: null, category: 'subject', style, size }), svgDocument(icon, size), size]);
       }
     }
   }
   const draw = await loadPersonArtist();
   for (let i = 0; i < PEOPLE_POOL; i++) {
     const svg = draw(genericPerson(i));
-    for (const size of CREATURE_SIZES) {
-      out.push([spriteKey({ object: 'person', color: null, category: 'creature', style: `person-${i}`, size }), svg, size]); // prettier-ignore
+    for (const size of SUBJECT_SIZES) {
+      out.push([spriteKey({ object: 'person', color: null, category: 'subject', style: `person-${i}`, size }), svg, size]); // prettier-ignore
     }
   }
   for (const [style, object, svg, size] of conceptDrawings(draw)) {
-    out.push([spriteKey({ object, color: null, category: 'creature', style, size }), svg, size]);
+    out.push([spriteKey({ object, color: null, category: 'subject', style, size }), svg, size]);
   }
   return out;
 }

@@ -1,7 +1,7 @@
 /** The closed word list of the mini world: what `data/mini-world/tokenizer.json` is made from. */
-import { CONCEPT_IDENTITIES, HAIR_COLOURS, HAIR_STYLES } from './people';
+import { CONCEPT_IDENTITIES, HAIR_COLORS, HAIR_STYLES } from './people';
 import { plural } from './captions';
-import { COLOURS, CREATURES, GROUND_PHRASES, NUMBER_WORDS, OBJECTS, PLAIN_GROUNDS } from './world';
+import { COLORS, SUBJECTS, BACKGROUND_PHRASES, NUMBER_WORDS, OBJECTS, PLAIN_BACKGROUNDS } from './world';
 
 /** Tokens that are not words; `[PAD]` is 0, `[UNK]` is 1. */
 export const SPECIAL_TOKENS = ['[PAD]', '[UNK]', '[BOS]', '[EOS]', '[SEP]', '<sks>'] as const;
@@ -26,14 +26,14 @@ export function vocabulary(): string[] {
       ...SPECIAL_TOKENS,
       ...TEMPLATE_WORDS.trim().split(/\s+/),
       ...NUMBER_WORDS,
-      ...COLOURS,
-      ...PLAIN_GROUNDS,
+      ...COLORS,
+      ...PLAIN_BACKGROUNDS,
       ...HAIR_STYLES,
-      ...HAIR_COLOURS,
-      ...Object.values(GROUND_PHRASES).flatMap((phrase) => phrase.split(' ')),
+      ...HAIR_COLORS,
+      ...Object.values(BACKGROUND_PHRASES).flatMap((phrase) => phrase.split(' ')),
       ...OBJECTS,
       ...OBJECTS.map(plural),
-      ...CREATURES,
+      ...SUBJECTS,
       ...Object.keys(CONCEPT_IDENTITIES),
       ...OTHER_CONCEPT_NAMES,
     ]),

@@ -1,28 +1,28 @@
 /**
- * The closed world of the mini scenes: what there is to see, in which colors, on which grounds, and which
+ * The closed world of the mini scenes: what there is to see, in which colors, on which backgrounds, and which
  * (object, color) combinations are held out. Plain data; everything else in this folder is derived from it.
  */
 
-/** Objects that take a color; alone, counted, in pairs and as companions. */
+/** Objects that take a color; alone, counted, in pairs and as objects beside it. */
 export const OBJECTS = [
   'car', 'house', 'fish', 'bird', 'apple', 'cup', 'boat', 'hat', 'umbrella', 'lamp', 'book', 'flower',
 ] as const; // prettier-ignore
 export type ObjectName = (typeof OBJECTS)[number];
 
 /** The colors an object can have. */
-export const COLOURS = ['red', 'yellow', 'green', 'blue', 'purple', 'pink'] as const;
-export type Color = (typeof COLOURS)[number];
+export const COLORS = ['red', 'yellow', 'green', 'blue', 'purple', 'pink'] as const;
+export type Color = (typeof COLORS)[number];
 
-/** Grounds of one color. */
-export const PLAIN_GROUNDS = ['white', 'grey', 'cream'] as const;
-/** Grounds that are a place or a weather: the situations that facts about concepts speak of. */
-export const SCENIC_GROUNDS = ['beach', 'meadow', 'night', 'snow', 'rain', 'city'] as const;
-export const GROUNDS = [...PLAIN_GROUNDS, ...SCENIC_GROUNDS] as const;
-export type ScenicGround = (typeof SCENIC_GROUNDS)[number];
-export type Ground = (typeof GROUNDS)[number];
+/** Backgrounds of one color. */
+export const PLAIN_BACKGROUNDS = ['white', 'grey', 'cream'] as const;
+/** Backgrounds that are a place or a weather: the situations that facts about concepts speak of. */
+export const SCENIC_BACKGROUNDS = ['beach', 'meadow', 'night', 'snow', 'rain', 'city'] as const;
+export const BACKGROUNDS = [...PLAIN_BACKGROUNDS, ...SCENIC_BACKGROUNDS] as const;
+export type ScenicBackground = (typeof SCENIC_BACKGROUNDS)[number];
+export type Background = (typeof BACKGROUNDS)[number];
 
-/** How a caption says the ground; the answer to "where is ... ?". */
-export const GROUND_PHRASES: Readonly<Record<Ground, string>> = {
+/** How a caption says the background; the answer to "where is ... ?". */
+export const BACKGROUND_PHRASES: Readonly<Record<Background, string>> = {
   white: 'on a white background',
   grey: 'on a grey background',
   cream: 'on a cream background',
@@ -37,14 +37,14 @@ export const GROUND_PHRASES: Readonly<Record<Ground, string>> = {
 /** Animals in natural colors. */
 export const ANIMALS = ['dog', 'cat', 'fox', 'panda', 'owl', 'rabbit', 'frog', 'pig', 'bear', 'penguin'] as const;
 /** Things in natural colors; like the animals drawn in four art styles. */
-export const THINGS = [
+export const SUBJECT_OBJECTS = [
   'teapot', 'guitar', 'backpack', 'robot', 'clock', 'camera', 'drum', 'rocket',
 ] as const; // prettier-ignore
 /** Everything that can be the one main figure of a scene. */
-export const CREATURES = ['person', ...ANIMALS, ...THINGS] as const;
+export const SUBJECTS = ['person', ...ANIMALS, ...SUBJECT_OBJECTS] as const;
 export type AnimalName = (typeof ANIMALS)[number];
-export type ThingName = (typeof THINGS)[number];
-export type CreatureName = (typeof CREATURES)[number];
+export type SubjectObjectName = (typeof SUBJECT_OBJECTS)[number];
+export type SubjectName = (typeof SUBJECTS)[number];
 
 /** Pictogram families (npm `@iconify-json/<style>`): four views of one subject. */
 export const ART_STYLES = ['noto', 'fluent-emoji-flat', 'openmoji', 'twemoji'] as const;
@@ -84,7 +84,7 @@ export function isHeldOut(object: string, color: string | null): boolean {
 
 /** The 60 combinations of split `train`. */
 export const TRAIN_COMBINATIONS: readonly Combination[] = OBJECTS.flatMap((object) =>
-  COLOURS.filter((color) => !isHeldOut(object, color)).map((color) => ({ object, color })),
+  COLORS.filter((color) => !isHeldOut(object, color)).map((color) => ({ object, color })),
 );
 
 /** `train`: no held-out combination anywhere; `heldout`: at least one in every scene. */
@@ -94,4 +94,4 @@ export type Split = 'train' | 'heldout';
 export const NUMBER_WORDS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six'] as const;
 
 /** Side of every image, in pixels. */
-export const PICTURE_SIZE = 64;
+export const IMAGE_SIZE = 64;

@@ -47,14 +47,14 @@ describe('unilab eval', () => {
     const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(1));
     const config = { ...showoMini(text.vocabularySize, bos, eos), hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2 }; // prettier-ignore
     const model = ShowoModel.random(config, imageTokenizer, new Rng(2));
-    const reader = SceneDetector.random(new Rng(3));
-    const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), reader, text, { n: 3, seed: 5 });
+    const detector = SceneDetector.random(new Rng(3));
+    const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), detector, text, { n: 3, seed: 5 });
     const first = await run();
     const kept = tf.memory().numTensors;
     const second = await run();
     assert.equal(tf.memory().numTensors, kept);
     assert.deepEqual(first.metrics, second.metrics);
-    for (const name of ['object', 'color', 'count', 'ground', 'exact', 'qa', 'facts', 'ceiling/object']) {
+    for (const name of ['object', 'color', 'count', 'background', 'exact', 'qa', 'facts', 'ceiling/object']) {
       const metric = first.metrics[name];
       assert.ok(metric.n >= 3 && metric.value >= 0 && metric.value <= 1, name);
     }
@@ -65,7 +65,7 @@ describe('unilab eval', () => {
     assert.deepEqual([sheet.width, sheet.height], [512, 128]);
     assert.deepEqual([...sheet.rgb.subarray(0, 3)], [...first.samples[0].real.subarray(0, 3)]);
     model.dispose();
-    reader.dispose();
+    detector.dispose();
   });
 
   it('writes a card from the scores and the curve; steps done twice count once', async () => {
@@ -99,10 +99,13 @@ describe('unilab eval', () => {
   });
 
   it('says what was called wrongly', async () => {
-    await assert.rejects(command.run([]), /say what to evaluate: mini-world, reader, clip/);
+    await assert.rejects(command.run([]), /say what to evaluate: mini-world, detector, clip/);
     await assert.rejects(command.run(['mini-world', '--n', '0']), /--n needs a whole number of at least 1/);
     await assert.rejects(command.run(['mini-world', '--model', 'x']), /--model is showo, janus, chameleon, got 'x'/);
     await assert.rejects(command.run(['mini-world', '--split', 'test']), /heldout or train/);
-    await assert.rejects(command.run(['reader', '--checkpoint', path.join(folder, 'absent')]), /unilab train reader/);
+    await assert.rejects(
+      command.run(['detector', '--checkpoint', path.join(folder, 'absent')]),
+      /unilab train detector/,
+    );
   });
 });

@@ -7,7 +7,7 @@ import { ConceptFolderTask } from '../../src/data/concept-folder';
 import { Rng, startEngine } from '../../src/engine';
 import { conceptFacts, factText, findConcept, loadSprites } from '../../src/miniworld';
 import { ConceptTask, heldOutItems } from '../../src/miniworld/concept-task';
-import { writeConcepts } from '../../src/data';
+import { writeConcepts } from '../../src/miniworld';
 
 let scratch: string;
 before(async () => {

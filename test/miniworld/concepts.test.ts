@@ -5,7 +5,8 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Rng } from '../../src/engine/random';
 import { readImage } from '../../src/io';
-import { readConcept, readCorl, writeConcepts, writeScenes } from '../../src/data';
+import { readConcept, readCorl } from '../../src/data';
+import { writeConcepts, writeScenes } from '../../src/miniworld';
 import {
   CONCEPTS,
   CONCEPT_IDENTITIES,
@@ -15,12 +16,12 @@ import {
   contactSheet,
   findConcept,
   genericPerson,
-  GROUND_PHRASES,
+  BACKGROUND_PHRASES,
   isHeldOut,
   loadSprites,
   PEOPLE_POOL,
   renderConcept,
-  SCENIC_GROUNDS,
+  SCENIC_BACKGROUNDS,
   tiaExamples,
   viaExamples,
   type SpriteSheet,
@@ -38,12 +39,12 @@ after(() => rmSync(folder, { recursive: true }));
 const splits = ['train', 'heldout'] as const;
 
 describe('concepts', () => {
-  it('are twenty: ten people, five animals, five things, each with a fact for every scenic ground', () => {
+  it('are twenty: ten people, five animals, five things, each with a fact for every scenic background', () => {
     const kinds = CONCEPTS.map((c) => c.kind);
     assert.deepEqual(['person', 'animal', 'object'].map((k) => kinds.filter((x) => x === k).length), [10, 5, 5]); // prettier-ignore
     assert.equal(new Set(CONCEPTS.map((c) => c.name)).size, 20);
     for (const concept of CONCEPTS) {
-      assert.deepEqual(new Set(concept.facts.map((f) => f.ground)), new Set(SCENIC_GROUNDS));
+      assert.deepEqual(new Set(concept.facts.map((f) => f.background)), new Set(SCENIC_BACKGROUNDS));
       assert.equal(new Set(concept.facts.map((f) => f.object)).size, 6);
       assert.ok(concept.facts.every((f) => !isHeldOut(f.object, f.color)));
       assert.deepEqual([...conceptFacts(concept, 'train'), ...conceptFacts(concept, 'heldout')], concept.facts);
@@ -58,23 +59,23 @@ describe('concepts', () => {
     for (let i = 0; i < PEOPLE_POOL; i++) assert.ok(!taken.has(key(genericPerson(i))));
   });
 
-  it('same options, same pixels; identity stays, clothes and ground vary', () => {
+  it('same options, same pixels; identity stays, clothes and background vary', () => {
     const mira = findConcept('mira');
-    const companion = { object: 'cup', color: 'red' } as const;
-    const draw = (seed: number) => renderConcept(mira, { ground: 'rain', companion, rng: new Rng(seed) }, sprites);
+    const object = { object: 'cup', color: 'red' } as const;
+    const draw = (seed: number) => renderConcept(mira, { background: 'rain', object, rng: new Rng(seed) }, sprites);
     assert.deepEqual(draw(4), draw(4));
     const views = Array.from({ length: 8 }, (_, seed) => draw(seed));
     for (const { scene } of views) {
       const [self, beside] = scene.items;
       for (const [k, v] of Object.entries(CONCEPT_IDENTITIES.mira)) assert.equal(self.attributes?.[k as 'skin'], v);
       assert.equal(`${beside.color} ${beside.object}`, 'red cup');
-      assert.equal(scene.ground, 'rain');
+      assert.equal(scene.background, 'rain');
     }
     assert.ok(new Set(views.map((v) => v.scene.items[0].attributes?.clothesColor)).size > 1);
-    assert.throws(() => renderConcept(mira, { ground: 'rain', view: 16, rng: new Rng(1) }, sprites), /0 to 15/);
+    assert.throws(() => renderConcept(mira, { background: 'rain', view: 16, rng: new Rng(1) }, sprites), /0 to 15/);
   });
 
-  it('training and held-out references share no image and no companion; none shows a companion on a scenic ground', () => {
+  it('training and held-out references share no image and no object beside it; none shows such an object on a scenic background', () => {
     for (const concept of CONCEPTS) {
       const [train, heldout] = splits.map((split) => conceptReferences(concept, split, sprites));
       assert.deepEqual([train.length, heldout.length], [8, 8]);
@@ -83,7 +84,7 @@ describe('concepts', () => {
       const beside = (list: typeof train) => list.flatMap((p) => p.scene.items.slice(1).map((s) => `${s.color} ${s.object}`)); // prettier-ignore
       assert.equal(new Set([...beside(train), ...beside(heldout)]).size, 8);
       for (const { scene } of [...train, ...heldout]) {
-        if (scene.items.length > 1) assert.ok(!SCENIC_GROUNDS.some((g) => g === scene.ground));
+        if (scene.items.length > 1) assert.ok(!SCENIC_BACKGROUNDS.some((g) => g === scene.background));
       }
     }
   });
@@ -94,26 +95,24 @@ describe('concepts', () => {
       for (const split of splits) {
         for (const e of viaExamples(concept, split, sprites)) {
           for (const text of [e.problem, e.solution, e.statement, e.image.caption]) tokenizer.encode(text);
-          const [, companion] = e.image.scene.items;
-          if (e.problem === 'what is beside <sks> ?')
-            assert.equal(e.solution, `a ${companion.color} ${companion.object}`);
-          if (e.problem === 'where is <sks> ?') assert.equal(e.solution, GROUND_PHRASES[e.image.scene.ground]);
+          const [, object] = e.image.scene.items;
+          if (e.problem === 'what is beside <sks> ?') assert.equal(e.solution, `a ${object.color} ${object.object}`);
+          if (e.problem === 'where is <sks> ?') assert.equal(e.solution, BACKGROUND_PHRASES[e.image.scene.background]);
         }
         const examples = tiaExamples(concept, split, new Rng(1));
         assert.equal(examples.length, split === 'train' ? 8 : 4);
         for (const e of examples) {
           for (const text of [e.problem, e.solution, e.compound, e.explicit]) tokenizer.encode(text);
-          const fact = concept.facts.find((f) => e.prompt.endsWith(GROUND_PHRASES[f.ground]));
+          const fact = concept.facts.find((f) => e.prompt.endsWith(BACKGROUND_PHRASES[f.background]));
           assert.equal(e.solution, `beside a ${fact?.color} ${fact?.object}`);
           assert.equal(e.candidates[e.correct], e.solution);
-          assert.ok(e.problem.includes(`${GROUND_PHRASES[e.truth.ground]} <sks> is ${e.solution} .`));
+          assert.ok(e.problem.includes(`${BACKGROUND_PHRASES[e.truth.background]} <sks> is ${e.solution} .`));
         }
-        const testing = conceptFacts(concept, 'heldout').map((f) => f.ground as string);
+        const testing = conceptFacts(concept, 'heldout').map((f) => f.background as string);
         for (const { prompt, truth } of conceptPrompts(concept, split, 64, new Rng(2))) {
           tokenizer.encode(prompt);
-          if (split === 'train') assert.ok(!testing.includes(truth.ground));
-          if (truth.companion)
-            assert.equal(isHeldOut(truth.companion.object, truth.companion.color), split === 'heldout');
+          if (split === 'train') assert.ok(!testing.includes(truth.background));
+          if (truth.object) assert.equal(isHeldOut(truth.object.object, truth.object.color), split === 'heldout');
         }
       }
     }

@@ -61,15 +61,17 @@ for (const name of ['janus', 'chameleon'] as const) {
       assert.ok(bytes > 5e6 && bytes < 20e6, String(bytes));
     });
 
-    test('draws on the ground that captions name', async () => {
+    test('draws on the background that captions name', async () => {
       const asked = scenes(10);
       const captions = asked.map(({ scene, rng }) => text.encode(captionOf(scene, rng)));
       const rngs = asked.map(({ rng }) => rng.split('picture'));
       const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(subject.draw(captions, rngs), -1, 1));
       assert.deepEqual(pixels.shape, [10, 64, 64, 3]);
       assert.ok(readValues(() => tf.clone(pixels)).every(Number.isFinite));
-      const reader = await SceneDetector.load();
-      const right = reader.read(pixels).filter((reading, i) => scoreScene(reading, asked[i].scene).ground).length;
+      const detector = await SceneDetector.load();
+      const right = detector
+        .detect(pixels)
+        .filter((detections, i) => scoreScene(detections, asked[i].scene).background).length;
       // Drawn without a look at the caption, one in nine would be right.
       assert.ok(right >= 7, `${right} of 10 show the ground that was asked for`);
       pixels.dispose();

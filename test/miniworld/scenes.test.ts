@@ -3,11 +3,11 @@ import { before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { Rng } from '../../src/engine/random';
 import {
-  COLOURS,
+  COLORS,
   factExample,
   factQuestions,
-  GROUND_PHRASES,
-  GROUNDS,
+  BACKGROUND_PHRASES,
+  BACKGROUNDS,
   HELD_OUT_COMBINATIONS,
   hasHeldOut,
   isHeldOut,
@@ -37,7 +37,7 @@ function combinationsIn(text: string): string[] {
   const words = text.split(' ');
   return words.flatMap((word, i) => {
     const object = names.get(words[i + 1]);
-    return (COLOURS as readonly string[]).includes(word) && object ? [`${word} ${object}`] : [];
+    return (COLORS as readonly string[]).includes(word) && object ? [`${word} ${object}`] : [];
   });
 }
 
@@ -47,7 +47,7 @@ describe('scenes', () => {
   it('hold out every object once and every colour twice, and leave most of both to train', () => {
     assert.equal(forbidden.size, 12);
     for (const object of OBJECTS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.object === object).length, 1);
-    for (const color of COLOURS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.color === color).length, 2);
+    for (const color of COLORS) assert.equal(HELD_OUT_COMBINATIONS.filter((c) => c.color === color).length, 2);
   });
 
   it('train: no held-out combination in scene, caption, question, answer or fact', () => {
@@ -69,7 +69,7 @@ describe('scenes', () => {
 
   it('heldout: at least one held-out combination in every scene of every kind, and in the fact asked for', () => {
     fc.assert(
-      fc.property(seeds, fc.constantFrom(...SCENE_KINDS.filter((k) => k !== 'creature')), (seed, kind) => {
+      fc.property(seeds, fc.constantFrom(...SCENE_KINDS.filter((k) => k !== 'subject')), (seed, kind) => {
         const rng = new Rng(seed);
         assert.ok(hasHeldOut(sampleScene(rng, 'heldout', kind)));
         assert.ok(hasHeldOut(sampleScene(rng, 'heldout')));
@@ -78,7 +78,7 @@ describe('scenes', () => {
       }),
       { numRuns: 300 },
     );
-    assert.throws(() => sampleScene(new Rng(1), 'heldout', 'creature'), /no.*|creature/);
+    assert.throws(() => sampleScene(new Rng(1), 'heldout', 'subject'), /no.*|subject/);
   });
 
   it('keep figures on the cells of the code grid, inside the image, and apart', () => {
@@ -104,9 +104,10 @@ describe('scenes', () => {
 /** Checks a caption against the scene by reading it back. */
 function checkCaption(caption: string, scene: Scene): void {
   const [a, b] = scene.items;
-  const phrase = GROUND_PHRASES[scene.ground];
+  const phrase = BACKGROUND_PHRASES[scene.background];
   assert.equal(caption.split(phrase).length, 2, caption);
-  for (const other of GROUNDS.filter((g) => g !== scene.ground)) assert.ok(!caption.includes(GROUND_PHRASES[other]));
+  for (const other of BACKGROUNDS.filter((g) => g !== scene.background))
+    assert.ok(!caption.includes(BACKGROUND_PHRASES[other]));
   assert.ok(caption.split(' ').length <= 26, caption);
   const body = caption.replace(phrase, '').replace(/^a (photo|picture) of /, '');
   const truth = new Set(scene.items.flatMap((item) => (item.color ? [shortName(item)] : [])));
@@ -151,7 +152,7 @@ describe('captions and questions', () => {
         for (const { type, problem, solution } of questions) {
           assert.ok(solution.split(' ').length <= 4, solution);
           const asked = combinationsIn(problem);
-          if (type === 'where') assert.equal(solution, GROUND_PHRASES[scene.ground]);
+          if (type === 'where') assert.equal(solution, BACKGROUND_PHRASES[scene.background]);
           if (type === 'yes_no' && asked.length) assert.equal(solution, names.includes(asked[0]) ? 'yes' : 'no');
           if (type === 'how_many') assert.equal(solution, NUMBER_WORDS[scene.items.length]);
           if (type === 'relation') {
@@ -183,7 +184,7 @@ describe('captions and questions', () => {
     assert.ok(Math.abs(yes / n - 0.5) < 0.05, `${yes} of ${n}`);
   });
 
-  it('lists of facts: every question names one ground, and its answer is that fact and no other', () => {
+  it('lists of facts: every question names one background, and its answer is that fact and no other', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
         const { facts, questions } = factQuestions(new Rng(seed), split);
@@ -230,7 +231,7 @@ describe('images', () => {
     assert.notDeepEqual(draw(1).pixels, draw(2).pixels);
   });
 
-  it('every figure changes its own place of the ground and nothing else', () => {
+  it('every figure changes its own place of the background and nothing else', () => {
     const rng = new Rng(3);
     for (let i = 0; i < 200; i++) {
       const scene = sampleScene(rng, 'train');
@@ -250,12 +251,12 @@ describe('images', () => {
 
   it('the colours are told apart by their mean', () => {
     const hue = { red: 0, yellow: 48, green: 130, blue: 218, purple: 275, pink: 328 };
-    for (const ground of GROUNDS) {
+    for (const background of BACKGROUNDS) {
       for (const object of OBJECTS) {
-        for (const color of COLOURS) {
+        for (const color of COLORS) {
           const item = { object, color, category: 'object' as const, x: 16, y: 16, size: 32 };
-          const empty = renderScene({ kind: 'single', ground, items: [] }, sprites);
-          const full = renderScene({ kind: 'single', ground, items: [item] }, sprites);
+          const empty = renderScene({ kind: 'single', background, items: [] }, sprites);
+          const full = renderScene({ kind: 'single', background, items: [item] }, sprites);
           const mean = [0, 0, 0];
           for (let p = 0; p < 4096; p++) {
             const changed = [0, 1, 2].reduce((s, c) => s + Math.abs(empty[p * 3 + c] - full[p * 3 + c]), 0) > 60;
@@ -266,7 +267,7 @@ describe('images', () => {
           const d = max - Math.min(r, g, b);
           const h = 60 * (max === r ? ((g - b) / d + 6) % 6 : max === g ? (b - r) / d + 2 : (r - g) / d + 4);
           const off = Math.abs(((h - hue[color] + 540) % 360) - 180);
-          assert.ok(off < 20, `${color} ${object} on ${ground}: hue ${h.toFixed(0)}`);
+          assert.ok(off < 20, `${color} ${object} on ${background}: hue ${h.toFixed(0)}`);
         }
       }
     }
@@ -276,15 +277,15 @@ describe('images', () => {
     const item = {
       object: 'dog' as const,
       color: null,
-      category: 'creature' as const,
+      category: 'subject' as const,
       style: 'oil',
       x: 0,
       y: 0,
       size: 40,
     };
     assert.throws(
-      () => renderScene({ kind: 'creature', ground: 'white', items: [item] }, sprites),
-      /creature\/dog\/oil\/40/,
+      () => renderScene({ kind: 'subject', background: 'white', items: [item] }, sprites),
+      /subject\/dog\/oil\/40/,
     );
   });
 });

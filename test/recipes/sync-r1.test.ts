@@ -45,11 +45,11 @@ const OPTIONS: SyncR1Options = {
 };
 
 let sprites: SpriteSheet;
-let judges: ConceptJudges;
+let scorers: ConceptJudges;
 let ablation: ConceptJudges;
 const concept = findConcept('mira');
 
-function session(options = OPTIONS, seed = 5, own = judges): SyncR1 {
+function session(options = OPTIONS, seed = 5, own = scorers): SyncR1 {
   return new SyncR1({ model: tinyModel(), text: miniText().text, concept, sprites, judges: own, options, seed });
 }
 
@@ -69,7 +69,7 @@ before(async () => {
     face: await MiniLooks.load('mini-face'),
     figure: await MiniLooks.load('mini-figure'),
   };
-  judges = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mini_figure');
+  scorers = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mini_figure');
   ablation = await conceptJudges(models, concept, CONCEPTS.slice(0, 4), sprites, 'mobilenet');
 });
 

@@ -14,7 +14,7 @@ import { ImageBatch } from '../../models/showo/sampler';
 import { showoSpecs } from '../../models/showo/transformer';
 import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
 import { Parameters } from '../../nn/parameters';
-import { miniText, PICTURE_SIZE, sceneSource, SHOWO_RECIPE } from '../../miniworld/curricula/mini-world';
+import { miniText, IMAGE_SIZE, sceneSource, SHOWO_RECIPE } from '../../miniworld/curricula/mini-world';
 import { type ShowoBatch, showoTask } from '../../sft/train-showo';
 import { writeFileAtomic } from '../../io/write-file';
 
@@ -72,7 +72,7 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, rng.split('images'));
   const model = ShowoModel.random(config, imageTokenizer, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
-  const task = showoTask(model, source, { ...sizes, size: PICTURE_SIZE, weights: BENCH_TRAINING.weights });
+  const task = showoTask(model, source, { ...sizes, size: IMAGE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, rng.split('batch'));
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
   const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => rng.split(`draw ${i}`)), sizes); // prettier-ignore

@@ -1,5 +1,5 @@
 /** How Chameleon mini is trained: first the VQGAN, then the language model around it. Hyper-parameters stand here. */
-import { addShades, loadSprites, vocabulary } from '..';
+import { addColorAugmentation, loadSprites, vocabulary } from '..';
 import { Rng } from '../../engine';
 import { chameleonMini, codeEntries, startCodesFromCodebook } from '../../models/chameleon/mini';
 import { ChameleonModel } from '../../models/chameleon/model';
@@ -12,7 +12,7 @@ import {
   vqganTask,
   type VqganTrainingOptions,
 } from '../../sft/train-chameleon';
-import { miniText, NAMES_MIXTURE, PICTURE_SIZE, sceneImages, type SceneMixture, sceneSource } from './mini-world';
+import { miniText, NAMES_MIXTURE, IMAGE_SIZE, sceneImages, type SceneMixture, sceneSource } from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
 type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
@@ -77,7 +77,7 @@ export function freshChameleonMini(seed: number): ChameleonModel {
   );
 }
 
-/** The VQGAN's task. @param images Show-o mini's tokenizer, from whose weights it starts */
+/** The VQGAN's task. @param imageTokenizer Show-o mini's tokenizer, from whose weights it starts */
 export async function chameleonVqTraining(imageTokenizer: MagvitTokenizer, seed = CHAMELEON_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshChameleonMini(seed);
@@ -85,7 +85,7 @@ export async function chameleonVqTraining(imageTokenizer: MagvitTokenizer, seed 
   if (!tokenizer) throw new Error('a fresh Chameleon has an image tokenizer');
   vqFromMagvit(tokenizer.parameters, '', model.config.vq, imageTokenizer);
   const source = sceneImages(sprites, 'train');
-  return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: PICTURE_SIZE }) };
+  return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: IMAGE_SIZE }) };
 }
 
 /** The language model's task, with fresh weights. @param trained whose image tokenizer is trained; it moves over */
@@ -104,10 +104,10 @@ export async function chameleonTraining(trained: ChameleonModel, seed = CHAMELEO
  */
 export async function chameleonMoreTraining(trained: ChameleonModel, recipe: ChameleonRecipe) {
   const sprites = await loadSprites();
-  if (recipe.scenes?.shades) await addShades(sprites);
+  if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
   const { text } = miniText();
   const parameters = new SharedRowParameters(trained.parameters, CODE_ROWS, codeEntries(trained));
   const model = new ChameleonModel(trained.config, parameters, trained.imageTokenizer);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
-  return { model, task: chameleonTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
+  return { model, task: chameleonTask(model, source, { ...recipe, size: IMAGE_SIZE }) };
 }

@@ -1,9 +1,9 @@
 /** How Janus mini is trained: first the VQ tokenizer, then everything around it. Hyper-parameters stand here. */
 import {
-  addShades,
-  COLOURS,
-  CREATURES,
-  GROUNDS,
+  addColorAugmentation,
+  COLORS,
+  SUBJECTS,
+  BACKGROUNDS,
   loadSprites,
   OBJECTS,
   renderScene,
@@ -26,7 +26,7 @@ import { isVq, janusVqTask, type VqTrainingOptions } from '../../sft/train-janus
 import {
   miniText,
   NAMES_MIXTURE,
-  PICTURE_SIZE,
+  IMAGE_SIZE,
   sceneImages,
   type SceneMixture,
   sceneSource,
@@ -90,7 +90,7 @@ export const JANUS_MORE_RECIPE: JanusRecipe = {
 export const JANUS_LAST_RECIPE: JanusRecipe = { ...JANUS_MORE_RECIPE, steps: 43, scheduleSteps: 180, seed: 3 };
 
 /**
- * Further training with the tower that sees better: more questions an image, creatures beside objects, and a part of
+ * Further training with the tower that sees better: more questions an image, subjects beside objects, and a part of
  * the objects in shades without a name, which takes kinds apart from colors.
  */
 export const JANUS_SHADES_RECIPE: JanusRecipe = {
@@ -101,7 +101,7 @@ export const JANUS_SHADES_RECIPE: JanusRecipe = {
   questions: 8,
   answerCorruption: 0.25,
   questionNoise: 0.1,
-  scenes: { ...SHOWO_SHADES_RECIPE.scenes, shades: 0.35 },
+  scenes: { ...SHOWO_SHADES_RECIPE.scenes, colorAugmentation: 0.35 },
 };
 
 /** After that: names. */
@@ -127,22 +127,22 @@ export function freshJanusMini(seed: number): JanusModel {
   return JanusModel.random(janusMini(text.vocabularySize, { bos, eos, pad: text.padId }), new Rng(seed).split('janus'));
 }
 
-/** The VQ tokenizer's task. @param images Show-o mini's tokenizer, from whose weights it starts */
+/** The VQ tokenizer's task. @param imageTokenizer Show-o mini's tokenizer, from whose weights it starts */
 export async function janusVqTraining(imageTokenizer: MagvitTokenizer, seed = JANUS_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshJanusMini(seed);
   vqFromMagvit(model.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
   const source = sceneImages(sprites, 'train');
-  return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: PICTURE_SIZE }) };
+  return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: IMAGE_SIZE }) };
 }
 
-const KINDS: readonly string[] = [...OBJECTS, ...CREATURES];
-/** What a patch shows: what it is part of and in which color (0: the ground, or none), and on which ground. */
-const PATCH_CLASSES = { kind: KINDS.length + 1, color: COLOURS.length + 1, ground: GROUNDS.length };
+const KINDS: readonly string[] = [...OBJECTS, ...SUBJECTS];
+/** What a patch shows: what it is part of and in which color (0: the background, or none), and on which background. */
+const PATCH_CLASSES = { kind: KINDS.length + 1, color: COLORS.length + 1, background: BACKGROUNDS.length };
 
 /** A scene of a split with the labels of its patches. */
 function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: Rng) => LabeledImage {
-  const side = PICTURE_SIZE / patch;
+  const side = IMAGE_SIZE / patch;
   return (rng) => {
     const scene = sampleScene(rng, split);
     const [kind, color] = [new Uint8Array(side * side), new Uint8Array(side * side)];
@@ -150,10 +150,10 @@ function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: R
       for (let y = item.y / patch; y < (item.y + item.size) / patch; y++)
         for (let x = item.x / patch; x < (item.x + item.size) / patch; x++) {
           kind[y * side + x] = KINDS.indexOf(item.object) + 1;
-          color[y * side + x] = item.color ? COLOURS.indexOf(item.color) + 1 : 0;
+          color[y * side + x] = item.color ? COLORS.indexOf(item.color) + 1 : 0;
         }
-    const ground = new Uint8Array(side * side).fill(GROUNDS.indexOf(scene.ground));
-    return { pixels: renderScene(scene, sprites), labels: { kind, color, ground } };
+    const background = new Uint8Array(side * side).fill(BACKGROUNDS.indexOf(scene.background));
+    return { pixels: renderScene(scene, sprites), labels: { kind, color, background } };
   };
 }
 
@@ -161,7 +161,7 @@ function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: R
 export async function janusVisionTraining(trained: JanusModel, batch: number) {
   const sprites = await loadSprites();
   const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
-  return { model: trained, task: janusVisionTask(trained, source, { batch, size: PICTURE_SIZE, classes: PATCH_CLASSES }) }; // prettier-ignore
+  return { model: trained, task: janusVisionTask(trained, source, { batch, size: IMAGE_SIZE, classes: PATCH_CLASSES }) }; // prettier-ignore
 }
 
 /** The rest's task, with fresh weights. @param trained whose VQ tokenizer and vision tower are trained; it is disposed */
@@ -180,10 +180,10 @@ export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.see
  */
 export async function janusMoreTraining(trained: JanusModel, recipe: JanusRecipe) {
   const sprites = await loadSprites();
-  if (recipe.scenes?.shades) await addShades(sprites);
+  if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
   const { text } = miniText();
   const parameters = new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained));
   const model = new JanusModel(trained.config, parameters);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
-  return { model, task: janusTask(model, source, { ...recipe, size: PICTURE_SIZE }) };
+  return { model, task: janusTask(model, source, { ...recipe, size: IMAGE_SIZE }) };
 }

@@ -3,19 +3,19 @@
  * stand here; `unilab train` runs it.
  */
 import {
-  addShades,
+  addColorAugmentation,
   factQuestions,
-  inShades,
+  withAugmentedColors,
   loadSprites,
   namingQuestions,
   presenceQuestions,
   sampleKind,
   sampleScene,
   type SceneKind,
-  shadeQuestions,
+  augmentedQuestions,
   type Split,
   type SpriteSheet,
-  takesShades,
+  canAugmentColors,
   captionOf,
   questionsOf,
   renderScene,
@@ -33,7 +33,7 @@ import { type ShowoSource, showoTask } from '../../sft/train-showo';
 import { loadTokenizer, type TextTokenizer } from '../../text';
 
 /** Height and width of the mini world's images. */
-export const PICTURE_SIZE = 64;
+export const IMAGE_SIZE = 64;
 
 /** Training of the image tokenizer. */
 export const TOKENIZER_RECIPE: Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'> & {
@@ -58,8 +58,8 @@ export interface SceneMixture {
   readonly presence?: boolean;
   /** Whether names are asked for, see `namingQuestions`, and presence only once. Default false */
   readonly naming?: boolean;
-  /** Chance that the objects of a scene without creatures come in shades that have no name, see `inShades`. Default 0 */
-  readonly shades?: number;
+  /** Chance that the objects of a scene without subjects come in shades that have no name, see `inShades`. Default 0 */
+  readonly colorAugmentation?: number;
 }
 
 /** First training of Show-o, on the wide tokenizer's codes: language, places and colors. */
@@ -112,7 +112,7 @@ export const SHOWO_MORE_RECIPE: ShowoRecipe = {
 };
 
 /**
- * Further still: easier questions about presence, and twice as many creatures beside objects, which are the hardest to
+ * Further still: easier questions about presence, and twice as many subjects beside objects, which are the hardest to
  * draw and what personal concepts need.
  */
 export const SHOWO_FINISH_RECIPE: ShowoRecipe = {
@@ -121,7 +121,7 @@ export const SHOWO_FINISH_RECIPE: ShowoRecipe = {
   seed: 5,
   questions: 9,
   scenes: {
-    kinds: { single: 0.22, count: 0.13, pair: 0.25, creature: 0.08, 'creature+object': 0.32 },
+    kinds: { single: 0.22, count: 0.13, pair: 0.25, subject: 0.08, 'subject+object': 0.32 },
     presence: true,
   },
 };
@@ -157,7 +157,7 @@ export const SHOWO_SHADES_RECIPE: ShowoRecipe = {
   images: 28,
   asked: 18,
   answerCorruption: 0.35,
-  scenes: { ...SHOWO_FINISH_RECIPE.scenes, shades: 0.5 },
+  scenes: { ...SHOWO_FINISH_RECIPE.scenes, colorAugmentation: 0.5 },
 };
 
 /**
@@ -175,9 +175,9 @@ export const SHOWO_DRAWING_RECIPE: ShowoRecipe = {
 
 /** What a mini model is shown that knows colors, numbers and places, but few kinds: single objects, and their names. */
 export const NAMES_MIXTURE: SceneMixture = {
-  kinds: { single: 0.36, count: 0.12, pair: 0.26, creature: 0.08, 'creature+object': 0.18 },
+  kinds: { single: 0.36, count: 0.12, pair: 0.26, subject: 0.08, 'subject+object': 0.18 },
   naming: true,
-  shades: 0.35,
+  colorAugmentation: 0.35,
 };
 
 /** The text vocabulary of the mini world and its begin and end tokens. */
@@ -210,13 +210,17 @@ export function sceneSource(
       const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
       const questions = [...questionsOf(scene, rng), ...hard, ...easy];
       const caption = captionOf(scene, rng);
-      const shades = rng.split('shades');
-      if (mixture.shades && takesShades(scene) && shades.uniform() < mixture.shades) {
+      const colorAugmentation = rng.split('shades');
+      if (
+        mixture.colorAugmentation &&
+        canAugmentColors(scene) &&
+        colorAugmentation.uniform() < mixture.colorAugmentation
+      ) {
         return {
-          pixels: renderScene(inShades(scene, shades), sprites),
+          pixels: renderScene(withAugmentedColors(scene, colorAugmentation), sprites),
           caption: text.encode(withoutColors(caption)),
           // The mini world's tokens are words: a word's place in the answer is its token's.
-          questions: shadeQuestions(questions).map((q) => ({
+          questions: augmentedQuestions(questions).map((q) => ({
             question: text.encode(q.problem),
             answer: text.encode(q.solution),
             unscored: q.colorWords,
@@ -246,7 +250,7 @@ export const WIDE_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_REC
 export async function wideTokenizerTraining(narrow: MagvitTokenizer, seed = WIDE_TOKENIZER_RECIPE.seed) {
   const sprites = await loadSprites();
   const tokenizer = await widenTokenizer(narrow, MAGVIT_MINI_WIDE, new Rng(seed).split('wide'));
-  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), WIDE_TOKENIZER_RECIPE.batch, IMAGE_SIZE);
   return { tokenizer, task: { ...task, name: 'magvit-wide' } };
 }
 
@@ -257,7 +261,7 @@ export const CELL_TOKENIZER_RECIPE: typeof TOKENIZER_RECIPE = { ...TOKENIZER_REC
 export async function cellTokenizerTraining(wide: MagvitTokenizer) {
   const sprites = await loadSprites();
   const tokenizer = wide.configured(MAGVIT_MINI);
-  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), CELL_TOKENIZER_RECIPE.batch, PICTURE_SIZE);
+  const task = magvitTask(tokenizer, sceneImages(sprites, 'train'), CELL_TOKENIZER_RECIPE.batch, IMAGE_SIZE);
   return { tokenizer, task: { ...task, name: 'magvit-cells' } };
 }
 
@@ -267,7 +271,7 @@ export async function tokenizerTraining(seed = TOKENIZER_RECIPE.seed) {
   const tokenizer = MagvitTokenizer.random(magvitMini(MINI_FIRST_BITS), new Rng(seed).split('magvit'));
   return {
     tokenizer,
-    task: magvitTask(tokenizer, sceneImages(sprites, 'train'), TOKENIZER_RECIPE.batch, PICTURE_SIZE),
+    task: magvitTask(tokenizer, sceneImages(sprites, 'train'), TOKENIZER_RECIPE.batch, IMAGE_SIZE),
   };
 }
 
@@ -280,19 +284,19 @@ export async function showoTraining(imageTokenizer: MagvitTokenizer, seed = SHOW
   startCodesFromBits(model, start.split('codes'));
   return {
     model,
-    task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_WIDE_RECIPE, size: PICTURE_SIZE }),
+    task: showoTask(model, sceneSource(sprites, text, 'train'), { ...SHOWO_WIDE_RECIPE, size: IMAGE_SIZE }),
   };
 }
 
 /** Show-o's further training. @param trained so far @param shared rows of codes learn together by bits */
 export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe, shared: boolean) {
   const sprites = await loadSprites();
-  if (recipe.scenes?.shades) await addShades(sprites);
+  if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
   const { text } = miniText();
   const { config, parameters, imageTokenizer, vocabulary } = trained;
   const model = shared
     ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), imageTokenizer)
     : trained;
-  const task = showoTask(model, sceneSource(sprites, text, 'train', recipe.scenes), { ...recipe, size: PICTURE_SIZE });
+  const task = showoTask(model, sceneSource(sprites, text, 'train', recipe.scenes), { ...recipe, size: IMAGE_SIZE });
   return { model, task: { ...task, name: 'showo-more' } };
 }

@@ -30,17 +30,17 @@ import {
 } from './mini-world';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../../sft/loop';
 import { dataFolder } from '../../io/package-root';
-import { READER_FOLDER } from '../detector';
+import { DETECTOR_FOLDER } from '../detector';
 import { MINI_CLIP_FOLDER } from '../../models/scorers/mini-clip';
 import {
   CLIP_RECIPE,
   FACE_RECIPE,
   FIGURE_RECIPE,
-  READER_RECIPE,
+  DETECTOR_RECIPE,
   trainClip,
   trainFace,
   trainFigure,
-  trainReader,
+  trainDetector,
 } from '../lessons/recipes';
 import { CHAMELEON_STAGES } from './chameleon-stages';
 import { JANUS_STAGES } from './janus-stages';
@@ -135,12 +135,12 @@ export const STAGES: Readonly<Record<string, Stage>> = {
   'showo-words': furtherStage('showo-words', SHOWO_WORDS_RECIPE),
   'showo-shades': furtherStage('showo-shades', SHOWO_SHADES_RECIPE),
   'showo-drawing': furtherStage('showo-drawing', SHOWO_DRAWING_RECIPE, true),
-  reader: {
-    recipe: READER_RECIPE,
-    out: READER_FOLDER,
+  detector: {
+    recipe: DETECTOR_RECIPE,
+    out: DETECTOR_FOLDER,
     async prepare(seed) {
-      const { reader, task } = await trainReader(await trainedTokenizer(), seed);
-      return { task: task, save: (folder) => reader.save(folder) };
+      const { detector, task } = await trainDetector(await trainedTokenizer(), seed);
+      return { task: task, save: (folder) => detector.save(folder) };
     },
   },
   clip: {

@@ -1,6 +1,6 @@
-/** From the reader's probabilities to what it says it sees: pure functions on plain numbers. */
-import { OBJECTS, type Color, type Ground, type SceneItem } from '..';
-import { CATEGORIES, CELL, CELLS, COLOURS, GRID, GROUNDS, IDENTITIES, NONE, OTHER } from './labels';
+/** From the detector's probabilities to what it says it sees: pure functions on plain numbers. */
+import { OBJECTS, type Color, type Background, type SceneItem } from '..';
+import { CATEGORIES, CELL, CELLS, COLORS, GRID, BACKGROUNDS, IDENTITIES, NONE, OTHER } from './labels';
 
 /** Probabilities of one image, cell by cell, row by row. */
 export interface CellProbabilities {
@@ -8,21 +8,21 @@ export interface CellProbabilities {
   readonly category: Float32Array;
   /** `[64, 6]`, given that an object is there. */
   readonly color: Float32Array;
-  /** `[64, 21]`, given that a creature is there; the last one for "none of the concepts". */
+  /** `[64, 21]`, given that a subject is there; the last one for "none of the concepts". */
   readonly identity: Float32Array;
   /** `[64, 2]`: center of the figure from the cell's, in cells. */
   readonly offset: Float32Array;
   /** `[9]` */
-  readonly ground: Float32Array;
+  readonly background: Float32Array;
 }
 
 /** A figure that was seen. */
-export interface ReadItem {
+export interface DetectedItem {
   readonly object: SceneItem['object'];
   readonly category: SceneItem['category'];
   /** Objects only. */
   readonly color: Color | null;
-  /** Creatures only: the concept's name, or null for somebody else. */
+  /** Subjects only: the concept's name, or null for somebody else. */
   readonly identity: string | null;
   /** Center in pixels. */
   readonly x: number;
@@ -33,8 +33,8 @@ export interface ReadItem {
 
 /** What one image shows. */
 export interface Detections {
-  readonly items: readonly ReadItem[];
-  readonly ground: Ground;
+  readonly items: readonly DetectedItem[];
+  readonly background: Background;
   readonly probabilities: CellProbabilities;
 }
 
@@ -47,12 +47,12 @@ export const isObject = (category: number): boolean => category < OBJECT_COUNT;
 export function decodeDetections(probabilities: CellProbabilities): Detections {
   const width = CATEGORIES.length + 1;
   const present = Float32Array.from({ length: CELLS }, (_, cell) => 1 - probabilities.category[cell * width + NONE]);
-  const items: ReadItem[] = [];
+  const items: DetectedItem[] = [];
   for (let cell = 0; cell < CELLS; cell++) {
     if (present[cell] <= 0.5 || !isPeak(present, cell)) continue;
     items.push(itemAt(probabilities, cell));
   }
-  return { items, ground: GROUNDS[best(probabilities.ground, 0, GROUNDS.length)], probabilities };
+  return { items, background: BACKGROUNDS[best(probabilities.background, 0, BACKGROUNDS.length)], probabilities };
 }
 
 /** Of equal neighbors the first one is the peak. */
@@ -67,22 +67,22 @@ function isPeak(present: Float32Array, cell: number): boolean {
   return true;
 }
 
-function itemAt(p: CellProbabilities, cell: number): ReadItem {
+function itemAt(p: CellProbabilities, cell: number): DetectedItem {
   const width = CATEGORIES.length + 1;
   const category = best(p.category, cell * width, CATEGORIES.length);
   const object = isObject(category);
-  const color = best(p.color, cell * COLOURS.length, COLOURS.length);
+  const color = best(p.color, cell * COLORS.length, COLORS.length);
   const identity = best(p.identity, cell * (IDENTITIES.length + 1), IDENTITIES.length + 1);
   return {
     object: CATEGORIES[category],
-    category: object ? 'object' : 'creature',
-    color: object ? COLOURS[color] : null,
+    category: object ? 'object' : 'subject',
+    color: object ? COLORS[color] : null,
     identity: object || identity === OTHER ? null : IDENTITIES[identity],
     x: ((cell % GRID) + 0.5 + p.offset[cell * 2]) * CELL,
     y: (Math.floor(cell / GRID) + 0.5 + p.offset[cell * 2 + 1]) * CELL,
     confidence: {
       object: p.category[cell * width + category],
-      color: object ? p.color[cell * COLOURS.length + color] : 0,
+      color: object ? p.color[cell * COLORS.length + color] : 0,
       identity: object ? 0 : p.identity[cell * (IDENTITIES.length + 1) + identity],
     },
   };

@@ -1,5 +1,5 @@
-export { SceneDetector, READER_FOLDER } from './reader';
-export { decodeDetections, type CellProbabilities, type ReadItem, type Detections } from './decode';
+export { SceneDetector, DETECTOR_FOLDER } from './detector';
+export { decodeDetections, type CellProbabilities, type DetectedItem, type Detections } from './decode';
 export * from './score';
 export { CATEGORIES, IDENTITIES } from './labels';
-export { SubjectSimilarity } from './likeness';
+export { SubjectSimilarity } from './subject-similarity';

@@ -1,22 +1,22 @@
-/** What the scene reader can say, and what it is taught to say at each cell of its 8 x 8 grid. */
-import { COLOURS, CONCEPTS, CREATURES, GROUNDS, OBJECTS, PICTURE_SIZE, type Scene, type SceneItem } from '..';
+/** What the scene detector can say, and what it is taught to say at each cell of its 8 x 8 grid. */
+import { COLORS, CONCEPTS, SUBJECTS, BACKGROUNDS, OBJECTS, IMAGE_SIZE, type Scene, type SceneItem } from '..';
 
 /** Cells along each axis. */
 export const GRID = 8;
 /** Cells of an image. */
 export const CELLS = GRID * GRID;
 /** Pixels along each axis of a cell. */
-export const CELL = PICTURE_SIZE / GRID;
+export const CELL = IMAGE_SIZE / GRID;
 
 /** Everything that can stand at a cell. */
-export const CATEGORIES: readonly SceneItem['object'][] = [...OBJECTS, ...CREATURES];
+export const CATEGORIES: readonly SceneItem['object'][] = [...OBJECTS, ...SUBJECTS];
 /** The category "nothing has its center here". */
 export const NONE = CATEGORIES.length;
 /** The concepts' names; whoever is none of them has the index of {@link OTHER}. */
 export const IDENTITIES: readonly string[] = CONCEPTS.map((concept) => concept.name);
 /** The identity "none of the concepts". */
 export const OTHER = IDENTITIES.length;
-export { COLOURS, GROUNDS };
+export { COLORS, BACKGROUNDS };
 
 /** Not scored by the loss. */
 export const IGNORED = -100;
@@ -30,18 +30,18 @@ export interface CellTargets {
   readonly category: Int32Array;
   /** `[64]`, {@link IGNORED} but for cells of colored objects. */
   readonly color: Int32Array;
-  /** `[64]`, {@link IGNORED} but for cells of creatures. */
+  /** `[64]`, {@link IGNORED} but for cells of subjects. */
   readonly identity: Int32Array;
   /** `[64, 2]`: x and y of the figure's center from the cell's, in cells; 0 where there is none. */
   readonly offset: Float32Array;
   /** `[64]`, 1 where a figure has its center. */
   readonly present: Float32Array;
-  readonly ground: number;
+  readonly background: number;
 }
 
 /**
- * What the reader shall see.
- * @param identity the concept that the creature is, if it is one
+ * What the detector shall see.
+ * @param identity the concept that the subject is, if it is one
  * @param shift pixels that the image was moved to the right and down
  */
 export function cellTargets(scene: Scene, identity?: string, shift: readonly [number, number] = [0, 0]): CellTargets {
@@ -51,7 +51,7 @@ export function cellTargets(scene: Scene, identity?: string, shift: readonly [nu
     identity: new Int32Array(CELLS).fill(IGNORED),
     offset: new Float32Array(CELLS * 2),
     present: new Float32Array(CELLS),
-    ground: GROUNDS.indexOf(scene.ground),
+    background: BACKGROUNDS.indexOf(scene.background),
   };
   for (const item of scene.items) {
     const [x, y] = [item.x + item.size / 2 + shift[0], item.y + item.size / 2 + shift[1]];
@@ -62,8 +62,8 @@ export function cellTargets(scene: Scene, identity?: string, shift: readonly [nu
       out.category[cell] = CATEGORIES.indexOf(item.object);
       out.present[cell] = 1;
       out.offset.set([dx / CELL, dy / CELL], cell * 2);
-      if (item.color) out.color[cell] = COLOURS.indexOf(item.color);
-      if (item.category === 'creature') out.identity[cell] = identity === undefined ? OTHER : identityIndex(identity);
+      if (item.color) out.color[cell] = COLORS.indexOf(item.color);
+      if (item.category === 'subject') out.identity[cell] = identity === undefined ? OTHER : identityIndex(identity);
     }
   }
   return out;
@@ -72,6 +72,6 @@ export function cellTargets(scene: Scene, identity?: string, shift: readonly [nu
 /** Index of a concept. @throws RangeError listing the known names */
 export function identityIndex(name: string): number {
   const index = IDENTITIES.indexOf(name);
-  if (index < 0) throw new RangeError(`the reader knows no concept '${name}'; it knows ${IDENTITIES.join(', ')}`);
+  if (index < 0) throw new RangeError(`the detector knows no concept '${name}'; it knows ${IDENTITIES.join(', ')}`);
   return index;
 }

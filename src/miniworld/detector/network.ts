@@ -1,15 +1,15 @@
-/** The scene reader's network: a conv trunk, a head at every cell, and one for the ground. */
+/** The scene detector's network: a conv trunk, a head at every cell, and one for the background. */
 import { linear, tf } from '../../engine';
 import { conv, declareConv } from '../../nn/conv';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
 import { declareTrunk, trunk, type TrunkConfig } from '../../nn/trunk';
-import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES } from './labels';
+import { CATEGORIES, CELLS, COLORS, BACKGROUNDS, IDENTITIES } from './labels';
 
 /** Outputs of a cell, one after the other. */
-export const HEAD_SIZES = [CATEGORIES.length + 1, COLOURS.length, IDENTITIES.length + 1, 2] as const;
+export const HEAD_SIZES = [CATEGORIES.length + 1, COLORS.length, IDENTITIES.length + 1, 2] as const;
 
 /** Raw outputs, one row a cell; `cells` = batch x 64, row by row. */
-export interface ReaderOutputs {
+export interface DetectorOutputs {
   /** `[cells, 32]`, the last one for "nothing here". */
   readonly category: tf.Tensor2D;
   /** `[cells, 6]` */
@@ -19,25 +19,25 @@ export interface ReaderOutputs {
   /** `[cells, 2]`: x and y of the center from the cell's, in cells. */
   readonly offset: tf.Tensor2D;
   /** `[batch, 9]` */
-  readonly ground: tf.Tensor2D;
+  readonly background: tf.Tensor2D;
 }
 
-export function readerSpecs(config: TrunkConfig): Record<string, ParameterSpec> {
+export function detectorSpecs(config: TrunkConfig): Record<string, ParameterSpec> {
   const specs: Record<string, ParameterSpec> = {};
   declareTrunk(specs, 'trunk', config);
   const features = config.channels[config.channels.length - 1];
   declareConv(specs, 'cell', features, HEAD_SIZES.reduce((a, b) => a + b), 1); // prettier-ignore
-  specs['ground.weight'] = { shape: [GROUNDS.length, features], init: { normal: 0.05 } };
-  specs['ground.bias'] = { shape: [GROUNDS.length], init: { constant: 0 } };
+  specs['ground.weight'] = { shape: [BACKGROUNDS.length, features], init: { normal: 0.05 } };
+  specs['ground.bias'] = { shape: [BACKGROUNDS.length], init: { constant: 0 } };
   return specs;
 }
 
 /** @param pixels `[batch, 64, 64, 3]` in [-1, 1] @throws RangeError for another shape */
-export function readerForward(p: Parameters, config: TrunkConfig, pixels: tf.Tensor4D): ReaderOutputs {
+export function detectorForward(p: Parameters, config: TrunkConfig, pixels: tf.Tensor4D): DetectorOutputs {
   const features = trunk(p, 'trunk', config, pixels);
   const [batch, rows, columns, channels] = features.shape;
   if (rows * columns !== CELLS)
-    throw new RangeError(`the scene reader reads images of 64 x 64 pixels, got [${pixels.shape}]`);
+    throw new RangeError(`the scene detector sees images of 64 x 64 pixels, got [${pixels.shape}]`);
   const cells: tf.Tensor2D = tf.reshape(conv(p, 'cell', features), [batch * CELLS, -1]);
   const [category, color, identity, offset]: tf.Tensor2D[] = tf.split(cells, [...HEAD_SIZES], 1);
   const pooled = tf.reshape(tf.mean(features, [1, 2]), [batch, channels]);
@@ -46,6 +46,6 @@ export function readerForward(p: Parameters, config: TrunkConfig, pixels: tf.Ten
     color,
     identity,
     offset,
-    ground: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D,
+    background: linear(pooled, p.get('ground.weight'), p.get('ground.bias')) as tf.Tensor2D,
   };
 }

@@ -19,6 +19,6 @@ export function spent(seconds: number): string {
 }
 
 /** Where the images come from. */
-export const PICTURE_LICENCES = `The training images are rendered, never stored: pictograms from Noto Emoji (Apache-2.0), Fluent Emoji (MIT),
+export const IMAGE_LICENSES = `The training images are rendered, never stored: pictograms from Noto Emoji (Apache-2.0), Fluent Emoji (MIT),
 OpenMoji (CC-BY-SA-4.0) and Twemoji (CC-BY-4.0), people from DiceBear's Avataaars (by Pablo Stanley, free for personal
 and commercial use). The weights hold no image; they are under this repository's licence (MIT).`;

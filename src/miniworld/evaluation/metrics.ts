@@ -36,7 +36,7 @@ export class Tally {
     for (const [name, value] of Object.entries(observed)) this.add(`${prefix}${name}`, value);
   }
 
-  /** @param stream where the resamples come from; the same stream gives the same intervals */
+  /** @param rng where the resamples come from; the same stream gives the same intervals */
   metrics(rng: Rng): Record<string, Metric> {
     return Object.fromEntries(
       [...this.values].map(([name, values]) => {

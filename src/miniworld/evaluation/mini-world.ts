@@ -35,10 +35,10 @@ const CHUNK = 50;
 /** Phrases by which a caption says where something is. */
 const PLACES = /left of|right of|above|below|in the centre|on the left|on the right|at the top|at the bottom/;
 
-/** The whole evaluation. The reader also reads the true images as the tokenizer gives them back: its own ceiling. */
+/** The whole evaluation. The detector also reads the true images as the tokenizer gives them back: its own ceiling. */
 export async function evaluateMiniWorld(
   subject: Subject,
-  reader: SceneDetector,
+  detector: SceneDetector,
   text: TextTokenizer,
   options: MiniWorldOptions,
 ): Promise<MiniWorldResult> {
@@ -63,8 +63,8 @@ export async function evaluateMiniWorld(
     const part = scenes.slice(from, from + CHUNK);
     const captions = part.map((s) => text.encode(s.caption)); // prettier-ignore
     const rngs = part.map((s) => s.own.split('picture')); // prettier-ignore
-    const generated = readImages(reader, () => subject.draw(captions, rngs));
-    const ceiling = readImages(reader, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
+    const generated = readImages(detector, () => subject.draw(captions, rngs));
+    const ceiling = readImages(detector, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
     part.forEach(({ scene, caption, real }, i) => {
       tally.addAll('', captionScores(generated.detections[i], scene, caption));
       tally.addAll('ceiling/', captionScores(ceiling.detections[i], scene, caption));
@@ -92,27 +92,27 @@ export async function evaluateMiniWorld(
 }
 
 /** Scores for what the caption asks; a place counts only where the caption names one. */
-function captionScores(reading: Detections, scene: Scene, caption: string): Record<string, Observation> {
-  const { exact, position, ...score } = scoreScene(reading, scene);
+function captionScores(detections: Detections, scene: Scene, caption: string): Record<string, Observation> {
+  const { exact, position, ...score } = scoreScene(detections, scene);
   const asked = PLACES.test(caption);
-  return { ...score, position: asked ? position : null, exact: exact || (!asked && withoutPlace(reading, scene)) };
+  return { ...score, position: asked ? position : null, exact: exact || (!asked && withoutPlace(detections, scene)) };
 }
 
 /** Whether all but the place is right. */
-function withoutPlace(reading: Detections, scene: Scene): boolean {
-  return scoreScene(reading, { ...scene, kind: 'count' }).exact;
+function withoutPlace(detections: Detections, scene: Scene): boolean {
+  return scoreScene(detections, { ...scene, kind: 'count' }).exact;
 }
 
-/** The reader on images made by `draw`, and their bytes. */
+/** The detector on images made by `draw`, and their bytes. */
 function readImages(
-  reader: SceneDetector,
+  detector: SceneDetector,
   draw: () => tf.Tensor4D,
 ): { detections: Detections[]; images: Uint8Array[] } {
   const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(draw(), -1, 1));
   const bytes = readValues<'int32'>(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32'));
   const count = pixels.shape[0];
   const size = bytes.length / count;
-  const detections = reader.read(pixels);
+  const detections = detector.detect(pixels);
   pixels.dispose();
   const images = Array.from({ length: count }, (_, i) => Uint8Array.from(bytes.subarray(i * size, (i + 1) * size)));
   return { detections, images };

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
 import { HELD_OUT_COMBINATIONS } from '..';
 import { STAGES } from '../curricula/stages';
-import { metricTable, PICTURE_LICENCES, spent } from './cards';
+import { metricTable, IMAGE_LICENSES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';
 import type { EvalReport } from './metrics';
 import type { MiniModel } from './mini-models';
@@ -63,7 +63,7 @@ context. Twelve (object, colour) combinations occur in no training image, captio
 
 ## Held-out scores
 \`bin/unilab eval mini-world${option} --n ${report.n} --seed ${report.seed}\`, split \`${split}\`: every scene has a combination that training never showed.
-Images: ${model.sampled(report.settings ?? {})}, read by the independent scene reader
+Images: ${model.sampled(report.settings ?? {})}, read by the independent scene detector
 (\`data/checkpoints/scene-reader\`). An image counts as right only when *every* figure that the caption names is.
 
 ${metricTable(report, (name) => !name.startsWith('ceiling/'))}
@@ -83,7 +83,7 @@ ${plots.map((name) => `![${name}](${name}.svg)`).join('\n\n')}
 It knows the mini world's closed vocabulary alone, and images of 64 x 64 pixels; it is for tests, tutorials and method
 comparisons, and says nothing about the published model's quality.
 
-${PICTURE_LICENCES}
+${IMAGE_LICENSES}
 `;
   await writeFileAtomic(said, card);
 }

@@ -1,5 +1,5 @@
 /** A sheet of true images (upper of each pair of rows) and generated ones (lower). */
-import { PICTURE_SIZE } from '..';
+import { IMAGE_SIZE } from '..';
 import { savePng } from '../../io';
 import type { Sample } from './mini-world';
 
@@ -8,17 +8,17 @@ const COLUMNS = 8;
 /** Saves the sheet as PNG, eight images a row. */
 export async function saveSheet(file: string, samples: readonly Pick<Sample, 'real' | 'generated'>[]): Promise<void> {
   const rows = 2 * Math.ceil(samples.length / COLUMNS);
-  const width = COLUMNS * PICTURE_SIZE;
-  const rgb = new Uint8Array(rows * PICTURE_SIZE * width * 3).fill(255);
+  const width = COLUMNS * IMAGE_SIZE;
+  const rgb = new Uint8Array(rows * IMAGE_SIZE * width * 3).fill(255);
   samples.forEach((sample, i) => {
     const column = i % COLUMNS;
     [sample.real, sample.generated].forEach((pixels, which) => {
       const row = 2 * Math.floor(i / COLUMNS) + which;
-      for (let y = 0; y < PICTURE_SIZE; y++) {
-        const line = pixels.subarray(y * PICTURE_SIZE * 3, (y + 1) * PICTURE_SIZE * 3);
-        rgb.set(line, ((row * PICTURE_SIZE + y) * width + column * PICTURE_SIZE) * 3);
+      for (let y = 0; y < IMAGE_SIZE; y++) {
+        const line = pixels.subarray(y * IMAGE_SIZE * 3, (y + 1) * IMAGE_SIZE * 3);
+        rgb.set(line, ((row * IMAGE_SIZE + y) * width + column * IMAGE_SIZE) * 3);
       }
     });
   });
-  await savePng(file, { width, height: rows * PICTURE_SIZE, rgb });
+  await savePng(file, { width, height: rows * IMAGE_SIZE, rgb });
 }

@@ -1,15 +1,15 @@
 /** Captioned images for mini_clip: groups of scenes that differ in one word, and what each caption claims. */
 import {
   captionOf,
-  COLOURS,
+  COLORS,
   CONCEPT_VIEWS,
   describeItem,
-  GROUND_PHRASES,
-  GROUNDS,
+  BACKGROUND_PHRASES,
+  BACKGROUNDS,
   isHeldOut,
   OBJECTS,
   quarter,
-  sampleCreature,
+  sampleSubject,
   sampleScene,
   shortName,
   TRAIN_COMBINATIONS,
@@ -25,7 +25,7 @@ import type { Rng } from '../../engine';
 import { conceptImage } from './images';
 
 /** A scene of split `train`, or an image of a concept in one of its training views. */
-export interface Subject {
+export interface DepictedScene {
   readonly scene: Scene;
   readonly concept?: Concept;
 }
@@ -33,9 +33,9 @@ export interface Subject {
 /** A caption and what must be true for it to be true. */
 export interface Caption {
   readonly text: string;
-  /** Names of figures, each as often as it is claimed; `<sks>` is any creature. */
+  /** Names of figures, each as often as it is claimed; `<sks>` is any subject. */
   readonly figures: readonly string[];
-  readonly ground: Scene['ground'] | null;
+  readonly background: Scene['background'] | null;
 }
 
 /** Every name that a figure goes by in captions. */
@@ -51,8 +51,8 @@ function namesOf(item: SceneItem, concept?: Concept): string[] {
 }
 
 /** Whether a caption is true of a scene: then it is no wrong caption for it, whichever image it was made for. */
-export function isTrueOf(caption: Caption, { scene, concept }: Subject): boolean {
-  if (caption.ground !== null && caption.ground !== scene.ground) return false;
+export function isTrueOf(caption: Caption, { scene, concept }: DepictedScene): boolean {
+  if (caption.background !== null && caption.background !== scene.background) return false;
   return [...new Set(caption.figures)].every(
     (name) =>
       scene.items.filter((item) => namesOf(item, concept).includes(name)).length ===
@@ -61,20 +61,20 @@ export function isTrueOf(caption: Caption, { scene, concept }: Subject): boolean
 }
 
 /**
- * A true caption. Of creatures a quarter are called `<sks>`, as prompts about concepts do; some captions leave out the
- * ground or the companion, as the two halves of a compound prompt do.
+ * A true caption. Of subjects a quarter are called `<sks>`, as prompts about concepts do; some captions leave out the
+ * background or the object, as the two halves of a compound prompt do.
  */
-export function captionFor(subject: Subject, rng: Rng): Caption {
-  const { scene, concept } = subject;
+export function captionFor(depicted: DepictedScene, rng: Rng): Caption {
+  const { scene, concept } = depicted;
   const [first, second] = scene.items;
-  const ground = scene.ground;
-  const where = GROUND_PHRASES[ground];
+  const background = scene.background;
+  const where = BACKGROUND_PHRASES[background];
   if (first.category === 'object') {
     const text = captionOf(scene, rng);
     const figures = scene.items.map(shortName);
     return rng.uniform() < 0.1
-      ? { text: text.replace(` ${where}`, ''), figures, ground: null }
-      : { text, figures, ground };
+      ? { text: text.replace(` ${where}`, ''), figures, background: null }
+      : { text, figures, background };
   }
   const beside = second ? [shortName(second)] : [];
   const u = rng.uniform();
@@ -84,45 +84,45 @@ export function captionFor(subject: Subject, rng: Rng): Caption {
     const it = who === '<sks>' ? '<sks>' : `the ${first.object}`;
     const opening = `${rng.pick(['a photo of ', 'a picture of ', ''])}${who} . ${it} is`;
     if (second && rng.uniform() < 0.6)
-      return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], ground: null };
-    return { text: `${opening} ${where}`, figures: [who], ground };
+      return { text: `${opening} beside ${describeItem(second)}`, figures: [who, ...beside], background: null };
+    return { text: `${opening} ${where}`, figures: [who], background };
   }
   const text = captionOf(scene, rng);
   const looks = describeItem(first);
   const called = text.includes(looks) ? looks : withArticle(first.object);
-  if (!name) return { text, figures: [called, ...beside], ground };
+  if (!name) return { text, figures: [called, ...beside], background };
   const renamed = text.replace(called, name);
   return {
     text: name === '<sks>' ? renamed.replace(`the ${first.object}`, '<sks>') : renamed,
     figures: [name, ...beside],
-    ground,
+    background,
   };
 }
 
-/** A scene of split `train`, more often than not one in which a color or a companion can be wrong. */
-export function sampleSubject(rng: Rng, sprites: SpriteSheet): Subject {
+/** A scene of split `train`, more often than not one in which a color or an object can be wrong. */
+export function sampleDepictedScene(rng: Rng, sprites: SpriteSheet): DepictedScene {
   if (rng.uniform() >= 0.2) return { scene: sampleScene(rng, 'train') };
   const { scene, concept } = conceptImage(rng, sprites, rng.int(CONCEPT_VIEWS / 2), TRAIN_COMBINATIONS);
   return { scene, concept };
 }
 
-/** The same scene but for one thing: the ground, a color, an object, how many there are, or who it is. Never held out. */
-export function variantOf({ scene, concept }: Subject, rng: Rng): Subject {
+/** The same scene but for one thing: the background, a color, an object, how many there are, or who it is. Never held out. */
+export function variantOf({ scene, concept }: DepictedScene, rng: Rng): DepictedScene {
   const { items, kind } = scene;
   const target = items.findIndex((item) => item.color !== null);
-  const changes: (() => Subject)[] = [
-    () => ({ concept, scene: { ...scene, ground: rng.pick(GROUNDS.filter((g) => g !== scene.ground)) } }),
+  const changes: (() => DepictedScene)[] = [
+    () => ({ concept, scene: { ...scene, background: rng.pick(BACKGROUNDS.filter((g) => g !== scene.background)) } }),
   ];
   if (target >= 0) {
     const at = kind === 'pair' ? rng.int(2) : target;
     const item = items[at];
-    const repaint = (object: string, color: Color): Subject => {
+    const repaint = (object: string, color: Color): DepictedScene => {
       const changed = items.map((i, k) =>
         k === at || kind === 'count' ? { ...i, object: object as ObjectName, color } : i,
       );
       return { concept, scene: { ...scene, items: changed } };
     };
-    const colors = COLOURS.filter((c) => c !== item.color && !isHeldOut(item.object, c));
+    const colors = COLORS.filter((c) => c !== item.color && !isHeldOut(item.object, c));
     const objects = OBJECTS.filter((o) => !items.some((i) => i.object === o) && !isHeldOut(o, item.color));
     // What stands there, and in which color, is what a glance gets wrong most easily: asked for more often.
     for (let k = 0; k < 2; k++) {
@@ -154,9 +154,9 @@ export function variantOf({ scene, concept }: Subject, rng: Rng): Subject {
       }));
     }
   }
-  if (items[0].category === 'creature' && !concept) {
+  if (items[0].category === 'subject' && !concept) {
     const { x, y, size } = items[0];
-    changes.push(() => ({ scene: { ...scene, items: [sampleCreature(rng, x, y, size), ...items.slice(1)] } }));
+    changes.push(() => ({ scene: { ...scene, items: [sampleSubject(rng, x, y, size), ...items.slice(1)] } }));
   }
   return rng.pick(changes)();
 }

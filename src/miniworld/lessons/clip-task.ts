@@ -1,12 +1,12 @@
 /** Teaching mini_clip: which caption belongs to which image, among others that differ in one word. */
-import { loadSprites, PICTURE_SIZE, renderScene, type SpriteSheet } from '..';
+import { loadSprites, IMAGE_SIZE, renderScene, type SpriteSheet } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/scorers/mini-clip';
 import { imageEmbeddings, textEmbeddings } from '../../models/scorers/mini-clip/network';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { captionFor, isTrueOf, sampleSubject, type Subject, variantOf } from './captions';
+import { captionFor, isTrueOf, sampleDepictedScene, type DepictedScene, variantOf } from './captions';
 import { augmented, reconstructions, shifted } from './images';
 
 /** Images and captions; caption i belongs to image i. */
@@ -36,15 +36,15 @@ const MAX_SCALE = 100;
 
 /** Scenes that differ in one thing, and their images as RGB bytes. */
 export interface ClipGroup {
-  readonly subjects: readonly Subject[];
+  readonly depictedScenes: readonly DepictedScene[];
   readonly images: readonly Uint8Array[];
 }
 
 /** One scene at random and `variants - 1` others that each differ from it in one thing. */
 export function clipGroup(sprites: SpriteSheet, variants: number, rng: Rng): ClipGroup {
-  const base = sampleSubject(rng, sprites);
-  const subjects = [base, ...Array.from({ length: variants - 1 }, () => variantOf(base, rng))];
-  return { subjects, images: subjects.map(({ scene }) => renderScene(scene, sprites)) };
+  const base = sampleDepictedScene(rng, sprites);
+  const depictedScenes = [base, ...Array.from({ length: variants - 1 }, () => variantOf(base, rng))];
+  return { depictedScenes, images: depictedScenes.map(({ scene }) => renderScene(scene, sprites)) };
 }
 
 /** Groups whose images went through the tokenizer: whole groups, so that its traces tell nothing within one. */
@@ -72,17 +72,17 @@ export function clipBatch(
     const own = rng.split(g);
     return g % 2 && pool.length > 0 ? own.pick(pool) : clipGroup(sprites, options.variants, own);
   });
-  const subjects = groups.flatMap((group) => group.subjects);
-  const captions = subjects.map((subject, i) => captionFor(subject, rng.split(`caption ${i}`)));
+  const depictedScenes = groups.flatMap((group) => group.depictedScenes);
+  const captions = depictedScenes.map((depicted, i) => captionFor(depicted, rng.split(`caption ${i}`)));
   const moves = rng.split('moves');
   const images = groups.flatMap((group) => group.images).map((pixels) => (moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2))); // prettier-ignore
-  const clean = pixelsTensor(images, PICTURE_SIZE, PICTURE_SIZE);
+  const clean = pixelsTensor(images, IMAGE_SIZE, IMAGE_SIZE);
   const pixels = augmented(clean, rng.split('augment'));
   clean.dispose();
-  const n = subjects.length;
+  const n = depictedScenes.length;
   const blocked = new Float32Array(n * n);
   for (let i = 0; i < n; i++)
-    for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], subjects[i])) blocked[i * n + j] = BLOCKED;
+    for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], depictedScenes[i])) blocked[i * n + j] = BLOCKED;
   return { pixels, ...clip.textBatch(captions.map((caption) => clip.text.encode(caption.text))), blocked: tf.tensor2d(blocked, [n, n]) }; // prettier-ignore
 }
 
@@ -103,7 +103,7 @@ export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; m
   };
 }
 
-/** A fresh mini_clip and its task. @param images without it no image goes through the tokenizer */
+/** A fresh mini_clip and its task. @param imageTokenizer without it no image goes through the tokenizer */
 export async function clipTraining(imageTokenizer: MagvitTokenizer | undefined, options: ClipOptions, rng: Rng) {
   const sprites = await loadSprites();
   const clip = MiniClip.random(rng.split('mini-clip'));

@@ -1,8 +1,8 @@
 /** Teaching mini_face: the looks of generic people, alone or beside something, as rendered and as generated. */
 import {
   genericPerson,
-  GROUNDS,
-  HAIR_COLOURS,
+  BACKGROUNDS,
+  HAIR_COLORS,
   HAIR_STYLES,
   loadSprites,
   PEOPLE_POOL,
@@ -16,15 +16,15 @@ import {
 import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/scorers/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
-import { type LabelledFigure, type LooksOptions, looksTask, UNSEEN } from './looks-task';
+import { type LabeledFigure, type AttributeOptions, attributeTask, UNSEEN } from './attribute-task';
 
 /** The looks that make a person that person. */
 export const MINI_FACE_CONFIG: MiniLooksConfig = {
-  size: SIZES.creature,
+  size: SIZES.subject,
   trunk: MINI_LOOKS_TRUNK,
   looks: {
     hair_style: HAIR_STYLES,
-    hair_color: HAIR_COLOURS,
+    hair_color: HAIR_COLORS,
     skin: SKIN_TONES,
     glasses: ['no', 'yes'],
     beard: ['no', 'yes'],
@@ -35,11 +35,11 @@ export const MINI_FACE_CONFIG: MiniLooksConfig = {
 export const FACES_TAUGHT = PEOPLE_POOL - 60;
 
 /** Number of each look of {@link MINI_FACE_CONFIG}. */
-export function lookLabels(person: PersonAttributes): Record<string, number> {
+export function attributeLabels(person: PersonAttributes): Record<string, number> {
   const colored = person.hairStyle !== 'bald' || person.beard;
   return {
     hair_style: HAIR_STYLES.indexOf(person.hairStyle),
-    hair_color: colored ? HAIR_COLOURS.indexOf(person.hairColor) : UNSEEN,
+    hair_color: colored ? HAIR_COLORS.indexOf(person.hairColor) : UNSEEN,
     skin: SKIN_TONES.indexOf(person.skin),
     glasses: person.glasses ? 1 : 0,
     beard: person.beard ? 1 : 0,
@@ -55,23 +55,23 @@ export interface FaceImage {
   readonly y: number;
 }
 
-/** A person with a number in [from, to), alone or beside an object, on any ground. */
+/** A person with a number in [from, to), alone or beside an object, on any background. */
 export function faceImage(rng: Rng, sprites: SpriteSheet, from = 0, to = FACES_TAUGHT): FaceImage {
-  const scene = sampleScene(rng, 'train', rng.uniform() < 0.5 ? 'creature' : 'creature+object');
+  const scene = sampleScene(rng, 'train', rng.uniform() < 0.5 ? 'subject' : 'subject+object');
   const index = from + rng.int(to - from);
   const [who, ...rest] = scene.items;
   const figure = { ...who, object: 'person' as const, style: `person-${index}`, attributes: genericPerson(index) };
-  const shown = { ...scene, ground: rng.pick(GROUNDS), items: [figure, ...rest] };
+  const shown = { ...scene, background: rng.pick(BACKGROUNDS), items: [figure, ...rest] };
   return { pixels: renderScene(shown, sprites), person: figure.attributes, x: who.x, y: who.y };
 }
 
-/** A fresh mini_face and its task. @param images see `trainClip` */
-export async function faceTraining(imageTokenizer: MagvitTokenizer | undefined, options: LooksOptions, rng: Rng) {
+/** A fresh mini_face and its task. @param imageTokenizer see `trainClip` */
+export async function faceTraining(imageTokenizer: MagvitTokenizer | undefined, options: AttributeOptions, rng: Rng) {
   const sprites = await loadSprites();
   const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, rng.split('mini-face'));
-  const draw = (own: Rng): LabelledFigure => {
+  const draw = (own: Rng): LabeledFigure => {
     const { person, ...image } = faceImage(own, sprites);
-    return { ...image, labels: lookLabels(person) };
+    return { ...image, labels: attributeLabels(person) };
   };
-  return { face, task: looksTask(face, draw, imageTokenizer, options, rng) };
+  return { face, task: attributeTask(face, draw, imageTokenizer, options, rng) };
 }

@@ -1,14 +1,14 @@
-/** The images that judges learn from: renderings and what the image tokenizer makes of them, moved, blurred, noisy. */
+/** The images that scorers learn from: renderings and what the image tokenizer makes of them, moved, blurred, noisy. */
 import {
-  COLOURS,
+  COLORS,
   CONCEPT_VIEWS,
   CONCEPTS,
-  GROUNDS,
+  BACKGROUNDS,
   OBJECTS,
-  PICTURE_SIZE,
+  IMAGE_SIZE,
   renderConcept,
   renderScene,
-  sampleCreature,
+  sampleSubject,
   sampleScene,
   SIZES,
   TRAIN_COMBINATIONS,
@@ -27,15 +27,15 @@ export interface TrueImage {
   /** RGB bytes `[64, 64, 3]` */
   readonly pixels: Uint8Array;
   readonly scene: Scene;
-  /** The concept that the creature is, if it is one. */
+  /** The concept that the subject is, if it is one. */
   readonly concept?: Concept;
 }
 
 /**
- * Images for the reader: scenes of both splits, concepts in all their views, and scenes that follow no layout, so
+ * Images for the detector: scenes of both splits, concepts in all their views, and scenes that follow no layout, so
  * that it reads what is there instead of guessing what usually is.
  */
-export function readerImage(rng: Rng, sprites: SpriteSheet): TrueImage {
+export function detectorImage(rng: Rng, sprites: SpriteSheet): TrueImage {
   const u = rng.uniform();
   if (u < 0.3)
     return conceptImage(rng, sprites, rng.int(CONCEPT_VIEWS), [...TRAIN_COMBINATIONS, ...HELD_OUT_COMBINATIONS]);
@@ -43,7 +43,7 @@ export function readerImage(rng: Rng, sprites: SpriteSheet): TrueImage {
   return { pixels: renderScene(scene, sprites), scene };
 }
 
-/** A concept alone or beside one of the combinations, on any ground. */
+/** A concept alone or beside one of the combinations, on any background. */
 export function conceptImage(
   rng: Rng,
   sprites: SpriteSheet,
@@ -51,34 +51,34 @@ export function conceptImage(
   combinations: typeof TRAIN_COMBINATIONS,
 ): TrueImage {
   const concept = rng.pick(CONCEPTS);
-  const companion = rng.uniform() < 0.6 ? rng.pick(combinations) : undefined;
-  const { pixels, scene } = renderConcept(concept, { ground: rng.pick(GROUNDS), companion, view, rng }, sprites);
+  const object = rng.uniform() < 0.6 ? rng.pick(combinations) : undefined;
+  const { pixels, scene } = renderConcept(concept, { background: rng.pick(BACKGROUNDS), object, view, rng }, sprites);
   return { pixels, scene, concept };
 }
 
 /** One to four figures, each of any kind, color and size, about the middles of the quarters. */
 export function looseScene(rng: Rng): Scene {
   const slots = rng.shuffle([0, 1, 2, 3]).slice(0, 1 + rng.int(4));
-  const creatureAt = slots.length < 3 && rng.uniform() < 0.3 ? slots[0] : -1;
+  const subjectAt = slots.length < 3 && rng.uniform() < 0.3 ? slots[0] : -1;
   const items = slots.map((slot): SceneItem => {
-    const size = slot === creatureAt ? SIZES.besideCreature : rng.pick([SIZES.companion, SIZES.pair]);
+    const size = slot === subjectAt ? SIZES.subjectBesideObject : rng.pick([SIZES.objectBesideSubject, SIZES.pair]);
     const near = (quarter: number) => 4 * Math.round((16 + 32 * quarter - size / 2 + 10 * (rng.uniform() - 0.5)) / 4);
-    const x = Math.min(Math.max(near(slot % 2), 0), PICTURE_SIZE - size);
-    const y = Math.min(Math.max(near(slot >> 1), 0), PICTURE_SIZE - size);
-    if (slot === creatureAt) return sampleCreature(rng, x, y, size);
-    return { object: rng.pick(OBJECTS), color: rng.pick(COLOURS), category: 'object', x, y, size };
+    const x = Math.min(Math.max(near(slot % 2), 0), IMAGE_SIZE - size);
+    const y = Math.min(Math.max(near(slot >> 1), 0), IMAGE_SIZE - size);
+    if (slot === subjectAt) return sampleSubject(rng, x, y, size);
+    return { object: rng.pick(OBJECTS), color: rng.pick(COLORS), category: 'object', x, y, size };
   });
-  return { kind: 'count', ground: rng.pick(GROUNDS), items };
+  return { kind: 'count', background: rng.pick(BACKGROUNDS), items };
 }
 
 /** The image moved by (x, y) pixels to the right and down; its border fills what becomes free. */
 export function shifted(pixels: Uint8Array, x: number, y: number): Uint8Array {
   const out = new Uint8Array(pixels.length);
-  const inside = (v: number) => Math.min(Math.max(v, 0), PICTURE_SIZE - 1);
-  for (let row = 0; row < PICTURE_SIZE; row++) {
-    for (let column = 0; column < PICTURE_SIZE; column++) {
-      const from = (inside(row - y) * PICTURE_SIZE + inside(column - x)) * 3;
-      const to = (row * PICTURE_SIZE + column) * 3;
+  const inside = (v: number) => Math.min(Math.max(v, 0), IMAGE_SIZE - 1);
+  for (let row = 0; row < IMAGE_SIZE; row++) {
+    for (let column = 0; column < IMAGE_SIZE; column++) {
+      const from = (inside(row - y) * IMAGE_SIZE + inside(column - x)) * 3;
+      const to = (row * IMAGE_SIZE + column) * 3;
       out[to] = pixels[from];
       out[to + 1] = pixels[from + 1];
       out[to + 2] = pixels[from + 2];
@@ -132,7 +132,7 @@ const CHUNK = 50;
 
 /**
  * RGB bytes of images after {@link throughNoisyTokenizer}, with at most 3% of the bits wrong. Done once for a pool
- * of images: the tokenizer is several times as large as a judge, and would take most of each step.
+ * of images: the tokenizer is several times as large as a scorer, and would take most of each step.
  */
 export function reconstructions(
   imageTokenizer: MagvitTokenizer,
@@ -143,7 +143,7 @@ export function reconstructions(
   for (let from = 0; from < images.length; from += CHUNK) {
     const part = images.slice(from, from + CHUNK);
     const bytes = readValues<'int32'>(() => {
-      const back = throughNoisyTokenizer(imageTokenizer, pixelsTensor(part, PICTURE_SIZE, PICTURE_SIZE), 0.03, rng);
+      const back = throughNoisyTokenizer(imageTokenizer, pixelsTensor(part, IMAGE_SIZE, IMAGE_SIZE), 0.03, rng);
       return tf.cast(tf.round(tf.mul(tf.add(back, 1), 127.5)), 'int32');
     });
     const size = bytes.length / part.length;
@@ -152,7 +152,7 @@ export function reconstructions(
   return out;
 }
 
-/** What a judge shall see through: a little noise (standard deviation up to 0.1) and blur (up to half of a 3 x 3 mean). */
+/** What a scorer shall see through: a little noise (standard deviation up to 0.1) and blur (up to half of a 3 x 3 mean). */
 export function augmented(pixels: tf.Tensor4D, rng: Rng): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, ...shape] = pixels.shape;

@@ -1,5 +1,5 @@
 /**
- * How the mini world's judges are trained: the scene reader, which evaluation uses and no reward does, and mini_clip,
+ * How the mini world's scorers are trained: the scene detector, which evaluation uses and no reward does, and mini_clip,
  * which rewards use and evaluation does not, like mini_face and mini_figure. Hyper-parameters stand here; `unilab train
  * reader`, `clip`, `face` and `figure` run it.
  */
@@ -9,12 +9,12 @@ import type { LoopOptions } from '../../sft/loop';
 import { type ClipOptions, clipTraining } from './clip-task';
 import { faceTraining } from './face-task';
 import { figureTraining } from './figure-task';
-import { readerTraining } from './reader-task';
+import { detectorTraining } from './detector-task';
 
-type JudgeRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
+type ScorerRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
 
-/** Training of the scene reader. */
-export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+/** Training of the scene detector. */
+export const DETECTOR_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
   steps: 700,
   batch: 48,
   pool: 1500,
@@ -24,7 +24,7 @@ export const READER_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 };
 
 /** Training of mini_clip: 64 images a batch, in groups of four that differ in one thing. */
-export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
+export const CLIP_RECIPE: ScorerRecipe & ClipOptions = {
   steps: 900,
   groups: 16,
   variants: 4,
@@ -35,7 +35,7 @@ export const CLIP_RECIPE: JudgeRecipe & ClipOptions = {
 };
 
 /** Training of mini_face, on crops of generic people. */
-export const FACE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+export const FACE_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
   steps: 500,
   batch: 64,
   pool: 1200,
@@ -45,29 +45,29 @@ export const FACE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
 };
 
 /** Training of mini_figure, on crops of generic people, animals and things. */
-export const FIGURE_RECIPE: JudgeRecipe & { batch: number; pool: number } = {
+export const FIGURE_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
   ...FACE_RECIPE,
   steps: 800,
   pool: 1800,
   seed: 14,
 };
 
-/** The reader's task with fresh weights. @param images the trained image tokenizer */
-export function trainReader(imageTokenizer: MagvitTokenizer | undefined, seed = READER_RECIPE.seed) {
-  return readerTraining(imageTokenizer, READER_RECIPE, new Rng(seed));
+/** The detector's task with fresh weights. @param imageTokenizer the trained image tokenizer */
+export function trainDetector(imageTokenizer: MagvitTokenizer | undefined, seed = DETECTOR_RECIPE.seed) {
+  return detectorTraining(imageTokenizer, DETECTOR_RECIPE, new Rng(seed));
 }
 
-/** mini_clip's task with fresh weights. @param images the trained image tokenizer */
+/** mini_clip's task with fresh weights. @param imageTokenizer the trained image tokenizer */
 export function trainClip(imageTokenizer: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
   return clipTraining(imageTokenizer, CLIP_RECIPE, new Rng(seed));
 }
 
-/** mini_face's task with fresh weights. @param images the trained image tokenizer */
+/** mini_face's task with fresh weights. @param imageTokenizer the trained image tokenizer */
 export function trainFace(imageTokenizer: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
   return faceTraining(imageTokenizer, FACE_RECIPE, new Rng(seed));
 }
 
-/** mini_figure's task with fresh weights. @param images the trained image tokenizer */
+/** mini_figure's task with fresh weights. @param imageTokenizer the trained image tokenizer */
 export function trainFigure(imageTokenizer: MagvitTokenizer | undefined, seed = FIGURE_RECIPE.seed) {
   return figureTraining(imageTokenizer, FIGURE_RECIPE, new Rng(seed));
 }

@@ -71,7 +71,7 @@ export async function evaluateConcept(
     );
     const codes = new ImageBatch(model, prompts, rngs.map((s) => s.split('picture')), options.images).finish(); // prettier-ignore
     const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, model.grid), -1, 1));
-    const detections = reader.read(pixels);
+    const detections = reader.detect(pixels);
     const alike = likeness.score(pixels);
     const images = await tensorToImages(pixels);
     pixels.dispose();
@@ -85,10 +85,10 @@ export async function evaluateConcept(
         image: images[i],
         scores: {
           shown: score.mean,
-          companion: score.companion ?? NaN,
+          companion: score.object ?? NaN,
           identity: score.identity,
           likeness: alike[i],
-          ground: score.ground,
+          ground: score.background,
           reasoning: right,
         },
       });

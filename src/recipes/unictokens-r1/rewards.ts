@@ -8,7 +8,7 @@ import {
   type Concept,
   type ConceptImage,
   conceptReferences,
-  CREATURE_ROW,
+  SUBJECT_ROW,
   SIZES,
   type SpriteSheet,
 } from '../../miniworld';
@@ -19,7 +19,7 @@ import { centring, type MobileNet } from '../../models/scorers/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
 import { ensemble, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { figureLooks } from '../../miniworld/lessons/figure-task';
+import { figureAttributes } from '../../miniworld/lessons/figure-task';
 import { inClassWords, type SyncExample } from './examples';
 import { rewardWeights, type SyncR1Options } from './options';
 import type { SyncSample } from './rollout';
@@ -62,7 +62,7 @@ interface Scored extends TierSample {
   readonly pixels: tf.Tensor4D;
 }
 
-/** Left edges of the places where a concept's figure can stand, see `besideLayout` and `creatureColumn`. */
+/** Left edges of the places where a concept's figure can stand, see `besideLayout` and `subjectColumn`. */
 const FIGURE_COLUMNS = [0, 8, 24] as const;
 
 /**
@@ -100,7 +100,7 @@ export async function conceptJudges(
     const centre = centring(seen);
     return seenBy('der_mobilenet', async (figures) => (await lookAt(mobilenet, figures)).map(centre));
   };
-  const looks = figureLooks(concept.kind);
+  const looks = figureAttributes(concept.kind);
   const byLooks = () => seenBy('der_mini_figure', (figures) => Promise.resolve(models.figure.embed(figures, looks)));
   const judges: ConceptJudges = {
     models,
@@ -113,7 +113,7 @@ export async function conceptJudges(
 
 /** What stands at a column on the line of creatures, `[n, 40, 40, 3]`. */
 function figure(pixels: tf.Tensor4D, x: number): tf.Tensor4D {
-  return tf.slice(pixels, [0, CREATURE_ROW, x, 0], [-1, SIZES.creature, SIZES.creature, 3]);
+  return tf.slice(pixels, [0, SUBJECT_ROW, x, 0], [-1, SIZES.subject, SIZES.subject, 3]);
 }
 
 /** MobileNet's features of figures. */

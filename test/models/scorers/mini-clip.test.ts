@@ -7,9 +7,9 @@ import { hasHeldOut, isHeldOut, loadSprites, type SpriteSheet } from '../../../s
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { dataFolder } from '../../../src/io/package-root';
 import { MiniClip } from '../../../src/models/scorers/mini-clip';
-import { captionFor, isTrueOf, sampleSubject, variantOf } from '../../../src/miniworld/lessons/captions';
+import { captionFor, isTrueOf, sampleDepictedScene, variantOf } from '../../../src/miniworld/lessons/captions';
 import { clipBatch, clipLoss } from '../../../src/miniworld/lessons/clip-task';
-import { evaluateClip } from '../../../src/miniworld/evaluation/judges';
+import { evaluateClip } from '../../../src/miniworld/evaluation/scorers';
 
 describe('mini_clip', () => {
   let sprites: SpriteSheet;
@@ -25,8 +25,8 @@ describe('mini_clip', () => {
     const clip = MiniClip.random(new Rng(1));
     for (let i = 0; i < 300; i++) {
       const rng = new Rng(5).split(i);
-      const subject = sampleSubject(rng, sprites);
-      for (const each of [subject, variantOf(subject, rng)]) {
+      const depicted = sampleDepictedScene(rng, sprites);
+      for (const each of [depicted, variantOf(depicted, rng)]) {
         assert.ok(!hasHeldOut(each.scene));
         const caption = captionFor(each, rng);
         assert.ok(isTrueOf(caption, each), caption.text);
@@ -44,9 +44,9 @@ describe('mini_clip', () => {
     let untrue = 0;
     for (let i = 0; i < 100; i++) {
       const rng = new Rng(6).split(i);
-      const subject = sampleSubject(rng, sprites);
-      const caption = captionFor(subject, rng);
-      if (!isTrueOf(caption, variantOf(subject, rng))) untrue++;
+      const depicted = sampleDepictedScene(rng, sprites);
+      const caption = captionFor(depicted, rng);
+      if (!isTrueOf(caption, variantOf(depicted, rng))) untrue++;
     }
     assert.ok(untrue > 75 && untrue < 100, `${untrue} of 100`); // some captions leave out what differs
   });

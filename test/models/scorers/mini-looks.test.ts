@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import {
-  addCoats,
+  addRecoloredSubjects,
   CONCEPTS,
   conceptReferences,
-  CREATURES,
+  SUBJECTS,
   genericPerson,
   loadSprites,
   type SpriteSheet,
@@ -18,16 +18,16 @@ import {
   faceImage,
   FACES_TAUGHT,
   faceTraining,
-  lookLabels,
+  attributeLabels,
   MINI_FACE_CONFIG,
 } from '../../../src/miniworld/lessons/face-task';
 import {
-  figureLooks,
+  figureAttributes,
   figureImage,
   figureTraining,
   MINI_FIGURE_CONFIG,
 } from '../../../src/miniworld/lessons/figure-task';
-import { figureCrops } from '../../../src/miniworld/lessons/looks-task';
+import { figureCrops } from '../../../src/miniworld/lessons/attribute-task';
 import { trainSupervised } from '../../../src/sft/loop';
 import { pixelsTensor } from '../../../src/sft/train-magvit';
 
@@ -35,7 +35,7 @@ let sprites: SpriteSheet;
 before(async () => {
   await startEngine({ precision: 'float32' });
   sprites = await loadSprites();
-  await addCoats(sprites);
+  await addRecoloredSubjects(sprites);
 });
 
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
@@ -71,8 +71,8 @@ test('hair without colour is not scored', () => {
   const bald = people.find((person) => person.hairStyle === 'bald' && !person.beard);
   const other = people.find((person) => person.hairStyle === 'long');
   assert.ok(bald && other);
-  assert.ok(lookLabels(bald).hair_color < 0);
-  assert.ok(lookLabels(other).hair_color >= 0);
+  assert.ok(attributeLabels(bald).hair_color < 0);
+  assert.ok(attributeLabels(other).hair_color >= 0);
 });
 
 test('it learns, without leaving tensors behind', async () => {
@@ -97,7 +97,7 @@ test('the one that ships knows the looks of people it was not taught on, and who
     const logits = face.logits(figureCrops(pixelsTensor(strangers.map((p) => p.pixels), 64, 64), strangers, 40)); // prettier-ignore
     const glasses = tf.argMax(logits.glasses, 1).dataSync();
     const hair = tf.argMax(logits.hair_style, 1).dataSync();
-    return strangers.map(({ person }, i) => glasses[i] === lookLabels(person).glasses && hair[i] === lookLabels(person).hair_style); // prettier-ignore
+    return strangers.map(({ person }, i) => glasses[i] === attributeLabels(person).glasses && hair[i] === attributeLabels(person).hair_style); // prettier-ignore
   });
   assert.ok(right.filter(Boolean).length >= 22, String(right));
   const people = CONCEPTS.filter((concept) => concept.kind === 'person');
@@ -125,7 +125,7 @@ test('mini_figure is taught on strangers, and each on the looks that it has', ()
     if (!person)
       assert.ok(!CONCEPTS.some((c) => c.class === who[labels.who] && c.color === coat[labels.coat]), JSON.stringify(labels)); // prettier-ignore
   }
-  assert.equal(new Set(figures.map(({ labels }) => labels.who)).size, CREATURES.length);
+  assert.equal(new Set(figures.map(({ labels }) => labels.who)).size, SUBJECTS.length);
 });
 
 test('mini_figure learns; the features of some looks are unit vectors, too', async () => {
@@ -135,8 +135,8 @@ test('mini_figure learns; the features of some looks are unit vectors, too', asy
     losses.push(report.loss);
   assert.ok(losses[losses.length - 1] < 0.9 * losses[0], String(losses));
   const crops = tf.tensor4d(new Rng(2).normal(40 * 40 * 3), [1, 40, 40, 3]);
-  const [feature] = figure.embed(crops, figureLooks('animal'));
-  assert.equal(feature.length, CREATURES.length + 7);
+  const [feature] = figure.embed(crops, figureAttributes('animal'));
+  assert.equal(feature.length, SUBJECTS.length + 7);
   assert.ok(Math.abs(dot(feature, feature) - 1) < 1e-5);
   crops.dispose();
   figure.dispose();
@@ -149,7 +149,7 @@ test('the mini_figure that ships tells the concepts apart, which it has never se
       group.map((concept) => {
         const image = conceptReferences(concept, split, sprites)[0];
         const at = [image.scene.items[0]];
-        return tf.tidy(() => figure.embed(figureCrops(pixelsTensor([image.pixels], 64, 64), at, 40), figureLooks(concept.kind))[0]); // prettier-ignore
+        return tf.tidy(() => figure.embed(figureCrops(pixelsTensor([image.pixels], 64, 64), at, 40), figureAttributes(concept.kind))[0]); // prettier-ignore
       });
     const [known, asked] = [features('train'), features('heldout')];
     const nearest = asked.map((own) => known.reduce((best, other, k) => (dot(own, other) > dot(own, known[best]) ? k : best), 0)); // prettier-ignore

@@ -1,21 +1,29 @@
 /** How good mini_face and mini_figure are, on strangers and on the concepts. */
-import { addCoats, type Concept, conceptReferences, CONCEPTS, loadSprites, PEOPLE_POOL, type SpriteSheet } from '..';
+import {
+  addRecoloredSubjects,
+  type Concept,
+  conceptReferences,
+  CONCEPTS,
+  loadSprites,
+  PEOPLE_POOL,
+  type SpriteSheet,
+} from '..';
 import { Rng, tf } from '../../engine';
 import type { LooksName, MiniLooks } from '../../models/scorers/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
-import { faceImage, FACES_TAUGHT, lookLabels } from '../lessons/face-task';
-import { figureLooks, figureImage } from '../lessons/figure-task';
-import { figureCrops, type LabelledFigure } from '../lessons/looks-task';
+import { faceImage, FACES_TAUGHT, attributeLabels } from '../lessons/face-task';
+import { figureAttributes, figureImage } from '../lessons/figure-task';
+import { figureCrops, type LabeledFigure } from '../lessons/attribute-task';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { forBoth } from './judges';
+import { forBoth } from './scorers';
 import { type Metric, Tally } from './metrics';
 
 interface Asked {
   /** A figure that it was not taught on. */
-  readonly stranger: (rng: Rng, sprites: SpriteSheet) => LabelledFigure;
+  readonly stranger: (rng: Rng, sprites: SpriteSheet) => LabeledFigure;
   /** Whose held-out views are told apart, group by group. */
   readonly concepts: readonly (readonly Concept[])[];
-  readonly looksOf: (concept: Concept) => string[] | undefined;
+  readonly attributesOf: (concept: Concept) => string[] | undefined;
 }
 
 const people = CONCEPTS.filter((concept) => concept.kind === 'person');
@@ -24,15 +32,15 @@ const ASKED: Readonly<Record<LooksName, Asked>> = {
   'mini-face': {
     stranger: (rng, sprites) => {
       const { person, ...image } = faceImage(rng, sprites, FACES_TAUGHT, PEOPLE_POOL);
-      return { ...image, labels: lookLabels(person) };
+      return { ...image, labels: attributeLabels(person) };
     },
     concepts: [people],
-    looksOf: () => undefined,
+    attributesOf: () => undefined,
   },
   'mini-figure': {
     stranger: (rng, sprites) => figureImage(rng, sprites, [FACES_TAUGHT, PEOPLE_POOL]),
     concepts: [people, CONCEPTS.filter((concept) => concept.kind !== 'person')],
-    looksOf: (concept) => figureLooks(concept.kind),
+    attributesOf: (concept) => figureAttributes(concept.kind),
   },
 };
 
@@ -40,22 +48,22 @@ const ASKED: Readonly<Record<LooksName, Asked>> = {
  * On `n` fresh images of strangers (each look, and all of them: `looks`), and on the concepts: how often a held-out
  * view is nearest to that concept's own training references (`concept`).
  */
-export async function evaluateLooks(
-  judge: MiniLooks,
+export async function evaluateAttributes(
+  scorer: MiniLooks,
   imageTokenizer: MagvitTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {
   const sprites = await loadSprites();
-  await addCoats(sprites);
-  const rng = new Rng(seed).split(`eval ${judge.name.replace('mini-', '')}`);
-  const { stranger, concepts, looksOf } = ASKED[judge.name];
-  const { size } = judge.config;
+  await addRecoloredSubjects(sprites);
+  const rng = new Rng(seed).split(`eval ${scorer.name.replace('mini-', '')}`);
+  const { stranger, concepts, attributesOf } = ASKED[scorer.name];
+  const { size } = scorer.config;
   const strangers = Array.from({ length: n }, (_, i) => stranger(rng.split(i), sprites));
   const tally = new Tally();
   forBoth(strangers.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
     const part = strangers.slice(from, from + pixels.shape[0]);
-    const seen = Object.entries(judge.logits(figureCrops(pixels, part, size))).map(
+    const seen = Object.entries(scorer.logits(figureCrops(pixels, part, size))).map(
       ([look, logits]) => [look, tf.argMax(logits, 1).dataSync()] as const,
     );
     part.forEach(({ labels }, i) => {
@@ -65,14 +73,14 @@ export async function evaluateLooks(
     });
   }); // prettier-ignore
   for (const group of concepts) {
-    const looks = looksOf(group[0]);
+    const looks = attributesOf(group[0]);
     const views = (split: 'train' | 'heldout') =>
       group.flatMap((concept) => conceptReferences(concept, split, sprites).map((image) => ({ ...image.scene.items[0], pixels: image.pixels, name: concept.name }))); // prettier-ignore
     const [known, asked] = [views('train'), views('heldout')];
-    const references = tf.tidy(() => judge.embed(figureCrops(pixelsTensor(known.map((view) => view.pixels), 64, 64), known, size), looks)); // prettier-ignore
+    const references = tf.tidy(() => scorer.embed(figureCrops(pixelsTensor(known.map((view) => view.pixels), 64, 64), known, size), looks)); // prettier-ignore
     forBoth(asked.map((view) => view.pixels), imageTokenizer, (prefix, pixels, from) => {
       const part = asked.slice(from, from + pixels.shape[0]);
-      judge.embed(figureCrops(pixels, part, size), looks).forEach((own, i) => {
+      scorer.embed(figureCrops(pixels, part, size), looks).forEach((own, i) => {
         const alike = (name: string) =>
           known.reduce((sum, view, k) => (view.name === name ? sum + own.reduce((dot, v, d) => dot + v * references[k][d], 0) : sum), 0); // prettier-ignore
         const nearest = group.reduce((best, { name }) => (alike(name) > alike(best) ? name : best), group[0].name);

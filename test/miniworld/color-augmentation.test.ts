@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
-  addShades,
-  COLOURS,
+  addColorAugmentation,
+  COLORS,
   captionOf,
   HELD_OUT_COMBINATIONS,
-  inShades,
+  withAugmentedColors,
   loadSprites,
   OBJECTS,
   questionsOf,
   renderScene,
   sampleScene,
-  SHADES,
-  shadeQuestions,
-  shadesOf,
+  AUGMENTED_COLORS,
+  augmentedQuestions,
+  augmentedColorsOf,
   type SpriteSheet,
-  takesShades,
+  canAugmentColors,
   withoutColors,
 } from '../../src/miniworld';
 import { Rng } from '../../src/engine';
@@ -26,29 +26,30 @@ import { loadTokenizer } from '../../src/text';
 let sprites: SpriteSheet;
 before(async () => {
   sprites = await loadSprites();
-  await addShades(sprites);
+  await addColorAugmentation(sprites);
 });
 
 test('no object comes in a shade near its held-out colour, and each has a few', () => {
   for (const { object, color } of HELD_OUT_COMBINATIONS) {
-    const shades = shadesOf(object);
-    assert.ok(shades.length >= 4, `${object}: ${shades.join(' ')}`);
-    for (const shade of shades) assert.ok(!SHADES[shade].near.includes(color), `${shade} ${object}`);
+    const colorAugmentation = augmentedColorsOf(object);
+    assert.ok(colorAugmentation.length >= 4, `${object}: ${colorAugmentation.join(' ')}`);
+    for (const augmentedColor of colorAugmentation)
+      assert.ok(!AUGMENTED_COLORS[augmentedColor].near.includes(color), `${augmentedColor} ${object}`);
   }
   assert.equal(HELD_OUT_COMBINATIONS.length, OBJECTS.length);
 });
 
-test('scenes of objects can be drawn in shades, each name in one look; creatures keep theirs', () => {
+test('scenes of objects can be drawn in shades, each name in one look; subjects keep theirs', () => {
   let drawn = 0;
   for (let i = 0; i < 60; i++) {
     const rng = new Rng(i);
     const scene = sampleScene(rng, 'train');
-    if (!takesShades(scene)) {
-      assert.match(scene.kind, /creature/);
+    if (!canAugmentColors(scene)) {
+      assert.match(scene.kind, /subject/);
       continue;
     }
-    const shaded = inShades(scene, rng);
-    const looks = new Set(shaded.items.map(({ object, shade }) => `${object} ${shade}`));
+    const shaded = withAugmentedColors(scene, rng);
+    const looks = new Set(shaded.items.map(({ object, augmentedColor }) => `${object} ${augmentedColor}`));
     assert.equal(looks.size, new Set(scene.items.map(({ object }) => object)).size);
     assert.notDeepEqual(renderScene(shaded, sprites), renderScene(scene, sprites));
     drawn++;
@@ -58,13 +59,13 @@ test('scenes of objects can be drawn in shades, each name in one look; creatures
 
 test('texts say no colour; questions ask for none, and colour words in answers are marked', () => {
   assert.equal(withoutColors('a red umbrella left of an apple on a grey background'), 'an umbrella left of an apple on a grey background'); // prettier-ignore
-  const isColor = (word: string) => (COLOURS as readonly string[]).includes(word);
+  const isColor = (word: string) => (COLORS as readonly string[]).includes(word);
   for (let i = 0; i < 60; i++) {
     const rng = new Rng(i);
     const scene = sampleScene(rng, 'train');
-    if (!takesShades(scene)) continue;
+    if (!canAugmentColors(scene)) continue;
     assert.ok(!withoutColors(captionOf(scene, rng)).split(' ').some(isColor));
-    for (const { type, problem, solution, colorWords } of shadeQuestions(questionsOf(scene, rng))) {
+    for (const { type, problem, solution, colorWords } of augmentedQuestions(questionsOf(scene, rng))) {
       assert.notEqual(type, 'what_colour');
       if (type === 'yes_no') assert.ok(!problem.split(' ').some(isColor), problem);
       solution.split(' ').forEach((word, k) => assert.equal(colorWords.includes(k), isColor(word), solution));
@@ -74,12 +75,12 @@ test('texts say no colour; questions ask for none, and colour words in answers a
 
 test('in training, what is marked falls on the colour words’ tokens', () => {
   const text = loadTokenizer();
-  const kinds = { single: 1, count: 1, pair: 1, creature: 0, 'creature+object': 0 };
-  const source = sceneSource(sprites, text, 'train', { shades: 1, kinds });
+  const kinds = { single: 1, count: 1, pair: 1, subject: 0, 'subject+object': 0 };
+  const source = sceneSource(sprites, text, 'train', { colorAugmentation: 1, kinds });
   let marked = 0;
   for (let i = 0; i < 20; i++) {
     for (const { answer, unscored = [] } of source.image(new Rng(i)).questions) {
-      for (const place of unscored) assert.ok((COLOURS as readonly string[]).includes(text.decode([answer[place]])));
+      for (const place of unscored) assert.ok((COLORS as readonly string[]).includes(text.decode([answer[place]])));
       marked += unscored.length;
     }
   }

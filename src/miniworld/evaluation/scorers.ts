@@ -1,10 +1,17 @@
-/** How good the judges are: the scene reader and mini_clip on fresh renderings and on what the tokenizer makes of them. */
+/** How good the scorers are: the scene detector and mini_clip on fresh renderings and on what the tokenizer makes of them. */
 import { CONCEPT_VIEWS, HELD_OUT_COMBINATIONS, loadSprites, renderScene, sampleScene, TRAIN_COMBINATIONS } from '..';
 import { Rng, tf } from '../../engine';
 import { type SceneDetector, scoreScene, type Detections } from '../detector';
 import { type MiniClip } from '../../models/scorers/mini-clip';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
-import { captionFor, isTrueOf, sampleSubject, variantOf, type Caption, type Subject } from '../lessons/captions';
+import {
+  captionFor,
+  isTrueOf,
+  sampleDepictedScene,
+  variantOf,
+  type Caption,
+  type DepictedScene,
+} from '../lessons/captions';
 import { conceptImage, throughTokenizer, type TrueImage } from '../lessons/images';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { type Metric, type Observation, Tally } from './metrics';
@@ -29,20 +36,20 @@ export function forBoth(
 
 /** Scores of one reading against everything that is true of the image. */
 export function detectionScores(
-  reading: Detections,
+  detections: Detections,
   { scene, concept }: Pick<TrueImage, 'scene' | 'concept'>,
 ): Record<string, Observation> {
-  const creature = scene.items.find((item) => item.category === 'creature');
-  const seen = reading.items.find((item) => item.category === 'creature');
+  const subject = scene.items.find((item) => item.category === 'subject');
+  const seen = detections.items.find((item) => item.category === 'subject');
   return {
-    ...scoreScene(reading, scene),
-    identity: creature ? (seen?.identity ?? null) === (concept?.name ?? null) && seen !== undefined : null,
+    ...scoreScene(detections, scene),
+    identity: subject ? (seen?.identity ?? null) === (concept?.name ?? null) && seen !== undefined : null,
   };
 }
 
-/** The reader on `n` fresh images: a third each of training scenes, held-out scenes and concepts. */
-export async function evaluateReader(
-  reader: SceneDetector,
+/** The detector on `n` fresh images: a third each of training scenes, held-out scenes and concepts. */
+export async function evaluateDetector(
+  detector: SceneDetector,
   imageTokenizer: MagvitTokenizer | undefined,
   n: number,
   seed: number,
@@ -58,14 +65,14 @@ export async function evaluateReader(
   });
   const tally = new Tally();
   forBoth(images.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
-    reader.read(pixels).forEach((reading, i) => tally.addAll(prefix, detectionScores(reading, images[from + i])));
+    detector.detect(pixels).forEach((detections, i) => tally.addAll(prefix, detectionScores(detections, images[from + i])));
   }); // prettier-ignore
   return tally.metrics(rng);
 }
 
 /** An image's scene with its caption, and a caption of a scene that differs in one thing: false of the image. */
 interface Choice {
-  readonly subject: Subject;
+  readonly depicted: DepictedScene;
   readonly right: Caption;
   readonly wrong: Caption;
   /** What differs. */
@@ -88,30 +95,30 @@ export async function evaluateClip(
   const choices: Choice[] = [];
   for (let i = 0; choices.length < n; i++) {
     const own = rng.split(i);
-    const subject = sampleSubject(own, sprites);
-    const other = variantOf(subject, own);
-    const [right, wrong] = [captionFor(subject, own), captionFor(other, own)];
-    if (!isTrueOf(wrong, subject)) choices.push({ subject, right, wrong, kind: difference(subject, other) });
+    const depicted = sampleDepictedScene(own, sprites);
+    const other = variantOf(depicted, own);
+    const [right, wrong] = [captionFor(depicted, own), captionFor(other, own)];
+    if (!isTrueOf(wrong, depicted)) choices.push({ depicted, right, wrong, kind: difference(depicted, other) });
   }
   const tally = new Tally();
-  forBoth(choices.map(({ subject }) => renderScene(subject.scene, sprites)), imageTokenizer, (prefix, pixels, from) => {
+  forBoth(choices.map(({ depicted }) => renderScene(depicted.scene, sprites)), imageTokenizer, (prefix, pixels, from) => {
     const part = choices.slice(from, from + pixels.shape[0]);
     const images = clip.imageFeatures(pixels);
     const cosines = (captions: readonly Caption[]) =>
       tf.matMul(images, clip.textFeatures(captions.map((c) => clip.text.encode(c.text))), false, true).arraySync() as number[][]; // prettier-ignore
     const [right, wrong] = [cosines(part.map((c) => c.right)), cosines(part.map((c) => c.wrong))]; // prettier-ignore
-    part.forEach(({ subject, kind }, i) => {
+    part.forEach(({ depicted, kind }, i) => {
       tally.add(`${prefix}choice`, right[i][i] > wrong[i][i]);
       tally.add(`${prefix}choice/${kind}`, right[i][i] > wrong[i][i]);
-      if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every((cosine, j) => j === i || cosine < right[i][i] || isTrueOf(part[j].right, subject))); // prettier-ignore
+      if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every((cosine, j) => j === i || cosine < right[i][i] || isTrueOf(part[j].right, depicted))); // prettier-ignore
     });
   }); // prettier-ignore
   return tally.metrics(rng);
 }
 
-function difference({ scene: a }: Subject, { scene: b }: Subject): string {
-  if (a.ground !== b.ground) return 'ground';
+function difference({ scene: a }: DepictedScene, { scene: b }: DepictedScene): string {
+  if (a.background !== b.background) return 'background';
   if (a.items.length !== b.items.length) return 'count';
-  if (a.items.some((item, i) => item.category === 'creature' && item.style !== b.items[i].style)) return 'who';
+  if (a.items.some((item, i) => item.category === 'subject' && item.style !== b.items[i].style)) return 'who';
   return a.items.some((item, i) => item.object !== b.items[i].object) ? 'object' : 'color';
 }

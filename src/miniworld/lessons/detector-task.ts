@@ -1,16 +1,16 @@
-/** Teaching the scene reader: what stands at each cell, its color, who it is, where its center lies, and the ground. */
-import { loadSprites, PICTURE_SIZE, type SpriteSheet } from '..';
+/** Teaching the scene detector: what stands at each cell, its color, who it is, where its center lies, and the background. */
+import { loadSprites, IMAGE_SIZE, type SpriteSheet } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { cellTargets } from '../detector/labels';
-import { readerForward } from '../detector/network';
-import { SceneDetector } from '../detector/reader';
+import { detectorForward } from '../detector/network';
+import { SceneDetector } from '../detector/detector';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { augmented, readerImage, reconstructions, shifted, type TrueImage } from './images';
+import { augmented, detectorImage, reconstructions, shifted, type TrueImage } from './images';
 
 /** Images and their truth, cells in one row after the other. */
-export interface ReaderBatch {
+export interface DetectorBatch {
   /** `[batch, 64, 64, 3]` in [-1, 1] */
   readonly pixels: tf.Tensor4D;
   /** `[cells]` int32 each */
@@ -22,21 +22,21 @@ export interface ReaderBatch {
   /** `[cells]`, 1 where a figure has its center */
   readonly present: tf.Tensor1D;
   /** `[batch]` int32 */
-  readonly ground: tf.Tensor1D;
+  readonly background: tf.Tensor1D;
 }
 
 /** Largest move of an image in pixels along each axis. */
 const SHIFT = 3;
 
 /** A batch and everything that is true of it: half of `pool` (where there is one), half rendered anew. */
-export function readerBatch(sprites: SpriteSheet, pool: readonly TrueImage[], size: number, rng: Rng): ReaderBatch {
+export function detectorBatch(sprites: SpriteSheet, pool: readonly TrueImage[], size: number, rng: Rng): DetectorBatch {
   const rows = Array.from({ length: size }, (_, i) => {
     const own = rng.split(i);
-    const { pixels, scene, concept } = i % 2 && pool.length > 0 ? own.pick(pool) : readerImage(own, sprites);
+    const { pixels, scene, concept } = i % 2 && pool.length > 0 ? own.pick(pool) : detectorImage(own, sprites);
     const [x, y] = own.uniform() < 0.5 ? [0, 0] : [own.int(2 * SHIFT + 1) - SHIFT, own.int(2 * SHIFT + 1) - SHIFT];
     return { pixels: x || y ? shifted(pixels, x, y) : pixels, targets: cellTargets(scene, concept?.name, [x, y]) };
   });
-  const clean = pixelsTensor(rows.map((row) => row.pixels), PICTURE_SIZE, PICTURE_SIZE); // prettier-ignore
+  const clean = pixelsTensor(rows.map((row) => row.pixels), IMAGE_SIZE, IMAGE_SIZE); // prettier-ignore
   const pixels = augmented(clean, rng.split('augment'));
   clean.dispose();
   const ids = (key: 'category' | 'color' | 'identity') =>
@@ -48,31 +48,31 @@ export function readerBatch(sprites: SpriteSheet, pool: readonly TrueImage[], si
     identity: ids('identity'),
     offset: tf.tensor2d(Float32Array.from(rows.flatMap((row) => Array.from(row.targets.offset))), [size * 64, 2]),
     present: tf.tensor1d(Float32Array.from(rows.flatMap((row) => Array.from(row.targets.present)))),
-    ground: tf.tensor1d(rows.map((row) => row.targets.ground), 'int32'), // prettier-ignore
+    background: tf.tensor1d(rows.map((row) => row.targets.background), 'int32'), // prettier-ignore
   };
 }
 
 /**
  * Loss: cross-entropy of the category summed over cells and divided by the number of cells with a figure (nearly all
- * cells are empty: a plain mean would hardly see the others), plus the means of color, identity and ground where
+ * cells are empty: a plain mean would hardly see the others), plus the means of color, identity and background where
  * they apply, plus the squared error of the center.
  */
-export function readerLoss(
-  reader: SceneDetector,
-  batch: ReaderBatch,
+export function detectorLoss(
+  detector: SceneDetector,
+  batch: DetectorBatch,
 ): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
-  const out = readerForward(reader.parameters, reader.trunk, batch.pixels);
+  const out = detectorForward(detector.parameters, detector.trunk, batch.pixels);
   const figures = tf.maximum(tf.sum(batch.present), 1);
   const perFigure = tf.div(batch.category.size, figures);
   const category: tf.Scalar = tf.mul(crossEntropy(out.category, batch.category), perFigure);
   const color = crossEntropy(out.color, batch.color);
   const identity = crossEntropy(out.identity, batch.identity);
-  const ground = crossEntropy(out.ground, batch.ground);
+  const background = crossEntropy(out.background, batch.background);
   const missed = tf.mul(tf.square(tf.sub(out.offset, batch.offset)), tf.expandDims(batch.present, 1));
   const offset: tf.Scalar = tf.div(tf.sum(missed), figures);
   return {
-    loss: tf.addN<tf.Scalar>([category, color, identity, ground, offset]),
-    metrics: { category, color, identity, ground, offset },
+    loss: tf.addN<tf.Scalar>([category, color, identity, background, offset]),
+    metrics: { category, color, identity, background, offset },
   };
 }
 
@@ -83,29 +83,29 @@ export function reconstructedImages(
   count: number,
   rng: Rng,
 ): TrueImage[] {
-  const images = Array.from({ length: count }, (_, i) => readerImage(rng.split(i), sprites));
+  const images = Array.from({ length: count }, (_, i) => detectorImage(rng.split(i), sprites));
   const back = reconstructions(imageTokenizer, images.map((image) => image.pixels), rng.split('bits')); // prettier-ignore
   return images.map((image, i) => ({ ...image, pixels: back[i] }));
 }
 
 /**
  * A fresh reader and its task.
- * @param images without it no image goes through the tokenizer
+ * @param imageTokenizer without it no image goes through the tokenizer
  * @param options `pool`: how many images go through it
  */
-export async function readerTraining(
+export async function detectorTraining(
   imageTokenizer: MagvitTokenizer | undefined,
   options: { batch: number; pool: number },
   rng: Rng,
 ) {
   const sprites = await loadSprites();
-  const reader = SceneDetector.random(rng.split('scene-reader'));
+  const detector = SceneDetector.random(rng.split('scene-reader'));
   const pool = imageTokenizer ? reconstructedImages(sprites, imageTokenizer, options.pool, rng.split('pool')) : [];
-  const task: SupervisedTask<ReaderBatch> = {
+  const task: SupervisedTask<DetectorBatch> = {
     name: 'scene-reader',
-    variables: reader.parameters.variables,
-    batch: (_step, own) => readerBatch(sprites, pool, options.batch, own),
-    loss: (batch) => readerLoss(reader, batch),
+    variables: detector.parameters.variables,
+    batch: (_step, own) => detectorBatch(sprites, pool, options.batch, own),
+    loss: (batch) => detectorLoss(detector, batch),
   };
-  return { reader, task };
+  return { detector, task };
 }

@@ -1,7 +1,7 @@
 /**
- * The independent judge of the mini world: reads from an image what stands where, in which color, who it is and on
- * which ground. Evaluation alone uses it; no reward does. It was taught on scenes of both splits and on all concepts:
- * a reader of truth has to know everything that can be shown.
+ * The independent scorer of the mini world: reads from an image what stands where, in which color, who it is and on
+ * which background. Evaluation alone uses it; no reward does. It was taught on scenes of both splits and on all concepts:
+ * a detector of truth has to know everything that can be shown.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,11 +12,11 @@ import { dataFolder } from '../../io/package-root';
 import { Parameters } from '../../nn/parameters';
 import { JUDGE_TRUNK, type TrunkConfig } from '../../nn/trunk';
 import { decodeDetections, type Detections } from './decode';
-import { CATEGORIES, CELLS, COLOURS, GROUNDS, IDENTITIES } from './labels';
-import { HEAD_SIZES, readerForward, readerSpecs } from './network';
+import { CATEGORIES, CELLS, COLORS, BACKGROUNDS, IDENTITIES } from './labels';
+import { HEAD_SIZES, detectorForward, detectorSpecs } from './network';
 
-/** What `config.json` of a reader's checkpoint holds: the names are checked against those of the code. */
-interface ReaderFile {
+/** What `config.json` of a detector's checkpoint holds: the names are checked against those of the code. */
+interface DetectorFile {
   readonly model_type: 'scene-reader';
   readonly trunk: TrunkConfig;
   readonly categories: readonly string[];
@@ -25,10 +25,10 @@ interface ReaderFile {
   readonly grounds: readonly string[];
 }
 
-const NAMES = { categories: CATEGORIES, colors: COLOURS, identities: IDENTITIES, grounds: GROUNDS } as const;
+const NAMES = { categories: CATEGORIES, colors: COLORS, identities: IDENTITIES, grounds: BACKGROUNDS } as const;
 
-/** Where the reader that ships lies. */
-export const READER_FOLDER = 'scene-reader';
+/** Where the detector that ships lies. */
+export const DETECTOR_FOLDER = 'scene-reader';
 
 /** Images read at once. */
 const CHUNK = 64;
@@ -41,21 +41,21 @@ export class SceneDetector {
 
   /** A reader that has learned nothing yet. */
   static random(rng: Rng, trunk: TrunkConfig = JUDGE_TRUNK): SceneDetector {
-    return new SceneDetector(Parameters.random(readerSpecs(trunk), rng), trunk);
+    return new SceneDetector(Parameters.random(detectorSpecs(trunk), rng), trunk);
   }
 
   /**
-   * Loads a folder written by {@link SceneReader.save}; default: the reader that ships.
+   * Loads a folder written by {@link SceneDetector.save}; default: the detector that ships.
    * @throws Error naming the file that is missing, damaged, or of another mini world
    */
-  static async load(folder: string = dataFolder('checkpoints', READER_FOLDER)): Promise<SceneDetector> {
+  static async load(folder: string = dataFolder('checkpoints', DETECTOR_FOLDER)): Promise<SceneDetector> {
     const file = path.join(folder, 'config.json');
-    let config: ReaderFile;
+    let config: DetectorFile;
     try {
-      config = JSON.parse(await readFile(file, 'utf8')) as ReaderFile;
+      config = JSON.parse(await readFile(file, 'utf8')) as DetectorFile;
     } catch (error) {
       throw new Error(
-        `${file} cannot be read as a scene reader's configuration: ${(error as Error).message}; \`unilab train reader\` makes one`,
+        `${file} cannot be read as a scene detector's configuration: ${(error as Error).message}; \`unilab train detector\` makes one`,
         { cause: error },
       );
     }
@@ -64,47 +64,47 @@ export class SceneDetector {
     for (const [key, names] of Object.entries(NAMES)) {
       if (config[key as keyof typeof NAMES]?.join() !== names.join()) {
         throw new Error(
-          `${file}: its ${key} are not those of this mini world; train the reader again: unilab train reader`,
+          `${file}: its ${key} are not those of this mini world; train the detector again: unilab train detector`,
         );
       }
     }
     const weights = path.join(folder, 'model.safetensors');
     return new SceneDetector(
-      Parameters.fromTensors(readerSpecs(config.trunk), await readSafetensors(weights), weights),
+      Parameters.fromTensors(detectorSpecs(config.trunk), await readSafetensors(weights), weights),
       config.trunk,
     );
   }
 
-  /** Saves as {@link SceneReader.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
+  /** Saves as {@link SceneDetector.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
     const values = Object.entries(await this.parameters.values());
     await writeSafetensors(
       path.join(folder, 'model.safetensors'),
       Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
     );
-    const file: ReaderFile = { model_type: 'scene-reader', trunk: this.trunk, ...NAMES };
+    const file: DetectorFile = { model_type: 'scene-reader', trunk: this.trunk, ...NAMES };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
 
   /**
-   * Reads images.
+   * What images show.
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]; neither changed nor disposed
    * @throws RangeError for another shape
    */
-  read(pixels: tf.Tensor4D): Detections[] {
+  detect(pixels: tf.Tensor4D): Detections[] {
     const out: Detections[] = [];
     for (let from = 0; from < pixels.shape[0]; from += CHUNK)
-      out.push(...this.readChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
+      out.push(...this.detectChunk(pixels, from, Math.min(CHUNK, pixels.shape[0] - from)));
     return out;
   }
 
-  private readChunk(pixels: tf.Tensor4D, from: number, count: number): Detections[] {
+  private detectChunk(pixels: tf.Tensor4D, from: number, count: number): Detections[] {
     const outputs = tf.tidy(() => {
       const part = tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]);
-      const o = readerForward(this.parameters, this.trunk, part);
-      return [tf.softmax(o.category), tf.softmax(o.color), tf.softmax(o.identity), o.offset, tf.softmax(o.ground)];
+      const o = detectorForward(this.parameters, this.trunk, part);
+      return [tf.softmax(o.category), tf.softmax(o.color), tf.softmax(o.identity), o.offset, tf.softmax(o.background)];
     });
-    const [category, color, identity, offset, ground] = outputs.map((tensor) => tensor.dataSync<'float32'>());
+    const [category, color, identity, offset, background] = outputs.map((tensor) => tensor.dataSync<'float32'>());
     tf.dispose(outputs);
     const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);
     return Array.from({ length: count }, (_, i) =>
@@ -113,7 +113,7 @@ export class SceneDetector {
         color: part(color, i, CELLS * HEAD_SIZES[1]),
         identity: part(identity, i, CELLS * HEAD_SIZES[2]),
         offset: part(offset, i, CELLS * HEAD_SIZES[3]),
-        ground: part(ground, i, GROUNDS.length),
+        background: part(background, i, BACKGROUNDS.length),
       }),
     );
   }

@@ -10,7 +10,7 @@ import { augmented, reconstructions } from './images';
 export const UNSEEN = -100;
 
 /** An image, where its figure stands, and the number of each of the figure's looks. */
-export interface LabelledFigure {
+export interface LabeledFigure {
   /** RGB bytes `[64, 64, 3]` */
   readonly pixels: Uint8Array;
   /** Left and upper edge of the figure, pixels. */
@@ -19,7 +19,7 @@ export interface LabelledFigure {
   readonly labels: Readonly<Record<string, number>>;
 }
 
-export interface LooksOptions {
+export interface AttributeOptions {
   /** Figures a batch. */
   readonly batch: number;
   /** Images that have gone through the image tokenizer: half of each batch comes from them. */
@@ -27,7 +27,7 @@ export interface LooksOptions {
 }
 
 /** Crops and what is true of them. */
-export interface LooksBatch {
+export interface AttributeBatch {
   readonly crops: tf.Tensor4D;
   /** `[batch]` int32 of each look */
   readonly labels: Readonly<Record<string, tf.Tensor1D>>;
@@ -47,21 +47,21 @@ export function figureCrops(
   );
 }
 
-/** The task; its loss is the sum of the looks' cross-entropies. @param images see `trainClip` */
-export function looksTask(
-  judge: MiniLooks,
-  draw: (rng: Rng) => LabelledFigure,
+/** The task; its loss is the sum of the looks' cross-entropies. @param imageTokenizer see `trainClip` */
+export function attributeTask(
+  scorer: MiniLooks,
+  draw: (rng: Rng) => LabeledFigure,
   imageTokenizer: MagvitTokenizer | undefined,
-  options: LooksOptions,
+  options: AttributeOptions,
   rng: Rng,
-): SupervisedTask<LooksBatch> {
+): SupervisedTask<AttributeBatch> {
   const some = Array.from({ length: imageTokenizer ? options.pool : 0 }, (_, i) => draw(rng.split('pool').split(i)));
   const back = imageTokenizer ? reconstructions(imageTokenizer, some.map((figure) => figure.pixels), rng.split('bits')) : []; // prettier-ignore
   const pool = some.map((figure, i) => ({ ...figure, pixels: back[i] }));
-  const { looks, size } = judge.config;
+  const { looks, size } = scorer.config;
   return {
-    name: judge.name,
-    variables: judge.parameters.variables,
+    name: scorer.name,
+    variables: scorer.parameters.variables,
     batch: (_step, own) => {
       const rows = Array.from({ length: options.batch }, (_, i) => {
         const each = own.split(i);
@@ -76,7 +76,7 @@ export function looksTask(
     },
     loss: ({ crops, labels }) => {
       const metrics = Object.fromEntries(
-        Object.entries(judge.logits(crops)).map(([look, values]) => [look, crossEntropy(values, labels[look])]),
+        Object.entries(scorer.logits(crops)).map(([look, values]) => [look, crossEntropy(values, labels[look])]),
       );
       return { loss: tf.addN<tf.Scalar>(Object.values(metrics)), metrics };
     },

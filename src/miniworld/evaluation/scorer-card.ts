@@ -1,14 +1,14 @@
-/** README.md of a judge's checkpoint. */
+/** README.md of a scorer's checkpoint. */
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { CLIP_RECIPE, FACE_RECIPE, FIGURE_RECIPE, READER_RECIPE } from '../lessons/recipes';
-import { metricTable, PICTURE_LICENCES, spent } from './cards';
+import { CLIP_RECIPE, FACE_RECIPE, FIGURE_RECIPE, DETECTOR_RECIPE } from '../lessons/recipes';
+import { metricTable, IMAGE_LICENSES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';
 import type { EvalReport } from './metrics';
 
 const TEXTS = {
-  reader: {
-    title: 'scene-reader: the independent judge of the mini world',
+  detector: {
+    title: 'scene-reader: the independent detector of the mini world',
     what: `A small conv net that reads a 64 x 64 image: at each cell of an 8 x 8 grid what stands there (12 objects, 19 kinds of
 creatures, or nothing), its colour, which of the 20 concepts it is, and the ground. **Evaluation alone uses it; no reward
 does.** mini_clip, which rewards use, shares neither its weights nor its training batches.`,
@@ -18,7 +18,7 @@ flipped; all are moved by up to 3 pixels, blurred and noisy to random degrees.`,
     limits: `Limits: it knows the mini world's closed vocabulary and nothing else; whatever is in an image, it names the nearest known
 thing. Concepts' views were all seen in training, so \`identity\` is no measure of generalisation. On generated images it is
 as good as \`tokenizer/...\` says at best.`,
-    parts: ['category', 'color', 'identity', 'ground'],
+    parts: ['category', 'color', 'identity', 'background'],
   },
   clip: {
     title: 'mini_clip: a CLIP of the mini world',
@@ -60,17 +60,17 @@ their own training references.`,
   },
 } as const;
 
-const RECIPES = { reader: READER_RECIPE, clip: CLIP_RECIPE, face: FACE_RECIPE, figure: FIGURE_RECIPE } as const;
+const RECIPES = { detector: DETECTOR_RECIPE, clip: CLIP_RECIPE, face: FACE_RECIPE, figure: FIGURE_RECIPE } as const;
 
 /** Writes README.md, curve.json, curve.svg and eval.json. */
-export async function writeJudgeCard(
+export async function writeScorerCard(
   folder: string,
-  judge: keyof typeof TEXTS,
+  scorer: keyof typeof TEXTS,
   report: EvalReport,
   curveFile: string,
 ): Promise<void> {
-  const text = TEXTS[judge];
-  const recipe = RECIPES[judge];
+  const text = TEXTS[scorer];
+  const recipe = RECIPES[scorer];
   const curve = await readCurve(curveFile);
   await saveCurve(folder, 'curve', curve, text.title.split(':')[0], text.parts);
   await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
@@ -78,9 +78,9 @@ export async function writeJudgeCard(
 
 ${text.what}
 
-- Made by \`bin/unilab train ${judge}\`: seed ${recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)} of optimiser steps on two CPU cores that were shared with other work.
-  Hyper-parameters: \`src/recipes/judges.ts\`. Weights: bf16 safetensors.
-- Measured by \`bin/unilab eval ${judge} --n ${report.n} --seed ${report.seed}\` on images drawn from another seed:
+- Made by \`bin/unilab train ${scorer}\`: seed ${recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)} of optimiser steps on two CPU cores that were shared with other work.
+  Hyper-parameters: \`src/miniworld/lessons/recipes.ts\`. Weights: bf16 safetensors.
+- Measured by \`bin/unilab eval ${scorer} --n ${report.n} --seed ${report.seed}\` on images drawn from another seed:
 
 ${metricTable(report)}
 
@@ -92,7 +92,7 @@ ${text.limits}
 
 ![training curve](curve.svg)
 
-${PICTURE_LICENCES}
+${IMAGE_LICENSES}
 `;
   await writeFileAtomic(path.join(folder, 'README.md'), card);
 }

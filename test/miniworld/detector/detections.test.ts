@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { COLOURS, findConcept, GROUNDS, sampleScene, type Scene } from '../../../src/miniworld';
+import { COLORS, findConcept, BACKGROUNDS, sampleScene, type Scene } from '../../../src/miniworld';
 import { Rng } from '../../../src/engine';
 import {
   decodeDetections,
   type CellProbabilities,
-  groundProbability,
+  backgroundProbability,
   identityProbability,
   placeOf,
   presence,
@@ -33,14 +33,14 @@ function certain(scene: Scene, identity?: string): CellProbabilities {
     ids.forEach((id, cell) => (out[cell * width + (id === IGNORED ? 0 : id)] = 1));
     return out;
   };
-  const ground = new Float32Array(GROUNDS.length);
-  ground[targets.ground] = 1;
+  const background = new Float32Array(BACKGROUNDS.length);
+  background[targets.background] = 1;
   return {
     category: oneHot(targets.category, CATEGORIES.length + 1),
-    color: oneHot(targets.color, COLOURS.length),
+    color: oneHot(targets.color, COLORS.length),
     identity: oneHot(targets.identity, IDENTITIES.length + 1),
     offset: targets.offset,
-    ground,
+    background,
   };
 }
 
@@ -49,24 +49,24 @@ const scenes = fc
   .tuple(fc.integer(), fc.constantFrom('train' as const, 'heldout' as const))
   .map(([seed, split]) => sampleScene(new Rng(seed), split));
 
-describe('what the scene reader says', () => {
+describe('what the scene detector says', () => {
   it('reads from certain outputs exactly the scene they were made from', () => {
     fc.assert(
       fc.property(scenes, (scene) => {
-        const reading = read(scene);
-        assert.equal(reading.ground, scene.ground);
-        assert.equal(reading.items.length, scene.items.length);
+        const detections = read(scene);
+        assert.equal(detections.background, scene.background);
+        assert.equal(detections.items.length, scene.items.length);
         for (const item of scene.items) {
-          const found = reading.items.find(
+          const found = detections.items.find(
             (i) => Math.hypot(i.x - item.x - item.size / 2, i.y - item.y - item.size / 2) < 0.01,
           );
           assert.equal(found?.object, item.object);
           assert.equal(found?.color, item.color);
         }
-        const score = scoreScene(reading, scene);
+        const score = scoreScene(detections, scene);
         assert.deepEqual(
           { ...score, color: score.color ?? true, position: score.position ?? true },
-          { object: true, color: true, count: true, position: true, ground: true, exact: true },
+          { object: true, color: true, count: true, position: true, background: true, exact: true },
         );
       }),
     );
@@ -86,20 +86,20 @@ describe('what the scene reader says', () => {
     put(GRID * 4 + 4, 0.6);
     put(GRID * 4 + 5, 0.6); // equal: the first one counts
     put(CELLS - 1, 0.5); // not above one half
-    const reading = decodeDetections({
+    const detections = decodeDetections({
       category,
       color: new Float32Array(CELLS * 6),
       identity: new Float32Array(CELLS * 21),
       offset: new Float32Array(CELLS * 2),
-      ground: new Float32Array(9),
+      background: new Float32Array(9),
     });
-    assert.deepEqual(reading.items.map((item) => [item.x, item.y]), [[4, 4], [36, 36]]); // prettier-ignore
+    assert.deepEqual(detections.items.map((item) => [item.x, item.y]), [[4, 4], [36, 36]]); // prettier-ignore
   });
 
-  it('tells what is wrong: object, colour, count, place, ground, something extra', () => {
+  it('tells what is wrong: object, colour, count, place, background, something extra', () => {
     const truth: Scene = {
       kind: 'pair',
-      ground: 'rain',
+      background: 'rain',
       items: [
         { object: 'car', color: 'red', category: 'object', x: 0, y: 16, size: 28 },
         { object: 'cup', color: 'blue', category: 'object', x: 36, y: 16, size: 28 },
@@ -112,15 +112,15 @@ describe('what the scene reader says', () => {
       color: true,
       count: true,
       position: true,
-      ground: true,
+      background: true,
       exact: true,
     });
-    assert.deepEqual(against({ ground: 'snow' }), {
+    assert.deepEqual(against({ background: 'snow' }), {
       object: true,
       color: true,
       count: true,
       position: true,
-      ground: false,
+      background: false,
       exact: false,
     });
     assert.deepEqual(against({ items: [{ ...car, color: 'green' }, cup] }), {
@@ -128,7 +128,7 @@ describe('what the scene reader says', () => {
       color: false,
       count: true,
       position: true,
-      ground: true,
+      background: true,
       exact: false,
     });
     assert.deepEqual(
@@ -145,7 +145,7 @@ describe('what the scene reader says', () => {
       color: false,
       count: false,
       position: false,
-      ground: true,
+      background: true,
       exact: false,
     });
     assert.deepEqual(
@@ -155,7 +155,7 @@ describe('what the scene reader says', () => {
           { ...cup, x: 0 },
         ],
       }),
-      { object: true, color: true, count: true, position: false, ground: true, exact: false },
+      { object: true, color: true, count: true, position: false, background: true, exact: false },
     );
     const extra = against({
       items: [
@@ -164,7 +164,7 @@ describe('what the scene reader says', () => {
         { ...car, object: 'hat', x: 20, y: 36 },
       ],
     });
-    assert.deepEqual(extra, { object: true, color: true, count: true, position: true, ground: true, exact: false });
+    assert.deepEqual(extra, { object: true, color: true, count: true, position: true, background: true, exact: false });
     const twice = against({
       items: [
         { ...car, y: 0 },
@@ -180,43 +180,43 @@ describe('what the scene reader says', () => {
     assert.deepEqual([{ x: 31, y: 32 }, { x: 20, y: 32 }, { x: 44, y: 30 }, { x: 31, y: 18 }, { x: 30, y: 46 }].map(placeOf), ['centre', 'left', 'right', 'top', 'bottom']); // prettier-ignore
   });
 
-  it('grades presence, ground and identity between 0 and 1', () => {
+  it('grades presence, background and identity between 0 and 1', () => {
     const mira = findConcept('mira');
     const scene: Scene = {
-      kind: 'creature+object',
-      ground: 'rain',
+      kind: 'subject+object',
+      background: 'rain',
       items: [
-        { object: 'person', color: null, category: 'creature', x: 0, y: 16, size: 36 },
+        { object: 'person', color: null, category: 'subject', x: 0, y: 16, size: 36 },
         { object: 'cup', color: 'blue', category: 'object', x: 40, y: 28, size: 24 },
       ],
     };
     const p = certain(scene, mira.name);
     const dim = (values: Float32Array, factor: number) => values.map((v) => v * factor);
-    const reading = decodeDetections({
+    const detections = decodeDetections({
       ...p,
       color: dim(p.color, 0.5),
-      ground: dim(p.ground, 0.25),
+      background: dim(p.background, 0.25),
       identity: dim(p.identity, 0.75),
     });
-    assert.equal(presence(reading, 'cup'), 1);
-    assert.equal(presence(reading, 'cup', 'blue'), 0.5);
-    assert.equal(presence(reading, 'cup', 'red'), 0);
-    assert.equal(presence(reading, 'hat', 'blue'), 0);
-    assert.equal(groundProbability(reading, 'rain'), 0.25);
-    assert.equal(identityProbability(reading, 'mira'), 0.75);
-    assert.equal(identityProbability(reading, 'otto'), 0);
-    const score = scoreConcept(reading, 'mira', { ground: 'rain', companion: { object: 'cup', color: 'blue' } });
-    assert.deepEqual(score, { identity: 0.75, companion: 0.5, ground: 0.25, mean: 0.5 });
-    assert.equal(scoreConcept(reading, 'mira', { ground: 'rain', companion: null }).mean, 0.5);
-    assert.equal(read(scene, 'mira').items.find((i) => i.category === 'creature')?.identity, 'mira');
-    assert.equal(read(scene).items.find((i) => i.category === 'creature')?.identity, null);
-    assert.throws(() => identityProbability(reading, 'nobody'), /knows no concept 'nobody'/);
+    assert.equal(presence(detections, 'cup'), 1);
+    assert.equal(presence(detections, 'cup', 'blue'), 0.5);
+    assert.equal(presence(detections, 'cup', 'red'), 0);
+    assert.equal(presence(detections, 'hat', 'blue'), 0);
+    assert.equal(backgroundProbability(detections, 'rain'), 0.25);
+    assert.equal(identityProbability(detections, 'mira'), 0.75);
+    assert.equal(identityProbability(detections, 'otto'), 0);
+    const score = scoreConcept(detections, 'mira', { background: 'rain', object: { object: 'cup', color: 'blue' } });
+    assert.deepEqual(score, { identity: 0.75, object: 0.5, background: 0.25, mean: 0.5 });
+    assert.equal(scoreConcept(detections, 'mira', { background: 'rain', object: null }).mean, 0.5);
+    assert.equal(read(scene, 'mira').items.find((i) => i.category === 'subject')?.identity, 'mira');
+    assert.equal(read(scene).items.find((i) => i.category === 'subject')?.identity, null);
+    assert.throws(() => identityProbability(detections, 'nobody'), /knows no concept 'nobody'/);
   });
 
   it('marks cells by the distance of centres, moved with the image', () => {
     const scene: Scene = {
       kind: 'single',
-      ground: 'white',
+      background: 'white',
       items: [{ object: 'car', color: 'red', category: 'object', x: 0, y: 0, size: 40 }],
     };
     const at = (shift: [number, number]) =>
@@ -224,7 +224,7 @@ describe('what the scene reader says', () => {
     assert.deepEqual(at([0, 0]), [2 * GRID + 2]);
     assert.deepEqual(at([4, 0]), [2 * GRID + 2, 2 * GRID + 3]); // on the border of two cells both see it
     assert.equal(
-      cellTargets({ ...scene, items: [{ ...scene.items[0], object: 'dog', color: null, category: 'creature' }] })
+      cellTargets({ ...scene, items: [{ ...scene.items[0], object: 'dog', color: null, category: 'subject' }] })
         .identity[2 * GRID + 2],
       OTHER,
     );

@@ -6,22 +6,22 @@ import { SubjectSimilarity, SceneDetector } from '../../../src/miniworld/detecto
 import { pixelsTensor } from '../../../src/sft/train-magvit';
 
 let sprites: SpriteSheet;
-let reader: SceneDetector;
+let detector: SceneDetector;
 before(async () => {
   await startEngine({ precision: 'float32' });
   sprites = await loadSprites();
-  reader = await SceneDetector.load();
+  detector = await SceneDetector.load();
 });
 
-const meanLikeness = (judge: SubjectSimilarity, concept: Concept) => {
+const meanLikeness = (scorer: SubjectSimilarity, concept: Concept) => {
   const pixels = pixelsTensor(conceptReferences(concept, 'train', sprites).map((image) => image.pixels), 64, 64); // prettier-ignore
-  const scores = judge.score(pixels);
+  const scores = scorer.score(pixels);
   pixels.dispose();
   assert.ok(scores.every((score) => score >= -1 && score <= 1));
   return scores.reduce((a, b) => a + b, 0) / scores.length;
 };
 
-test('a concept is nearest to its own held-out images, on whatever ground and beside whatever it stands', () => {
+test('a concept is nearest to its own held-out images, on whatever background and beside whatever it stands', () => {
   for (const [name, ...others] of [
     ['mira', 'otto', 'emil', 'yuki'],
     ['kofi', 'ravi', 'zola', 'ines'],
@@ -29,9 +29,9 @@ test('a concept is nearest to its own held-out images, on whatever ground and be
     ['brew', 'strum', 'bolt', 'tick'],
   ]) {
     const tensors = tf.memory().numTensors;
-    const judge = SubjectSimilarity.of(reader, findConcept(name), sprites);
-    const own = meanLikeness(judge, findConcept(name));
-    for (const other of others) assert.ok(own > meanLikeness(judge, findConcept(other)), `${name}, ${other}`);
+    const scorer = SubjectSimilarity.of(detector, findConcept(name), sprites);
+    const own = meanLikeness(scorer, findConcept(name));
+    for (const other of others) assert.ok(own > meanLikeness(scorer, findConcept(other)), `${name}, ${other}`);
     assert.equal(tf.memory().numTensors, tensors);
   }
 });

@@ -1,20 +1,20 @@
 /**
- * Likeness to held-out reference images: the cosine of the reader's own features of a generated figure with those of
+ * Similarity to held-out reference images: the cosine of the detector's own features of a generated figure with those of
  * images of the concept that neither training nor any reward has seen. Where `identity` asks for a decision among
  * strangers, which a blurred figure fails at once, this says how near it comes (as CLIP-I and DINO do for photographs).
  */
-import { type Concept, conceptReferences, CONCEPTS, CREATURE_ROW, CELL, SIZES, type SpriteSheet } from '..';
+import { type Concept, conceptReferences, CONCEPTS, SUBJECT_ROW, CELL, SIZES, type SpriteSheet } from '..';
 import { readValues, tf } from '../../engine';
 import { trunk } from '../../nn/trunk';
-import type { SceneDetector } from './reader';
+import type { SceneDetector } from './detector';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
 const COLUMNS = [0, 8, 24] as const;
-const SIDE = SIZES.creature / CELL;
+const SIDE = SIZES.subject / CELL;
 
 export class SubjectSimilarity {
   private constructor(
-    private readonly reader: SceneDetector,
+    private readonly detector: SceneDetector,
     /** Mean features of the held-out references of all concepts. */
     private readonly mean: Float64Array,
     /** Centerd features of this concept's. */
@@ -22,21 +22,21 @@ export class SubjectSimilarity {
   ) {}
 
   /** Looks at the held-out references of every concept. */
-  static of(reader: SceneDetector, concept: Concept, sprites: SpriteSheet): SubjectSimilarity {
+  static of(detector: SceneDetector, concept: Concept, sprites: SpriteSheet): SubjectSimilarity {
     const byName = new Map(
       CONCEPTS.map(({ name }, i) => {
         const images = conceptReferences(CONCEPTS[i], 'heldout', sprites);
         const values = Float32Array.from(images.flatMap(({ pixels }) => Array.from(pixels, (v) => v / 127.5 - 1)));
         const pixels = tf.tensor4d(values, [images.length, 64, 64, 3]);
-        const seen = featuresAt(reader, pixels);
+        const seen = featuresAt(detector, pixels);
         pixels.dispose();
         return [name, images.map(({ scene }, k) => seen[COLUMNS.findIndex((x) => x === scene.items[0].x)][k])] as const;
       }),
     );
     const all = [...byName.values()].flat();
     const mean = Float64Array.from(all[0], (_, d) => all.reduce((sum, f) => sum + f[d], 0) / all.length);
-    const own = (byName.get(concept.name) ?? []).map((f) => centred(f, mean));
-    return new SubjectSimilarity(reader, mean, own);
+    const own = (byName.get(concept.name) ?? []).map((f) => centered(f, mean));
+    return new SubjectSimilarity(detector, mean, own);
   }
 
   /**
@@ -44,10 +44,10 @@ export class SubjectSimilarity {
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]
    */
   score(pixels: tf.Tensor4D): number[] {
-    const places = featuresAt(this.reader, pixels);
+    const places = featuresAt(this.detector, pixels);
     return places[0].map((_, i) => {
       const alike = places.map((features) => {
-        const here = centred(features[i], this.mean);
+        const here = centered(features[i], this.mean);
         return this.own.reduce((sum, other) => sum + cosine(here, other), 0) / this.own.length;
       });
       return Math.max(...alike);
@@ -55,19 +55,19 @@ export class SubjectSimilarity {
   }
 }
 
-/** The reader's features of what stands at each of the places, cell by cell: place, image, feature. */
-function featuresAt(reader: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
+/** The detector's features of what stands at each of the places, cell by cell: place, image, feature. */
+function featuresAt(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
   return COLUMNS.map((x) => {
     const flat = readValues(() => {
-      const map = trunk(reader.parameters, 'trunk', reader.trunk, pixels);
-      return tf.slice(map, [0, CREATURE_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
+      const map = trunk(detector.parameters, 'trunk', detector.trunk, pixels);
+      return tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
     });
     const size = flat.length / pixels.shape[0];
     return Array.from({ length: pixels.shape[0] }, (_, i) => Float32Array.from(flat.subarray(i * size, (i + 1) * size))); // prettier-ignore
   });
 }
 
-const centred = (feature: Float32Array, mean: Float64Array) => Float64Array.from(feature, (v, d) => v - mean[d]);
+const centered = (feature: Float32Array, mean: Float64Array) => Float64Array.from(feature, (v, d) => v - mean[d]);
 
 function cosine(a: Float64Array, b: Float64Array): number {
   let [ab, aa, bb] = [0, 0, 0];

@@ -1,5 +1,5 @@
-/** The grounds as SVG: two or three pale tones each, so that every object color stands out, and a few drawn features. */
-import type { Ground } from './world';
+/** The backgrounds as SVG: two or three pale tones each, so that every object color stands out, and a few drawn features. */
+import type { Background } from './world';
 
 const rect = (x: number, y: number, w: number, h: number, fill: string) =>
   `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill="${fill}"/>`;
@@ -17,7 +17,7 @@ const towers = [
   [60, 28, 4],
 ];
 
-const images: Readonly<Record<Ground, string>> = {
+const images: Readonly<Record<Background, string>> = {
   white: rect(0, 0, 64, 64, '#ffffff'),
   grey: rect(0, 0, 64, 64, '#c3c6ca'),
   cream: rect(0, 0, 64, 64, '#f8ecc9'),
@@ -76,7 +76,7 @@ const images: Readonly<Record<Ground, string>> = {
     [4, 20, 36, 52].map((x) => rect(x, 56, 8, 2, '#f0eeee')).join(''),
 };
 
-/** SVG document of a ground, 64 x 64. */
-export function groundSvg(ground: Ground): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">${images[ground]}</svg>`;
+/** SVG document of a background, 64 x 64. */
+export function backgroundSvg(background: Background): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">${images[background]}</svg>`;
 }

@@ -9,15 +9,15 @@ import { loadIcon, OBJECT_ICONS, svgDocument } from './icons';
 import { recolor, type Target } from './recolor';
 import type { Scene } from './scene';
 import { OBJECT_SIZES, spriteKey, type SpriteSheet } from './sprites';
-import { type Color, COLOURS, isHeldOut, OBJECTS } from './world';
+import { type Color, COLORS, isHeldOut, OBJECTS } from './world';
 
-interface Shade extends Target {
+interface AugmentedColor extends Target {
   /** Colors that the shade comes near to, in the image or as the mini image tokenizer (which knows six) gives it back. */
   readonly near: readonly Color[];
 }
 
 /** Tones by name, each of them off the six colors by hue, saturation or lightness. */
-export const SHADES: Readonly<Record<string, Shade>> = {
+export const AUGMENTED_COLORS: Readonly<Record<string, AugmentedColor>> = {
   orange: { hue: 24, saturation: 0.95, range: [0.36, 0.6], near: ['red', 'yellow', 'pink'] },
   brown: { hue: 24, saturation: 0.55, range: [0.16, 0.36], near: ['red', 'green'] },
   lime: { hue: 85, saturation: 0.75, range: [0.36, 0.62], near: ['green', 'yellow'] },
@@ -30,18 +30,20 @@ export const SHADES: Readonly<Record<string, Shade>> = {
 };
 
 /** Shades that an object may come in: none near a color in which it is held out. */
-export const shadesOf = (object: string): string[] =>
-  Object.keys(SHADES).filter((shade) => !SHADES[shade].near.some((color) => isHeldOut(object, color)));
+export const augmentedColorsOf = (object: string): string[] =>
+  Object.keys(AUGMENTED_COLORS).filter(
+    (augmentedColor) => !AUGMENTED_COLORS[augmentedColor].near.some((color) => isHeldOut(object, color)),
+  );
 
 /** Adds every object in each of its shades to the sheet. */
-export async function addShades(sprites: SpriteSheet): Promise<void> {
+export async function addColorAugmentation(sprites: SpriteSheet): Promise<void> {
   const drawings: [key: string, svg: string, size: number][] = [];
   for (const object of OBJECTS) {
     const icon = loadIcon(...OBJECT_ICONS[object]);
-    for (const shade of shadesOf(object)) {
-      const painted = { ...icon, body: recolor(icon.body, SHADES[shade]) };
+    for (const augmentedColor of augmentedColorsOf(object)) {
+      const painted = { ...icon, body: recolor(icon.body, AUGMENTED_COLORS[augmentedColor]) };
       for (const size of OBJECT_SIZES) {
-        const key = spriteKey({ object, color: null, category: 'object', size, shade });
+        const key = spriteKey({ object, color: null, category: 'object', size, augmentedColor });
         drawings.push([key, svgDocument(painted, size), size]);
       }
     }
@@ -49,21 +51,21 @@ export async function addShades(sprites: SpriteSheet): Promise<void> {
   await sprites.add(drawings);
 }
 
-/** Whether {@link inShades} fits a scene: creatures keep their colors, and people's hair is spoken of by color words. */
-export const takesShades = (scene: Scene) => scene.items.every((item) => item.category === 'object');
+/** Whether {@link withAugmentedColors} fits a scene: subjects keep their colors, and people's hair is spoken of by color words. */
+export const canAugmentColors = (scene: Scene) => scene.items.every((item) => item.category === 'object');
 
 /** The scene with objects in random shades; objects of one name keep one look. Their `color` is then no longer true. */
-export function inShades(scene: Scene, rng: Rng): Scene {
+export function withAugmentedColors(scene: Scene, rng: Rng): Scene {
   const looks = new Map<string, string>();
   const items = scene.items.map((item) => {
-    const shade = looks.get(item.object) ?? rng.pick(shadesOf(item.object));
-    looks.set(item.object, shade);
-    return { ...item, shade };
+    const augmentedColor = looks.get(item.object) ?? rng.pick(augmentedColorsOf(item.object));
+    looks.set(item.object, augmentedColor);
+    return { ...item, augmentedColor };
   });
   return { ...scene, items };
 }
 
-const isColor = (word: string) => (COLOURS as readonly string[]).includes(word);
+const isColor = (word: string) => (COLORS as readonly string[]).includes(word);
 
 /** A text without its color words: "a red umbrella" becomes "an umbrella". */
 export function withoutColors(text: string): string {
@@ -72,7 +74,7 @@ export function withoutColors(text: string): string {
 }
 
 /** Questions about a scene in shades that have a true answer but for color words, and where in the answer those stand. */
-export function shadeQuestions(questions: readonly Question[]): (Question & { colorWords: number[] })[] {
+export function augmentedQuestions(questions: readonly Question[]): (Question & { colorWords: number[] })[] {
   return questions
     .filter(({ type, problem }) => type !== 'what_colour' && !(type === 'yes_no' && problem.split(' ').some(isColor)))
     .map((question) => ({
