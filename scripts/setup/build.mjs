@@ -23,7 +23,7 @@ function newest(folder) {
 }
 
 function main() {
-  const sources = ['src', 'kernel-ext', 'test/parity/checks'].map((name) => newest(path.join(root, name)));
+  const sources = ['src', 'kernel-ext', 'test/parity/checks', 'bench'].map((name) => newest(path.join(root, name)));
   const inputs = Math.max(...sources, fs.statSync(path.join(root, 'tsconfig.json')).mtimeMs);
   const stamp = path.join(dist, '.built');
   if (fs.existsSync(stamp) && fs.statSync(stamp).mtimeMs >= inputs) {

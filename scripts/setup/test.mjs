@@ -28,6 +28,7 @@ const CHECKS = [
       'kernel-ext',
       'test',
       'scripts',
+      'bench',
     ],
   },
   { name: 'formatting (prettier)', args: ['prettier/bin/prettier.cjs', '--check', '--log-level', 'warn', '.'] },

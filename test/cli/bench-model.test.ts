@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { formatLargeReport, type LargeReport } from '../../src/cli/bench/large-model';
-import { LARGE_MODELS, largeModel } from '../../src/cli/bench/large-models';
-import { writeRandomCheckpoint } from '../../src/cli/bench/random-checkpoint';
+import { formatLargeReport, type LargeReport } from '../../bench/large/measure';
+import { LARGE_MODELS, largeModel } from '../../bench/large/models';
+import { writeRandomCheckpoint } from '../../bench/large/random-checkpoint';
 import { openSafetensors } from '../../src/io';
 
 const root = path.resolve(__dirname, '../..');

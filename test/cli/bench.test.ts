@@ -2,9 +2,9 @@ import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { LineWorker } from '../../src/cli/bench/line-worker';
-import { type BenchReport, formatReport, median, ratiosOf, type Timing } from '../../src/cli/bench/report';
-import { findTorch } from '../../src/cli/bench/torch';
+import { LineWorker } from '../../bench/line-worker';
+import { type BenchReport, formatReport, median, ratiosOf, type Timing } from '../../bench/report';
+import { findTorch } from '../../bench/torch';
 
 const root = path.resolve(__dirname, '../..');
 

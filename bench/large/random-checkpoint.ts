@@ -1,8 +1,8 @@
 /** A checkpoint of a published size with random weights: for measuring what loading and running it costs. */
 import path from 'node:path';
-import { Rng } from '../../engine';
-import { toBfloat16Bits, type WritableTensor, writeSafetensors } from '../../io';
-import type { ParameterSpec } from '../../nn/parameters';
+import { Rng } from '../../src/engine';
+import { toBfloat16Bits, type WritableTensor, writeSafetensors } from '../../src/io';
+import type { ParameterSpec } from '../../src/nn/parameters';
 
 /**
  * Writes a file of weights in bf16, one tensor in memory at a time. Weights are uniform with the declared standard

@@ -1,10 +1,10 @@
 /** The models whose published sizes `unilab bench --model` measures, by name. */
-import { type JanusConfig, JANUS_PRO_1B } from '../../models/janus/config';
-import { SHOWO_1B, type ShowoConfig } from '../../models/showo/config';
-import { type MagvitConfig, MAGVITV2_CONFIG } from '../../models/showo/magvit';
-import { janusLarge } from './large-janus';
-import { showoLarge } from './large-showo';
-import type { LargeModel } from './large-work';
+import { type JanusConfig, JANUS_PRO_1B } from '../../src/models/janus/config';
+import { SHOWO_1B, type ShowoConfig } from '../../src/models/showo/config';
+import { type MagvitConfig, MAGVITV2_CONFIG } from '../../src/models/showo/magvit';
+import { janusLarge } from './janus';
+import { showoLarge } from './showo';
+import type { LargeModel } from './work';
 
 /** Janus-Pro-1B's shape at a hundredth of its size: to see that everything works. */
 const JANUS_SMALL: JanusConfig = {

@@ -2,14 +2,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import type { Precision } from '../../engine';
-import { packageRoot } from '../../io/package-root';
-import { largeModel } from './large-models';
-import type { LargeModel, WorkTiming } from './large-work';
-import { LineWorker } from './line-worker';
+import type { Precision } from '../../src/engine';
+import { packageRoot } from '../../src/io/package-root';
+import { largeModel } from './models';
+import type { LargeModel, WorkTiming } from './work';
+import { LineWorker } from '../line-worker';
 import { writeRandomCheckpoint } from './random-checkpoint';
-import { median } from './report';
-import { writeFileAtomic } from '../../io/write-file';
+import { median } from '../report';
+import { writeFileAtomic } from '../../src/io/write-file';
 
 export interface LargeOptions {
   /** A name that `large-models` knows. */

@@ -1,12 +1,12 @@
 /** Janus' language model at its published size: what loading it costs, and a token after contexts of several lengths. */
-import { readValues, tf } from '../../engine';
-import { openSafetensors } from '../../io';
-import type { JanusConfig } from '../../models/janus/config';
-import { Decoder } from '../../models/janus/decoder';
-import { JanusModel, janusSpecs } from '../../models/janus/model';
-import { Parameters } from '../../nn/parameters';
-import { likeliest } from '../../nn/token-sampling';
-import { type LargeModel, spend, type Spent, type WorkTiming } from './large-work';
+import { readValues, tf } from '../../src/engine';
+import { openSafetensors } from '../../src/io';
+import type { JanusConfig } from '../../src/models/janus/config';
+import { Decoder } from '../../src/models/janus/decoder';
+import { JanusModel, janusSpecs } from '../../src/models/janus/model';
+import { Parameters } from '../../src/nn/parameters';
+import { likeliest } from '../../src/nn/token-sampling';
+import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
 
 /** Janus' language model with its head: what decodes tokens. @param lengths of context that are measured by default */
 export function janusLarge(config: JanusConfig, lengths: readonly number[]): LargeModel {

@@ -1,22 +1,22 @@
 /** What both sides of the benchmark compute on: one model's weights and one set of ids, as files that both read. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadSprites } from '../../miniworld';
-import { Rng } from '../../engine';
-import { readSafetensors, writeSafetensors } from '../../io';
-import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
-import { conditionTokens, imageStart } from '../../models/showo/layout';
-import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI, showoMini } from '../../models/showo/mini';
-import { ShowoModel } from '../../models/showo/model';
-import { type TransitionPiece, transitionPieces } from '../../models/showo/policy';
-import { ImageBatch } from '../../models/showo/sampler';
-import { showoSpecs } from '../../models/showo/transformer';
-import { type PackedRow, padRows, scoredOf } from '../../nn/packed-rows';
-import { Parameters } from '../../nn/parameters';
-import { miniText, IMAGE_SIZE, sceneSource, SHOWO_RECIPE } from '../../miniworld/curricula/mini-world';
-import { type ShowoBatch, showoTask } from '../../sft/train-showo';
-import { writeFileAtomic } from '../../io/write-file';
+import { loadSprites } from '../src/miniworld';
+import { Rng } from '../src/engine';
+import { readSafetensors, writeSafetensors } from '../src/io';
+import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
+import { conditionTokens, imageStart } from '../src/models/showo/layout';
+import { MagvitTokenizer } from '../src/models/showo/magvit';
+import { MAGVIT_MINI, showoMini } from '../src/models/showo/mini';
+import { ShowoModel } from '../src/models/showo/model';
+import { type TransitionPiece, transitionPieces } from '../src/models/showo/policy';
+import { ImageBatch } from '../src/models/showo/sampler';
+import { showoSpecs } from '../src/models/showo/transformer';
+import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
+import { Parameters } from '../src/nn/parameters';
+import { miniText, IMAGE_SIZE, sceneSource, SHOWO_RECIPE } from '../src/miniworld/curricula/mini-world';
+import { type ShowoBatch, showoTask } from '../src/sft/train-showo';
+import { writeFileAtomic } from '../src/io/write-file';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
 export interface BenchSizes {

@@ -1,10 +1,10 @@
 /** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
-import { type Precision, profileKernels, startEngine, Rng, tf } from '../../engine';
-import type { ShowoModel } from '../../models/showo/model';
-import { replayPieces, type TransitionPiece } from '../../models/showo/policy';
-import { ImageBatch } from '../../models/showo/sampler';
-import { type StepReport, trainSupervised } from '../../sft/loop';
-import { showoTask } from '../../sft/train-showo';
+import { type Precision, profileKernels, startEngine, Rng, tf } from '../src/engine';
+import type { ShowoModel } from '../src/models/showo/model';
+import { replayPieces, type TransitionPiece } from '../src/models/showo/policy';
+import { ImageBatch } from '../src/models/showo/sampler';
+import { type StepReport, trainSupervised } from '../src/sft/loop';
+import { showoTask } from '../src/sft/train-showo';
 import {
   BENCH_SIZES,
   BENCH_TRAINING,

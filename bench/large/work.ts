@@ -1,5 +1,5 @@
 /** What a model of published size offers to the benchmark, and how its work is timed. */
-import type { ParameterSpecs } from '../../nn/parameters';
+import type { ParameterSpecs } from '../../src/nn/parameters';
 
 /** A model that can be written with random weights, loaded again and made to work. */
 export interface LargeModel {

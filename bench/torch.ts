@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { packageRoot } from '../../io/package-root';
+import { packageRoot } from '../src/io/package-root';
 
 /** A Python with PyTorch and its version, or why there is none. */
 export type TorchPython = { readonly python: string; readonly version: string } | { readonly reason: string };

@@ -1,5 +1,5 @@
 /** What a benchmark run found, as numbers and as lines for people. */
-import { type KernelProfile, profileTable } from '../../engine';
+import { type KernelProfile, profileTable } from '../src/engine';
 
 /** The timed works, in order. */
 export const WORKS = ['train', 'rollout', 'replay'] as const;

@@ -1,11 +1,11 @@
 /** Show-o with its image tokenizer at its published size: what loading it costs, and a step of MaskGIT. */
-import { readValues, Rng } from '../../engine';
-import type { ShowoConfig } from '../../models/showo/config';
-import { type MagvitConfig, magvitSpecs } from '../../models/showo/magvit';
-import { type ShowoFile, ShowoModel } from '../../models/showo/model';
-import { ImageBatch } from '../../models/showo/sampler';
-import { showoSpecs } from '../../models/showo/transformer';
-import { type LargeModel, spend, type Spent, type WorkTiming } from './large-work';
+import { readValues, Rng } from '../../src/engine';
+import type { ShowoConfig } from '../../src/models/showo/config';
+import { type MagvitConfig, magvitSpecs } from '../../src/models/showo/magvit';
+import { type ShowoFile, ShowoModel } from '../../src/models/showo/model';
+import { ImageBatch } from '../../src/models/showo/sampler';
+import { showoSpecs } from '../../src/models/showo/transformer';
+import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
 
 /** As published: 50 steps, guidance 5. */
 const SAMPLING = { steps: 50, guidanceScale: 5 } as const;

@@ -1,9 +1,9 @@
 /** Loading and working in a process of its own, so that its memory is that of this work alone. */
 import { readFileSync } from 'node:fs';
-import { type Precision, startEngine } from '../../engine';
-import { largeModel } from './large-models';
-import { type LoadedLargeModel, spend } from './large-work';
-import { type Answer, serveLines } from './line-worker';
+import { type Precision, startEngine } from '../../src/engine';
+import { largeModel } from './models';
+import { type LoadedLargeModel, spend } from './work';
+import { type Answer, serveLines } from '../line-worker';
 
 /** Serves `load` and `run` until stdin ends. */
 export async function serveLargeModel(precision: Precision): Promise<void> {
