@@ -1,7 +1,8 @@
 /**
  * Who may lean on whom, from the ground up:
  *   engine, io <- nn, text <- models <- rewards, rl, sft, data <- eval, miniworld <- recipes <- cli
- * display leans on io alone, kernel-ext on display, the runner of cli on kernel-ext.
+ * display leans on io alone, kernel-ext on display, the runner of cli on kernel-ext. Only models/load and the curricula
+ * of the mini checkpoints name a backbone.
  */
 'use strict';
 
@@ -65,11 +66,25 @@ module.exports = {
       to: { path: '^src/models/([^/]+)/', pathNot: ['^src/models/$1/'] },
     },
     {
-      name: 'no-circles',
-      comment: 'imports form no circle (types alone may)',
+      name: 'no-backbone-by-name',
+      comment: 'methods and measures know a model by models/unified, and load it by models/load',
       severity: 'error',
-      from: { path: '^(src|kernel-ext)/' },
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
+      from: { path: '^src/(recipes|rl|rewards|eval|cli)/' },
+      to: { path: '^src/models/(showo|janus|chameleon)/' },
+    },
+    {
+      name: 'mini-checkpoints-name-backbones',
+      comment: 'of the mini world, only the curricula that make the mini checkpoints name a backbone',
+      severity: 'error',
+      from: { path: '^src/miniworld/', pathNot: '^src/miniworld/curricula/' },
+      to: { path: '^src/models/(showo|janus|chameleon)/' },
+    },
+    {
+      name: 'no-circles',
+      comment: 'imports form no circle, not even of types',
+      severity: 'error',
+      from: { path: '^(src|kernel-ext|bench)/' },
+      to: { circular: true },
     },
     {
       name: 'no-utils',
@@ -82,7 +97,7 @@ module.exports = {
       name: 'declared-packages-only',
       comment: 'a package that is imported stands in package.json',
       severity: 'error',
-      from: { path: '^(src|kernel-ext)/' },
+      from: { path: '^(src|kernel-ext|bench)/' },
       to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
     },
     {
@@ -96,7 +111,7 @@ module.exports = {
       name: 'resolvable',
       comment: 'an import names something that is there',
       severity: 'error',
-      from: { path: '^(src|kernel-ext|test|scripts)/' },
+      from: { path: '^(src|kernel-ext|test|scripts|bench)/' },
       to: { couldNotResolve: true },
     },
   ],

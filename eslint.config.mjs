@@ -1,14 +1,32 @@
 /** What the compiler does not see: forgotten awaits, values of unknown type, names nobody uses. */
 import tseslint from 'typescript-eslint';
 
+/** prettier is not overruled: an expression that it spreads badly gets a name. */
+const formatting = {
+  rules: {
+    'no-overruling': {
+      create: (context) => ({
+        Program() {
+          for (const comment of context.sourceCode.getAllComments()) {
+            if (!comment.value.includes('prettier-ignore')) continue;
+            context.report({ loc: comment.loc, message: 'Give the expression a name instead of overruling prettier.' });
+          }
+        },
+      }),
+    },
+  },
+};
+
 export default tseslint.config(
   { ignores: ['dist/**', 'out/**', 'node_modules/**', 'data/**', 'notebooks/**', '**/*.cjs', '**/*.mjs', 'bin/**'] },
   ...tseslint.configs.strict,
   ...tseslint.configs.recommendedTypeChecked,
   {
+    plugins: { formatting },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     languageOptions: { parserOptions: { project: './tsconfig.test.json', tsconfigRootDir: import.meta.dirname } },
     rules: {
+      'formatting/no-overruling': 'error',
       eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'off',
       '@typescript-eslint/no-explicit-any': 'error',
@@ -36,8 +54,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.ts', 'kernel-ext/**/*.ts'],
+    files: ['src/**/*.ts', 'kernel-ext/**/*.ts', 'bench/**/*.ts'],
     rules: {
+      // A file is a chapter, not a book; a function fits on a screen.
+      'max-lines': ['error', { max: 300 }],
+      'max-lines-per-function': ['error', { max: 60 }],
       '@typescript-eslint/no-restricted-imports': [
         'error',
         {
