@@ -120,8 +120,8 @@ export class GroupNorm extends Module<{ readonly groups: number }> {
 }
 
 export interface ConvOptions {
-  /** Default 1. */
-  readonly stride?: number;
+  /** Both ways, or height and width. Default 1. */
+  readonly stride?: number | readonly [number, number];
   /** `same`: as large as the input (divided by the stride); a number: zeros on each side, as PyTorch has it. Default `same`. */
   readonly pad?: 'same' | 'valid' | number;
   /** Default true. */
@@ -153,7 +153,8 @@ export class Conv2d extends Module<Required<Omit<ConvOptions, 'std'>>> {
 
   /** @param x `[batch, height, width, in]` @returns `[batch, height / stride, width / stride, out]` */
   forward(x: tf.Tensor4D): tf.Tensor4D {
-    const product = tf.conv2d(x, this.weight.value, this.config.stride, this.config.pad);
+    const { stride, pad } = this.config;
+    const product = tf.conv2d(x, this.weight.value, typeof stride === 'number' ? stride : [...stride], pad);
     return this.bias ? tf.add(product, this.bias.value) : product;
   }
 }

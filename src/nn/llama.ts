@@ -8,6 +8,8 @@ import { BLOCKED, causalMask } from './causal-mask';
 import { checkpointedBlock } from './checkpointed-block';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
+import { Embedding, Linear, RmsNorm } from './layers';
+import { Module, Parameter } from './module';
 import type { ParameterSpec, Parameters } from './parameters';
 import { rotary, type RotaryTables, rotaryTables } from './rotary';
 
@@ -24,6 +26,170 @@ export interface LlamaForwardOptions {
   readonly mask?: tf.Tensor4D | null;
   /** Position of each token, one list for all rows or one list a row. Default: goes on from the cache's length. */
   readonly positions?: readonly number[] | readonly (readonly number[])[];
+}
+
+/** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
+const residualStd = (config: LlamaConfig): number => 0.02 / Math.sqrt(2 * config.num_hidden_layers);
+
+/** What every block of one forward pass is given. */
+export interface LlamaContext {
+  /** Added to attention scores, for each query head of a group below the other; null hides nothing. */
+  readonly mask: tf.Tensor4D | null;
+  /** 1 for tokens that see something, 0 for others, `[batch or 1, 1, tokens, 1]`; null where all do. */
+  readonly sees: tf.Tensor | null;
+  readonly tables: RotaryTables;
+  readonly cache?: { readonly layer: number; readonly kv: KvCache };
+}
+
+/** LayerNorm over each head's dimensions, then the head's own scale and shift. */
+export class HeadNorm extends Module<{ readonly heads: number; readonly dim: number }> {
+  readonly weight = new Parameter<tf.Tensor2D>([this.config.heads, this.config.dim], { constant: 1 });
+  readonly bias = new Parameter<tf.Tensor2D>([this.config.heads, this.config.dim], { constant: 0 });
+
+  /** @param x `[batch, tokens, heads, dim]` */
+  forward(x: tf.Tensor4D): tf.Tensor4D {
+    const normal = layerNorm(x, tf.ones([this.config.dim]), null, QK_NORM_EPS) as tf.Tensor4D;
+    return tf.add(tf.mul(normal, this.weight.value), this.bias.value);
+  }
+}
+
+export class LlamaAttention extends Module<LlamaConfig> {
+  private readonly queryWidth = this.config.num_attention_heads * this.config.head_dim;
+  private readonly keyWidth = this.config.num_key_value_heads * this.config.head_dim;
+  private readonly options = { bias: this.config.attention_bias };
+  readonly q_proj = new Linear(this.config.hidden_size, this.queryWidth, this.options);
+  readonly k_proj = new Linear(this.config.hidden_size, this.keyWidth, this.options);
+  readonly v_proj = new Linear(this.config.hidden_size, this.keyWidth, this.options);
+  readonly o_proj = new Linear(this.queryWidth, this.config.hidden_size, {
+    ...this.options,
+    std: residualStd(this.config),
+  });
+  readonly q_norm = this.headNorm(this.config.num_attention_heads);
+  readonly k_norm = this.headNorm(this.config.num_key_value_heads);
+
+  forward(x: tf.Tensor3D, { mask, sees, tables, cache }: LlamaContext): tf.Tensor3D {
+    const [batch, tokens] = x.shape;
+    const { head_dim: dim, num_attention_heads: heads, num_key_value_heads: groups } = this.config;
+    const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, dim]);
+    const turned = (h: tf.Tensor4D, norm: HeadNorm | undefined) =>
+      rotary(tf.transpose<tf.Tensor4D>(norm ? norm.forward(h) : h, [0, 2, 1, 3]), tables);
+    const q = turned(split(this.q_proj.forward(x)), this.q_norm);
+    const own = {
+      keys: turned(split(this.k_proj.forward(x)), this.k_norm),
+      values: tf.transpose<tf.Tensor4D>(split(this.v_proj.forward(x)), [0, 2, 1, 3]),
+    };
+    const { keys, values } = cache ? cache.kv.append(cache.layer, own.keys, own.values) : own;
+    // Query heads of one key-value head stand below each other.
+    const grouped = tf.reshape(q, [batch, groups, (heads / groups) * tokens, dim]);
+    const all = tf.reshape(attention(grouped, keys, values, mask, dim ** -0.5), [batch, heads, tokens, dim]);
+    const mixed = tf.transpose(sees ? tf.mul(all, sees) : all, [0, 2, 1, 3]);
+    return this.o_proj.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, heads * dim]));
+  }
+
+  private headNorm(heads: number): HeadNorm | undefined {
+    return this.config.qk_norm ? new HeadNorm({ heads, dim: this.config.head_dim }) : undefined;
+  }
+}
+
+/** down(silu(gate x) * up x) (Shazeer 2020). */
+export class LlamaMlp extends Module<LlamaConfig> {
+  private readonly options = { bias: this.config.mlp_bias };
+  readonly gate_proj = new Linear(this.config.hidden_size, this.config.intermediate_size, this.options);
+  readonly up_proj = new Linear(this.config.hidden_size, this.config.intermediate_size, this.options);
+  readonly down_proj = new Linear(this.config.intermediate_size, this.config.hidden_size, {
+    ...this.options,
+    std: residualStd(this.config),
+  });
+
+  forward(x: tf.Tensor3D): tf.Tensor3D {
+    return this.down_proj.forward(tf.mul(silu(this.gate_proj.forward(x)), this.up_proj.forward(x)));
+  }
+}
+
+/** Attention and MLP around the residual stream; the unit of `withCheckpointing`. */
+export class LlamaBlock extends Module<LlamaConfig> {
+  readonly self_attn = new LlamaAttention(this.config);
+  readonly mlp = new LlamaMlp(this.config);
+  readonly input_layernorm = new RmsNorm(this.config.hidden_size, this.config.rms_norm_eps);
+  readonly post_attention_layernorm = new RmsNorm(this.config.hidden_size, this.config.rms_norm_eps);
+
+  forward(x: tf.Tensor3D, context: LlamaContext): tf.Tensor3D {
+    const { self_attn, mlp, input_layernorm, post_attention_layernorm } = this;
+    if (this.config.swin_norm) {
+      const h = tf.add<tf.Tensor3D>(x, input_layernorm.forward(self_attn.forward(x, context)));
+      return tf.add(h, post_attention_layernorm.forward(mlp.forward(h)));
+    }
+    const h = tf.add<tf.Tensor3D>(x, self_attn.forward(input_layernorm.forward(x), context));
+    return tf.add(h, mlp.forward(post_attention_layernorm.forward(h)));
+  }
+}
+
+/** The decoder without its head: `embed_tokens`, `layers` and `norm`, as Janus' and Chameleon's files name them. */
+export class Llama extends Module<LlamaConfig> {
+  readonly embed_tokens = new Embedding(this.config.vocab_size, this.config.hidden_size);
+  readonly layers = Array.from({ length: this.config.num_hidden_layers }, () => new LlamaBlock(this.config));
+  readonly norm = new RmsNorm(this.config.hidden_size, this.config.rms_norm_eps);
+
+  /**
+   * Hidden states after the last norm, `[batch, tokens, hidden]`.
+   * @param embeds what the tokens are embedded as, `[batch, tokens, hidden]`
+   * @throws RangeError when the embeddings, the mask or the positions do not fit, with both shapes
+   */
+  forward(embeds: tf.Tensor3D, options: LlamaForwardOptions = {}): tf.Tensor3D {
+    const { cache, mask, positions } = options;
+    this.checkShapes(embeds, options);
+    const [batch, tokens] = embeds.shape;
+    const before = cache?.length ?? 0;
+    return tf.tidy(() => {
+      const seen = mask === undefined ? causalMask(tokens, before + tokens) : mask;
+      // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.
+      const shared = this.config.num_attention_heads / this.config.num_key_value_heads;
+      const wide = seen && shared > 1 ? tf.tile(seen, [1, 1, shared, 1]) : seen;
+      // Softmax would spread a token that may see nothing (padding) over everything; the reference gives it nothing.
+      const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
+      const tables = tablesFor(this.config, batch, tokens, before, positions);
+      let x = embeds;
+      this.layers.forEach((block, layer) => {
+        const given = x;
+        const context = { mask: wide, sees, tables, ...(cache ? { cache: { layer, kv: cache } } : {}) };
+        // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
+        x = tf.tidy(() => block.forward(given, context));
+      });
+      return this.norm.forward(x);
+    });
+  }
+
+  /** The output layer over the vocabulary: a weight of its own, or the table of embeddings where the configuration says so. */
+  head(): Linear {
+    const { hidden_size, vocab_size, tie_word_embeddings } = this.config;
+    return new Linear(hidden_size, vocab_size, {
+      bias: false,
+      tiedTo: tie_word_embeddings ? this.embed_tokens : undefined,
+    });
+  }
+
+  private checkShapes(embeds: tf.Tensor3D, { cache, mask }: LlamaForwardOptions): void {
+    const { hidden_size: width } = this.config;
+    const [batch, tokens, found] = embeds.shape;
+    if (embeds.rank !== 3 || found !== width)
+      throw new RangeError(`decoder: embeddings are [${embeds.shape}], expected [batch, tokens, ${width}]`);
+    const keys = (cache?.length ?? 0) + tokens;
+    const isMask =
+      !mask ||
+      (mask.rank === 4 && mask.shape[2] === tokens && mask.shape[3] === keys && [1, batch].includes(mask.shape[0]));
+    if (!isMask)
+      throw new RangeError(
+        `decoder: mask is [${mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${keys}] (tokens, tokens with the cache's)`,
+      );
+  }
+}
+
+/**
+ * Logits of hidden states. Exact, also where products are rounded to bfloat16: rounded logits would move log-probs by
+ * more than a step of training does.
+ */
+export function exactLogits(head: Linear, hidden: tf.Tensor2D): tf.Tensor2D {
+  return inFloat32<tf.Tensor2D>(() => head.forward(hidden));
 }
 
 /** Declares `PREFIX.embed_tokens`, `PREFIX.layers.N` and `PREFIX.norm`, and the head under a name of its own (tied to the embeddings where the configuration says so). */

@@ -3,6 +3,7 @@
  * another size than the one it was learned for.
  */
 import { tf } from '../engine';
+import { Conv2d } from './layers';
 
 /**
  * Patches of images as tokens, row by row. What is left at the right and at the bottom of an image that is no whole
@@ -53,6 +54,28 @@ export function interpolatePositions(
     const patches = tf.reshape<tf.Rank.R2>(byRow, [to[0] * to[1], hidden]);
     return leading > 0 ? tf.concat([tf.slice(table, [0, 0], [leading, -1]), patches]) : patches;
   });
+}
+
+/** Patches of images as tokens: a convolution whose stride is its size. */
+export class PatchEmbedding extends Conv2d {
+  /** @param patch height and width @param std of the first weights; default 0.02 */
+  constructor(
+    channels: number,
+    hidden: number,
+    patch: readonly [number, number],
+    { bias = true, std = 0.02 }: { readonly bias?: boolean; readonly std?: number } = {},
+  ) {
+    super(channels, hidden, patch, { bias, std, stride: patch, pad: 'valid' });
+  }
+
+  /**
+   * Row by row. What is left at the right and at the bottom of an image that is no whole number of patches is not seen.
+   * @param pixels `[batch, height, width, channels]`
+   * @returns `[batch, rows * columns, hidden]`
+   */
+  tokens(pixels: tf.Tensor4D): tf.Tensor3D {
+    return tf.tidy(() => tf.reshape<tf.Rank.R3>(this.forward(pixels), [pixels.shape[0], -1, this.weight.shape[0]]));
+  }
 }
 
 const A = -0.75;

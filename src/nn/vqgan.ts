@@ -17,7 +17,11 @@ import {
   resBlock,
   upsample,
 } from './conv';
+import { type CoderConfig, coderStride, ImageDecoder, ImageEncoder } from './image-coder';
+import { Conv2d, Embedding } from './layers';
+import { Module } from './module';
 import type { ParameterSpec, Parameters } from './parameters';
+import { codebookEntries, nearestCodes, quantize } from './vqgan-codebook';
 
 export interface VqganConfig {
   /** Channels at multiplier 1; every level's channels must be a multiple of `norm_groups`. */
@@ -53,6 +57,113 @@ export interface VqganConfig {
    * it stands and whatever stands beside it; the decoder still sees all cells. Default false, as published.
    */
   readonly cell_encoder?: boolean;
+}
+
+/** What of a tokenizer a checkpoint holds, and how its codebook begins. */
+export interface VqganLayout {
+  /** `encoder`: all but the decoder, as in transformers' Chameleon. Default `whole`. */
+  readonly parts?: 'whole' | 'encoder';
+  /** Standard deviation of the codebook's first entries. Default: that of upstream's uniform -1/n_embed .. 1/n_embed. */
+  readonly codebookStd?: number;
+}
+
+/**
+ * A VQGAN as a file of its own, or a part of a model's file, holds it: `encoder`, `quant_conv`, `quantize.embedding`,
+ * `post_quant_conv`, `decoder`.
+ */
+export class Vqgan extends Module<VqganConfig & VqganLayout> {
+  readonly encoder = new ImageEncoder(coderConfig(this.config, 'encoder'));
+  readonly quant_conv = new Conv2d(this.config.z_channels, this.config.embed_dim, 1);
+  readonly quantize = { embedding: codebookOf(this.config) };
+  readonly post_quant_conv = new Conv2d(this.config.embed_dim, this.config.z_channels, 1);
+  readonly decoder =
+    this.config.parts === 'encoder' ? undefined : new ImageDecoder(coderConfig(this.config, 'decoder'));
+
+  /** How many pixels one code covers along each axis. */
+  get stride(): number {
+    return coderStride(this.config);
+  }
+
+  /** `[n_embed, embed_dim]` */
+  get codebook(): tf.Tensor2D {
+    return this.quantize.embedding.weight.value;
+  }
+
+  /** The encoder proper, before `quant_conv`: `[batch, rows, columns, z_channels]`. */
+  hidden(pixels: tf.Tensor4D): tf.Tensor4D {
+    return this.config.cell_encoder ? this.encoder.forwardCells(pixels) : this.encoder.forward(pixels);
+  }
+
+  /** Pixels `[batch, height, width, channels]` in [-1, 1] -> latents before quantization, `[batch, rows, columns, embed_dim]`. */
+  encodeContinuous(pixels: tf.Tensor4D): tf.Tensor4D {
+    return tf.tidy(() => this.quant_conv.forward(this.hidden(pixels)));
+  }
+
+  /**
+   * Pixels -> codes `[batch, rows * columns]` int32, row by row.
+   * @throws RangeError for pixels of another shape
+   */
+  encode(pixels: tf.Tensor4D): tf.Tensor2D {
+    return tf.tidy(() => {
+      const codes = nearestCodes(this.encodeContinuous(pixels), this.codebook, this.config.l2_norm);
+      return tf.reshape<tf.Rank.R2>(codes, [pixels.shape[0], -1]);
+    });
+  }
+
+  /**
+   * Entries `[batch, rows, columns, embed_dim]` -> pixels `[batch, height, width, channels]`, about [-1, 1], not clipped.
+   * @throws RangeError for entries of another shape; Error without a decoder
+   */
+  decodeEntries(entries: tf.Tensor4D): tf.Tensor4D {
+    const { decoder } = this;
+    if (!decoder)
+      throw new Error(
+        'this image tokenizer has no decoder: its checkpoint holds the encoder only. Put the VQGAN (config.json and model.safetensors) into the folder vqgan/ beside it',
+      );
+    if (entries.rank !== 4 || entries.shape[3] !== this.config.embed_dim)
+      throw new RangeError(
+        `the image tokenizer's decoder needs entries [batch, rows, columns, ${this.config.embed_dim}], got [${entries.shape}]`,
+      );
+    return tf.tidy(() => decoder.forward(this.post_quant_conv.forward(entries)));
+  }
+
+  /**
+   * Codes -> pixels `[batch, height, width, channels]`.
+   * @param codes `[batch][rows * columns]`
+   * @param shape `[rows, columns]`; default: a square
+   * @throws RangeError for codes that do not fill the shape or lie outside the codebook; Error without a decoder
+   */
+  decode(codes: readonly ArrayLike<number>[], shape?: readonly [number, number]): tf.Tensor4D {
+    const side = Math.round(Math.sqrt(codes[0]?.length ?? 0));
+    const [rows, columns] = shape ?? [side, side];
+    codes.forEach((row, i) => {
+      if (row.length !== rows * columns || row.length === 0)
+        throw new RangeError(`image ${i} has ${row.length} codes; ${rows} x ${columns} were expected`);
+    });
+    return tf.tidy(() => {
+      const flat = codes.flatMap((row) => Array.from(row));
+      const entries = codebookEntries(this.codebook, flat, this.config.l2_norm);
+      return this.decodeEntries(tf.reshape<tf.Rank.R4>(entries, [codes.length, rows, columns, -1]));
+    });
+  }
+
+  /** One training pass: reconstruction with a straight-through gradient, the codes used, the codebook's loss. */
+  reconstruct(pixels: tf.Tensor4D): { pixels: tf.Tensor4D; codes: tf.Tensor3D; loss: tf.Scalar } {
+    const { entries, codes, loss } = quantize(this.encodeContinuous(pixels), this.codebook, this.config.l2_norm);
+    return { pixels: this.decodeEntries(entries), codes, loss };
+  }
+}
+
+function coderConfig(config: VqganConfig, half: 'encoder' | 'decoder'): CoderConfig {
+  checkVqganConfig(config);
+  const blocks = half === 'encoder' ? encoderBlocks(config) : decoderBlocks(config);
+  const channels = half === 'encoder' ? config.in_channels : config.out_ch;
+  return { ...config, blocks, channels };
+}
+
+function codebookOf({ n_embed, embed_dim, codebookStd }: VqganConfig & VqganLayout): Embedding {
+  // Upstream draws uniformly from -1/n .. 1/n; this normal has the same spread.
+  return new Embedding(n_embed, embed_dim, codebookStd ?? 1 / (Math.sqrt(3) * n_embed));
 }
 
 type MutableSpecs = Record<string, ParameterSpec>;
