@@ -23,6 +23,8 @@ export interface EncoderConfig {
   readonly activation: string;
   /** Whether query, key and value have a bias. Default true. */
   readonly qkvBias?: boolean;
+  /** The MLP is gated: its first map has twice the width, and SiLU of its first half scales its second. Default false. */
+  readonly gated?: boolean;
 }
 
 /** Upstream's names of a block's parts, relative to the block. */
@@ -51,8 +53,6 @@ export interface EncoderParts {
   readonly norm2: LayerNorm;
   readonly up: Linear;
   readonly down: Linear;
-  /** The MLP is gated: `up` has twice the width, and SiLU of its first half scales its second. Default false. */
-  readonly gated?: boolean;
   /** Layer scale: the factors of attention and MLP. Default: none. */
   readonly scales?: readonly [Parameter<tf.Tensor1D>, Parameter<tf.Tensor1D>];
 }
@@ -61,10 +61,10 @@ export interface EncoderParts {
  * One block. A subclass has upstream's names as its fields, and says with `parts` what each does:
  * ```ts
  * class ClipBlock extends EncoderBlock {
- *   readonly layer_norm1 = this.norm();
- *   readonly self_attn = { q_proj: this.projection(), k_proj: this.projection(), v_proj: .., out_proj: this.output() };
- *   readonly layer_norm2 = this.norm();
- *   readonly mlp = this.mlp();
+ *   readonly layer_norm1 = this.newNorm();
+ *   readonly self_attn = { q_proj: this.newProjection(), .., out_proj: this.newOutput() };
+ *   readonly layer_norm2 = this.newNorm();
+ *   readonly mlp = this.newMlp();
  *   protected parts() { .. }
  * }
  * ```
@@ -96,21 +96,21 @@ export abstract class EncoderBlock extends Module<EncoderConfig> {
     });
   }
 
-  protected norm(): LayerNorm {
+  protected newNorm(): LayerNorm {
     return new LayerNorm(this.config.hidden, this.config.eps);
   }
 
   /** Query, key or value; with `parts` 3 all of them side by side. */
-  protected projection(parts: 1 | 3 = 1): Linear {
+  protected newProjection(parts: 1 | 3 = 1): Linear {
     const { hidden, qkvBias = true } = this.config;
     return new Linear(hidden, parts * hidden, { bias: qkvBias });
   }
 
-  protected output(): Linear {
+  protected newOutput(): Linear {
     return new Linear(this.config.hidden, this.config.hidden);
   }
 
-  protected mlp(): { readonly fc1: Linear; readonly fc2: Linear } {
+  protected newMlp(): { readonly fc1: Linear; readonly fc2: Linear } {
     const { hidden, intermediate } = this.config;
     return { fc1: new Linear(hidden, intermediate), fc2: new Linear(intermediate, hidden) };
   }
@@ -129,9 +129,9 @@ export abstract class EncoderBlock extends Module<EncoderConfig> {
     return output.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]));
   }
 
-  private feedForward({ up, down, gated }: EncoderParts, x: tf.Tensor3D): tf.Tensor3D {
+  private feedForward({ up, down }: EncoderParts, x: tf.Tensor3D): tf.Tensor3D {
     const wide = up.forward(x);
-    if (!gated) return down.forward(activation(this.config.activation)(wide) as tf.Tensor3D);
+    if (!this.config.gated) return down.forward(activation(this.config.activation)(wide) as tf.Tensor3D);
     const [gate, value] = tf.split<tf.Tensor3D>(wide, 2, -1);
     return down.forward(tf.mul(silu(gate), value));
   }
