@@ -20,8 +20,8 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 const require = createRequire(import.meta.url);
 process.env.TS_NODE_PROJECT ??= path.join(root, 'tsconfig.json');
 require('ts-node/register/transpile-only');
-const { KernelClient } = require('../../kernel-ext/client.ts');
-const { kernelSpec } = require('../../kernel-ext/spec.ts');
+const { KernelClient } = require('../../kernel-ext/protocol/client.ts');
+const { kernelSpec } = require('../../kernel-ext/process/kernelspec.ts');
 
 const { values: options } = parseArgs({
   options: {

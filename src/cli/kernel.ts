@@ -1,7 +1,7 @@
 /** `unilab kernel`: the notebook kernel and its entry among Jupyter's kernels. */
 import { parseArgs } from 'node:util';
 import { type Command, UsageError } from './command';
-import { installedSpec, installSpec, specFolder, uninstallSpec } from '../../kernel-ext/spec';
+import { installedSpec, installSpec, specFolder, uninstallSpec } from '../../kernel-ext/process/kernelspec';
 
 const usage = `unilab kernel install|uninstall|status|start
 
@@ -51,7 +51,8 @@ export const command: Command = {
       case 'start': {
         if (file === undefined) throw new UsageError('start needs the connection file');
         // Loaded here only: the compiler behind it is large.
-        const { startKernel } = require('../../kernel-ext/start') as typeof import('../../kernel-ext/start');
+        const { startKernel } =
+          require('../../kernel-ext/process/start') as typeof import('../../kernel-ext/process/start');
         return startKernel(file);
       }
       default:

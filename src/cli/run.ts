@@ -2,7 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
-import { kernelSpec } from '../../kernel-ext/spec';
+import { kernelSpec } from '../../kernel-ext/process/kernelspec';
 import { type Command, UsageError } from './command';
 import { type CellReport, executeNotebook, type RunFailure } from './runner/execute';
 import { RunFiles } from './runner/files';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient } from '../../kernel-ext/client';
+import { KernelClient } from '../../kernel-ext/protocol/client';
 
 const root = path.resolve(__dirname, '../..');
 const built = path.join(root, 'dist/src/display/index.js');

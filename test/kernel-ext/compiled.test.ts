@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, w
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { loadCompiled } from '../../kernel-ext/compiled';
+import { loadCompiled } from '../../kernel-ext/compiler/compiled-module';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'unilab-compiled-'));
 after(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient } from '../../kernel-ext/client';
-import { kernelSpec } from '../../kernel-ext/spec';
-import type { Json, Message } from '../../kernel-ext/wire';
+import { KernelClient } from '../../kernel-ext/protocol/client';
+import { kernelSpec } from '../../kernel-ext/process/kernelspec';
+import type { Json, Message } from '../../kernel-ext/protocol/messages';
 
 /** `UNILAB_TEST_PLAIN=1` runs these tests against plain tslab, to see them fail. */
 const plainTslab = [

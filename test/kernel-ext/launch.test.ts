@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient } from '../../kernel-ext/client';
-import { type KernelSpec, kernelSpec } from '../../kernel-ext/spec';
+import { KernelClient } from '../../kernel-ext/protocol/client';
+import { type KernelSpec, kernelSpec } from '../../kernel-ext/process/kernelspec';
 import { TestKernel } from './kernel';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'unilab-launch-'));
@@ -58,8 +58,8 @@ test('a kernel one of whose ports is taken ends at once and says so', async () =
 
 test('what answers kernel_info is loaded without the compiler, which takes longer than all the rest', () => {
   const asked = `
-    const { CellRunner } = require('./kernel-ext/cells');
-    const { KernelServer } = require('./kernel-ext/server');
+    const { CellRunner } = require('./kernel-ext/process/cell-runner');
+    const { KernelServer } = require('./kernel-ext/process/server');
     const server = new KernelServer(new CellRunner(process.cwd()), 'unused', () => {}, () => {});
     const info = server.handler.handleKernel();
     const loaded = (part) => Object.keys(require.cache).filter((file) => file.includes(part)).length;
@@ -81,7 +81,7 @@ test('headless runs use no ports, which other programs could take, but a folder 
   try {
     const ran = await kernel.run("JSON.parse(require('node:fs').readFileSync(process.argv.at(-1)!, 'utf8')).ip");
     const sockets = String(ran.result?.['text/plain']).replaceAll("'", '');
-    assert.match(sockets, /unilab-kernel-\w+\/socket$/);
+    assert.match(sockets, /unilab-kernel-[\w-]+\/socket$/);
     assert.equal(statSync(path.dirname(sockets)).mode & 0o777, 0o700);
     assert.equal(readdirSync(path.dirname(sockets)).filter((name) => name.startsWith('socket-')).length, 5);
   } finally {

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient } from '../../kernel-ext/client';
+import { KernelClient } from '../../kernel-ext/protocol/client';
 import { TestKernel, types } from './kernel';
 
 let kernel: TestKernel;
@@ -187,8 +187,8 @@ async function endsAfterItsParent(cell: string): Promise<void> {
   // A process in between, killed without a chance to say goodbye.
   const script = `
     require('ts-node/register/transpile-only');
-    const { KernelClient } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/client'))});
-    const { kernelSpec } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/spec'))});
+    const { KernelClient } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/protocol/client'))});
+    const { kernelSpec } = require(${JSON.stringify(path.join(__dirname, '../../kernel-ext/process/kernelspec'))});
     KernelClient.start({ argv: kernelSpec().argv, cwd: ${JSON.stringify(kernel.folder)} }).then((client) => {
       client.execute(${JSON.stringify(`console.log('runs'); ${cell}`)}, {}, (message) => {
         if (message.header.msg_type === 'stream') console.log(client.child.pid);

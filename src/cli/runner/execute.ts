@@ -1,8 +1,8 @@
 /** Runs a notebook's cells in a kernel of its own, and never takes for a pass what was none. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient, KernelDied, rejectedBy, type Request } from '../../../kernel-ext/client';
-import type { Message } from '../../../kernel-ext/wire';
+import { KernelClient, KernelDied, rejectedBy, type Request } from '../../../kernel-ext/protocol/client';
+import type { Message } from '../../../kernel-ext/protocol/messages';
 import { type Cell, hasTag, type Notebook } from './notebook';
 import { OutputCollector } from './outputs';
 
@@ -43,10 +43,10 @@ export interface RunResult {
 }
 
 /** After a reply, how long its `idle` may take; after a time-out, how long an interrupt may take. In milliseconds. */
-const patience = 10_000;
+const replyTimeout = 10_000;
 
 /** How long what a dead kernel had sent may be on its way, in milliseconds. */
-const deathPatience = 200;
+const deathDelay = 200;
 
 class Failed extends Error {
   constructor(readonly failure: RunFailure) {
@@ -128,7 +128,7 @@ async function runCells(
     } catch (error) {
       const failure = asFailure(error, options.signal);
       // What the kernel had sent before it died is still on its way.
-      if (failure.reason === 'dead') await sleep(deathPatience);
+      if (failure.reason === 'dead') await sleep(deathDelay);
       noteInCell(cell, failure);
       await report('failed');
       return { ...failure, cell: i + 1, source: cell.source };
@@ -184,7 +184,7 @@ async function runCell(client: KernelClient, cell: Cell, { owners, stopped, time
       reason: 'no-idle',
       message: 'the kernel answered but never said that it is idle, so output may be missing',
     });
-  await within(patience, request.idle, late);
+  await within(replyTimeout, request.idle, late);
   if (status === 'ok') return false;
   if (status === 'error') {
     if (mayFail) return true;
@@ -199,7 +199,7 @@ async function interrupt(client: KernelClient, request: Request): Promise<void> 
   for (let times = 0; times < 2; times++) {
     client.interrupt();
     const late = (): Error => new Error('not interrupted');
-    const obeyed = within(patience / 4, request.idle, late).then(
+    const obeyed = within(replyTimeout / 4, request.idle, late).then(
       () => true,
       () => false,
     );
@@ -212,7 +212,7 @@ async function lastWord(client: KernelClient): Promise<RunFailure | undefined> {
   try {
     const request = client.execute('', { silent: true, store_history: false });
     const { content } = await within(
-      patience,
+      replyTimeout,
       request.reply,
       () => new Error('the kernel no longer answered after the last cell'),
     );

@@ -1,5 +1,5 @@
-/** What the kernel publishes, gathered as the outputs of notebook cells: generators joined, displays updated in place. */
-import type { Message } from '../../../kernel-ext/wire';
+/** What the kernel publishes, gathered as the outputs of notebook cells: streams joined, displays updated in place. */
+import type { Message } from '../../../kernel-ext/protocol/messages';
 import type { Cell, Output } from './notebook';
 
 type DisplayOutput = Extract<Output, { data: unknown }>;

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import type { Diagnostic } from 'tslab/dist/converter';
 import { Interrupted } from './runtime';
-import type { CodeMap, Origin } from './sourcemap';
+import type { CodeMap, Origin } from '../compiler/code-map';
 
 /** An error as iopub's `error` message and the replies carry it. */
 export interface Failure {
@@ -30,7 +30,7 @@ function codeFrame(source: string | undefined, line: number, column: number): st
 }
 
 /** Frames that tell people nothing: the kernel's and Node's own. */
-const hidden = /node:internal|node:vm|\/tslab\/dist\/|[\\/]kernel-ext[\\/]|[\\/]dist[\\/]kernel-ext[\\/]/;
+const internalFrames = /node:internal|node:vm|\/tslab\/dist\/|[\\/]kernel-ext[\\/]|[\\/]dist[\\/]kernel-ext[\\/]/;
 
 interface Mapped {
   readonly text: string;
@@ -39,7 +39,7 @@ interface Mapped {
 
 function mapFrame(frame: string, code: CodeMap): Mapped | undefined {
   const parts = /^(\s*at (?:.*\()?)(.+?):(\d+):(\d+)(\)?)$/.exec(frame);
-  if (!parts) return hidden.test(frame) ? undefined : { text: frame };
+  if (!parts) return internalFrames.test(frame) ? undefined : { text: frame };
   const [, head, place, line, column, tail] = parts;
   const file = place.startsWith('file://') ? fileURLToPath(place) : place;
   if (code.isWrapper(file, Number(line))) return undefined;
@@ -48,7 +48,7 @@ function mapFrame(frame: string, code: CodeMap): Mapped | undefined {
     const caller = head.replace(/Object\.<anonymous> \($/, '(').replace(/\b(?:evalmachine\.)?<anonymous> \($/, '(');
     return { text: `${caller}${cellTitle(origin.name)}:${origin.line}:${origin.column}${tail}`, origin };
   }
-  return hidden.test(frame) ? undefined : { text: `${head}${file}:${line}:${column}${tail}` };
+  return internalFrames.test(frame) ? undefined : { text: `${head}${file}:${line}:${column}${tail}` };
 }
 
 function traceOf(error: Error, code: CodeMap, depth = 0): string[] {

@@ -3,14 +3,14 @@
  * constants and expressions alone needs no second compiler: its exports can be written down while the first one emits.
  */
 import type * as TypeScript from '@tslab/typescript-for-tslab';
-import { oneByOne } from './early';
+import { splitDeclarations } from './early-exports';
 import { ts } from './typescript';
 
 /** Names that are a CommonJS module's own. */
 const reserved = new Set(['exports', 'require']);
 
 /** Whether code has none of the words for which the second compilation does more than to write exports. */
-export function mayBeDirect(source: string): boolean {
+export function mayTakeFastPath(source: string): boolean {
   return !/\b(?:await|import|export)\b/.test(source);
 }
 
@@ -30,7 +30,7 @@ function isExported(statement: TypeScript.Statement): boolean {
 }
 
 /** The names in `export { a, b }`; undefined for other forms. */
-function listed(statement: TypeScript.ExportDeclaration): string[] | undefined {
+function exportedByList(statement: TypeScript.ExportDeclaration): string[] | undefined {
   const { exportClause, moduleSpecifier } = statement;
   if (moduleSpecifier || !exportClause || !ts.isNamedExports(exportClause)) return undefined;
   const { elements } = exportClause;
@@ -42,7 +42,7 @@ function listed(statement: TypeScript.ExportDeclaration): string[] | undefined {
  * right after its declaration, so that what a later line calls finds it there.
  * @param done called with what is exported, when the module was one and needs no second compilation
  */
-export function exportDirectly(
+export function exportOnFastPath(
   done: (exported: ReadonlySet<string>) => void,
 ): TypeScript.TransformerFactory<TypeScript.SourceFile> {
   return ({ factory }) => {
@@ -55,7 +55,7 @@ export function exportDirectly(
       const declared = new Set<string>();
       const wanted = new Set<string>();
       for (const statement of file.statements) {
-        const names = ts.isExportDeclaration(statement) ? listed(statement) : constantsOf(statement);
+        const names = ts.isExportDeclaration(statement) ? exportedByList(statement) : constantsOf(statement);
         if (!names) return file;
         for (const name of names) {
           if (!ts.isExportDeclaration(statement)) declared.add(name);
@@ -64,7 +64,7 @@ export function exportDirectly(
       }
       if ([...wanted].some((name) => !declared.has(name))) return file;
       const statements: TypeScript.Statement[] = [];
-      for (const statement of file.statements.flatMap((one) => oneByOne(one, factory))) {
+      for (const statement of file.statements.flatMap((one) => splitDeclarations(one, factory))) {
         if (ts.isExportDeclaration(statement)) continue;
         if (!isExported(statement)) {
           statements.push(statement);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import vm from 'node:vm';
 import type { Executor } from 'tslab/dist/executor';
-import type { CellCompiler } from './compiler';
+import type { CellCompiler } from '../compiler/cell-compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
 import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
@@ -14,22 +14,22 @@ export type Outcome =
   | { readonly status: 'error'; readonly failure: Failure };
 
 /** Longest wait for the watcher of signals before the first cell, in milliseconds. */
-const watcherPatience = 1000;
+const watcherTimeout = 1000;
 
 /** The cells of one notebook folder. */
 export class CellRunner {
   readonly gate = new InterruptGate();
   private readonly interrupts = new Interrupts();
   private readonly modules: CellModules;
-  private compilerMade?: CellCompiler;
-  private executorMade?: Executor;
-  private warm?: Promise<unknown>;
+  private lazyCompiler?: CellCompiler;
+  private lazyExecutor?: Executor;
+  private warmedUp?: Promise<unknown>;
   private readonly variables = new Variables();
   private cell?: CellVariables;
   private thrown?: { readonly thrown: unknown };
   private running = false;
-  private stray?: { readonly thrown: unknown };
-  private giveUp?: () => void;
+  private unhandled?: { readonly thrown: unknown };
+  private abandonCell?: () => void;
 
   constructor(private readonly folder: string) {
     this.modules = new CellModules(folder);
@@ -38,16 +38,17 @@ export class CellRunner {
 
   /** Made when first needed: loading and making it takes longer than everything else at the start. */
   get compiler(): CellCompiler {
-    if (!this.compilerMade) {
-      const { CellCompiler: Compiler } = require('./compiler') as typeof import('./compiler');
-      this.compilerMade = new Compiler(this.folder);
+    if (!this.lazyCompiler) {
+      const { CellCompiler: Compiler } =
+        require('../compiler/cell-compiler') as typeof import('../compiler/cell-compiler');
+      this.lazyCompiler = new Compiler(this.folder);
     }
-    return this.compilerMade;
+    return this.lazyCompiler;
   }
 
   /** tslab's, made with the compiler, on which it leans. */
   get executor(): Executor {
-    return (this.executorMade ??= this.makeExecutor());
+    return (this.lazyExecutor ??= this.makeExecutor());
   }
 
   private makeExecutor(): Executor {
@@ -62,13 +63,13 @@ export class CellRunner {
 
   /** Loads what the first cell needs, once. @returns settles when signals are heard, too */
   warmUp(): Promise<unknown> {
-    return (this.warm ??= this.getReady());
+    return (this.warmedUp ??= this.prepare());
   }
 
-  private async getReady(): Promise<unknown> {
+  private async prepare(): Promise<unknown> {
     const watching = this.watchSignals();
     void this.executor;
-    return Promise.race([watching, sleep(watcherPatience, undefined, { ref: false })]);
+    return Promise.race([watching, sleep(watcherTimeout, undefined, { ref: false })]);
   }
 
   /** Whether a cell is being run. */
@@ -82,9 +83,9 @@ export class CellRunner {
    * @param name how stack traces call it, `cell-3`
    */
   async run(code: string, name: string): Promise<Outcome> {
-    if (this.stray) {
-      const { thrown } = this.stray;
-      this.stray = undefined;
+    if (this.unhandled) {
+      const { thrown } = this.unhandled;
+      this.unhandled = undefined;
       const failure = failureOf(thrown, this.compiler.codeMap);
       const note = 'This happened after an earlier cell had ended. The cell here was not run: run it again.';
       return { status: 'error', failure: { ...failure, traceback: [...failure.traceback, note] } };
@@ -96,24 +97,24 @@ export class CellRunner {
     this.gate.begin();
     try {
       await this.warmUp();
-      const stray = new Promise<false>((resolve) => (this.giveUp = () => resolve(false)));
+      const stray = new Promise<false>((resolve) => (this.abandonCell = () => resolve(false)));
       await this.modules.preload(code);
-      const started = this.inTurnOfItsOwn(() => this.start(code, name));
+      const started = this.inOwnTurn(() => this.start(code, name));
       const ok = await Promise.race([started, stray]);
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
-      const outcome = this.outcome(ok && !this.stray, code, name);
+      const outcome = this.outcome(ok && !this.unhandled, code, name);
       this.keepVariables(outcome.status === 'ok');
       return outcome;
     } catch (error) {
       return { status: 'error', failure: failureOf(error, this.compiler.codeMap) };
     } finally {
       this.running = false;
-      this.giveUp = undefined;
-      this.stray = undefined;
+      this.abandonCell = undefined;
+      this.unhandled = undefined;
       this.cell = undefined;
       // tslab's promise for interrupts would keep something of every cell that awaited.
-      this.executorMade?.interrupt();
+      this.lazyExecutor?.interrupt();
     }
   }
 
@@ -121,7 +122,7 @@ export class CellRunner {
    * Starts code with nothing of the kernel in the same turn of the event loop: where it is stopped, what else waits in
    * that turn is lost. As a reaction to a promise, because Node.js cannot bear an end in the middle of a callback.
    */
-  private inTurnOfItsOwn(start: () => Promise<boolean>): Promise<boolean> {
+  private inOwnTurn(start: () => Promise<boolean>): Promise<boolean> {
     return new Promise((resolve, reject) => {
       setImmediate(() => void Promise.resolve().then(start).then(resolve, reject));
     });
@@ -160,7 +161,7 @@ export class CellRunner {
     const result = this.cell?.result;
     if (ok && diagnostics.length === 0)
       return { status: 'ok', value: result?.value === undefined ? undefined : result };
-    if (this.stray) return { status: 'error', failure: failureOf(this.stray.thrown, codeMap) };
+    if (this.unhandled) return { status: 'error', failure: failureOf(this.unhandled.thrown, codeMap) };
     if (diagnostics.length) return { status: 'error', failure: diagnosticFailure(diagnostics, name, code) };
     const thrown = this.thrown?.thrown;
     const interrupted = thrown instanceof Error && thrown.message === 'Interrupted asynchronously';
@@ -168,11 +169,11 @@ export class CellRunner {
   }
 
   /** Something failed with nobody to handle it. */
-  failStray(thrown: unknown): void {
+  failUnhandled(thrown: unknown): void {
     if (thrown instanceof Interrupted) return; // a cell that was interrupted and left behind has ended
-    this.stray ??= { thrown };
+    this.unhandled ??= { thrown };
     if (this.running) this.gate.stop();
-    this.giveUp?.();
+    this.abandonCell?.();
   }
 
   /** Hears signals even while a cell never yields. */
@@ -181,17 +182,17 @@ export class CellRunner {
       // The cell's code is gone, and with it every promise that it would have settled.
       this.thrown = { thrown: new Interrupted() };
       this.gate.stop();
-      this.giveUp?.();
+      this.abandonCell?.();
     });
   }
 
   /** Ends the running cell; its code stops at its next await. */
   interrupt(): void {
     this.gate.stop();
-    this.executorMade?.interrupt();
+    this.lazyExecutor?.interrupt();
   }
 
   close(): void {
-    this.compilerMade?.close();
+    this.lazyCompiler?.close();
   }
 }

@@ -1,10 +1,10 @@
 /** Executing requests one after the other: the cell, its displays, its result, and whom output belongs to. */
-import type { CellRunner, Outcome } from './cells';
+import type { CellRunner, Outcome } from './cell-runner';
 import { failureOf } from './errors';
-import type { History } from './history';
-import type { OutputQueue } from './iopub';
+import type { History } from '../protocol/history';
+import type { OutputQueue } from '../protocol/output-queue';
 import { flushLive, type MimeBundle, renderValue } from './render';
-import { type Header, type Json, type Message, textOf } from './wire';
+import { type Header, type Json, type Message, textOf } from '../protocol/messages';
 
 /** A cell that is being run. */
 interface Running {
@@ -16,9 +16,9 @@ interface Running {
 export class Execution {
   private running?: Running;
   /** Whom output belongs to: the running cell, or the last one. */
-  private owner: Partial<Header> = {};
-  private muted = false;
-  private counted = 0;
+  private parentHeader: Partial<Header> = {};
+  private isSilent = false;
+  private executionCount = 0;
 
   constructor(
     private readonly cells: CellRunner,
@@ -33,12 +33,12 @@ export class Execution {
 
   /** Cells counted so far. */
   get count(): number {
-    return this.counted;
+    return this.executionCount;
   }
 
   /** The message that output now answers. */
   get parent(): Partial<Header> {
-    return this.owner;
+    return this.parentHeader;
   }
 
   /** Runs an execute_request. @returns the content of its reply, once all output has left */
@@ -47,10 +47,10 @@ export class Execution {
     const code = textOf(content.code);
     const silent = content.silent === true;
     const stored = !silent && content.store_history !== false;
-    if (stored) this.counted += 1;
-    const count = this.counted;
-    this.owner = request.header;
-    this.muted = silent;
+    if (stored) this.executionCount += 1;
+    const count = this.executionCount;
+    this.parentHeader = request.header;
+    this.isSilent = silent;
     const running: Running = { request, displays: [] };
     this.running = running;
     if (!silent) this.output.push('execute_input', { code, execution_count: count }, request.header);
@@ -109,17 +109,17 @@ export class Execution {
 
   /** Text that a cell (or the last one's timers) wrote. */
   write(name: 'stdout' | 'stderr', text: string): void {
-    if (!this.muted) this.output.write(name, text, this.owner);
+    if (!this.isSilent) this.output.write(name, text, this.parentHeader);
   }
 
   /** A display of a cell. The promise settles when it was sent. */
   show(type: 'display_data' | 'update_display_data', bundle: Promise<MimeBundle>, id?: string): Promise<void> {
-    if (this.muted) return bundle.then(() => undefined);
+    if (this.isSilent) return bundle.then(() => undefined);
     const transient = id === undefined ? {} : { display_id: id };
     const sent = this.output.pushLater(
       type,
       bundle.then((data): Json => ({ data, metadata: {}, transient })),
-      this.owner,
+      this.parentHeader,
     );
     if (this.running) {
       this.running.displays.push(sent);
@@ -130,6 +130,6 @@ export class Execution {
 
   /** Clears the output of the running cell. */
   clear(wait: boolean): void {
-    if (!this.muted) this.output.push('clear_output', { wait }, this.owner);
+    if (!this.isSilent) this.output.push('clear_output', { wait }, this.parentHeader);
   }
 }

@@ -2,25 +2,25 @@
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Publisher, Router } from 'zeromq';
-import type { CellRunner } from './cells';
-import { Comms } from './comms';
+import type { CellRunner } from './cell-runner';
+import { Comms } from '../protocol/comms';
 import { failureOf } from './errors';
 import { Execution } from './execution';
 import { CellHandler } from './handler';
-import { History } from './history';
-import { OutputQueue } from './iopub';
-import { Questions } from './questions';
+import { History } from '../protocol/history';
+import { OutputQueue } from '../protocol/output-queue';
+import { InputRequests } from '../protocol/input-requests';
 import { ZmqServer } from './tslab';
-import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from './wire';
+import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from '../protocol/messages';
 
 /** The place that a client asks about. */
-const askedAt = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
+const codePosition = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
   code: String(code),
   cursor_pos: Number(at),
 });
 
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
-const complain = process.stderr.write.bind(process.stderr);
+const writeToStarter = process.stderr.write.bind(process.stderr);
 
 interface Waiting {
   readonly socket: Router;
@@ -35,10 +35,10 @@ export class KernelServer extends ZmqServer {
     this.sendFrames(this.iopub, { type, content, parent, identities: [Buffer.from(type)], ...extra });
   });
   private readonly waiting: Waiting[] = [];
-  private working = false;
+  private draining = false;
   /** What runs, and what it shows. */
   readonly execution: Execution;
-  readonly questions = new Questions(this.session, (header, content, { identities, header: parent }) => {
+  readonly inputRequests = new InputRequests(this.session, (header, content, { identities, header: parent }) => {
     const message = { header, parent, metadata: {}, content, identities, buffers: [] };
     this.stdin.send(encode(this.connInfo.key, message)).catch(() => undefined);
   });
@@ -126,7 +126,7 @@ export class KernelServer extends ZmqServer {
     try {
       message = decode(this.connInfo.key, frames);
     } catch (error) {
-      complain(`unilab kernel: ${(error as Error).message}\n`);
+      writeToStarter(`unilab kernel: ${(error as Error).message}\n`);
       return;
     }
     const ordered = ['execute_request', 'history_request'].includes(message.header.msg_type);
@@ -135,12 +135,12 @@ export class KernelServer extends ZmqServer {
       return;
     }
     this.waiting.push({ socket, message });
-    if (!this.working) await this.work();
+    if (!this.draining) await this.drain();
   }
 
   /** Runs what waits, one after the other. */
-  private async work(): Promise<void> {
-    this.working = true;
+  private async drain(): Promise<void> {
+    this.draining = true;
     try {
       for (let next = this.waiting.shift(); next; next = this.waiting.shift()) {
         const { socket, message } = next;
@@ -164,7 +164,7 @@ export class KernelServer extends ZmqServer {
         }
       }
     } finally {
-      this.working = false;
+      this.draining = false;
     }
   }
 
@@ -186,13 +186,13 @@ export class KernelServer extends ZmqServer {
         case 'inspect_request':
           answer(
             this.handler.handleInspect({
-              ...askedAt(message.content),
+              ...codePosition(message.content),
               detail_level: message.content.detail_level === 1 ? 1 : 0,
             }),
           );
           break;
         case 'complete_request':
-          answer(this.handler.handleComplete(askedAt(message.content)));
+          answer(this.handler.handleComplete(codePosition(message.content)));
           break;
         case 'comm_info_request':
           answer({ comms: this.comms.info(message.content.target_name) });
@@ -210,7 +210,7 @@ export class KernelServer extends ZmqServer {
           answer({ restart: message.content.restart === true });
           break;
         default:
-          complain(`unilab kernel: a message of the unknown type ${inspect(type)} was ignored\n`);
+          writeToStarter(`unilab kernel: a message of the unknown type ${inspect(type)} was ignored\n`);
       }
     } catch (error) {
       answer({ status: 'error', ...failureOf(error, this.cells.compiler.codeMap) });
@@ -244,22 +244,22 @@ export class KernelServer extends ZmqServer {
 
   /** Stops the running cell. */
   interrupt(): void {
-    this.questions.dropAll();
+    this.inputRequests.cancelAll();
     this.cells.interrupt();
   }
 
   /** Asks the person at the client for a line. @throws Error where nobody can be asked */
   async ask(prompt: string, password: boolean): Promise<string> {
     await this.output.drained();
-    return this.questions.ask(this.execution.request, prompt, password);
+    return this.inputRequests.ask(this.execution.request, prompt, password);
   }
 
   private async listenForInput(): Promise<void> {
     for await (const frames of this.stdin as AsyncIterable<Buffer[]>) {
       try {
-        this.questions.answered(decode(this.connInfo.key, frames));
+        this.inputRequests.receive(decode(this.connInfo.key, frames));
       } catch (error) {
-        complain(`unilab kernel: ${(error as Error).message}\n`);
+        writeToStarter(`unilab kernel: ${(error as Error).message}\n`);
       }
     }
   }

@@ -4,8 +4,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { isLeftBehind, processTag } from '../src/io/running';
-import type { ConnectionInfo } from './wire';
+import { isLeftBehind, processTag } from '../../src/io/running';
+import type { ConnectionInfo } from './messages';
 
 export type Transport = 'ipc' | 'tcp';
 
@@ -28,7 +28,7 @@ async function freePorts(count: number): Promise<number[]> {
 const longestSocketPath = 100;
 
 /** Where a new kernel listens. @param folder for this kernel alone */
-export async function meetingPlace(folder: string, wanted?: Transport): Promise<ConnectionInfo> {
+export async function newConnection(folder: string, wanted?: Transport): Promise<ConnectionInfo> {
   const sockets = path.join(folder, 'socket');
   const canMeetInFolder = process.platform !== 'win32' && Buffer.byteLength(`${sockets}-5`) <= longestSocketPath;
   const transport = wanted ?? (canMeetInFolder ? 'ipc' : 'tcp');

@@ -18,7 +18,10 @@ export function exportedNames(file: TypeScript.SourceFile): string[] {
 }
 
 /** `const a = f(), b = g();` as statements of their own: when `g` throws, `a` has been exported. */
-export function oneByOne(statement: TypeScript.Statement, factory: TypeScript.NodeFactory): TypeScript.Statement[] {
+export function splitDeclarations(
+  statement: TypeScript.Statement,
+  factory: TypeScript.NodeFactory,
+): TypeScript.Statement[] {
   if (!ts.isVariableStatement(statement) || statement.declarationList.declarations.length < 2) return [statement];
   const { modifiers, declarationList } = statement;
   return declarationList.declarations.map((declaration) => {
@@ -34,9 +37,11 @@ export function oneByOne(statement: TypeScript.Statement, factory: TypeScript.No
 export function exportEarly(): TypeScript.TransformerFactory<TypeScript.SourceFile> {
   return (context) => (file) => {
     const { factory } = context;
-    const inner = exportInBlocks(context, new Set(exportedNames(file)));
+    const inner = exportVarsInBlocks(context, new Set(exportedNames(file)));
     const statements = file.statements.flatMap((statement) =>
-      ts.isVariableStatement(statement) ? oneByOne(statement, factory) : [inner(statement) as TypeScript.Statement],
+      ts.isVariableStatement(statement)
+        ? splitDeclarations(statement, factory)
+        : [inner(statement) as TypeScript.Statement],
     );
     const functions = statements.filter(ts.isFunctionDeclaration);
     const others = statements.filter((statement) => !ts.isFunctionDeclaration(statement));
@@ -49,7 +54,7 @@ function isVar(node: TypeScript.Node): node is TypeScript.VariableDeclarationLis
 }
 
 /** A visitor that writes `var a = 1` as `var a = exports.a = 1`, and other forms of `var` with `exports.a = a` behind. */
-function exportInBlocks(
+function exportVarsInBlocks(
   context: TypeScript.TransformationContext,
   exported: ReadonlySet<string>,
 ): (node: TypeScript.Node) => TypeScript.VisitResult<TypeScript.Node> {
@@ -92,7 +97,7 @@ function namesIn(name: TypeScript.BindingName): string[] {
 }
 
 /** A transformer of what TypeScript made CommonJS of: without `exports.a = exports.b = void 0` at its start. */
-export function withoutReset(): TypeScript.TransformerFactory<TypeScript.SourceFile> {
+export function removeReset(): TypeScript.TransformerFactory<TypeScript.SourceFile> {
   return ({ factory }) =>
     (file) =>
       factory.updateSourceFile(

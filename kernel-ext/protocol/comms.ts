@@ -1,6 +1,6 @@
 /** Comms: channels between cells and code in the notebook's page. */
 import { randomUUID } from 'node:crypto';
-import type { Json } from './wire';
+import type { Json } from './messages';
 
 type Data = Record<string, unknown>;
 /** Sends a comm message to the page. */
@@ -36,7 +36,7 @@ export class Comm {
   close(data: Data = {}): void {
     if (!this.open) return;
     this.sendComm('comm_close', { comm_id: this.id, data }, []);
-    this.ended(data);
+    this.markClosed(data);
   }
 
   onMessage(listener: (data: Data, buffers: readonly Uint8Array[]) => void): void {
@@ -48,12 +48,12 @@ export class Comm {
   }
 
   /** A message came. */
-  received(data: Data, buffers: readonly Uint8Array[]): void {
+  receive(data: Data, buffers: readonly Uint8Array[]): void {
     for (const listener of this.messageListeners) listener(data, buffers);
   }
 
   /** The other side, or this one, closed it. */
-  ended(data: Data): void {
+  markClosed(data: Data): void {
     this.open = false;
     this.forget(this.id);
     for (const listener of this.closeListeners) listener(data);
@@ -99,8 +99,8 @@ export class Comms {
       return;
     }
     const comm = this.comms.get(id);
-    if (type === 'comm_msg') comm?.received(data, buffers);
-    if (type === 'comm_close') comm?.ended(data);
+    if (type === 'comm_msg') comm?.receive(data, buffers);
+    if (type === 'comm_close') comm?.markClosed(data);
   }
 
   /** Open channels, of one target or all. */

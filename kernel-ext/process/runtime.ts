@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import Module, { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { packageFile, packageMain, packageRoot } from './place';
+import { packageFile, packageMain, packageRoot } from '../compiler/package-paths';
 
 /** The global object that cells' code, once rewritten, calls. */
 export const runtimeGlobal = '__unilab__';
@@ -127,7 +127,7 @@ function asCommonJs(namespace: Record<string, unknown>): Record<string, unknown>
 /** Names of modules that a cell imports. The compiler, which reads them, is loaded with the first that may. */
 function importsOf(code: string): readonly string[] {
   if (!/\bimport\b|\bexport\b/.test(code)) return [];
-  return (require('./imports') as typeof import('./imports')).staticImports(code);
+  return (require('../compiler/static-imports') as typeof import('../compiler/static-imports')).staticImports(code);
 }
 
 /** Loading of modules for cells in one folder. */
@@ -195,10 +195,10 @@ export class CellModules {
     const isPackagesOwn = (parent: NodeModule | undefined): boolean =>
       parent?.filename?.includes('/node_modules/') ?? true;
     inside._resolveFilename = (request, parent, ...rest) => {
-      if (request === 'unilab') return readyToRun(packageMain());
+      if (request === 'unilab') return ensureTypeScriptLoader(packageMain());
       if (request.startsWith('unilab/')) {
         const file = packageFile(request, ['.js', '.ts']);
-        if (file) return readyToRun(file);
+        if (file) return ensureTypeScriptLoader(file);
       }
       try {
         return resolve(request, parent, ...rest);
@@ -218,7 +218,7 @@ export class CellModules {
 }
 
 /** Running TypeScript sources needs ts-node, once. */
-function readyToRun(file: string): string {
+function ensureTypeScriptLoader(file: string): string {
   if (file.endsWith('.ts') && !require.extensions['.ts']) {
     const tsNode = createRequire(path.join(packageRoot, 'package.json'))('ts-node') as typeof import('ts-node');
     tsNode.register({ transpileOnly: true, project: path.join(packageRoot, 'tsconfig.json') });

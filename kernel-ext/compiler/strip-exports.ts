@@ -6,7 +6,7 @@ import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { ts } from './typescript';
 
 /** The source with spaces where top-level declarations say `export`, and for `export { x }`: every place stays. */
-export function withoutExports(source: string): string {
+export function stripExports(source: string): string {
   if (!/\bexport\b/.test(source)) return source;
   const file = ts.createSourceFile('cell.ts', source, ts.ScriptTarget.Latest);
   let text = source;

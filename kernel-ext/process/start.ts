@@ -1,20 +1,20 @@
 /** Starts the kernel in this process. */
-import { CellRunner } from './cells';
-import { isGone, parentOf } from './parent';
+import { CellRunner } from './cell-runner';
+import { hasEnded, parentProcess } from './parent-process';
 import { type MimeBundle } from './render';
 import { KernelServer } from './server';
 import { tslabJupyter } from './tslab';
 
 /** How often the kernel looks whether its parent still lives, in milliseconds. */
-const parentCheck = 1000;
+const parentCheckInterval = 1000;
 
 /** Clients first ask a few quick questions; then, or at the first cell, the compiler is loaded. In milliseconds. */
-const warmAfter = 300;
+const warmUpDelay = 300;
 
 /** process.exit as it was: in a cell it is an error. */
 const exit = process.exit.bind(process);
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
-const complain = process.stderr.write.bind(process.stderr);
+const writeToStarter = process.stderr.write.bind(process.stderr);
 
 /**
  * Runs the kernel until a client shuts it down. Never returns before.
@@ -27,7 +27,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
   let timer: NodeJS.Timeout | undefined;
   const warmUpSoon = (): void => {
     clearTimeout(timer);
-    timer = setTimeout(() => void cells.warmUp(), warmAfter);
+    timer = setTimeout(() => void cells.warmUp(), warmUpDelay);
   };
   const server = new KernelServer(cells, connectionFile, () => end(0), warmUpSoon);
   routeOutput(server);
@@ -38,7 +38,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
     await server.init();
   } catch (error) {
     // A kernel that cannot hear all its clients say must not live on; whoever started it can start another.
-    complain(`unilab kernel: ${(error as Error).message}\n`, () => exit(1));
+    writeToStarter(`unilab kernel: ${(error as Error).message}\n`, () => exit(1));
     return new Promise(() => undefined);
   }
   warmUpSoon();
@@ -89,8 +89,8 @@ function routeOutput(server: KernelServer): void {
 
 /** What nobody handles fails a cell; it never ends the kernel. */
 function routeFailures(cells: CellRunner, server: KernelServer): void {
-  process.on('unhandledRejection', (reason) => cells.failStray(reason));
-  process.on('uncaughtException', (error) => cells.failStray(error));
+  process.on('unhandledRejection', (reason) => cells.failUnhandled(reason));
+  process.on('uncaughtException', (error) => cells.failUnhandled(error));
   process.on('SIGINT', () => server.interrupt());
   process.exit = (status?: number | string | null) => {
     throw new Error(
@@ -115,6 +115,6 @@ function giveCellsTheirGlobals(cells: CellRunner, server: KernelServer): void {
 
 /** Ends the process when whoever started it is gone. */
 function watchParent(): void {
-  const parent = parentOf();
-  if (parent) setInterval(() => isGone(parent) && exit(1), parentCheck).unref();
+  const parent = parentProcess();
+  if (parent) setInterval(() => hasEnded(parent) && exit(1), parentCheckInterval).unref();
 }

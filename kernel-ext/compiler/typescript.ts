@@ -2,8 +2,8 @@
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
-import { loadCompiled } from './compiled';
-import { packageRoot } from './place';
+import { loadCompiled } from './compiled-module';
+import { packageRoot } from './package-paths';
 
 const tslabRequire = createRequire(require.resolve('tslab/package.json'));
 const file = tslabRequire.resolve('@tslab/typescript-for-tslab');

@@ -1,20 +1,20 @@
 /** Whoever started the kernel: without it nobody can reach the kernel any more, which then ends. */
 
-export interface Parent {
+export interface ParentProcess {
   readonly pid: number;
   /** Whether it is the parent process itself; clients may name another one. */
   readonly direct: boolean;
 }
 
 /** The process named by `JPY_PARENT_PID`, else the one that started this one; null where that is init. */
-export function parentOf(): Parent | null {
+export function parentProcess(): ParentProcess | null {
   const named = Number(process.env.JPY_PARENT_PID);
   const pid = Number.isInteger(named) && named > 1 ? named : process.ppid;
   return pid > 1 ? { pid, direct: pid === process.ppid } : null;
 }
 
 /** Whether it has ended. Uses nothing from outside, for it runs in another thread from its source text, too. */
-export function isGone({ pid, direct }: Parent): boolean {
+export function hasEnded({ pid, direct }: ParentProcess): boolean {
   if (direct) return process.ppid !== pid;
   try {
     process.kill(pid, 0);

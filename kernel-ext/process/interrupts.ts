@@ -4,10 +4,10 @@
  * The same thread ends a kernel that is busy and whom nobody can interrupt any more, for its parent is gone.
  */
 import { Worker } from 'node:worker_threads';
-import { isGone, type Parent, parentOf } from './parent';
+import { hasEnded, type ParentProcess, parentProcess } from './parent-process';
 
 /** What the two threads share: places in an array of 32-bit numbers. */
-const places = {
+const slots = {
   /** 1 while a cell's first, synchronous part runs; 2 when the watcher is about to stop that part. */
   synchronous: 0,
   /** How many signals the watcher passed on. */
@@ -19,14 +19,14 @@ const places = {
 } as const;
 
 /** What the watcher says. */
-type Said = 'ready' | 'interrupt' | 'stopped';
+type WatcherMessage = 'ready' | 'interrupt' | 'stopped';
 
 interface WatcherData {
   readonly state: Int32Array;
-  readonly at: typeof places;
-  readonly parent: Parent | null;
-  /** Source text of {@link isGone}. */
-  readonly gone: string;
+  readonly slots: typeof slots;
+  readonly parent: ParentProcess | null;
+  /** Source text of {@link hasEnded}. */
+  readonly hasEndedSource: string;
 }
 
 /** Runs in the second thread, from its source text: it may use nothing from outside. */
@@ -34,10 +34,10 @@ function watch(): void {
   const threads = require('node:worker_threads') as typeof import('node:worker_threads');
   const vm = require('node:vm') as typeof import('node:vm');
   const inspector = require('node:inspector') as typeof import('node:inspector');
-  const { state, at, parent, gone } = threads.workerData as WatcherData;
-  const say = (what: Said): void => threads.parentPort?.postMessage(what);
+  const { state, slots: at, parent, hasEndedSource: gone } = threads.workerData as WatcherData;
+  const say = (what: WatcherMessage): void => threads.parentPort?.postMessage(what);
   const answered = (): boolean => Atomics.load(state, at.heard) >= Atomics.load(state, at.told);
-  const isGone = vm.runInThisContext(`(${gone})`) as (parent: Parent) => boolean;
+  const isGone = vm.runInThisContext(`(${gone})`) as (parent: ParentProcess) => boolean;
   let stopped = false;
 
   const stop = (): void => {
@@ -98,7 +98,7 @@ function watch(): void {
 
 /** The main thread's side. */
 export class Interrupts {
-  private readonly state = new Int32Array(new SharedArrayBuffer(4 * Object.keys(places).length));
+  private readonly state = new Int32Array(new SharedArrayBuffer(4 * Object.keys(slots).length));
   private active = false;
 
   /**
@@ -109,21 +109,26 @@ export class Interrupts {
     if (process.platform === 'win32') return Promise.resolve();
     const worker = new Worker(`(${watch.toString()})()`, {
       eval: true,
-      workerData: { state: this.state, at: places, parent: parentOf(), gone: isGone.toString() } satisfies WatcherData,
+      workerData: {
+        state: this.state,
+        slots: slots,
+        parent: parentProcess(),
+        hasEndedSource: hasEnded.toString(),
+      } satisfies WatcherData,
       // Its own flags: not the ones of a debugger, nor a loader of sources.
       execArgv: [],
       env: {},
     });
     worker.unref();
     return new Promise((resolve) => {
-      worker.on('message', (said: Said) => {
+      worker.on('message', (said: WatcherMessage) => {
         if (said === 'ready') {
           this.active = true;
           resolve();
           return;
         }
-        Atomics.add(this.state, places.heard, 1);
-        Atomics.store(this.state, places.synchronous, 0);
+        Atomics.add(this.state, slots.heard, 1);
+        Atomics.store(this.state, slots.synchronous, 0);
         if (said === 'stopped') onStopped();
         else process.emit('SIGINT', 'SIGINT');
       });
@@ -142,12 +147,12 @@ export class Interrupts {
 
   /** Runs a cell's synchronous part, which the first signal stops at once: this call then never returns. */
   interruptible<T>(run: () => T): T {
-    Atomics.store(this.state, places.synchronous, 1);
+    Atomics.store(this.state, slots.synchronous, 1);
     try {
       return run();
     } finally {
       // The watcher was quicker: what it stops must be this code, not what comes after it.
-      const claimed = Atomics.compareExchange(this.state, places.synchronous, 1, 0) === 2;
+      const claimed = Atomics.compareExchange(this.state, slots.synchronous, 1, 0) === 2;
       const until = performance.now() + 1000;
       while (claimed && performance.now() < until);
     }

@@ -1,6 +1,6 @@
 /** What is changed in a cell's JavaScript before it runs: stoppable awaits, a real `import()`, names of local modules. */
 import type * as TypeScript from '@tslab/typescript-for-tslab';
-import { runtimeGlobal } from './runtime';
+import { runtimeGlobal } from '../process/runtime';
 import { ts } from './typescript';
 
 /**

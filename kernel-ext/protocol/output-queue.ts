@@ -2,7 +2,7 @@
  * The kernel's output to everyone: one queue, in order, nothing lost. Pieces of stdout and stderr are joined; a
  * picture that is still being encoded keeps its place.
  */
-import { type Header, type Json } from './wire';
+import { type Header, type Json } from './messages';
 
 /** Sends one finished message at once. */
 export type SendNow = (type: string, content: Json, parent: Partial<Header>, extra: SendExtra) => void;
@@ -20,7 +20,7 @@ interface Entry {
   readonly settle?: (failed: { readonly error: unknown } | undefined) => void;
 }
 
-interface Piece {
+interface StreamText {
   readonly name: 'stdout' | 'stderr';
   readonly parent: Partial<Header>;
   readonly texts: string[];
@@ -28,13 +28,13 @@ interface Piece {
 }
 
 /** Joined text is sent when it is this long, in characters ... */
-const longest = 1 << 18;
+const maxTextLength = 1 << 18;
 /** ... or this old, in milliseconds; code that never yields is heard, too, because each write looks at the clock. */
-const oldest = 50;
+const maxTextAge = 50;
 
 export class OutputQueue {
   private readonly entries: Entry[] = [];
-  private piece?: Piece;
+  private text?: StreamText;
   private timer?: NodeJS.Timeout;
   private lastFlush = 0;
   private draining?: Promise<void>;
@@ -44,17 +44,17 @@ export class OutputQueue {
   /** Adds text of a stream. */
   write(name: 'stdout' | 'stderr', text: string, parent: Partial<Header>): void {
     if (text === '') return;
-    if (this.piece && (this.piece.name !== name || this.piece.parent !== parent)) this.closePiece();
-    this.piece ??= { name, parent, texts: [], length: 0 };
-    this.piece.texts.push(text);
-    this.piece.length += text.length;
-    if (this.piece.length >= longest || performance.now() - this.lastFlush >= oldest) this.closePiece();
-    else this.timer ??= setTimeout(() => this.closePiece(), oldest);
+    if (this.text && (this.text.name !== name || this.text.parent !== parent)) this.flushText();
+    this.text ??= { name, parent, texts: [], length: 0 };
+    this.text.texts.push(text);
+    this.text.length += text.length;
+    if (this.text.length >= maxTextLength || performance.now() - this.lastFlush >= maxTextAge) this.flushText();
+    else this.timer ??= setTimeout(() => this.flushText(), maxTextAge);
   }
 
   /** Adds a message whose content is there. */
   push(type: string, content: Json, parent: Partial<Header>, extra: SendExtra = {}): void {
-    this.closePiece();
+    this.flushText();
     this.enqueue({ type, content, parent, extra });
   }
 
@@ -63,7 +63,7 @@ export class OutputQueue {
    * @returns settles when the message was sent, rejected with what making its content threw
    */
   pushLater(type: string, content: Promise<Json>, parent: Partial<Header>): Promise<void> {
-    this.closePiece();
+    this.flushText();
     const sent = new Promise<{ readonly error: unknown } | undefined>((settle) => {
       this.enqueue({ type, content, parent, extra: {}, settle });
     });
@@ -74,15 +74,15 @@ export class OutputQueue {
 
   /** Everything added so far is sent when this settles. */
   async drained(): Promise<void> {
-    this.closePiece();
+    this.flushText();
     while (this.draining) await this.draining;
   }
 
-  private closePiece(): void {
+  private flushText(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const piece = this.piece;
-    this.piece = undefined;
+    const piece = this.text;
+    this.text = undefined;
     this.lastFlush = performance.now();
     if (!piece) return;
     const content = { name: piece.name, text: piece.texts.join('') };

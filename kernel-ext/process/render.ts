@@ -3,12 +3,12 @@ import { inspect } from 'node:util';
 
 export type MimeBundle = Record<string, unknown>;
 
-type DisplayModule = typeof import('../src/display');
-let displays: DisplayModule | undefined;
+type DisplayModule = typeof import('../../src/display');
+let loadedDisplay: DisplayModule | undefined;
 
 /** The display code of this package. */
 export function displayModule(): DisplayModule {
-  return (displays ??= require('../src/display') as DisplayModule);
+  return (loadedDisplay ??= require('../../src/display') as DisplayModule);
 }
 
 /** The bundle of a cell's last value. What must be read at once (tensors) is read before this returns. */

@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
-import { writeFileAtomic } from '../src/io/write-file';
-import { meetingPlace, privateFolder, removeFolder, type Transport } from './meeting';
-import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './wire';
+import { writeFileAtomic } from '../../src/io/write-file';
+import { newConnection, privateFolder, removeFolder, type Transport } from './connection';
+import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './messages';
 
 export interface StartOptions {
   /** The kernelspec's command, with `{connection_file}` in it. */
@@ -102,7 +102,7 @@ export class KernelClient {
    */
   static async start(options: StartOptions): Promise<KernelClient> {
     const folder = privateFolder();
-    const connection = await meetingPlace(folder, options.transport);
+    const connection = await newConnection(folder, options.transport);
     const file = path.join(folder, 'connection.json');
     await writeFileAtomic(file, JSON.stringify(connection), 0o600);
     const [command, ...args] = options.argv.map((part) => part.replaceAll('{connection_file}', file));
@@ -126,13 +126,13 @@ export class KernelClient {
     this.stdin.connect(at(stdin_port));
     this.iopub.connect(at(iopub_port));
     this.iopub.subscribe();
-    void this.listen(this.shell, (message) => this.replied(message));
-    void this.listen(this.control, (message) => this.replied(message));
-    void this.listen(this.stdin, (message) => void this.asked(message));
+    void this.listen(this.shell, (message) => this.onReply(message));
+    void this.listen(this.control, (message) => this.onReply(message));
+    void this.listen(this.stdin, (message) => void this.onInputRequest(message));
     let heard = false;
     void this.listen(this.iopub, (message) => {
       heard = true;
-      this.output(message);
+      this.onPublished(message);
     });
     const alarm = new Promise<never>((_, reject) => {
       const error = new Error(`the kernel did not answer within ${timeout / 1000} s of its start`);
@@ -175,11 +175,11 @@ export class KernelClient {
     }
   }
 
-  private replied(message: Message): void {
+  private onReply(message: Message): void {
     this.pending.get(message.parent.msg_id ?? '')?.resolveReply(message);
   }
 
-  private output(message: Message): void {
+  private onPublished(message: Message): void {
     for (const listener of this.listeners) listener(message);
     const waiting = this.pending.get(message.parent.msg_id ?? '');
     if (!waiting) return;
@@ -187,7 +187,7 @@ export class KernelClient {
     if (message.header.msg_type === 'status' && message.content.execution_state === 'idle') waiting.resolveIdle();
   }
 
-  private async asked(message: Message): Promise<void> {
+  private async onInputRequest(message: Message): Promise<void> {
     if (message.header.msg_type !== 'input_request') return;
     const value = (await this.onInput?.(String(message.content.prompt), message.content.password === true)) ?? '';
     const header = newHeader('input_reply', this.session);

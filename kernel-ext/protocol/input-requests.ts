@@ -1,15 +1,15 @@
 /** Questions of cells to the person at the client: `input(...)`, over the stdin channel. */
-import { type Header, type Json, type Message, newHeader, textOf } from './wire';
+import { type Header, type Json, type Message, newHeader, textOf } from './messages';
 
 /** Sends a message on the stdin channel. */
-export type SendQuestion = (header: Header, content: Json, request: Message) => void;
+export type SendInputRequest = (header: Header, content: Json, request: Message) => void;
 
-export class Questions {
-  private readonly answers = new Map<string, (value: string) => void>();
+export class InputRequests {
+  private readonly waiting = new Map<string, (value: string) => void>();
 
   constructor(
     private readonly session: string,
-    private readonly send: SendQuestion,
+    private readonly send: SendInputRequest,
   ) {}
 
   /**
@@ -22,24 +22,24 @@ export class Questions {
       throw new Error('input(): nobody can be asked here, this client does not take input');
     const header = newHeader('input_request', this.session, 'kernel');
     return new Promise((resolve) => {
-      this.answers.set(header.msg_id, resolve);
+      this.waiting.set(header.msg_id, resolve);
       this.send(header, { prompt, password }, request);
     });
   }
 
   /** An answer came. Clients differ in what they name as the parent: there is one question at a time. */
-  answered(message: Message): void {
-    const [first] = this.answers;
+  receive(message: Message): void {
+    const [first] = this.waiting;
     if (message.header.msg_type !== 'input_reply' || !first) return;
     const [id, answer] = first;
-    this.answers.delete(id);
+    this.waiting.delete(id);
     // In a turn of its own: what the cell does next must not keep the channel.
     setImmediate(() => answer(textOf(message.content.value)));
   }
 
   /** The cell was interrupted: whoever waits goes on with nothing. */
-  dropAll(): void {
-    for (const answer of this.answers.values()) answer('');
-    this.answers.clear();
+  cancelAll(): void {
+    for (const answer of this.waiting.values()) answer('');
+    this.waiting.clear();
   }
 }

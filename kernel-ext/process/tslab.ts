@@ -7,7 +7,7 @@ type TslabConverter = typeof import('tslab/dist/converter');
 const converterFile = require.resolve('tslab/dist/converter');
 
 function loadConverter(): TslabConverter {
-  require('./typescript'); // the converter must see the patched compiler
+  require('../compiler/typescript'); // the converter must see the patched compiler
   return require(converterFile) as TslabConverter;
 }
 

@@ -21,7 +21,7 @@ function digest(source: string, form: Buffer): Buffer {
 }
 
 /** The kept form, or undefined where there is none, it is damaged, or made from another source. */
-function kept(place: string, source: string): Buffer | undefined {
+function readCache(place: string, source: string): Buffer | undefined {
   try {
     const data = readFileSync(place);
     const form = data.subarray(digestLength);
@@ -40,7 +40,7 @@ export function loadCompiled(file: string, folder: string): CompiledModule {
   const { size, mtimeMs } = statSync(file);
   const source = [file, size, mtimeMs].join('\0');
   const place = path.join(folder, `${path.basename(file, '.js')}-${process.version}-${process.arch}.bin`);
-  const cachedData = kept(place, source);
+  const cachedData = readCache(place, source);
   const script = new vm.Script(Module.wrap(readFileSync(file, 'utf8')), { filename: file, cachedData });
   const module = new Module(file);
   const requireFrom = createRequire(file);
@@ -50,7 +50,7 @@ export function loadCompiled(file: string, folder: string): CompiledModule {
   run.call(module.exports, module.exports, requireFrom, module, file, path.dirname(file));
   module.loaded = true;
   const save = async (): Promise<void> => {
-    const { writeFileAtomic } = require('../src/io/write-file') as typeof import('../src/io/write-file');
+    const { writeFileAtomic } = require('../../src/io/write-file') as typeof import('../../src/io/write-file');
     try {
       const form = script.createCachedData();
       mkdirSync(folder, { recursive: true });

@@ -6,10 +6,10 @@ import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { ts } from './typescript';
 
 /** The diagnostic that says so. */
-export const privateInClassExpression = 4094;
+export const privateMemberDiagnostic = 4094;
 
 /** The source with public members in class expressions; every character keeps its place. */
-export function withPublicMembers(source: string): string {
+export function makeMembersPublic(source: string): string {
   let text = source;
   const open = (node: TypeScript.Node): void => {
     if (!ts.canHaveModifiers(node)) return;

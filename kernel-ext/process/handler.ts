@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Executor } from 'tslab/dist/executor';
-import type { CellRunner } from './cells';
-import { packageRoot } from './place';
+import type { CellRunner } from './cell-runner';
+import { packageRoot } from '../compiler/package-paths';
 import { JupyterHandlerImpl, typescriptVersion } from './tslab';
-import { protocolVersion } from './wire';
+import { protocolVersion } from '../protocol/messages';
 
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string };
 
@@ -43,7 +43,7 @@ export class CellHandler extends JupyterHandlerImpl {
   }
 
   override handleIsComplete(request: Parameters<Base['handleIsComplete']>[0]): ReturnType<Base['handleIsComplete']> {
-    const { completeness } = require('./complete') as typeof import('./complete'); // with the compiler
+    const { completeness } = require('../compiler/completeness') as typeof import('../compiler/completeness'); // with the compiler
     const judged = completeness(request.code);
     if (judged === 'invalid') return { status: 'invalid' };
     const answer = super.handleIsComplete(request);

@@ -34,7 +34,7 @@ export interface MapOptions {
 }
 
 /** Cells whose maps are kept; an error in older code is shown with its unmapped position. */
-const kept = 500;
+const maxEntries = 500;
 /** tslab's `(async function(exports, require) { ` and its synchronous form. */
 const wrappers = ['(async function(exports, require) { ', '(function(exports, require) { '];
 
@@ -46,7 +46,7 @@ export class CodeMap {
     this.entries.delete(name);
     this.entries.set(name, { maps, parsed: {}, options });
     for (const oldest of this.entries.keys()) {
-      if (this.entries.size <= kept) break;
+      if (this.entries.size <= maxEntries) break;
       this.entries.delete(oldest);
     }
   }

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { appendFile, mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { textOf } from './wire';
+import { textOf } from './messages';
 
 /** One run cell: session number, line number within it, code, and the text of its result. */
 export interface HistoryEntry {

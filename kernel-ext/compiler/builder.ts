@@ -3,7 +3,7 @@
  * all files, types of packages too, leans on which; tslab asks that of a cell's own local files only.
  */
 import type * as TypeScript from '@tslab/typescript-for-tslab';
-import { isPackageCode } from './place';
+import { isPackageCode } from './package-paths';
 import { ts } from './typescript';
 
 /** The part of a source file in which TypeScript keeps what its imports were resolved to. */

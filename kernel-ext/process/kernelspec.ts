@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { packageRoot } from './place';
+import { packageRoot } from '../compiler/package-paths';
 
 /** The name by which notebooks ask for the kernel. */
 export const kernelName = 'unilab';
@@ -54,7 +54,7 @@ const logo = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect 
 export async function installSpec(prefix?: string): Promise<string> {
   const folder = specFolder(prefix);
   // Loaded here only: every start of the kernel passes this file.
-  const { writeFileAtomic } = require('../src/io/write-file') as typeof import('../src/io/write-file');
+  const { writeFileAtomic } = require('../../src/io/write-file') as typeof import('../../src/io/write-file');
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);

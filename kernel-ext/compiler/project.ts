@@ -1,11 +1,11 @@
 /** The notebook's project: compiler options of the nearest tsconfig.json, as far as they make sense for cells. */
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
-import { packageRoot } from './place';
+import { packageRoot } from './package-paths';
 import { ts } from './typescript';
 
 /** Options of a tsconfig.json that cells take over: how strictly to check, and where to find things. */
-const taken = [
+const adoptedOptions = [
   'strict',
   'noImplicitAny',
   'noImplicitThis',
@@ -47,7 +47,7 @@ export function projectOf(folder: string): Project {
   const host: TypeScript.ParseConfigHost = { ...ts.sys, useCaseSensitiveFileNames: true, readDirectory: () => [] };
   const parsed = ts.parseJsonConfigFileContent(read.config ?? {}, host, path.dirname(file), undefined, file);
   const options: TypeScript.CompilerOptions = {};
-  for (const name of taken) {
+  for (const name of adoptedOptions) {
     const value = parsed.options[name];
     if (value !== undefined && value !== null) options[name as string] = value;
   }
