@@ -127,7 +127,7 @@ async function main() {
   for (const kernel of found) clients.set(kernel.name, (await start(kernel)).client);
   const { client: imported } = await start(found[0]);
   await run('unilab', imported, "import * as unilab from 'unilab';");
-  await run('unilab', imported, 'unilab.pictureGrid.length');
+  await run('unilab', imported, 'unilab.imageGrid.length');
   // Compilers need some cells until their own code is hot.
   for (let i = 0; i < 20; i++) for (const [name, client] of clients) await run(name, client, '1+1');
   for (let i = 0; i < repeats; i++) {
@@ -137,7 +137,7 @@ async function main() {
       note(name, '1+1', await run(name, client, '1+1'));
       note(name, 'kernel_info', await info(name, client));
     }
-    note('unilab', 'after import', await run('unilab', imported, `new unilab.Stream(${i}).uniform() < 2`));
+    note('unilab', 'after import', await run('unilab', imported, `new unilab.Rng(${i}).uniform() < 2`));
   }
   for (const client of [...clients.values(), imported]) await client.shutdown();
   const rows = [

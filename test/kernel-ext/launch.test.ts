@@ -24,7 +24,7 @@ test('the installed kernel.json starts the kernel from any folder, without a PAT
   assert.ok(path.isAbsolute(spec.argv[0]) && spec.argv.includes('{connection_file}'));
   const env = { PATH: undefined, JPY_PARENT_PID: undefined, UNILAB_HISTORY: 'off' };
   const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 120_000, transport: 'tcp' });
-  const code = "import * as unilab from 'unilab';\n[process.cwd(), typeof unilab.pictureGrid].join(' ')";
+  const code = "import * as unilab from 'unilab';\n[process.cwd(), typeof unilab.imageGrid].join(' ')";
   const shown: unknown[] = [];
   const request = client.execute(code, {}, (message) => {
     if (message.header.msg_type === 'execute_result') shown.push(message.content.data);

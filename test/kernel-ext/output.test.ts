@@ -74,9 +74,9 @@ test('values show themselves: own classes, vega-lite, tensors; order with printe
     'text/plain',
   ]);
   const order = await kernel.run(
-    `import { display as show, pictureGrid } from 'unilab/display';
+    `import { display as show, imageGrid } from 'unilab/display';
      console.log('before');
-     void show(pictureGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
+     void show(imageGrid({ width: 8, height: 8, rgb: new Uint8Array(192) }));
      console.log('behind'); 'value'`,
   );
   assert.deepEqual(types(order.outputs), ['stream', 'display_data', 'stream', 'execute_result']);
