@@ -1,6 +1,5 @@
 /** Supervised stages. */
 export { type ConceptReference, type ConceptStageOptions, learnConceptTokens } from './concept-tokens';
 export { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
-export { chameleonTask, type ChameleonSource, type ChameleonTrainingOptions, vqganTask } from './train-chameleon';
 export { magvitTask, pixelsTensor } from './train-magvit';
 export { showoTask, type ShowoSource, type ShowoTrainingOptions } from './train-showo';

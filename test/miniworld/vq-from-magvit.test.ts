@@ -34,14 +34,14 @@ test('a codebook of corners gives the codes and the images of sign bits, compare
   );
 
   const chameleon = freshChameleonMini(4);
-  const { imageTokenizer } = chameleon;
+  const imageTokenizer = chameleon.imageTokenizer.vqgan;
   assert.ok(imageTokenizer);
   vqFromMagvit(imageTokenizer.parameters, '', chameleon.config.vq, magvit);
-  assert.deepEqual(chameleon.encodeImages(pixels), rows);
+  assert.deepEqual(chameleon.imageTokenizer.encodePixels(pixels), rows);
   assert.ok(
     largest(
       images,
-      readValues(() => chameleon.decodeImages(rows)),
+      readValues(() => chameleon.imageTokenizer.decode(rows)),
     ) < 1e-4,
   );
 

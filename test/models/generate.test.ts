@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import type { Image } from '../../src/io';
-import * as chameleon from '../../src/models/chameleon';
 import * as janus from '../../src/models/janus';
 import * as showo from '../../src/models/showo';
 import type { Asked, GeneratedImage, TextCodec } from '../../src/text/asked';
-import { tinyModel as tinyChameleon } from './chameleon/fixture';
 import { fixtureModel } from './janus/fixture';
 import { tinyModel as tinyShowo } from '../nn/tiny-showo';
 
@@ -50,18 +48,6 @@ const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
       answer: (asked) => janus.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
       show: (codes) => janus.codesToImages(model, codes),
       read: (images) => janus.imagesToCodes(model, images),
-      dispose: () => model.dispose(),
-    };
-  },
-  Chameleon: async () => {
-    const model = tinyChameleon();
-    return {
-      side: model.config.resolution,
-      codes: 16,
-      generate: (captions, seed) => chameleon.generateImages(model, words, captions, { seed }),
-      answer: (asked) => chameleon.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
-      show: (codes) => chameleon.codesToImages(model, codes),
-      read: (images) => chameleon.imagesToCodes(model, images),
       dispose: () => model.dispose(),
     };
   },

@@ -1,17 +1,13 @@
 /** How Chameleon mini is trained: first the VQGAN, then the language model around it. Hyper-parameters stand here. */
 import { addColorAugmentation, loadSprites, vocabulary } from '..';
 import { Rng } from '../../engine';
-import { chameleonMini, codeEntries, startCodesFromCodebook } from '../../models/chameleon/mini';
+import { chameleonMini, codeEntries, startCodesFromCodebook } from './chameleon-config';
 import { ChameleonModel } from '../../models/chameleon/model';
+import { ChameleonNetwork } from '../../models/chameleon/network';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
 import type { LoopOptions } from '../../sft/loop';
 import { SharedRowParameters } from '../../sft/shared-rows';
-import {
-  chameleonTask,
-  type ChameleonTrainingOptions,
-  vqganTask,
-  type VqganTrainingOptions,
-} from '../../sft/train-chameleon';
+import { chameleonTask, type ChameleonTrainingOptions, vqganTask, type VqganTrainingOptions } from './chameleon-task';
 import { miniText, NAMES_MIXTURE, IMAGE_SIZE, sceneImages, type SceneMixture, sceneSource } from './mini-world';
 import { vqFromMagvit } from './vq-from-magvit';
 
@@ -71,18 +67,15 @@ export function freshChameleonMini(seed: number): ChameleonModel {
   const separator = text.idOf('[SEP]');
   if (text.padId === undefined || separator === undefined)
     throw new Error('the mini world tokenizer has no [PAD] or no [SEP]');
-  return ChameleonModel.random(
-    chameleonMini(vocabulary(), { bos, eos, pad: text.padId, separator }),
-    new Rng(seed).split('chameleon'),
-  );
+  const config = chameleonMini(vocabulary(), { bos, eos, pad: text.padId, separator });
+  return ChameleonModel.random(config, undefined, text, new Rng(seed).split('chameleon'));
 }
 
 /** The VQGAN's task. @param imageTokenizer Show-o mini's tokenizer, from whose weights it starts */
 export async function chameleonVqTraining(imageTokenizer: MagvitTokenizer, seed = CHAMELEON_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshChameleonMini(seed);
-  const { imageTokenizer: tokenizer } = model;
-  if (!tokenizer) throw new Error('a fresh Chameleon has an image tokenizer');
+  const tokenizer = model.imageTokenizer.vqgan;
   vqFromMagvit(tokenizer.parameters, '', model.config.vq, imageTokenizer);
   const source = sceneImages(sprites, 'train');
   return { model, task: vqganTask(tokenizer, source, { ...CHAMELEON_VQ_RECIPE, size: IMAGE_SIZE }) };
@@ -91,9 +84,9 @@ export async function chameleonVqTraining(imageTokenizer: MagvitTokenizer, seed 
 /** The language model's task, with fresh weights. @param trained whose image tokenizer is trained; it moves over */
 export async function chameleonTraining(trained: ChameleonModel, seed = CHAMELEON_RECIPE.seed) {
   const fresh = freshChameleonMini(seed);
-  fresh.imageTokenizer?.dispose();
-  trained.parameters.dispose();
-  const model = new ChameleonModel(fresh.config, fresh.parameters, trained.imageTokenizer);
+  fresh.imageTokenizer.dispose();
+  trained.network.parameters.dispose();
+  const model = new ChameleonModel(fresh.network, trained.imageTokenizer, fresh.tokenizer);
   startCodesFromCodebook(model, new Rng(seed).split('codes'));
   return chameleonMoreTraining(model, CHAMELEON_RECIPE);
 }
@@ -106,8 +99,9 @@ export async function chameleonMoreTraining(trained: ChameleonModel, recipe: Cha
   const sprites = await loadSprites();
   if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
   const { text } = miniText();
-  const parameters = new SharedRowParameters(trained.parameters, CODE_ROWS, codeEntries(trained));
-  const model = new ChameleonModel(trained.config, parameters, trained.imageTokenizer);
+  const parameters = new SharedRowParameters(trained.network.parameters, CODE_ROWS, codeEntries(trained));
+  const network = new ChameleonNetwork(trained.config, parameters);
+  const model = new ChameleonModel(network, trained.imageTokenizer, text);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
   return { model, task: chameleonTask(model, source, { ...recipe, size: IMAGE_SIZE }) };
 }

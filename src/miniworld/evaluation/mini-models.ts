@@ -130,8 +130,7 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
     ],
     sampler: { guidanceScale: 2, temperature: 0.7 },
     sampled: codeAfterCode,
-    load: async (folder, { guidanceScale, temperature }) =>
-      chameleonSubject(await ChameleonModel.fromPretrained(folder), { guidanceScale, image: { temperature } }),
+    load: async (folder, sampler) => chameleonSubject(await ChameleonModel.fromPretrained(folder), sampler),
   },
 } satisfies Readonly<Record<string, MiniModel>>;
 

@@ -7,7 +7,7 @@ import type { JanusModel } from '../../models/janus/model';
 import { ImageBatch as JanusImages, type ImageOptions as JanusImageOptions } from '../../models/janus/images';
 import { imageIds } from '../../models/chameleon/layout';
 import type { ChameleonModel } from '../../models/chameleon/model';
-import { sampleSequences, type SequenceOptions } from '../../models/chameleon/sampler';
+import type { ImageOptions } from '../../models/unified';
 import { type AnswerPrefix, sampleAnswers as sampleShowo } from '../../models/showo/answers';
 import { textPrefix, understandingPrefix } from '../../models/showo/layout';
 import type { ShowoModel } from '../../models/showo/model';
@@ -104,27 +104,31 @@ export function janusSubject(model: JanusModel, options?: JanusImageOptions): Su
   };
 }
 
-export function chameleonSubject(model: ChameleonModel, options: SequenceOptions = {}): Subject {
-  const { config, vocabulary: v } = model;
-  const encode = (images: readonly Uint8Array[]) => {
-    const pixels = pixelsOf(images);
-    const codes = model.encodeImages(pixels);
-    pixels.dispose();
-    return codes;
+export function chameleonSubject(model: ChameleonModel, options: ImageOptions = {}): Subject {
+  const { config, vocabulary: v } = model.network;
+  const { imageTokenizer } = model;
+  const imagesOf = (list: readonly Uint8Array[]) => list.map((rgb) => ({ width: 64, height: 64, rgb }));
+  const encode = (images: readonly Uint8Array[]) => imageTokenizer.encode(imagesOf(images));
+  const answers = (prompts: readonly Ids[]) => {
+    const rngs = unused(prompts);
+    const requests = prompts.map((ids, i) => ({ prompt: { task: 'understand' as const, ids }, rng: rngs[i] }));
+    return model
+      .sampleText(requests, GREEDY)
+      .map(({ transitions: [{ sampledIds }] }) => [...sampledIds].filter((id) => id !== v.eos));
   };
-  const answers = (prompts: readonly Ids[]) =>
-    sampleSequences(model, prompts, unused(prompts), { text: { temperature: 0 }, image: { temperature: 0 }, maxNewTokens: LONGEST_ANSWER, maxImages: 0 })
-      .map(({ ids }) => [...ids].filter((id) => id !== v.eos)); // prettier-ignore
   return {
     draw: (captions, rngs) => {
-      const prompts = captions.map((caption) => [v.bos, ...caption, v.boi]);
-      const drawn = sampleSequences(model, prompts, rngs, { ...options, maxNewTokens: 1 });
-      return model.decodeImages(drawn.map(({ ids }) => Int32Array.from([...ids].flatMap((id) => (v.codeOfId[id] >= 0 ? [v.codeOfId[id]] : []))))); // prettier-ignore
+      const requests = captions.map((caption, i) => ({
+        prompt: { task: 'generate' as const, ids: [v.bos, ...caption, v.boi] },
+        rng: rngs[i],
+      }));
+      const drawn = model.imageSampler(requests, options).finish();
+      return imageTokenizer.decode(drawn.map(({ codes }) => codes));
     },
-    giveBack: (images) => model.decodeImages(encode(images)),
+    giveBack: (images) => imageTokenizer.decode(encode(images)),
     answerImages: (asked) => {
       const codes = ofImages(asked, encode);
-      return answers(asked.map(({ question }, i) => [v.bos, ...imageIds(config, v, codes[i]), ...question])); // prettier-ignore
+      return answers(asked.map(({ question }, i) => [v.bos, ...imageIds(config, v, codes[i]), ...question]));
     },
     answerTexts: (texts) => answers(texts.map((text) => [v.bos, ...text])),
     dispose: () => {

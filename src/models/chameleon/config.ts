@@ -11,6 +11,12 @@ import { attentionLevels, checkVqganConfig, vqganStride, type VqganConfig } from
  */
 export type ImageLayout = 'chameleon' | 'lumina';
 
+/**
+ * How a request ends. `conversation`: with the separator token, as Chameleon and Lumina-mGPT learned it, and so does the
+ * answer. `plain`: the model goes on with the request itself, and says the end token when it is done.
+ */
+export type PromptFormat = 'conversation' | 'plain';
+
 export interface ChameleonConfig {
   /** The decoder; always with norms on queries and keys. */
   readonly text: LlamaConfig;
@@ -30,6 +36,7 @@ export interface ChameleonConfig {
   /** Height and width that images have when nothing else is said, pixels. */
   readonly resolution: number;
   readonly layout: ImageLayout;
+  readonly prompt_format: PromptFormat;
 }
 
 /** A configuration that cannot be built, said before anything is allocated. */
@@ -37,7 +44,7 @@ export class ChameleonConfigError extends Error {
   override readonly name = 'ChameleonConfigError';
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
 /** Rows and columns of codes of an image of the configuration's resolution. */
 export function defaultGrid(config: ChameleonConfig): readonly [rows: number, columns: number] {
@@ -69,13 +76,12 @@ export function chameleonConfigFromUpstream(json: Json, where: string, layout?: 
   const vq = (json.vq_config ?? {}) as Json;
   const id = (field: string, fallback?: number): number => {
     const value = json[field] ?? fallback;
-    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= text.vocab_size)
-      throw new ChameleonConfigError(`${where}: ${field} is ${JSON.stringify(json[field])}, expected an id below vocab_size ${text.vocab_size}`); // prettier-ignore
+    if (!Number.isInteger(value) || (value as number) < 0 || (value as number) >= text.vocab_size) {
+      const expected = `an id below vocab_size ${text.vocab_size}`;
+      throw new ChameleonConfigError(`${where}: ${field} is ${JSON.stringify(json[field])}, expected ${expected}`);
+    }
     return value as number;
   };
-  const chosen = layout ?? json.picture_layout ?? 'chameleon';
-  if (chosen !== 'chameleon' && chosen !== 'lumina')
-    throw new ChameleonConfigError(`${where}: picture_layout is ${JSON.stringify(chosen)}, expected "chameleon" or "lumina"`); // prettier-ignore
   const config: ChameleonConfig = {
     text,
     model_parallel_size: wholeNumber(json, where, 'model_parallel_size', 1),
@@ -86,7 +92,8 @@ export function chameleonConfigFromUpstream(json: Json, where: string, layout?: 
     vocabulary_map: vocabulary,
     vq: vqganConfigFromUpstream(vq, `${where}: vq_config`),
     resolution: wholeNumber(vq, `${where}: vq_config`, 'resolution', 512),
-    layout: chosen,
+    layout: layout ?? oneOf(json, where, 'picture_layout', ['chameleon', 'lumina']),
+    prompt_format: oneOf(json, where, 'prompt_format', ['conversation', 'plain']),
   };
   if (text.num_attention_heads % config.model_parallel_size)
     throw new ChameleonConfigError(
@@ -111,6 +118,7 @@ export function chameleonConfigToUpstream(config: ChameleonConfig): Record<strin
     pad_token_id: config.pad_token_id,
     image_token_id: config.image_token_id,
     ...(config.layout === 'chameleon' ? {} : { picture_layout: config.layout }),
+    ...(config.prompt_format === 'conversation' ? {} : { prompt_format: config.prompt_format }),
     vocabulary_map: config.vocabulary_map,
     vq_config: {
       model_type: 'chameleon_vqgan',
@@ -140,7 +148,7 @@ function vqganConfigFromUpstream(json: Json, where: string): VqganConfig {
   const number = (field: string, fallback: number): number => wholeNumber(json, where, field, fallback);
   const ch_mult = (json.channel_multiplier ?? [1, 1, 2, 2, 4]) as number[];
   const attention = (json.attn_type ?? 'vanilla') === 'vanilla';
-  return checked(where, {
+  return checkedVqgan(where, {
     ch: number('base_channels', 128),
     ch_mult,
     num_res_blocks: (json.num_res_blocks ?? 2) as number | number[],
@@ -158,60 +166,8 @@ function vqganConfigFromUpstream(json: Json, where: string): VqganConfig {
   });
 }
 
-/**
- * Reads the configuration of a whole VQGAN as taming-transformers writes it: `n_embed`, `embed_dim`, `ddconfig`.
- * @throws ChameleonConfigError naming the field
- */
-export function vqganConfigFromTaming(json: Json, where: string): VqganConfig {
-  const dd = json.ddconfig as Json | undefined;
-  if (typeof dd !== 'object' || dd === null)
-    throw new ChameleonConfigError(`${where}: ddconfig is missing: this is no VQGAN's configuration`);
-  if (dd.double_z === true)
-    throw new ChameleonConfigError(`${where}: double_z is true; only plain latents can be built`);
-  const at = `${where}: ddconfig`;
-  const ch_mult = (dd.ch_mult ?? [1, 2, 4, 8]) as number[];
-  return checked(where, {
-    ch: wholeNumber(dd, at, 'ch'),
-    ch_mult,
-    num_res_blocks: dd.num_res_blocks as number | number[],
-    z_channels: wholeNumber(dd, at, 'z_channels'),
-    embed_dim: wholeNumber(json, where, 'embed_dim'),
-    n_embed: wholeNumber(json, where, 'n_embed'),
-    in_channels: wholeNumber(dd, at, 'in_channels', 3),
-    out_ch: wholeNumber(dd, at, 'out_ch', 3),
-    attn_levels: attentionLevels(wholeNumber(dd, at, 'resolution'), ch_mult.length, dd.attn_resolutions as number[]),
-    mid_attention: (dd.attn_type ?? 'vanilla') === 'vanilla',
-    ...(dd.norm_groups === undefined ? {} : { norm_groups: wholeNumber(dd, at, 'norm_groups') }),
-    ...(dd.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: dd.decoder_res_blocks as number[] }),
-    ...(dd.cell_encoder === true ? { cell_encoder: true } : {}),
-  });
-}
-
-/** The reverse of {@link vqganConfigFromTaming}. */
-export function vqganConfigToTaming(vq: VqganConfig, resolution: number): Record<string, unknown> {
-  return {
-    n_embed: vq.n_embed,
-    embed_dim: vq.embed_dim,
-    ddconfig: {
-      double_z: false,
-      z_channels: vq.z_channels,
-      resolution,
-      in_channels: vq.in_channels ?? 3,
-      out_ch: vq.out_ch ?? 3,
-      ch: vq.ch,
-      ch_mult: vq.ch_mult,
-      num_res_blocks: vq.num_res_blocks,
-      attn_resolutions: (vq.attn_levels ?? []).map((level) => resolution / 2 ** level),
-      dropout: 0,
-      ...((vq.mid_attention ?? true) ? {} : { attn_type: 'none' }),
-      ...(vq.norm_groups === undefined ? {} : { norm_groups: vq.norm_groups }),
-      ...(vq.decoder_res_blocks === undefined ? {} : { decoder_res_blocks: vq.decoder_res_blocks }),
-      ...(vq.cell_encoder ? { cell_encoder: true } : {}),
-    },
-  };
-}
-
-function checked(where: string, config: VqganConfig): VqganConfig {
+/** The configuration, checked. @throws ChameleonConfigError saying where */
+export function checkedVqgan(where: string, config: VqganConfig): VqganConfig {
   try {
     checkVqganConfig(config);
   } catch (error) {
@@ -220,11 +176,23 @@ function checked(where: string, config: VqganConfig): VqganConfig {
   return config;
 }
 
-function wholeNumber(json: Json, where: string, field: string, fallback?: number): number {
+/** @throws ChameleonConfigError naming the field */
+export function wholeNumber(json: Json, where: string, field: string, fallback?: number): number {
   const value = json[field] ?? fallback;
   if (!Number.isInteger(value) || (value as number) < 1)
     throw new ChameleonConfigError(
       `${where}: ${field} is ${JSON.stringify(json[field])}, expected a positive whole number`,
     );
   return value as number;
+}
+
+/** One of some words; the first of them where the field is absent. */
+function oneOf<W extends string>(json: Json, where: string, field: string, words: readonly [W, W]): W {
+  const value = json[field] ?? words[0];
+  const found = words.find((word) => word === value);
+  if (found === undefined)
+    throw new ChameleonConfigError(
+      `${where}: ${field} is ${JSON.stringify(value)}, expected "${words.join('" or "')}"`,
+    );
+  return found;
 }

@@ -1,5 +1,4 @@
 /** Chameleon and Lumina-mGPT: one class for the mini model and for real checkpoints. */
-export type { LoadOptions, SaveOptions } from './checkpoint';
 export {
   type ChameleonConfig,
   ChameleonConfigError,
@@ -7,21 +6,23 @@ export {
   chameleonConfigToUpstream,
   defaultGrid,
   type ImageLayout,
+  type PromptFormat,
 } from './config';
-export { answerQuestions, codesToImages, generateImages, imagesToCodes } from './generate';
+export { ChameleonImageTokenizer } from './image-tokenizer';
 export {
   fillPlaceholders,
   type Grid,
-  type Part,
-  partsOf,
   imageIds,
   ImageLayoutError,
+  type Part,
+  partsOf,
+  promptIds,
   sequenceIds,
   trainingExample,
 } from './layout';
-export { chameleonMini } from './mini';
-export { ChameleonModel } from './model';
-export { type ChameleonPiece, ChameleonPolicy, replayPieces, sequencePieces } from './policy';
-export { promptIds } from './prompt';
-export { type SampledSequence, type ImageLogProbs, sampleSequences, type SequenceOptions } from './sampler';
+export { ChameleonModel, type ChameleonPrompt } from './model';
+export { ChameleonNetwork } from './network';
+export type { ChameleonTransition, ImageTransition, TextTransition } from './policy';
+export type { LoadOptions, SaveOptions } from './pretrained';
+export type { ChameleonSequenceOptions } from './sequence-batch';
 export { type ChameleonVocabulary, chameleonVocabulary } from './vocabulary';

@@ -1,5 +1,6 @@
 /** Chameleon's sequences: text and images one after the other. Pure functions on plain numbers. */
 import { IGNORE } from '../../nn/packed-rows';
+import type { EncodedPart } from '../../text/chat/message';
 import { defaultGrid, type ChameleonConfig } from './config';
 import { type ChameleonVocabulary, CODES_A_SIZE_STEP } from './vocabulary';
 
@@ -44,7 +45,7 @@ export function imageSlot(config: ChameleonConfig, v: ChameleonVocabulary, grid:
   const [rows, columns] = grid;
   const last = imageLength(config, grid) - 1;
   if (offset < 0 || offset > last)
-    throw new RangeError(`a picture of ${rows} x ${columns} codes has no token ${offset}`);
+    throw new RangeError(`an image of ${rows} x ${columns} codes has no token ${offset}`);
   if (offset === last) return { kind: 'forced', id: v.eoi };
   if (config.layout === 'chameleon') return { kind: 'code' };
   if (offset < 2) return { kind: 'forced', id: v.sizeId(sizeSteps(grid[offset])) };
@@ -60,7 +61,7 @@ export function imageIds(
 ): number[] {
   const [rows, columns] = grid;
   if (codes.length !== rows * columns || codes.length === 0)
-    throw new ImageLayoutError(`a picture of ${rows} x ${columns} codes was expected, got ${codes.length} codes`);
+    throw new ImageLayoutError(`an image of ${rows} x ${columns} codes was expected, got ${codes.length} codes`);
   const out = [v.boi];
   let next = 0;
   for (let offset = 0; offset < imageLength(config, grid); offset++) {
@@ -171,6 +172,54 @@ export function fillPlaceholders(
   return filled;
 }
 
+/**
+ * A conversation, ready to be continued: `bos parts..`.
+ * @param parts of `encodePrompt`
+ * @param images codes of the images, by the numbers that the parts name
+ * @throws RangeError for an image that is not given, one that nothing names, or a token that the vocabulary lacks
+ */
+export function promptIds(
+  config: ChameleonConfig,
+  v: ChameleonVocabulary,
+  parts: readonly EncodedPart[],
+  images: readonly Omit<ImagePart, 'kind'>[] = [],
+): number[] {
+  const named = parts.filter((part) => part.kind === 'image').length;
+  if (named !== images.length)
+    throw new RangeError(`the conversation has ${named} images, the codes of ${images.length} were given`);
+  const ids = parts.flatMap((part) => {
+    if (part.kind === 'text') return part.ids;
+    if (part.kind === 'image') return sequenceIds(config, v, [{ ...images[part.index], kind: 'image' }]);
+    if (v.separator === undefined) throw new RangeError('the vocabulary has no separator token to end a message with');
+    return [v.separator];
+  });
+  return [v.bos, ...ids];
+}
+
+/** What ends a request: the separator in conversations, nothing elsewhere. */
+export function endOfRequest(config: ChameleonConfig, v: ChameleonVocabulary): number[] {
+  return config.prompt_format === 'conversation' && v.separator !== undefined ? [v.separator] : [];
+}
+
+/**
+ * Rows and columns of codes of an image of pixels.
+ * @param stride pixels that a code covers along each axis
+ * @throws RangeError for a size that the layout cannot write
+ */
+export function gridOf(config: ChameleonConfig, stride: number, image: { width: number; height: number }): Grid {
+  const { width, height } = image;
+  const [rows, columns] = defaultGrid(config);
+  const step = config.layout === 'lumina' ? stride * CODES_A_SIZE_STEP : 1;
+  const fits =
+    config.layout === 'lumina'
+      ? width % step === 0 && height % step === 0
+      : width === columns * stride && height === rows * stride;
+  if (fits) return [height / stride, width / stride];
+  const seen =
+    config.layout === 'lumina' ? `multiples of ${step} pixels` : `${columns * stride} x ${rows * stride} pixels`;
+  throw new RangeError(`an image is ${width} x ${height}; this model sees ${seen}: resize it first`);
+}
+
 function imageGrid(
   config: ChameleonConfig,
   v: ChameleonVocabulary,
@@ -226,6 +275,7 @@ function sizeSteps(codes: number): number {
 }
 
 function newlineOf(v: ChameleonVocabulary): number {
-  if (v.newline === undefined) throw new RangeError("the vocabulary has no newline token: its images' layout is 'chameleon'"); // prettier-ignore
+  if (v.newline === undefined)
+    throw new RangeError("the vocabulary has no newline token: its images' layout is 'chameleon'");
   return v.newline;
 }

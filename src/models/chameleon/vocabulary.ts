@@ -34,6 +34,8 @@ export interface ChameleonVocabulary {
   readonly codeOfId: Int32Array;
   /** Ids of all codes, ascending. */
   readonly imageIds: Int32Array;
+  /** Ids that stand in images alone, codes and the begin token left out: end, placeholder, newline, sizes. */
+  readonly imageSpecials: readonly number[];
   /** Id of Lumina-mGPT's token for a height or width of so many size steps. @throws RangeError where there is none */
   sizeId(steps: number): number;
   /** Size steps that an id stands for; undefined for other ids. */
@@ -76,6 +78,7 @@ export function chameleonVocabulary(config: ChameleonConfig): ChameleonVocabular
   for (const name of [TOKEN_NAMES.boi, TOKEN_NAMES.eoi]) if (map[name] === undefined) faults.push(`${name} is missing`);
   if (faults.length > 0)
     throw new ChameleonConfigError(`vocabulary_map does not fit this configuration:\n  ${faults.join('\n  ')}`);
+  const newline = TOKEN_NAMES.newline in map ? [map[TOKEN_NAMES.newline]] : [];
   const sizes = new Map([...steps].map(([step, id]) => [id, step]));
   return {
     size,
@@ -90,6 +93,7 @@ export function chameleonVocabulary(config: ChameleonConfig): ChameleonVocabular
     idOfCode,
     codeOfId,
     imageIds: Int32Array.from(idOfCode).sort(),
+    imageSpecials: [map[TOKEN_NAMES.eoi], config.image_token_id, ...newline, ...steps.values()],
     sizeId(step) {
       const id = steps.get(step);
       if (id === undefined) throw new RangeError(`the vocabulary has no token for a size of ${step} steps`);

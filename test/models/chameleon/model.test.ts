@@ -5,13 +5,9 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../../src/io';
-import {
-  chameleonConfigFromUpstream,
-  chameleonConfigToUpstream,
-  vqganConfigFromTaming,
-  vqganConfigToTaming,
-} from '../../../src/models/chameleon/config';
+import { chameleonConfigFromUpstream, chameleonConfigToUpstream } from '../../../src/models/chameleon/config';
 import { ChameleonModel } from '../../../src/models/chameleon/model';
+import { vqganConfigFromTaming, vqganConfigToTaming } from '../../../src/models/chameleon/upstream/taming';
 import { CheckpointMismatchError } from '../../../src/nn/parameters';
 import { PARITY, tinyModel } from './fixture';
 
@@ -28,20 +24,23 @@ after(() => {
   rmSync(scratch, { recursive: true });
 });
 
+const logitsOf = ({ network }: ChameleonModel, rows: number[][]) =>
+  tf.tidy(() => network.logits(tf.reshape<tf.Rank.R2>(network.hidden(rows), [-1, 24])).dataSync());
+
 let places = 0;
 const place = () => path.join(scratch, String(places++));
 
 async function worst(a: ChameleonModel, b: ChameleonModel): Promise<number> {
   let most = 0;
   for (const [ours, theirs] of [
-    [a.parameters, b.parameters],
-    [a.imageTokenizer?.parameters, b.imageTokenizer?.parameters],
+    [a.network.parameters, b.network.parameters],
+    [a.imageTokenizer.vqgan.parameters, b.imageTokenizer.vqgan.parameters],
   ] as const) {
-    const [old, fresh] = [await ours?.values(), await theirs?.values()];
-    assert.deepEqual(Object.keys(old ?? {}).sort(), Object.keys(fresh ?? {}).sort());
-    for (const [name, { data }] of Object.entries(old ?? {}))
+    const [old, fresh] = [await ours.values(), await theirs.values()];
+    assert.deepEqual(Object.keys(old).sort(), Object.keys(fresh).sort());
+    for (const [name, { data }] of Object.entries(old))
       data.forEach((value, i) => {
-        const difference = Math.abs(value - (fresh?.[name].data[i] ?? NaN));
+        const difference = Math.abs(value - (fresh[name].data[i] ?? NaN));
         most = Math.max(most, value === 0 ? difference : difference / Math.abs(value));
       });
   }
@@ -63,11 +62,7 @@ describe('checkpoints', () => {
       assert.deepEqual(again.config, { ...again.config, ...model.config, vq: again.config.vq });
       assert.ok((await worst(model, again)) <= tolerance);
       const rows = [[0, 30, 4, 9, 9, 13]];
-      if (tolerance === 0)
-        assert.deepEqual(
-          tf.tidy(() => again.logits(rows).dataSync()),
-          tf.tidy(() => model.logits(rows).dataSync()),
-        );
+      if (tolerance === 0) assert.deepEqual(logitsOf(again, rows), logitsOf(model, rows));
       again.dispose();
     }
     assert.equal(tf.memory().numTensors, start);
@@ -142,26 +137,26 @@ describe('checkpoints', () => {
     const folder = place();
     await model.savePretrained(folder);
     const pixels = tf.tensor<tf.Rank.R4>(new Rng(1).uniform(2 * 4 * 4 * 3), [2, 4, 4, 3]);
-    const codes = model.encodeImages(pixels);
+    const codes = model.imageTokenizer.encodePixels(pixels);
     rmSync(path.join(folder, 'vqgan', 'config.json'));
     const encoder = await ChameleonModel.fromPretrained(folder);
-    assert.deepEqual(encoder.encodeImages(pixels), codes);
-    assert.throws(() => encoder.decodeImages(codes, [2, 2]), /has no decoder/);
+    assert.deepEqual(encoder.imageTokenizer.encodePixels(pixels), codes);
+    assert.throws(() => encoder.imageTokenizer.decode(codes, [2, 2]), /has no decoder/);
     encoder.dispose();
 
     const file = path.join(folder, 'model.safetensors');
     const tensors = Object.entries(await readSafetensors(file)).filter(([name]) => !name.includes('vqmodel'));
     await writeSafetensors(file, Object.fromEntries(tensors));
     const none = await ChameleonModel.fromPretrained(folder);
-    assert.throws(() => none.encodeImages(pixels), /loaded without an image tokenizer/);
+    assert.throws(() => none.imageTokenizer.encodePixels(pixels), /loaded without an image tokenizer/);
     none.dispose();
 
     await model.savePretrained(path.join(folder, 'whole'));
     cpSync(path.join(folder, 'whole', 'vqgan'), path.join(folder, 'vqgan'), { recursive: true });
     const lumina = await ChameleonModel.fromPretrained(folder, { layout: 'lumina' });
-    assert.deepEqual(lumina.encodeImages(pixels), codes);
+    assert.deepEqual(lumina.imageTokenizer.encodePixels(pixels), codes);
     assert.deepEqual(
-      tf.tidy(() => lumina.decodeImages(codes, [2, 2]).shape),
+      tf.tidy(() => lumina.imageTokenizer.decode(codes, [2, 2]).shape),
       [2, 4, 4, 3],
     );
     lumina.dispose();
@@ -257,7 +252,7 @@ describe('configurations', () => {
   });
 
   test('rows of ids are checked', () => {
-    assert.throws(() => model.hidden([[1, 2], [3]]), /row 1 has 1 tokens, row 0 has 2/);
-    assert.throws(() => model.logits([[1, -2]]), /id -2 at 1 of row 0 is outside 0\.\.63/);
+    assert.throws(() => model.network.hidden([[1, 2], [3]]), /row 1 has 1 tokens, row 0 has 2/);
+    assert.throws(() => model.network.hidden([[1, -2]]), /id -2 at 1 of row 0 is outside 0\.\.63/);
   });
 });

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startEngine, tf } from '../../../src/engine';
-import { partsOf, imageLength } from '../../../src/models/chameleon/layout';
+import { startEngine, Rng, tf } from '../../../src/engine';
+import { imageLength, partsOf } from '../../../src/models/chameleon/layout';
 import type { ChameleonModel } from '../../../src/models/chameleon/model';
-import { sampleSequences, type SequenceOptions } from '../../../src/models/chameleon/sampler';
-import { prompts, rngs, tinyModel } from './fixture';
+import {
+  type ChameleonSequenceOptions,
+  samplingPlan,
+  SequenceBatch,
+} from '../../../src/models/chameleon/sequence-batch';
+import { PromptTooLongError } from '../../../src/models/unified';
+import { drawing, prompts, requests, rngs, tinyModel } from './fixture';
 
-const models: Record<string, ChameleonModel> = {};
+const models: Record<'chameleon' | 'lumina' | 'swin', ChameleonModel> = {} as never;
 
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
@@ -16,35 +21,55 @@ before(async () => {
 });
 after(() => Object.values(models).forEach((model) => model.dispose()));
 
-const ids = (model: ChameleonModel, options: SequenceOptions, seed = 3) =>
-  sampleSequences(model, prompts, rngs(seed), options).map((row) => Array.from(row.ids));
+/** Images begin at different times in different rows. */
+const FORCED = (row: number, index: number) => (index === 2 * row + 1 || index > 24 ? 4 : undefined);
 
-describe('sampling', () => {
-  test('cached decoding says what uncached decoding says, token for token: text, images, guidance', () => {
-    const two: SequenceOptions = { maxNewTokens: 28, guidanceScale: 3, stop: [] };
-    const cases: [string, SequenceOptions][] = [
-      ['chameleon', two],
-      ['lumina', { ...two, grid: [2, 4] }],
-      ['swin', { ...two, text: { temperature: 0 }, image: { temperature: 0 } }],
-      ['chameleon', { maxNewTokens: 12, text: { topK: 5 }, image: { topP: 0.8 } }],
-    ];
-    let images = 0;
-    for (const [name, options] of cases) {
-      // Images begin at different times in different rows, and at the same time in none.
-      const forced = (row: number, index: number, inImage: boolean) =>
-        !inImage && (index === 2 * row + 1 || index > 24) ? 4 : undefined;
-      const cached = ids(models[name], { ...options, forced });
-      assert.deepEqual(cached, ids(models[name], { ...options, forced, cache: false }));
-      images += cached.flat().filter((id) => id === models[name].vocabulary.eoi).length;
+function sequences(model: ChameleonModel, options: ChameleonSequenceOptions, seed = 3, list = prompts) {
+  const plan = samplingPlan(model.network, options);
+  const asked = list.map(({ ids }, k) => ({ prompt: ids, rng: rngs(seed, list.length)[k] }));
+  return SequenceBatch.start(model.network, asked, plan).finish();
+}
+
+const ids = (model: ChameleonModel, options: ChameleonSequenceOptions, seed?: number) =>
+  sequences(model, options, seed).map((row) => Array.from(row.ids));
+
+describe('sequences', () => {
+  test('what is sampled greedily is what whole passes say, token for token: text, images, guidance', () => {
+    for (const model of [models.chameleon, models.swin]) {
+      const { network } = model;
+      const { boi, imageIds } = network.vocabulary;
+      const options = { text: { temperature: 0, maxNewTokens: 6 }, image: { temperature: 0, guidanceScale: 3 }, forced: FORCED, stop: [] }; // prettier-ignore
+      let drawn = 0;
+      for (const { prompt, ids: row, drawn: isDrawn, inImage } of sequences(model, options)) {
+        const all = [...prompt, ...row];
+        row.forEach((id, i) => {
+          if (!isDrawn[i]) return;
+          drawn++;
+          const last = (context: number[]) =>
+            tf.tidy(() => {
+              const hidden = tf.reshape<tf.Rank.R2>(network.hidden([context]), [context.length, -1]);
+              return network.logits(tf.slice(hidden, [context.length - 1, 0], [1, -1])).dataSync();
+            });
+          const context = all.slice(0, prompt.length + i);
+          const conditional = last(context);
+          const alone = inImage[i] ? last(context.slice(context.lastIndexOf(boi))) : conditional;
+          const may = inImage[i] ? [...imageIds] : Array.from({ length: 64 }, (_, k) => k).filter((k) => !imageIds.includes(k) && ![5, 6, 8, 9, 10, 11].includes(k)); // prettier-ignore
+          const score = (k: number) => alone[k] + 3 * (conditional[k] - alone[k]);
+          const best = may.reduce((a, b) => (score(b) > score(a) ? b : a));
+          assert.ok(id === best || Math.abs(score(id) - score(best)) < 1e-3, `${id} and ${best} at ${i}`);
+        });
+      }
+      assert.ok(drawn > 50, `${drawn}`);
     }
-    assert.ok(images >= 15, `${images} images were drawn`);
   });
 
-  test('a row does not depend on its neighbours', () => {
-    const options = { maxNewTokens: 12, guidanceScale: 2, maxImages: 1 };
+  test('a row does not depend on its neighbors', () => {
+    const options = { text: { maxNewTokens: 12 }, image: { guidanceScale: 2 }, maxImages: 1 };
     const together = ids(models.chameleon, options);
     prompts.forEach((prompt, b) => {
-      const [alone] = sampleSequences(models.chameleon, [prompt], [rngs(3)[b]], options);
+      const plan = samplingPlan(models.chameleon.network, options);
+      const request = { prompt: prompt.ids, rng: rngs(3)[b] };
+      const [alone] = SequenceBatch.start(models.chameleon.network, [request], plan).finish();
       assert.deepEqual(Array.from(alone.ids), together[b]);
     });
   });
@@ -55,19 +80,17 @@ describe('sampling', () => {
       ['lumina', [4, 2]],
       ['lumina', [6, 4]],
     ] as const) {
-      const model = models[name];
-      const { boi } = model.vocabulary;
-      const forced = (_row: number, index: number, inImage: boolean) => (index === 4 && !inImage ? boi : undefined);
-      const sampled = sampleSequences(model, prompts, rngs(9), { maxNewTokens: 6, forced, grid, stop: [], guidanceScale: 4 }); // prettier-ignore
-      for (const { prompt, ids: row, drawn, inImage, finished, logProbs } of sampled) {
-        assert.equal(finished, false);
-        const parts = partsOf(model.config, model.vocabulary, [...prompt, ...row], grid);
+      const { network } = models[name];
+      const { boi, codeOfId } = network.vocabulary;
+      const forced = (_row: number, index: number) => (index === 4 ? boi : undefined);
+      const options = { text: { maxNewTokens: 5 }, image: { guidanceScale: 4 }, forced, grid, stop: [] };
+      for (const { prompt, ids: row, drawn, inImage, logProbs } of sequences(models[name], options, 9)) {
+        const parts = partsOf(network.config, network.vocabulary, [...prompt, ...row], grid);
         const images = parts.filter((part) => part.kind === 'image');
         assert.ok(images.length >= 1);
         for (const { grid: own } of images) assert.deepEqual(own, grid ?? [4, 4]);
         row.forEach((id, i) => {
-          const code = model.vocabulary.codeOfId[id] >= 0;
-          if (code) assert.ok(inImage[i] === 1 && drawn[i] === 1, 'codes are drawn, and stand in images alone');
+          if (codeOfId[id] >= 0) assert.ok(inImage[i] === 1 && drawn[i] === 1, 'codes are drawn, in images alone');
           else if (inImage[i]) assert.equal(drawn[i], 0, 'what is no code in an image is forced');
           assert.ok(drawn[i] ? logProbs[i] < 0 : logProbs[i] === 0);
         });
@@ -76,56 +99,137 @@ describe('sampling', () => {
     assert.equal(imageLength(models.lumina.config, [6, 4]), 2 + 6 * 5 + 1);
   });
 
-  test('guidance moves images; top-k 1 and temperature 0 are greedy; limits and bans hold', () => {
+  test('text says no special id of images, and begins no more of them than allowed', () => {
     const model = models.chameleon;
-    const { boi, eoi } = model.vocabulary;
-    const image = (options: SequenceOptions) =>
-      Array.from(sampleSequences(model, [[0, 25, 30, boi]], rngs(1, 1), { maxNewTokens: 1, ...options })[0].ids);
-    assert.notDeepEqual(image({ guidanceScale: 1 }), image({ guidanceScale: 6 }));
-    assert.deepEqual(image({ image: { topK: 1 } }), image({ image: { temperature: 0 } }));
-    assert.equal(image({}).length, 17);
-    assert.equal(image({})[16], eoi);
-    const [half] = sampleSequences(model, [[0, boi, 12, 13]], rngs(1, 1), { maxNewTokens: 1, guidanceScale: 3 });
-    assert.equal(half.ids.length, 15, 'a prompt that ends inside an image is carried on from there');
-    const banned = Array.from({ length: 64 }, (_, id) => id).filter((id) => ![boi, 50].includes(id));
-    const [text] = sampleSequences(model, [[0]], rngs(1, 1), { maxNewTokens: 24, banned, maxImages: 1, stop: [] });
-    const said = new Set(text.ids.filter((_, i) => text.inImage[i] === 0));
-    assert.deepEqual([...said].sort(), [boi, 50]);
-    assert.equal(text.ids.filter((id) => id === boi).length, 1);
-    const [ended] = sampleSequences(model, [[0, 9]], rngs(1, 1), { banned: banned.filter((id) => id !== 2).concat(50, boi), maxNewTokens: 9 }); // prettier-ignore
-    assert.deepEqual([Array.from(ended.ids), ended.finished], [[2], true]);
+    const never = new Set([5, 6, 8, 9, 10, 11]);
+    const said = new Set<number>();
+    for (let seed = 0; seed < 6; seed++) {
+      const options = { text: { maxNewTokens: 60, temperature: 3 }, maxImages: 0, stop: [] };
+      for (const row of sequences(model, options, seed, prompts.slice(0, 1))) row.ids.forEach((id) => said.add(id));
+    }
+    assert.ok(said.size > 25, `${said.size} ids were said`);
+    for (const id of said) assert.ok(id !== 4 && !never.has(id) && model.network.vocabulary.codeOfId[id] < 0, `${id}`);
   });
 
-  test('what cannot be sampled is said', () => {
-    const model = models.chameleon;
-    const sample =
-      (prompt: number[], options: SequenceOptions = {}) =>
-      () =>
-        sampleSequences(model, [prompt], rngs(1, 1), options);
-    assert.throws(sample([]), /a prompt is empty/);
-    assert.throws(sample([0, 64]), /id 64 at 1 of row 0 is outside 0\.\.63/);
-    assert.throws(sample([0], { maxNewTokens: 200 }), /more than the model's 128 positions/);
-    assert.throws(sample([0], { text: { temperature: -1 } }), /temperature is -1/);
-    assert.throws(sample([0, 4], { forced: () => 50 }), /token 50 was forced inside an image/);
-    assert.throws(() => sampleSequences(model, [[0]], []), /one stream a prompt/);
-    assert.throws(
-      () => sampleSequences(models.lumina, [[0]], rngs(1, 1), { grid: [3, 2] }),
-      /3 codes along an axis are no multiple of 2/,
-    );
-    assert.throws(
-      () => sampleSequences(models.lumina, [[0]], rngs(1, 1), { grid: [2, 20] }),
-      /no token for a size of 10 steps/,
-    );
+  test('equal prompts are read once: their pass has one row', () => {
+    const { network } = models.chameleon;
+    const rows: number[] = [];
+    const hidden = network.hidden.bind(network);
+    network.hidden = (list, options) => (rows.push(list.length), hidden(list, options));
+    const [{ transitions }] = models.chameleon.sampleText(requests(2, [prompts[2], prompts[2], prompts[2]]), { maxNewTokens: 3 }); // prettier-ignore
+    delete (network as { hidden?: unknown }).hidden;
+    assert.deepEqual(rows.slice(0, 2), [1, 3]);
+    assert.equal(transitions.length, 1);
+  });
+});
+
+describe('images, one code a step', () => {
+  const list = [drawing(25, 30), drawing(40), drawing(33, 35, 37)];
+  const options = { guidanceScale: 3, temperature: 1.2, topK: 6 };
+
+  test('stepping to the end equals finishing at once, and the same seed gives the same images', () => {
+    for (const model of [models.chameleon, models.lumina]) {
+      const stepped = model.imageSampler(requests(4, list), options);
+      assert.equal(stepped.steps, 16);
+      for (let step = 0; step < 16; step++) {
+        assert.deepEqual([stepped.stepsDone, stepped.done], [step, false]);
+        stepped.step();
+      }
+      assert.equal(stepped.done, true);
+      const images = stepped.finish();
+      assert.deepEqual(images, model.imageSampler(requests(4, list), options).finish());
+      assert.notDeepEqual(images, model.imageSampler(requests(5, list), options).finish());
+      for (const { name, codes, grid, transitions } of images) {
+        assert.deepEqual([name, codes.length, grid], ['generation', 16, [4, 4]]);
+        assert.equal(transitions.length, 1);
+        assert.equal(transitions[0].actionMask.reduce((a, b) => a + b), 16); // prettier-ignore
+        assert.equal(transitions[0].sampledIds.length, imageLength(model.config, grid));
+      }
+    }
   });
 
-  test('nothing leaks, also when it throws', () => {
+  test('a batch is thinned out and goes on as if alone', () => {
+    for (const model of [models.chameleon, models.lumina]) {
+      const whole = model.imageSampler(requests(4, list), options).finish();
+      for (const [after, chosen] of [[0, [1]], [5, [2, 0]], [15, [0]]] as const) {
+        const sampler = model.imageSampler(requests(4, list), options);
+        for (let step = 0; step < after; step++) sampler.step();
+        const rest = sampler.select(chosen);
+        assert.equal(rest.stepsDone, after);
+        rest.finish().forEach(({ codes, transitions: [own] }, k) => {
+          const [expected] = whole[chosen[k]].transitions;
+          assert.deepEqual(codes, whole[chosen[k]].codes);
+          assert.deepEqual(own.sampledIds, expected.sampledIds);
+          own.logProbs.forEach((value, i) => assert.ok(Math.abs(value - expected.logProbs[i]) < 1e-4));
+        });
+        assert.throws(() => sampler.step(), /goes on as the one/);
+      } // prettier-ignore
+    }
+    const sampler = models.chameleon.imageSampler(requests(4, list), options);
+    assert.throws(() => sampler.select([3]), /there is no sample 3 among 3/);
+    assert.throws(() => sampler.select([1, 1]), /sample 1 is selected twice/);
+    assert.deepEqual(sampler.select([]).finish(), []);
+  });
+
+  test('guidance moves images; top-k 1 is greedy; nothing asked for gives nothing', () => {
+    const draw = (own: Parameters<ChameleonModel['imageSampler']>[1]) =>
+      models.chameleon.imageSampler(requests(1, list.slice(0, 1)), own).finish()[0].codes;
+    assert.notDeepEqual(draw({ guidanceScale: 1 }), draw({ guidanceScale: 6 }));
+    assert.deepEqual(draw({ topK: 1 }), draw({ temperature: 0 }));
+    assert.deepEqual(models.chameleon.imageSampler([]).finish(), []);
+    assert.deepEqual(models.chameleon.sampleText([]), []);
+  });
+});
+
+describe('what cannot be sampled', () => {
+  test('options', () => {
+    const { chameleon: model } = models;
+    const wrong = [{ temperature: NaN }, { temperature: -1 }, { temperature: Infinity }, { topK: 0 }, { topK: 1.5 }, { topK: NaN }, { topP: 0 }, { topP: 1.1 }, { topP: NaN }]; // prettier-ignore
+    for (const options of wrong) {
+      assert.throws(() => model.sampleText(requests(1), options), RangeError);
+      assert.throws(() => model.imageSampler(requests(1, [drawing(30)]), options), RangeError);
+      assert.throws(() => model.sampleSequences(requests(1), { text: options }), RangeError);
+      assert.throws(() => model.sampleSequences(requests(1), { image: options }), RangeError);
+    }
+    for (const maxNewTokens of [0, -1, 1.5, NaN, Infinity])
+      assert.throws(() => model.sampleText(requests(1), { maxNewTokens }), /maxNewTokens is/);
+    for (const guidanceScale of [NaN, Infinity, -1])
+      assert.throws(() => model.imageSampler(requests(1, [drawing(30)]), { guidanceScale }), /guidanceScale is/);
+    assert.throws(() => model.imageSampler([], { imageLogProbs: 'both' as 'guided' }), /imageLogProbs is 'both'/);
+    for (const maxImages of [-1, 0.5, NaN])
+      assert.throws(() => model.sampleSequences(requests(1), { maxImages }), /maxImages is/);
+  });
+
+  test('prompts', () => {
+    const { chameleon: model, lumina } = models;
+    const text = (...list: number[]) => [{ prompt: { task: 'understand' as const, ids: list }, rng: new Rng(1) }];
+    assert.throws(() => model.sampleText(text()), /a prompt is empty/);
+    assert.throws(() => model.sampleText(text(0, 64)), /id 64 at 1 of row 0 is outside 0\.\.63/);
+    assert.throws(() => model.sampleText(text(0), { maxNewTokens: 200 }), PromptTooLongError);
+    assert.throws(() => model.sampleSequences(text(0), { maxImages: 9 }), /9 images of 17 are more than the model's 128/); // prettier-ignore
+    assert.throws(() => model.sampleText(requests(1, [drawing(30)])), /made to generate .* to understand or interleave/); // prettier-ignore
+    assert.throws(() => model.imageSampler(text(0, 30)), /made to understand/);
+    assert.throws(() => model.sampleSequences(text(0, 4, 12, 13), { grid: [1, 1] }), /inside an image of more than/);
+    assert.throws(() => lumina.sampleSequences(text(0), { grid: [3, 2] }), /3 codes along an axis are no multiple of 2/); // prettier-ignore
+    assert.throws(() => lumina.sampleSequences(text(0), { grid: [2, 20] }), /no token for a size of 10 steps/);
+  });
+
+  test('nothing leaks, also when it throws or is left early', () => {
+    const model = models.chameleon;
     const start = tf.memory().numTensors;
+    const list = [drawing(25, 30), drawing(40)];
     for (let i = 0; i < 3; i++) {
-      ids(models.chameleon, { maxNewTokens: 6, guidanceScale: 3 }, i);
-      assert.throws(
-        () => ids(models.chameleon, { forced: (_row, index) => (index === 3 ? 99 : undefined) }),
-        /(token|id) 99/,
-      );
+      model.sampleSequences(requests(i), { text: { maxNewTokens: 6 }, image: { guidanceScale: 3 }, forced: FORCED });
+      const forced = (_row: number, index: number) => (index === 3 ? 99 : undefined);
+      assert.throws(() => model.sampleSequences(requests(i), { forced, stop: [] }), /id 99/);
+      const sampler = model.imageSampler(requests(i, list), { guidanceScale: 2 });
+      sampler.step();
+      sampler.dispose();
+      const other = model.imageSampler(requests(i, list), { guidanceScale: 2 });
+      other.step();
+      other.select([1]).dispose();
+      const throwing = { prompt: list[0], rng: { uniform: () => { throw new Error('no more') } } as unknown as Rng }; // prettier-ignore
+      assert.throws(() => model.imageSampler([throwing]).finish(), /no more/);
     }
     assert.equal(tf.memory().numTensors, start);
   });

@@ -1,8 +1,8 @@
 /** Chameleon mini: the real class at a size that two CPU cores train. 64 x 64 images, an 8 x 8 grid of 4096 codes. */
 import { readValues, type Rng, tf } from '../../engine';
-import type { ChameleonConfig } from './config';
-import type { ChameleonModel } from './model';
-import { nameOfCode, TOKEN_NAMES } from './vocabulary';
+import type { ChameleonConfig } from '../../models/chameleon/config';
+import type { ChameleonModel } from '../../models/chameleon/model';
+import { nameOfCode, TOKEN_NAMES } from '../../models/chameleon/vocabulary';
 
 /** Height and width of the images, pixels. */
 const SIDE = 64;
@@ -27,7 +27,10 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
   const width = 256;
   const [boi, eoi, image, first] = [0, 1, 2, 3].map((place) => words.length + place);
   const map = Object.fromEntries(words.map((word, id) => [word, id]));
-  Object.assign(map, { [TOKEN_NAMES.boi]: boi, [TOKEN_NAMES.eoi]: eoi, '<image>': image, [TOKEN_NAMES.separator]: text.separator }); // prettier-ignore
+  map[TOKEN_NAMES.boi] = boi;
+  map[TOKEN_NAMES.eoi] = eoi;
+  map['<image>'] = image;
+  map[TOKEN_NAMES.separator] = text.separator;
   for (let code = 0; code < CODES; code++) map[nameOfCode(code)] = first + code;
   return {
     text: {
@@ -68,6 +71,7 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
     },
     resolution: SIDE,
     layout: 'chameleon',
+    prompt_format: 'plain',
   };
 }
 
@@ -78,16 +82,16 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
  * @throws Error without an image tokenizer
  */
 export function startCodesFromCodebook(model: ChameleonModel, rng: Rng, share = 0.8, std = 0.02): void {
-  const { imageTokenizer, vocabulary: v } = model;
-  if (!imageTokenizer) throw new Error('codes can only start from a codebook when there is an image tokenizer');
-  const [codes, dim] = imageTokenizer.codebook.shape;
+  const { codebook } = model.imageTokenizer.vqgan;
+  const { parameters, vocabulary: v } = model.network;
+  const [codes, dim] = codebook.shape;
   const width = model.config.text.hidden_size;
   for (const name of ['model.embed_tokens.weight', 'lm_head.weight']) {
     const own = rng.split(name);
-    const table = model.parameters.get(name) as tf.Variable<tf.Rank.R2>;
+    const table = parameters.get(name) as tf.Variable<tf.Rank.R2>;
     const values = Float32Array.from(table.dataSync<'float32'>());
     const rows = tf.tidy(() => {
-      const entries = centred(imageTokenizer.codebook);
+      const entries = centred(codebook);
       const directions = tf.tensor2d(own.split('directions').normal(dim * width), [dim, width]);
       const noise = tf.tensor2d(own.split('noise').normal(codes * width), [codes, width]);
       return tf.add(
@@ -108,10 +112,11 @@ export function startCodesFromCodebook(model: ChameleonModel, rng: Rng, share = 
  * @returns `[vocab, embed_dim]`
  * @throws Error without an image tokenizer
  */
-export function codeEntries({ imageTokenizer, vocabulary: v }: ChameleonModel): tf.Tensor2D {
-  if (!imageTokenizer) throw new Error('only an image tokenizer has entries');
-  const [codes, dim] = imageTokenizer.codebook.shape;
-  const entries = readValues(() => centred(imageTokenizer.codebook));
+export function codeEntries({ imageTokenizer, network }: ChameleonModel): tf.Tensor2D {
+  const { codebook } = imageTokenizer.vqgan;
+  const { vocabulary: v } = network;
+  const [codes, dim] = codebook.shape;
+  const entries = readValues(() => centred(codebook));
   const rows = new Float32Array(v.size * dim);
   for (let code = 0; code < codes; code++)
     rows.set(entries.subarray(code * dim, (code + 1) * dim), v.idOfCode[code] * dim);

@@ -5,15 +5,16 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { IGNORE } from '../../src/models/chameleon/layout';
-import { chameleonMini, startCodesFromCodebook } from '../../src/models/chameleon/mini';
+import { chameleonMini, startCodesFromCodebook } from '../../src/miniworld/curricula/chameleon-config';
 import { ChameleonModel } from '../../src/models/chameleon/model';
-import { chameleonSpecs } from '../../src/models/chameleon/transformer';
-import { packedLogits, plainRow } from '../../src/models/chameleon/packed';
+import { chameleonSpecs } from '../../src/models/chameleon/network';
+import { packedLogits, plainRow } from '../../src/models/chameleon/supervised';
 import { packTurns } from '../../src/nn/packed-rows';
 import { chameleonVocabulary } from '../../src/models/chameleon/vocabulary';
 import { VqganTokenizer, vqganSpecs } from '../../src/nn/vqgan-tokenizer';
 import { type StepReport, trainSupervised } from '../../src/sft/loop';
-import { type ChameleonSource, chameleonTask, refreshCodes, vqganTask } from '../../src/sft/train-chameleon';
+import { refreshCodes } from '../../src/models/chameleon/image-tokenizer';
+import { type ChameleonSource, chameleonTask, vqganTask } from '../../src/miniworld/curricula/chameleon-task';
 import { pixelsTensor } from '../../src/sft/train-magvit';
 import { loadTokenizer } from '../../src/text';
 import { tinyConfig, tinyModel } from '../models/chameleon/fixture';
@@ -104,7 +105,7 @@ test('stopped and resumed equals uninterrupted', async () => {
     // The language model's weights come from the checkpoint; the image tokenizer is given.
     const config = tinyConfig();
     const imageTokenizer = VqganTokenizer.random(config.vq, new Rng(1));
-    const model = ChameleonModel.random(config, new Rng(seed), imageTokenizer);
+    const model = ChameleonModel.random(config, imageTokenizer, undefined, new Rng(seed));
     const task = chameleonTask(model, source, { images: 2, asked: 1, questions: 1, texts: 0, size: 8 });
     const losses: number[] = [];
     for await (const report of trainSupervised(task, { steps, seed: 4, folder: place })) {
@@ -133,8 +134,8 @@ test('turns that share a row have the logits of rows of their own', () => {
     plainRow({ ids: [...from, ...question, ...answer, 2], labels: [...[...from, ...question].map(() => IGNORE), ...answer, 2] }), // prettier-ignore
   );
   tf.tidy(() => {
-    const together = packedLogits(model, packed);
-    const alone = separate.map((row) => packedLogits(model, [row]));
+    const together = packedLogits(model.network, packed);
+    const alone = separate.map((row) => packedLogits(model.network, [row]));
     assert.deepEqual(together.targets, alone.flatMap(({ targets }) => targets)); // prettier-ignore
     const difference = tf.max(tf.abs(tf.sub(together.logits, tf.concat(alone.map(({ logits }) => logits))))).dataSync()[0]; // prettier-ignore
     assert.ok(difference < 1e-4, `${difference}`);
@@ -151,7 +152,7 @@ test('turns that share a row have the logits of rows of their own', () => {
     'read, but not scored',
   );
   assert.throws(
-    () => packedLogits(model, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
+    () => packedLogits(model.network, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
     /nothing .* is scored/,
   );
   model.dispose();
@@ -175,15 +176,15 @@ test("the mini configuration holds the mini world's words and is of the size tha
 
 test('codes that lie close together start with rows that lie close together, text rows stay', () => {
   const model = tinyModel();
-  const { idOfCode } = model.vocabulary;
+  const { idOfCode } = model.network.vocabulary;
   const entries = new Rng(1).normal(11 * 3);
   entries.set(entries.slice(0, 3).map((x) => x + 1e-3), 3); // prettier-ignore
-  tf.tidy(() => (model.imageTokenizer?.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
-  const before = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
+  tf.tidy(() => (model.imageTokenizer.vqgan.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
+  const before = tf.tidy(() => model.network.parameters.get('lm_head.weight').arraySync()) as number[][];
   const tensors = tf.memory().numTensors;
   startCodesFromCodebook(model, new Rng(2), 0.95);
   assert.equal(tf.memory().numTensors, tensors);
-  const rows = tf.tidy(() => model.parameters.get('lm_head.weight').arraySync()) as number[][];
+  const rows = tf.tidy(() => model.network.parameters.get('lm_head.weight').arraySync()) as number[][];
   const distance = (a: number, b: number) => Math.hypot(...rows[idOfCode[a]].map((x, i) => x - rows[idOfCode[b]][i]));
   const others = Array.from({ length: 9 }, (_, k) => distance(0, k + 2)).sort((a, b) => a - b);
   assert.ok(distance(0, 1) < others[4], `${distance(0, 1)} and ${others}`);

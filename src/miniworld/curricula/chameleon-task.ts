@@ -2,16 +2,16 @@
  * Training Chameleon, in two stages: the VQGAN alone, then the language model around it (Chameleon, Sec. 2): images
  * given the caption, answers to questions about images, text alone, and interleaved sequences.
  */
-import { crossEntropy, readValues, type Rng, tf } from '../engine';
-import { imageIds, type Part, trainingExample } from '../models/chameleon/layout';
-import type { ChameleonModel } from '../models/chameleon/model';
-import { packedLogits, plainRow } from '../models/chameleon/packed';
-import { type PackedRow, packTurns, type Turn, withWordNoise } from '../nn/packed-rows';
-import { nearestCodes } from '../nn/vqgan-codebook';
-import type { VqganTokenizer } from '../nn/vqgan-tokenizer';
-import type { SupervisedTask } from './loop';
-import { type ImageBatchInput, type ImageSource, pixelsTensor } from './train-magvit';
-import { withBitNoise } from './train-showo';
+import { type Rng, tf } from '../../engine';
+import { refreshCodes, vqganLoss } from '../../models/chameleon/image-tokenizer';
+import { imageIds, type Part, trainingExample } from '../../models/chameleon/layout';
+import type { ChameleonModel } from '../../models/chameleon/model';
+import { packedLoss, plainRow } from '../../models/chameleon/supervised';
+import { type PackedRow, packTurns, type Turn, withWordNoise } from '../../nn/packed-rows';
+import type { VqganTokenizer } from '../../nn/vqgan-tokenizer';
+import type { SupervisedTask } from '../../sft/loop';
+import { type ImageBatchInput, type ImageSource, pixelsTensor } from '../../sft/train-magvit';
+import { withBitNoise } from '../../sft/train-showo';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */
@@ -34,8 +34,7 @@ export interface VqganTrainingOptions {
 }
 
 /**
- * The image tokenizer's task. Loss: mean |x - y| + 2 mean (x - y)^2 + the codebook's. Neither a perceptual nor an
- * adversarial term: pictograms have flat colors and hard edges, and nothing to be imagined.
+ * The image tokenizer's task.
  *
  * Codes follow the encoder by gradient too slowly, and those that no image uses get none; so every `refreshEvery` steps
  * they are put where the latents of fresh images are ({@link refreshCodes}). What is done depends on the step and the
@@ -60,62 +59,8 @@ export function vqganTask(
       }
       return { pixels: images(batch, rng), plain: step < plainSteps };
     },
-    loss: ({ pixels, plain }) => {
-      const out = plain ? plainPass(tokenizer, pixels) : tokenizer.reconstruct(pixels);
-      const difference = tf.sub(out.pixels, pixels);
-      const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
-      const l2 = tf.mean<tf.Scalar>(tf.square(difference));
-      const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
-      return {
-        loss: tf.addN([l1, tf.mul(l2, 2), out.loss]) as tf.Scalar,
-        metrics: { l1, l2, codebook: out.loss, used },
-      };
-    },
+    loss: ({ pixels, plain }) => vqganLoss(tokenizer, pixels, plain),
   };
-}
-
-/** A pass around the codebook: the losses of an autoencoder. Every variable must have a gradient, the codebook's is 0. */
-function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<VqganTokenizer['reconstruct']> {
-  const latents = tokenizer.encodeContinuous(pixels);
-  return {
-    pixels: tokenizer.decodeEntries(latents),
-    codes: nearestCodes(latents, tokenizer.codebook, tokenizer.config.l2_norm) as tf.Tensor3D,
-    loss: tf.mul(tf.sum<tf.Scalar>(tokenizer.codebook), 0),
-  };
-}
-
-/**
- * One step of k-means on the codebook: a code that the images use goes to the mean of its latents, one that they do
- * not use near a random latent of theirs.
- * @param pixels `[images, height, width, 3]` in [-1, 1]
- * @returns how many codes were unused
- */
-export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, rng: Rng): number {
-  const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
-  const [count, dim] = codebook.shape;
-  const latents = readValues(() => tokenizer.encodeContinuous(pixels));
-  const codes = readValues<'int32'>(() =>
-    nearestCodes(tf.tensor2d(latents, [latents.length / dim, dim]), codebook, tokenizer.config.l2_norm),
-  );
-  const uses = new Int32Array(count);
-  const rows = new Float32Array(count * dim);
-  codes.forEach((code, i) => {
-    uses[code]++;
-    for (let k = 0; k < dim; k++) rows[code * dim + k] += latents[i * dim + k];
-  });
-  // Codes put at one latent must part: a little noise, measured by how far latents spread.
-  const spread = 0.05 * Math.sqrt(latents.reduce((sum, value) => sum + value * value, 0) / latents.length);
-  let unused = 0;
-  for (let code = 0; code < count; code++) {
-    const from = uses[code] > 0 ? -1 : rng.int(codes.length) * dim;
-    if (from >= 0) unused++;
-    for (let k = 0; k < dim; k++) {
-      const at = code * dim + k;
-      rows[at] = from < 0 ? rows[at] / uses[code] : latents[from + k] + spread * rng.normal();
-    }
-  }
-  tf.tidy(() => codebook.assign(tf.tensor2d(rows, [count, dim])));
-  return unused;
 }
 
 /** One image with what is said and asked about it, as ids. */
@@ -190,21 +135,15 @@ export function chameleonTask(
   const weights = options.weights ?? { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 };
   return {
     name: 'chameleon',
-    variables: model.parameters.variables,
+    variables: model.variables(),
     batch: (_step, rng) => makeBatch(model, source, options, rng),
     loss: (batch) => {
       const kinds = (Object.keys(batch) as ChameleonLoss[]).filter((kind) => batch[kind].length > 0);
-      const metrics = Object.fromEntries(kinds.map((kind) => [kind, packedLoss(model, batch[kind])]));
+      const metrics = Object.fromEntries(kinds.map((kind) => [kind, packedLoss(model.network, batch[kind])]));
       const loss = tf.addN(kinds.map((kind) => tf.mul(metrics[kind], weights[kind]))) as tf.Scalar;
       return { loss, metrics };
     },
   };
-}
-
-/** Mean cross-entropy of the scored tokens, over the whole vocabulary. */
-export function packedLoss(model: ChameleonModel, rows: readonly PackedRow[]): tf.Scalar {
-  const { logits, targets } = packedLogits(model, rows);
-  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
 }
 
 function makeBatch(
@@ -213,7 +152,7 @@ function makeBatch(
   options: ChameleonTrainingOptions,
   rng: Rng,
 ): ChameleonBatch {
-  const { config, vocabulary: v } = model;
+  const { config, vocabulary: v } = model.network;
   const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
@@ -265,7 +204,7 @@ function makeBatch(
 function encode(model: ChameleonModel, images: readonly Uint8Array[], size: number): Int32Array[] {
   if (images.length === 0) return [];
   const pixels = pixelsTensor(images, size, size);
-  const codes = model.encodeImages(pixels);
+  const codes = model.imageTokenizer.encodePixels(pixels);
   pixels.dispose();
   return codes;
 }

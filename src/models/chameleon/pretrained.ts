@@ -6,15 +6,16 @@ import { writeFileAtomic } from '../../io/write-file';
 import { openSafetensors, type SafetensorsReader, type WritableTensor, writeSafetensors } from '../../io';
 import { CheckpointMismatchError, checkShapes, Parameters, type ParameterSpecs } from '../../nn/parameters';
 import { vqganSpecs, VqganTokenizer } from '../../nn/vqgan-tokenizer';
+import { loadTokenizer, type TextTokenizer } from '../../text';
+import { type ConceptTokens, loadConcept, saveConcept } from './concept-tokens';
 import {
   type ChameleonConfig,
   chameleonConfigFromUpstream,
   chameleonConfigToUpstream,
   type ImageLayout,
-  vqganConfigFromTaming,
-  vqganConfigToTaming,
 } from './config';
-import { chameleonSpecs } from './transformer';
+import { chameleonSpecs } from './network';
+import { vqganConfigFromTaming, vqganConfigToTaming } from './upstream/taming';
 import { chameleonVocabulary } from './vocabulary';
 
 export interface LoadOptions {
@@ -33,6 +34,8 @@ export interface LoadedChameleon {
   readonly config: ChameleonConfig;
   readonly parameters: Parameters;
   readonly imageTokenizer: VqganTokenizer | undefined;
+  readonly tokenizer: TextTokenizer | undefined;
+  readonly concept: ConceptTokens | undefined;
 }
 
 /** Where the image tokenizer's tensors stand in transformers' file. */
@@ -56,8 +59,12 @@ export async function loadChameleon(folder: string, options: LoadOptions): Promi
     checkShapes({ ...language, ...encoder }, found, folder);
     const imageTokenizer = await loadImages(folder, config, hasImages ? reader : undefined);
     try {
+      const words = path.join(folder, 'tokenizer.json');
+      const tokenizer = existsSync(words) ? loadTokenizer(words) : undefined;
+      const concept = await loadConcept(folder, config.text.vocab_size);
       const ignore = (name: string): boolean => isImages(name) || BUFFER.test(name);
-      return { config, imageTokenizer, parameters: await Parameters.read(language, reader, folder, { ignore }) };
+      const parameters = await Parameters.read(language, reader, folder, { ignore });
+      return { config, imageTokenizer, tokenizer, concept, parameters };
     } catch (error) {
       imageTokenizer?.dispose();
       throw error;
@@ -134,13 +141,15 @@ async function checkSameCodebook(
 export interface SavedChameleon {
   readonly config: ChameleonConfig;
   readonly parameters: Parameters;
-  readonly imageTokenizer?: VqganTokenizer;
+  readonly imageTokenizer: VqganTokenizer | undefined;
+  readonly tokenizer: TextTokenizer | undefined;
+  readonly concept: ConceptTokens | undefined;
 }
 
 /** See `ChameleonModel.savePretrained`. */
 export async function saveChameleon(folder: string, model: SavedChameleon, options: SaveOptions): Promise<void> {
   const { dtype = 'F32', shardBytes } = options;
-  const { config, parameters, imageTokenizer } = model;
+  const { config, parameters, imageTokenizer, tokenizer, concept } = model;
   await mkdir(folder, { recursive: true });
   const tensors: Record<string, WritableTensor> = { ...parameters.writable(dtype) };
   if (imageTokenizer) {
@@ -154,6 +163,8 @@ export async function saveChameleon(folder: string, model: SavedChameleon, optio
       await writeJson(path.join(place, 'config.json'), vqganConfigToTaming(imageTokenizer.config, config.resolution));
     }
   }
+  if (tokenizer) await writeJson(path.join(folder, 'tokenizer.json'), tokenizer.json);
+  await saveConcept(folder, concept);
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { shardBytes, metadata: { format: 'pt' } });
   const dtypeName = { F32: 'float32', BF16: 'bfloat16', F16: 'float16' }[dtype];
   await writeJson(path.join(folder, 'config.json'), { ...chameleonConfigToUpstream(config), dtype: dtypeName });

@@ -1,0 +1,143 @@
+/** Chameleon's VQGAN: images to codes and back, and the loss that trains it. */
+import { readValues, type Rng, tf } from '../../engine';
+import { type Image, imagesToTensor } from '../../io';
+import { vqganStride } from '../../nn/vqgan';
+import { nearestCodes } from '../../nn/vqgan-codebook';
+import type { VqganTokenizer } from '../../nn/vqgan-tokenizer';
+import type { ImageTokenizer } from '../unified';
+import { type ChameleonConfig, defaultGrid } from './config';
+
+export class ChameleonImageTokenizer implements ImageTokenizer {
+  readonly grid: readonly [rows: number, columns: number];
+  readonly stride: number;
+
+  /**
+   * @param network none: codes only, and encoding or decoding is an error
+   * @throws RangeError when it has another number of codes than the configuration says
+   */
+  constructor(
+    config: ChameleonConfig,
+    private readonly network: VqganTokenizer | undefined,
+  ) {
+    this.grid = defaultGrid(config);
+    this.stride = vqganStride(config.vq);
+    if (network && network.codebookSize !== config.vq.n_embed)
+      throw new RangeError(
+        `the image tokenizer has ${network.codebookSize} codes, the configuration says ${config.vq.n_embed}`,
+      );
+  }
+
+  /** Whether there is a network to encode with. */
+  get present(): boolean {
+    return this.network !== undefined;
+  }
+
+  /** @throws Error when the checkpoint had none */
+  get vqgan(): VqganTokenizer {
+    if (!this.network) {
+      const reason = 'its checkpoint holds none, and there is no folder vqgan/ beside it';
+      throw new Error(`this Chameleon was loaded without an image tokenizer: ${reason}`);
+    }
+    return this.network;
+  }
+
+  /** Codes of each image, row by row; images of one size are encoded together. */
+  encode(images: readonly Image[]): Int32Array[] {
+    const codes = new Map<Image, Int32Array>();
+    const sizes = new Set(images.map(({ width, height }) => `${width} x ${height}`));
+    for (const size of sizes) {
+      const alike = [...new Set(images)].filter(({ width, height }) => `${width} x ${height}` === size);
+      const pixels = imagesToTensor(alike);
+      try {
+        this.encodePixels(pixels).forEach((row, i) => codes.set(alike[i], row));
+      } finally {
+        pixels.dispose();
+      }
+    }
+    return images.map((image) => codes.get(image) as Int32Array);
+  }
+
+  /** Pixels `[batch, height, width, 3]` in [-1, 1] -> the codes of each image. */
+  encodePixels(pixels: tf.Tensor4D): Int32Array[] {
+    const flat = readValues<'int32'>(() => this.vqgan.encode(pixels));
+    const count = flat.length / pixels.shape[0];
+    return Array.from({ length: pixels.shape[0] }, (_, i) => flat.slice(i * count, (i + 1) * count));
+  }
+
+  /** Codes of images of one grid -> pixels `[images, height, width, 3]`, about [-1, 1], not clipped. */
+  decode(codes: readonly ArrayLike<number>[], grid: readonly [number, number] = this.grid): tf.Tensor4D {
+    return this.vqgan.decode(codes, grid);
+  }
+
+  dispose(): void {
+    this.network?.dispose();
+  }
+}
+
+/** What a step of the tokenizer's training is made of, and what is logged. */
+export interface VqganLoss {
+  readonly loss: tf.Scalar;
+  readonly metrics: Record<'l1' | 'l2' | 'codebook' | 'used', tf.Scalar>;
+}
+
+/**
+ * Mean |x - y| + 2 mean (x - y)^2 + the codebook's loss. Neither a perceptual nor an adversarial term: pictograms have
+ * flat colors and hard edges, and nothing to be imagined.
+ * @param pixels `[batch, height, width, 3]` in [-1, 1]
+ * @param plain whether the codebook is passed by: an untrained encoder moves fastest so
+ */
+export function vqganLoss(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, plain: boolean): VqganLoss {
+  const out = plain ? plainPass(tokenizer, pixels) : tokenizer.reconstruct(pixels);
+  const difference = tf.sub(out.pixels, pixels);
+  const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
+  const l2 = tf.mean<tf.Scalar>(tf.square(difference));
+  const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
+  return {
+    loss: tf.addN([l1, tf.mul(l2, 2), out.loss]) as tf.Scalar,
+    metrics: { l1, l2, codebook: out.loss, used },
+  };
+}
+
+/** A pass around the codebook: the losses of an autoencoder. Every variable must have a gradient, the codebook's is 0. */
+function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<VqganTokenizer['reconstruct']> {
+  const latents = tokenizer.encodeContinuous(pixels);
+  return {
+    pixels: tokenizer.decodeEntries(latents),
+    codes: nearestCodes(latents, tokenizer.codebook, tokenizer.config.l2_norm) as tf.Tensor3D,
+    loss: tf.mul(tf.sum<tf.Scalar>(tokenizer.codebook), 0),
+  };
+}
+
+/**
+ * One step of k-means on the codebook: a code that the images use goes to the mean of its latents, one that they do
+ * not use near a random latent of theirs.
+ * @param pixels `[images, height, width, 3]` in [-1, 1]
+ * @returns how many codes were unused
+ */
+export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, rng: Rng): number {
+  const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
+  const [count, dim] = codebook.shape;
+  const latents = readValues(() => tokenizer.encodeContinuous(pixels));
+  const codes = readValues<'int32'>(() =>
+    nearestCodes(tf.tensor2d(latents, [latents.length / dim, dim]), codebook, tokenizer.config.l2_norm),
+  );
+  const uses = new Int32Array(count);
+  const rows = new Float32Array(count * dim);
+  codes.forEach((code, i) => {
+    uses[code]++;
+    for (let k = 0; k < dim; k++) rows[code * dim + k] += latents[i * dim + k];
+  });
+  // Codes put at one latent must part: a little noise, measured by how far latents spread.
+  const spread = 0.05 * Math.sqrt(latents.reduce((sum, value) => sum + value * value, 0) / latents.length);
+  let unused = 0;
+  for (let code = 0; code < count; code++) {
+    const from = uses[code] > 0 ? -1 : rng.int(codes.length) * dim;
+    if (from >= 0) unused++;
+    for (let k = 0; k < dim; k++) {
+      const at = code * dim + k;
+      rows[at] = from < 0 ? rows[at] / uses[code] : latents[from + k] + spread * rng.normal();
+    }
+  }
+  tf.tidy(() => codebook.assign(tf.tensor2d(rows, [count, dim])));
+  return unused;
+}

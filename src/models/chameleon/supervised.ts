@@ -1,0 +1,199 @@
+/**
+ * Supervised training (Chameleon, Sec. 2): cross-entropy of what is scored, over the whole vocabulary. Several answers
+ * about one beginning stand in one row, see `nn/packed-rows`.
+ */
+import { crossEntropy, type Rng, tf } from '../../engine';
+import type { Image } from '../../io';
+import { additiveMask } from '../../nn/causal-mask';
+import {
+  IGNORE,
+  packedMask,
+  type PackedRow,
+  packTurns,
+  padRows,
+  scoredOf,
+  type Turn,
+  withWordNoise,
+} from '../../nn/packed-rows';
+import type { TextCodec } from '../../text/asked';
+import { type EncodedImage, PromptTooLongError, type SupervisedExample, type SupervisedLossOptions } from '../unified';
+import { answerIds, promptEncoder } from './concept-tokens';
+import type { ChameleonConfig } from './config';
+import type { ChameleonImageTokenizer } from './image-tokenizer';
+import { endOfRequest, gridOf, imageIds, type Labelled, sequenceIds, trainingExample } from './layout';
+import type { ChameleonNetwork } from './network';
+
+/** A row of one sequence. */
+export function plainRow({ ids, labels }: Labelled): PackedRow {
+  return { ids, labels, positions: ids.map((_, i) => i), starts: ids.map(() => 0), shared: ids.length };
+}
+
+/**
+ * Logits that predict the scored tokens of all rows (shifted by one), and those tokens, in order.
+ * @returns logits `[scored, width]`
+ * @throws RangeError when nothing is scored
+ */
+export function packedLogits(
+  network: ChameleonNetwork,
+  rows: readonly PackedRow[],
+): { logits: tf.Tensor2D; targets: number[] } {
+  const padded = padRows(rows, network.vocabulary.pad);
+  const { at, targets } = scoredOf(padded);
+  if (targets.length === 0) throw new RangeError('nothing of these rows is scored');
+  const logits = tf.tidy(() => {
+    const ids = padded.map((row) => [...row.ids]);
+    // Sequences of their own need neither mask nor positions: the decoder's are theirs.
+    const own = rows.every((row) => row.shared === row.ids.length);
+    const seen = own
+      ? {}
+      : {
+          positions: padded.map((row) => [...row.positions]),
+          mask: additiveMask(padded.map(packedMask), ids[0].length),
+        };
+    const hidden = network.hidden(ids, seen);
+    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]);
+    return network.logits(tf.gather(flat, tf.tensor1d(at, 'int32')));
+  });
+  return { logits, targets };
+}
+
+/** Mean cross-entropy of the scored tokens, over the whole vocabulary. */
+export function packedLoss(network: ChameleonNetwork, rows: readonly PackedRow[]): tf.Scalar {
+  const { logits, targets } = packedLogits(network, rows);
+  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
+}
+
+type Kind = SupervisedExample['task'];
+type ExampleOf<K extends Kind> = Extract<SupervisedExample, { readonly task: K }>;
+
+/** What examples are made into rows with. */
+export interface ExampleReader {
+  readonly network: ChameleonNetwork;
+  readonly text: TextCodec;
+  readonly imageTokenizer: ChameleonImageTokenizer;
+}
+
+/**
+ * Sum over kinds of weight x mean over the scored tokens of that kind.
+ * @throws RangeError for no examples, or options that cannot be used; PromptTooLongError
+ */
+export function supervisedLoss(
+  reader: ExampleReader,
+  examples: readonly SupervisedExample[],
+  rng: Rng,
+  options: SupervisedLossOptions = {},
+): tf.Scalar {
+  const { cfgDropout = 0.1, answerCorruption = 0, weights = {} } = options;
+  for (const [name, share] of Object.entries({ cfgDropout, answerCorruption }))
+    if (!(share >= 0 && share <= 1)) throw new RangeError(`${name} is ${share}, expected a share from 0 to 1`);
+  for (const [kind, weight] of Object.entries(weights))
+    if (!Number.isFinite(weight)) throw new RangeError(`the weight of '${kind}' is ${weight}, expected a number`);
+  if (examples.length === 0) throw new RangeError('a supervised step needs one example at least');
+  const dropout = rng.split('dropout');
+  const encoded = encodeOnce(reader, examples);
+  const rows: Record<Kind, PackedRow[]> = {
+    generate: ofKind(examples, 'generate').map((example) =>
+      imageRow(reader, example, encoded, dropout.uniform() < cfgDropout),
+    ),
+    understand: withWordNoise(
+      answerRows(reader, ofKind(examples, 'understand'), encoded),
+      answerCorruption,
+      rng.split('corruption'),
+    ),
+    text: ofKind(examples, 'text').map((example) => textRow(reader, example)),
+  };
+  const kinds = (Object.keys(rows) as Kind[]).filter((kind) => rows[kind].length > 0);
+  for (const kind of kinds) checkLengths(reader.network.config, rows[kind]);
+  return tf.tidy(() => {
+    const terms = kinds.map((kind) => tf.mul<tf.Scalar>(packedLoss(reader.network, rows[kind]), weights[kind] ?? 1));
+    return tf.addN(terms);
+  });
+}
+
+const ofKind = <K extends Kind>(examples: readonly SupervisedExample[], kind: K) =>
+  examples.filter((example): example is ExampleOf<K> => example.task === kind);
+
+const isEncoded = (image: Image | EncodedImage): image is EncodedImage => 'codes' in image;
+
+/** The codes of every image that has none yet. */
+function encodeOnce(reader: ExampleReader, examples: readonly SupervisedExample[]): Map<Image, EncodedImage> {
+  const seen = examples.flatMap((example): (string | Image | EncodedImage)[] => {
+    if (example.task === 'generate') return [example.image];
+    return example.task === 'understand' ? [...example.parts] : [];
+  });
+  const images = [...new Set(seen.filter((part): part is Image => typeof part !== 'string' && !isEncoded(part)))];
+  const { network, imageTokenizer } = reader;
+  const grids = images.map((image) => gridOf(network.config, imageTokenizer.stride, image));
+  const codes = imageTokenizer.encode(images);
+  return new Map(images.map((image, i) => [image, { codes: codes[i], grid: grids[i] }]));
+}
+
+type Encoded = ReadonlyMap<Image, EncodedImage>;
+const codesOf = (image: Image | EncodedImage, encoded: Encoded): EncodedImage =>
+  isEncoded(image) ? image : (encoded.get(image) as EncodedImage);
+
+/** `bos prompt image eos`; without its prompt the image alone, from position 0 on, as sampling has it. */
+function imageRow(
+  { network, text }: ExampleReader,
+  { prompt, image }: ExampleOf<'generate'>,
+  encoded: Encoded,
+  dropped: boolean,
+): PackedRow {
+  const { config, vocabulary: v, concept } = network;
+  const { codes, grid } = codesOf(image, encoded);
+  if (dropped) {
+    const alone = imageIds(config, v, codes, grid);
+    return plainRow({ ids: alone, labels: alone });
+  }
+  const ids = [...promptEncoder(text, concept)(prompt), ...endOfRequest(config, v)];
+  const parts = [
+    { kind: 'text', ids, scored: false },
+    { kind: 'image', codes, grid, scored: true },
+  ] as const;
+  return plainRow(trainingExample(config, v, parts));
+}
+
+/** `bos text eos`; of a subject's tokens only its own word is scored. */
+function textRow({ network, text }: ExampleReader, example: ExampleOf<'text'>): PackedRow {
+  const { config, vocabulary: v, concept } = network;
+  const ids = promptEncoder(text, concept)(example.text);
+  const row = trainingExample(config, v, [{ kind: 'text', ids, scored: true }]);
+  const silent = new Set(concept?.silent);
+  return plainRow({ ids: row.ids, labels: row.labels.map((id) => (silent.has(id) ? IGNORE : id)) });
+}
+
+/** `bos parts answer end`; examples that have everything up to their last image in common share a row. */
+function answerRows(
+  { network, text }: ExampleReader,
+  examples: readonly ExampleOf<'understand'>[],
+  encoded: Encoded,
+): PackedRow[] {
+  const { config, vocabulary: v, concept } = network;
+  const end = endOfRequest(config, v)[0] ?? v.eos;
+  const turns = new Map<string, { readonly beginning: readonly number[]; readonly turns: Turn[] }>();
+  for (const { parts, answer } of examples) {
+    const words = promptEncoder(text, concept);
+    const ids = parts.map((part) =>
+      typeof part === 'string' ? words(part) : sequenceIds(config, v, [{ kind: 'image', ...codesOf(part, encoded) }]),
+    );
+    const last = parts.reduce((at, part, i) => (typeof part === 'string' ? at : i), -1);
+    const beginning = [v.bos, ...ids.slice(0, last + 1).flat()];
+    const question = [...ids.slice(last + 1).flat(), ...endOfRequest(config, v)];
+    // What predicts the answer's first word belongs to the turn.
+    if (question.length === 0) question.push(beginning.pop() as number);
+    const key = beginning.join();
+    if (!turns.has(key)) turns.set(key, { beginning, turns: [] });
+    turns.get(key)?.turns.push({ question, answer: answerIds(text, concept, answer) });
+  }
+  return [...turns.values()].map((row) => packTurns(row.beginning, row.turns, end));
+}
+
+function checkLengths(config: ChameleonConfig, rows: readonly PackedRow[]): void {
+  for (const { positions } of rows) {
+    const length = 1 + positions.reduce((most, position) => Math.max(most, position), 0);
+    if (length > config.text.max_position_embeddings)
+      throw new PromptTooLongError(
+        `an example has ${length} tokens; the model has ${config.text.max_position_embeddings} positions`,
+      );
+  }
+}
