@@ -24,10 +24,17 @@ before(() => startEngine({ precision: 'float32', quiet: true }));
 const folder = () => mkdtempSync(path.join(tmpdir(), 'unilab-chameleon-train-'));
 
 /** 8 x 8 images of two flat halves; what is said of them is the colors. */
-const COLOURS = [[250, 20, 20], [20, 250, 20], [20, 20, 250]]; // prettier-ignore
+const COLOURS = [
+  [250, 20, 20],
+  [20, 250, 20],
+  [20, 20, 250],
+];
 function flag(rng: Rng): { pixels: Uint8Array; colors: number[] } {
   const colors = [rng.int(3), rng.int(3)];
-  const pixels = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => COLOURS[colors[Math.floor(i / 3) % 8 < 4 ? 0 : 1]][i % 3]); // prettier-ignore
+  const pixels = Uint8Array.from(
+    { length: 8 * 8 * 3 },
+    (_, i) => COLOURS[colors[Math.floor(i / 3) % 8 < 4 ? 0 : 1]][i % 3],
+  );
   return { pixels, colors };
 }
 
@@ -64,7 +71,14 @@ test('the image tokenizer learns, unused codes come into use, and nothing leaks'
   assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
   pixels.dispose();
 
-  const task = vqganTask(tokenizer, (rng) => flag(rng).pixels, { batch: 4, size: 8, probe: 8, plainSteps: 3, refreshEvery: 5, refreshUntil: 28 }); // prettier-ignore
+  const task = vqganTask(tokenizer, (rng) => flag(rng).pixels, {
+    batch: 4,
+    size: 8,
+    probe: 8,
+    plainSteps: 3,
+    refreshEvery: 5,
+    refreshUntil: 28,
+  });
   const counts: number[] = [];
   const losses: number[] = [];
   for await (const report of trainSupervised(task, { steps: 40, learningRate: 1e-2, seed: 1 })) {
@@ -87,7 +101,6 @@ test('the language model learns all four losses, and nothing leaks', async () =>
     learningRate: 1e-2,
     seed: 4,
   })) {
-    // prettier-ignore
     counts.push(tf.memory().numTensors);
     reports.push(report);
   }
@@ -96,7 +109,10 @@ test('the language model learns all four losses, and nothing leaks', async () =>
   for (const kind of ['t2i', 'mmu', 'lm', 'xcot'])
     assert.ok(mean(12, kind) < mean(0, kind), `${kind}: ${mean(0, kind)} -> ${mean(12, kind)}`);
   assert.equal(new Set(counts.slice(1)).size, 1, `${counts}`);
-  assert.throws(() => chameleonTask(model, { ...source, sequence: undefined }, options), /1 sequences a batch are asked for/); // prettier-ignore
+  assert.throws(
+    () => chameleonTask(model, { ...source, sequence: undefined }, options),
+    /1 sequences a batch are asked for/,
+  );
   model.dispose();
 });
 
@@ -131,13 +147,21 @@ test('turns that share a row have the logits of rows of their own', () => {
   const packed = [packTurns(beginning, turns, 2), packTurns([0, 41], turns.slice(1), 2)];
   const separate = [...turns.map((turn) => ({ from: beginning, turn })), { from: [0, 41], turn: turns[1] }].map(
     ({ from, turn: { question, answer } }) =>
-    plainRow({ ids: [...from, ...question, ...answer, 2], labels: [...[...from, ...question].map(() => IGNORE), ...answer, 2] }), // prettier-ignore
+      plainRow({
+        ids: [...from, ...question, ...answer, 2],
+        labels: [...[...from, ...question].map(() => IGNORE), ...answer, 2],
+      }),
   );
   tf.tidy(() => {
     const together = packedLogits(model.network, packed);
     const alone = separate.map((row) => packedLogits(model.network, [row]));
-    assert.deepEqual(together.targets, alone.flatMap(({ targets }) => targets)); // prettier-ignore
-    const difference = tf.max(tf.abs(tf.sub(together.logits, tf.concat(alone.map(({ logits }) => logits))))).dataSync()[0]; // prettier-ignore
+    assert.deepEqual(
+      together.targets,
+      alone.flatMap(({ targets }) => targets),
+    );
+    const difference = tf
+      .max(tf.abs(tf.sub(together.logits, tf.concat(alone.map(({ logits }) => logits)))))
+      .dataSync()[0];
     assert.ok(difference < 1e-4, `${difference}`);
     assert.ok(tf.max(tf.abs(together.logits)).dataSync()[0] > 0.1);
   });
@@ -164,7 +188,10 @@ test("the mini configuration holds the mini world's words and is of the size tha
   const id = (token: string) => text.idOf(token) ?? -1;
   const config = chameleonMini(words, { bos: id('[BOS]'), eos: id('[EOS]'), pad: id('[PAD]'), separator: id('[SEP]') });
   const v = chameleonVocabulary(config);
-  assert.deepEqual([v.boi, v.separator, v.idOfCode[0], v.size], [words.length, id('[SEP]'), words.length + 3, words.length + 3 + 4096]); // prettier-ignore
+  assert.deepEqual(
+    [v.boi, v.separator, v.idOfCode[0], v.size],
+    [words.length, id('[SEP]'), words.length + 3, words.length + 3 + 4096],
+  );
   const count = (specs: Record<string, { shape: readonly number[] }>) =>
     Object.values(specs).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const [language, imageTokenizer] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
@@ -178,7 +205,10 @@ test('codes that lie close together start with rows that lie close together, tex
   const model = tinyModel();
   const { idOfCode } = model.network.vocabulary;
   const entries = new Rng(1).normal(11 * 3);
-  entries.set(entries.slice(0, 3).map((x) => x + 1e-3), 3); // prettier-ignore
+  entries.set(
+    entries.slice(0, 3).map((x) => x + 1e-3),
+    3,
+  );
   tf.tidy(() => (model.imageTokenizer.vqgan.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
   const before = tf.tidy(() => model.network.parameters.get('lm_head.weight').arraySync()) as number[][];
   const tensors = tf.memory().numTensors;

@@ -25,7 +25,10 @@ test('a codebook of corners gives the codes and the images of sign bits, compare
   const before = readValues(() => vqDecode(janus.parameters, janus.config, rows));
   assert.ok(largest(images, before) > 0.1);
   vqFromMagvit(janus.parameters, VQ, vqganConfig(janus.config.vq), magvit);
-  assert.deepEqual(readValues<'int32'>(() => vqEncode(janus.parameters, janus.config, pixels)), codes); // prettier-ignore
+  assert.deepEqual(
+    readValues<'int32'>(() => vqEncode(janus.parameters, janus.config, pixels)),
+    codes,
+  );
   assert.ok(
     largest(
       images,
@@ -46,8 +49,14 @@ test('a codebook of corners gives the codes and the images of sign bits, compare
   );
 
   const narrow = { ...chameleon.config.vq, n_embed: 1024 };
-  assert.throws(() => vqFromMagvit(imageTokenizer.parameters, '', narrow, magvit), /4096 codes of 12 bits need a codebook \[4096,12\], this one is \[1024,12\]/); // prettier-ignore
-  assert.throws(() => vqFromMagvit(imageTokenizer.parameters, 'no.', chameleon.config.vq, magvit), /no\.encoder.*the VQGAN has \[none\]/); // prettier-ignore
+  assert.throws(
+    () => vqFromMagvit(imageTokenizer.parameters, '', narrow, magvit),
+    /4096 codes of 12 bits need a codebook \[4096,12\], this one is \[1024,12\]/,
+  );
+  assert.throws(
+    () => vqFromMagvit(imageTokenizer.parameters, 'no.', chameleon.config.vq, magvit),
+    /no\.encoder.*the VQGAN has \[none\]/,
+  );
   pixels.dispose();
   for (const model of [magvit, janus, chameleon]) model.dispose();
 });

@@ -48,6 +48,8 @@ export const CHAMELEON_STAGES = {
 async function trainedChameleon(): Promise<ChameleonModel> {
   const folder = dataFolder('checkpoints', CHAMELEON_FOLDER);
   if (!existsSync(path.join(folder, 'config.json')))
-    throw new Error(`there is no Chameleon with a trained VQGAN in ${folder}; first run: unilab train chameleon-tokenizer`); // prettier-ignore
+    throw new Error(
+      `there is no Chameleon with a trained VQGAN in ${folder}; first run: unilab train chameleon-tokenizer`,
+    );
   return ChameleonModel.fromPretrained(folder);
 }

@@ -47,7 +47,11 @@ export function vqganTask(
 ): SupervisedTask<VqganBatch> {
   const { batch, size, plainSteps = 0, refreshEvery = 10, refreshUntil = plainSteps, probe = 96 } = options;
   const images = (count: number, rng: Rng) =>
-    pixelsTensor(Array.from({ length: count }, (_, i) => source(rng.split(i))), size, size); // prettier-ignore
+    pixelsTensor(
+      Array.from({ length: count }, (_, i) => source(rng.split(i))),
+      size,
+      size,
+    );
   return {
     name: 'vqgan',
     variables: tokenizer.parameters.variables,

@@ -165,7 +165,12 @@ export class Branch {
    */
   next(rows: readonly BranchRow[]): Float32Array {
     const places = rows.map(({ key }) => this.rows.findIndex((row) => row.key === key));
-    const fresh = places.includes(-1) ? 0 : newTokens(rows, places.map((at) => this.rows[at].context.length)); // prettier-ignore
+    const fresh = places.includes(-1)
+      ? 0
+      : newTokens(
+          rows,
+          places.map((at) => this.rows[at].context.length),
+        );
     if (!this.cache || fresh === 0) return this.start(rows);
     if (places.length !== this.rows.length || places.some((at, b) => at !== b)) this.cache.select(places);
     this.rows = rows;

@@ -56,7 +56,15 @@ export function words(): TextTokenizer {
   const file = path.join(mkdtempSync(path.join(tmpdir(), 'unilab-words-')), 'tokenizer.json');
   const vocab = Object.fromEntries(Array.from({ length: 64 }, (_, id) => [`w${id}`, id]));
   const model = { type: 'WordLevel', vocab, unk_token: 'w3' };
-  const json = { version: '1.0', added_tokens: [], normalizer: null, pre_tokenizer: { type: 'WhitespaceSplit' }, post_processor: null, decoder: { type: 'WordPiece', prefix: '##', cleanup: false }, model }; // prettier-ignore
+  const json = {
+    version: '1.0',
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: 'WhitespaceSplit' },
+    post_processor: null,
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: false },
+    model,
+  };
   writeFileSync(file, JSON.stringify(json));
   return loadTokenizer(file);
 }

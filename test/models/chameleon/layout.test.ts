@@ -37,7 +37,13 @@ describe('the vocabulary', () => {
     assert.throws(
       () => chameleonVocabulary({ ...plain, vocabulary_map: map }),
       (error: Error) =>
-        [/code 3 has no id/, /<eoss> is missing/, /is code 11; the codebook has 11/, /id 70, outside 0\.\.63/, /stands for two codes/].every((line) => line.test(error.message)), // prettier-ignore
+        [
+          /code 3 has no id/,
+          /<eoss> is missing/,
+          /is code 11; the codebook has 11/,
+          /id 70, outside 0\.\.63/,
+          /stands for two codes/,
+        ].every((line) => line.test(error.message)),
     );
   });
 });
@@ -61,7 +67,13 @@ describe('sequences', () => {
   test('parts become ids and come back, in both layouts', () => {
     for (const [config, grids] of [
       [plain, [[4, 4]]],
-      [lumina, [[2, 4], [6, 2]]], // prettier-ignore
+      [
+        lumina,
+        [
+          [2, 4],
+          [6, 2],
+        ],
+      ],
     ] as const)
       fc.assert(
         fc.property(parts(grids), (list) => {
@@ -101,7 +113,20 @@ describe('sequences', () => {
     assert.deepEqual(labels, [IGNORE, IGNORE, IGNORE, ...image, 2, IGNORE]);
     assert.throws(() => trainingExample(plain, v, list, 9), /has 10 tokens; 9 were expected at most/);
     assert.deepEqual([openImage(v, [0, 4, 12]), openImage(v, image), openImage(v, [0, 3])], [1, -1, -1]);
-    assert.deepEqual(fillPlaceholders(v, [[0, 6, 6], [6, 3]], [0, 1, 2]), [[0, v.idOfCode[0], v.idOfCode[1]], [v.idOfCode[2], 3]]); // prettier-ignore
+    assert.deepEqual(
+      fillPlaceholders(
+        v,
+        [
+          [0, 6, 6],
+          [6, 3],
+        ],
+        [0, 1, 2],
+      ),
+      [
+        [0, v.idOfCode[0], v.idOfCode[1]],
+        [v.idOfCode[2], 3],
+      ],
+    );
     assert.throws(() => fillPlaceholders(v, [[6, 6]], [1]), /image code undefined at position 1/);
     assert.throws(() => fillPlaceholders(v, [[6]], [1, 2]), /has 1 image placeholders, the images have 2 codes/);
   });

@@ -81,7 +81,8 @@ describe('checkpoints', () => {
         assert.deepEqual(now[name].data, data, name);
       }
     }
-    const read = (where: string) => JSON.parse(readFileSync(path.join(where, 'config.json'), 'utf8')) as Record<string, unknown>; // prettier-ignore
+    const read = (where: string) =>
+      JSON.parse(readFileSync(path.join(where, 'config.json'), 'utf8')) as Record<string, unknown>;
     const upstream = read(path.join(PARITY, 'chameleon_mp'));
     const own = read(folder);
     for (const field of [
@@ -97,7 +98,6 @@ describe('checkpoints', () => {
       'dtype',
       'tie_word_embeddings',
     ])
-      // prettier-ignore
       assert.deepEqual(own[field], upstream[field], field);
     assert.deepEqual(chameleonConfigFromUpstream(own, 'own'), chameleonConfigFromUpstream(upstream, 'upstream'));
     assert.deepEqual(read(path.join(folder, 'vqgan')), read(path.join(PARITY, 'chameleon_mp', 'vqgan')));
@@ -127,7 +127,7 @@ describe('checkpoints', () => {
           /model\.layers\.1\.mlp\.up_proj\.weight: expected \[40,24\], found \[24\]/,
           /missing: lm_head\.weight \[64,24\]/,
           /missing: model\.vqmodel\.quant_conv\.bias/,
-        ].every((line) => line.test(error.message)) && // prettier-ignore
+        ].every((line) => line.test(error.message)) &&
         !error.message.includes('inv_freq'),
     );
     assert.equal(tf.memory().numTensors, start);
@@ -219,7 +219,6 @@ describe('configurations', () => {
       chameleonConfigFromUpstream({ ...json, rope_parameters }, 'new'),
       chameleonConfigFromUpstream(old, 'old'),
     ])
-      // prettier-ignore
       assert.deepEqual([read.text.rope_theta, read.text.rope_factor], [5000, 2]);
     assert.throws(
       () => chameleonConfigFromUpstream({ ...json, rope_parameters: { rope_type: 'yarn' } }, 'c'),
@@ -235,15 +234,30 @@ describe('configurations', () => {
       [vocab_size, hidden_size, intermediate_size, num_hidden_layers, num_key_value_heads, head_dim],
       [65536, 4096, 11008, 32, 32, 128],
     );
-    assert.deepEqual([text.rms_norm_eps, text.max_position_embeddings, text.qk_norm, text.swin_norm], [1e-5, 4096, true, false]); // prettier-ignore
-    assert.deepEqual([vq.ch, vq.ch_mult, vq.num_res_blocks, vq.z_channels, vq.embed_dim, vq.n_embed], [128, [1, 1, 2, 2, 4], 2, 256, 256, 8192]); // prettier-ignore
+    assert.deepEqual(
+      [text.rms_norm_eps, text.max_position_embeddings, text.qk_norm, text.swin_norm],
+      [1e-5, 4096, true, false],
+    );
+    assert.deepEqual(
+      [vq.ch, vq.ch_mult, vq.num_res_blocks, vq.z_channels, vq.embed_dim, vq.n_embed],
+      [128, [1, 1, 2, 2, 4], 2, 256, 256, 8192],
+    );
     assert.deepEqual([resolution, model_parallel_size], [512, 1]);
     assert.throws(() => vqganConfigFromTaming({ n_embed: 8 }, 'v'), /v: ddconfig is missing/);
   });
 
   test('what transformers has no field for is written and read again, in both places', () => {
-    const vq = { ...model.config.vq, num_res_blocks: [0, 1], decoder_res_blocks: [1, 1], cell_encoder: true, attn_levels: [1] }; // prettier-ignore
-    const json = JSON.parse(JSON.stringify(chameleonConfigToUpstream({ ...model.config, vq }))) as Record<string, unknown>; // prettier-ignore
+    const vq = {
+      ...model.config.vq,
+      num_res_blocks: [0, 1],
+      decoder_res_blocks: [1, 1],
+      cell_encoder: true,
+      attn_levels: [1],
+    };
+    const json = JSON.parse(JSON.stringify(chameleonConfigToUpstream({ ...model.config, vq }))) as Record<
+      string,
+      unknown
+    >;
     const read = chameleonConfigFromUpstream(json, 'c').vq;
     assert.deepEqual(read, { ...read, ...vq });
     const taming = JSON.parse(JSON.stringify(vqganConfigToTaming(vq, 8))) as Record<string, unknown>;

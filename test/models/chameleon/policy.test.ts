@@ -51,7 +51,11 @@ describe('replay with unchanged weights gives ratio 1 at every decision', () => 
     guided: { image, forced: FORCED },
     'conditional log-probs under guidance': { image: { ...image, imageLogProbs: 'conditional' }, forced: FORCED },
     'one image at most': { image, forced: FORCED, maxImages: 1 },
-    'other temperatures, top-k and top-p': { text: { temperature: 0.7, topK: 9 }, image: { temperature: 1.3, topK: 4, topP: 0.9, guidanceScale: 2 }, forced: FORCED }, // prettier-ignore
+    'other temperatures, top-k and top-p': {
+      text: { temperature: 0.7, topK: 9 },
+      image: { temperature: 1.3, topK: 4, topP: 0.9, guidanceScale: 2 },
+      forced: FORCED,
+    },
     greedy: { text: { temperature: 0 }, image: { temperature: 0, guidanceScale: 2 }, forced: FORCED },
   };
   for (const [name, options] of Object.entries(cases))
@@ -67,11 +71,21 @@ describe('replay with unchanged weights gives ratio 1 at every decision', () => 
   test('text alone, and images drawn step by step', () => {
     for (const model of models) {
       const answers = model.sampleText(requests(8), { maxNewTokens: 9, temperature: 0.8, topK: 10 });
-      assert.ok(worstRatio(model, answers.flatMap(({ transitions }) => transitions)) < 1e-4); // prettier-ignore
+      assert.ok(
+        worstRatio(
+          model,
+          answers.flatMap(({ transitions }) => transitions),
+        ) < 1e-4,
+      );
       for (const imageLogProbs of ['guided', 'conditional'] as const) {
         const asked = requests(3, [drawing(25, 30), drawing(40)]);
         const images = model.imageSampler(asked, { guidanceScale: 3, temperature: 0.6, imageLogProbs }).finish();
-        assert.ok(worstRatio(model, images.flatMap(({ transitions }) => transitions)) < 1e-4); // prettier-ignore
+        assert.ok(
+          worstRatio(
+            model,
+            images.flatMap(({ transitions }) => transitions),
+          ) < 1e-4,
+        );
       }
     }
   });
@@ -117,7 +131,10 @@ test('segments follow each other and hold the whole sequence; text and codes are
       const last = sampledIds[sampledIds.length - 1];
       if (segment.name === 'generation') {
         assert.equal(sequence[(segment.transitions[0] as ImageTransition).begin], v.boi);
-        assert.deepEqual(Array.from(segment.codes, (code) => v.idOfCode[code]), [...sampledIds].filter((id) => v.codeOfId[id] >= 0)); // prettier-ignore
+        assert.deepEqual(
+          Array.from(segment.codes, (code) => v.idOfCode[code]),
+          [...sampledIds].filter((id) => v.codeOfId[id] >= 0),
+        );
         assert.deepEqual([segment.grid, last], [[4, 4], v.eoi]);
       } else {
         const words = [...sampledIds].filter((id) => ![0, 1, 2, 4, 7].includes(id));
@@ -151,7 +168,7 @@ test('what cannot share a batch is said', () => {
   const [text, images] = bySegment(interleaved(model, { image: { guidanceScale: 4 }, forced: FORCED }));
   assert.throws(() => model.replay([]), /one transition at least/);
   assert.throws(() => model.replay([text[0], images[0]]), /segment understanding and generation/);
-  const other = (change: object) => ({ ...images[1], ...change }) as ChameleonTransition;
+  const other = (change: object) => ({ ...images[1], ...change });
   assert.throws(() => model.replay([images[0], other({ guidanceScale: 1 })]), /guidanceScale 4 and 1 cannot/);
   assert.throws(() => model.replay([images[0], other({ temperature: 2 })]), /temperature 1 and 2/);
   assert.throws(() => model.replay([images[0], other({ imageLogProbs: 'conditional' })]), /imageLogProbs guided and/);
@@ -171,7 +188,7 @@ test('a step along the gradient raises what was rewarded, reaches every weight, 
   const before = value(model);
   const variables = model.variables();
   const { value: loss, grads } = tf.variableGrads(
-    () => tf.addN(bySegment(list).map((part) => tf.sum(model.replay(part)))) as tf.Scalar, // prettier-ignore
+    () => tf.addN(bySegment(list).map((part) => tf.sum(model.replay(part)))) as tf.Scalar,
     Object.values(variables),
   );
   tf.dispose(loss);

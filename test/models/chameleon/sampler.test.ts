@@ -38,7 +38,12 @@ describe('sequences', () => {
     for (const model of [models.chameleon, models.swin]) {
       const { network } = model;
       const { boi, imageIds } = network.vocabulary;
-      const options = { text: { temperature: 0, maxNewTokens: 6 }, image: { temperature: 0, guidanceScale: 3 }, forced: FORCED, stop: [] }; // prettier-ignore
+      const options = {
+        text: { temperature: 0, maxNewTokens: 6 },
+        image: { temperature: 0, guidanceScale: 3 },
+        forced: FORCED,
+        stop: [],
+      };
       let drawn = 0;
       for (const { prompt, ids: row, drawn: isDrawn, inImage } of sequences(model, options)) {
         const all = [...prompt, ...row];
@@ -53,7 +58,11 @@ describe('sequences', () => {
           const context = all.slice(0, prompt.length + i);
           const conditional = last(context);
           const alone = inImage[i] ? last(context.slice(context.lastIndexOf(boi))) : conditional;
-          const may = inImage[i] ? [...imageIds] : Array.from({ length: 64 }, (_, k) => k).filter((k) => !imageIds.includes(k) && ![5, 6, 8, 9, 10, 11].includes(k)); // prettier-ignore
+          const may = inImage[i]
+            ? [...imageIds]
+            : Array.from({ length: 64 }, (_, k) => k).filter(
+                (k) => !imageIds.includes(k) && ![5, 6, 8, 9, 10, 11].includes(k),
+              );
           const score = (k: number) => alone[k] + 3 * (conditional[k] - alone[k]);
           const best = may.reduce((a, b) => (score(b) > score(a) ? b : a));
           assert.ok(id === best || Math.abs(score(id) - score(best)) < 1e-3, `${id} and ${best} at ${i}`);
@@ -116,7 +125,9 @@ describe('sequences', () => {
     const rows: number[] = [];
     const hidden = network.hidden.bind(network);
     network.hidden = (list, options) => (rows.push(list.length), hidden(list, options));
-    const [{ transitions }] = models.chameleon.sampleText(requests(2, [prompts[2], prompts[2], prompts[2]]), { maxNewTokens: 3 }); // prettier-ignore
+    const [{ transitions }] = models.chameleon.sampleText(requests(2, [prompts[2], prompts[2], prompts[2]]), {
+      maxNewTokens: 3,
+    });
     delete (network as { hidden?: unknown }).hidden;
     assert.deepEqual(rows.slice(0, 2), [1, 3]);
     assert.equal(transitions.length, 1);
@@ -142,7 +153,10 @@ describe('images, one code a step', () => {
       for (const { name, codes, grid, transitions } of images) {
         assert.deepEqual([name, codes.length, grid], ['generation', 16, [4, 4]]);
         assert.equal(transitions.length, 1);
-        assert.equal(transitions[0].actionMask.reduce((a, b) => a + b), 16); // prettier-ignore
+        assert.equal(
+          transitions[0].actionMask.reduce((a, b) => a + b),
+          16,
+        );
         assert.equal(transitions[0].sampledIds.length, imageLength(model.config, grid));
       }
     }
@@ -151,7 +165,11 @@ describe('images, one code a step', () => {
   test('a batch is thinned out and goes on as if alone', () => {
     for (const model of [models.chameleon, models.lumina]) {
       const whole = model.imageSampler(requests(4, list), options).finish();
-      for (const [after, chosen] of [[0, [1]], [5, [2, 0]], [15, [0]]] as const) {
+      for (const [after, chosen] of [
+        [0, [1]],
+        [5, [2, 0]],
+        [15, [0]],
+      ] as const) {
         const sampler = model.imageSampler(requests(4, list), options);
         for (let step = 0; step < after; step++) sampler.step();
         const rest = sampler.select(chosen);
@@ -163,7 +181,7 @@ describe('images, one code a step', () => {
           own.logProbs.forEach((value, i) => assert.ok(Math.abs(value - expected.logProbs[i]) < 1e-4));
         });
         assert.throws(() => sampler.step(), /goes on as the one/);
-      } // prettier-ignore
+      }
     }
     const sampler = models.chameleon.imageSampler(requests(4, list), options);
     assert.throws(() => sampler.select([3]), /there is no sample 3 among 3/);
@@ -184,7 +202,17 @@ describe('images, one code a step', () => {
 describe('what cannot be sampled', () => {
   test('options', () => {
     const { chameleon: model } = models;
-    const wrong = [{ temperature: NaN }, { temperature: -1 }, { temperature: Infinity }, { topK: 0 }, { topK: 1.5 }, { topK: NaN }, { topP: 0 }, { topP: 1.1 }, { topP: NaN }]; // prettier-ignore
+    const wrong = [
+      { temperature: NaN },
+      { temperature: -1 },
+      { temperature: Infinity },
+      { topK: 0 },
+      { topK: 1.5 },
+      { topK: NaN },
+      { topP: 0 },
+      { topP: 1.1 },
+      { topP: NaN },
+    ];
     for (const options of wrong) {
       assert.throws(() => model.sampleText(requests(1), options), RangeError);
       assert.throws(() => model.imageSampler(requests(1, [drawing(30)]), options), RangeError);
@@ -206,11 +234,20 @@ describe('what cannot be sampled', () => {
     assert.throws(() => model.sampleText(text()), /a prompt is empty/);
     assert.throws(() => model.sampleText(text(0, 64)), /id 64 at 1 of row 0 is outside 0\.\.63/);
     assert.throws(() => model.sampleText(text(0), { maxNewTokens: 200 }), PromptTooLongError);
-    assert.throws(() => model.sampleSequences(text(0), { maxImages: 9 }), /9 images of 17 are more than the model's 128/); // prettier-ignore
-    assert.throws(() => model.sampleText(requests(1, [drawing(30)])), /made to generate .* to understand or interleave/); // prettier-ignore
+    assert.throws(
+      () => model.sampleSequences(text(0), { maxImages: 9 }),
+      /9 images of 17 are more than the model's 128/,
+    );
+    assert.throws(
+      () => model.sampleText(requests(1, [drawing(30)])),
+      /made to generate .* to understand or interleave/,
+    );
     assert.throws(() => model.imageSampler(text(0, 30)), /made to understand/);
     assert.throws(() => model.sampleSequences(text(0, 4, 12, 13), { grid: [1, 1] }), /inside an image of more than/);
-    assert.throws(() => lumina.sampleSequences(text(0), { grid: [3, 2] }), /3 codes along an axis are no multiple of 2/); // prettier-ignore
+    assert.throws(
+      () => lumina.sampleSequences(text(0), { grid: [3, 2] }),
+      /3 codes along an axis are no multiple of 2/,
+    );
     assert.throws(() => lumina.sampleSequences(text(0), { grid: [2, 20] }), /no token for a size of 10 steps/);
   });
 
@@ -228,7 +265,14 @@ describe('what cannot be sampled', () => {
       const other = model.imageSampler(requests(i, list), { guidanceScale: 2 });
       other.step();
       other.select([1]).dispose();
-      const throwing = { prompt: list[0], rng: { uniform: () => { throw new Error('no more') } } as unknown as Rng }; // prettier-ignore
+      const throwing = {
+        prompt: list[0],
+        rng: {
+          uniform: () => {
+            throw new Error('no more');
+          },
+        } as unknown as Rng,
+      };
       assert.throws(() => model.imageSampler([throwing]).finish(), /no more/);
     }
     assert.equal(tf.memory().numTensors, start);

@@ -163,7 +163,11 @@ function* greedyChecks(fixture: Fixture): Generator<Check> {
   const [prompt] = filledRows(fixture);
   const expected = Array.from(fixture.want('greedy_ids'));
   const greedy = (logits: Float32Array) =>
-    likeliest(logits.map((logit, id) => (v.codeOfId[id] >= 0 ? -Infinity : logit)), 0, v.size); // prettier-ignore
+    likeliest(
+      logits.map((logit, id) => (v.codeOfId[id] >= 0 ? -Infinity : logit)),
+      0,
+      v.size,
+    );
   const got = stepLogits(network, prompt, expected.slice(0, -1)).map(greedy);
   yield same('greedy text', 'greedy_ids', got, expected);
   // The reference knows no images here: where it says one of their tokens, the sampler would not.
