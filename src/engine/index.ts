@@ -5,4 +5,4 @@ export { type KernelProfile, type KernelTime, profileKernels, profileTable } fro
 export * from './random';
 export { readValues } from './read-values';
 export * from './report';
-export { startEngine, tf } from './start';
+export { runningEngine, startEngine, tf } from './start';

@@ -38,6 +38,11 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRe
   );
 }
 
+/** The engine that was started; undefined before. */
+export function runningEngine(): EngineReport | undefined {
+  return running;
+}
+
 const starters = { tensorflow: startTensorflow, webgpu: startWebgpu, wasm: startWasm };
 
 function forcedByEnvironment(): EngineName | undefined {

@@ -5,3 +5,13 @@ export { type Image, encodePng, readImage, resizeImage, savePng } from './images
 export * from './preprocess';
 export * from './safetensors';
 export { fromTensor, imagesToTensor, tensorToImages, toTensor } from './tensors';
+export {
+  type LoggedSample,
+  type LoggedStep,
+  type Run,
+  RunError,
+  RunFolder,
+  type RunFolderOptions,
+  type RunParts,
+  type RunState,
+} from './run-folder';

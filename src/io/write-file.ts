@@ -240,13 +240,13 @@ function reason({ code, message }: NodeJS.ErrnoException): string {
 }
 
 /**
- * Appends text to an open file, or leaves it as it was: a half-written line would spoil the next one.
+ * Appends to an open file, or leaves it as it was: a half-written line would spoil the next one.
  * @param handle opened with `a`, by one writer
  */
-export async function appendWhole(handle: FileHandle, text: string): Promise<void> {
+export async function appendWhole(handle: FileHandle, data: string | Uint8Array): Promise<void> {
   const before = await handle.stat();
   try {
-    await writeAll(handle, Buffer.from(text));
+    await writeAll(handle, typeof data === 'string' ? Buffer.from(data) : data);
   } catch (error) {
     if (before.isFile()) await handle.truncate(before.size);
     throw error;

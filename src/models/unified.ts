@@ -60,6 +60,11 @@ export interface Policy<T extends Transition = Transition> {
    * @throws RangeError for transitions that cannot share a batch (other segment, guidance, temperature)
    */
   replay(transitions: readonly T[]): tf.Tensor2D;
+  /**
+   * Entropy of the distribution that each id was drawn from, `[transitions, longest]`, as constants. Only for the share
+   * of tokens of highest entropy and for the log; a policy may lack it.
+   */
+  entropies?(transitions: readonly T[]): tf.Tensor2D;
 }
 
 export interface ImageTokenizer {

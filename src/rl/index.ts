@@ -1,13 +1,45 @@
-export * from './advantages';
-export * from './aggregations';
-export * from './corl-loss';
-export * from './dsog';
-export * from './kl';
-export * from './policy-loss';
-export * from './policy-metrics';
-export * from './ratios';
-export { Registry } from './registry';
-export * from './reward-metrics';
-export * from './surrogates';
-export { type Piece, type Policy, type ReplayWeights, scoredTokens, type SegmentName, type Trajectory } from './policy';
-export { type UpdateMetrics, type UpdateOptions, updatePolicy } from './update';
+export {
+  type AdvantageOptions,
+  combinedAdvantages,
+  type CombineOptions,
+  type GroupAdvantages,
+  groupAdvantages,
+  type MaybeReward,
+  type RewardColumn,
+  weightedSums,
+} from './advantages';
+export {
+  dsogMetrics,
+  initialThreshold,
+  maxCandidates,
+  nextThreshold,
+  selectCandidates,
+  type Selection,
+  type SelectOptions,
+  thresholdShape,
+  type ThresholdOptions,
+  type ThresholdState,
+  type ThresholdStep,
+  type ThresholdVersion,
+} from './dsog';
+export {
+  aggregations,
+  importanceSamplingLevels,
+  klEstimates,
+  policyLoss,
+  type PolicyBatch,
+  type PolicyLoss,
+  type PolicyLossOptions,
+  surrogates,
+} from './losses';
+export { checkSpread, completionMetrics, type FlatGroups, rewardMetrics, StepRefusedError } from './metrics';
+export {
+  policyLossShape,
+  resolveTrainStep,
+  selfChecksShape,
+  type TrainStepInput,
+  type TrainStepOptions,
+  trainStepShape,
+} from './options';
+export type { Advantages } from './rows';
+export { PendingGradients, synchronizeReference, trainStep, type TrainStepMore } from './train-step';

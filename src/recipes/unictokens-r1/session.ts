@@ -139,7 +139,7 @@ export class SyncR1 {
     const rewards = await scoreSamples(model, judges, concept, options, example, rollout.samples);
     const scored = performance.now();
     const totals = rewards.map((row) => row.reward);
-    const { advantages } = groupAdvantages(options.advantage, [totals]);
+    const { advantages } = groupAdvantages(options.advantage as 'dr_grpo', [totals]);
     const update = updatePolicy(this.policy(), rollout.samples, advantages, this.optimizer, options);
     this.threshold = rollout.dsog;
     this.done++;

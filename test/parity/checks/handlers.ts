@@ -18,6 +18,8 @@ const handlers: Record<string, () => Module> = {
   dsog: () => require('./dsog') as Module,
   ernie: () => require('./ernie') as Module,
   grpo: () => require('./grpo') as Module,
+  grpo_loop: () => require('./grpo-loop') as Module,
+  grpo_loop_long: () => require('./grpo-loop') as Module,
   janus: () => require('./janus') as Module,
   lpips: () => require('./lpips') as Module,
   magvitv2: () => require('./magvitv2') as Module,

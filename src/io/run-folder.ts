@@ -1,0 +1,342 @@
+/**
+ * The folder of a run. Its resolved options are its identity; it can be killed at any moment and gone on with:
+ *
+ *   options.json      resolved options, versions, seed
+ *   metrics.jsonl     one line a step, none lost and none twice
+ *   events.out.*      the same for TensorBoard, with images and texts of samples
+ *   samples/          what was sampled, step by step; `refused-...` of a step that was refused
+ *   checkpoints/      weights, optimizer, and the state of the recipe
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import * as path from 'node:path';
+import { CheckpointStore } from './checkpoints';
+import { EventFile } from './event-files';
+import { encodePng, type Image } from './images';
+import { JsonLines } from './json-lines';
+import { packageRoot } from './package-root';
+import { fromTensor, toTensor } from './tensors';
+import { type FileJob, writeFileAtomic, writeFilesAtomic } from './write-file';
+import type { RawTensor, WritableTensor } from './safetensors';
+
+interface Variables {
+  variables(): Readonly<Record<string, tf.Variable>>;
+}
+
+/** What a checkpoint holds beside the recipe's state. */
+export interface RunParts {
+  readonly model: Variables;
+  /** An `AdamW`. */
+  readonly optimizer: {
+    state(): Record<string, tf.Tensor>;
+    load(state: Record<string, tf.Tensor>): void;
+  };
+  /** Only a reference that follows the policy: another one is made of the weights that a run starts from. */
+  readonly reference?: Variables;
+}
+
+/** What a recipe keeps between steps: plain JSON. */
+export interface RunState {
+  /** Steps done. */
+  step: number;
+}
+
+/** One sample, for people to look at. */
+export interface LoggedSample {
+  readonly prompt?: string;
+  readonly text?: string;
+  readonly image?: Image;
+  /** Its reward and the like. */
+  readonly values?: Readonly<Record<string, number>>;
+}
+
+export interface LoggedStep {
+  /** From 1. */
+  readonly step: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Seconds. */
+  readonly timings?: Readonly<Record<string, number>>;
+  readonly samples?: readonly LoggedSample[];
+}
+
+export interface RunFolderOptions {
+  /** Go on with the run in the folder. Without one there, begin it. Default false: a folder with a run is an error. */
+  readonly resume?: boolean;
+  /** Steps between checkpoints. Default 1. */
+  readonly checkpointEvery?: number;
+  /** Checkpoints that stay. Default 2. */
+  readonly keep?: number;
+  /** Steps of the whole run, the last of which is saved. Default: the option `steps`. */
+  readonly steps?: number;
+  /** Go on from the newest whole checkpoint when the newest is broken. Default false: say so and stop. */
+  readonly fallback?: boolean;
+}
+
+/** What a recipe does with a run; `RunFolder` on disk. */
+export interface Run {
+  /** Puts everything back where the run was stopped, `state` in place. A new run changes nothing. */
+  restore(state: RunState, parts: RunParts): Promise<boolean>;
+  /** Logs a step; before it is saved. */
+  log(step: LoggedStep): Promise<void>;
+  /** Saves, every `checkpointEvery` steps and at the end. */
+  save(state: RunState, parts: RunParts, options?: { readonly now?: boolean }): Promise<void>;
+  /** Keeps what a refused step had sampled. */
+  keepRefused(step: number, error: unknown, samples: readonly LoggedSample[]): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The folder belongs to a run with other options, or cannot be gone on with. */
+export class RunError extends Error {
+  override readonly name = 'RunError';
+}
+
+interface SavedState {
+  readonly state: RunState;
+  /** Where the event file ended. */
+  readonly events: number;
+}
+
+type Line = Readonly<Record<string, number>>;
+
+export class RunFolder implements Run {
+  private lines?: JsonLines<Line>;
+  private events?: EventFile;
+  private logged = 0;
+  private saved = 0;
+
+  private constructor(
+    readonly folder: string,
+    private readonly store: CheckpointStore<SavedState>,
+    private readonly every: number,
+    private readonly steps: number | undefined,
+    private readonly fallback: boolean,
+  ) {}
+
+  /**
+   * Begins a run, or goes on with one.
+   * @param options resolved: the run's identity
+   * @throws RunError when the folder holds a run and `resume` is not asked for, or one with other options: it lists them
+   */
+  static async open(folder: string, options: object, settings: RunFolderOptions = {}): Promise<RunFolder> {
+    const { resume = false, checkpointEvery = 1, keep = 2, fallback = false } = settings;
+    if (!Number.isInteger(checkpointEvery) || checkpointEvery < 1)
+      throw new RangeError(`checkpointEvery must be a positive integer, got ${checkpointEvery}`);
+    const given = JSON.parse(JSON.stringify(options)) as Record<string, unknown>;
+    const file = path.join(folder, 'options.json');
+    const before = await readIdentity(file);
+    if (before) {
+      const differences = differencesOf(before.options, given);
+      if (!resume) throw new RunError(`${folder} holds a run already: resume it, or give another folder`);
+      if (differences.length > 0)
+        throw new RunError(`${folder} holds a run with other options: ${differences.join('; ')}`);
+    } else {
+      await mkdir(folder, { recursive: true });
+      const identity = { options: given, seed: given.seed, versions: await versions() };
+      await writeFileAtomic(file, `${JSON.stringify(identity, null, 2)}\n`);
+    }
+    const steps = settings.steps ?? (typeof given.steps === 'number' ? given.steps : undefined);
+    const store = new CheckpointStore<SavedState>(path.join(folder, 'checkpoints'), keep);
+    return new RunFolder(folder, store, checkpointEvery, steps, fallback);
+  }
+
+  /**
+   * Puts weights, optimizer and `state` back. What was logged after the checkpoint is forgotten: it comes again.
+   * Call it once, before the first step, also in a new run.
+   * @returns whether there was a checkpoint
+   */
+  async restore(state: RunState, parts: RunParts): Promise<boolean> {
+    const found = await this.store.latest({ fallback: this.fallback });
+    const step = found?.step ?? 0;
+    if (found) {
+      restoreTensors(found.folder, found.tensors, parts);
+      for (const { checkpoint } of found.skipped) await rm(checkpoint, { recursive: true, force: true });
+      Object.assign(state, found.state.state);
+    }
+    this.lines = await JsonLines.open<Line>(this.file('metrics.jsonl'), (line) => line.step <= step);
+    this.events = await EventFile.open(this.folder, found?.state.events);
+    await this.forgetSamples(step);
+    this.logged = this.saved = step;
+    return found !== undefined;
+  }
+
+  async log({ step, metrics, timings = {}, samples = [] }: LoggedStep): Promise<void> {
+    const { lines, events } = this.ready();
+    if (step !== this.logged + 1)
+      throw new RangeError(`step ${step} cannot be logged: the last one was ${this.logged}`);
+    const seconds = Object.entries(timings).map(([name, value]) => [`time/${name}`, value]);
+    const line: Line = { step, ...metrics, ...Object.fromEntries(seconds) };
+    if (samples.length > 0) await this.writeSamples(stepName(step), samples);
+    await lines.append(line);
+    const { step: _, ...scalars } = line;
+    await events.append(step, await summaryOf(scalars, samples));
+    this.logged = step;
+  }
+
+  /**
+   * @param options.now also between the steps that are saved, as when a run is stopped
+   * @throws RunError for a step that was not logged, and when a weight or the optimizer is not finite: nothing is saved then
+   */
+  async save(state: RunState, parts: RunParts, { now = false } = {}): Promise<void> {
+    const { lines, events } = this.ready();
+    const { step } = state;
+    if (step === this.saved || !(now || step % this.every === 0 || step === this.steps)) return;
+    if (this.logged !== step) throw new RunError(`step ${step} must be logged before it is saved`);
+    const optimizer = parts.optimizer.state();
+    try {
+      const named = {
+        ...prefixed('model', parts.model.variables()),
+        ...prefixed('optimizer', optimizer),
+        ...prefixed('reference', parts.reference?.variables() ?? {}),
+      };
+      const bad = await notFinite(named);
+      if (bad.length > 0)
+        throw new RunError(`step ${step} was not saved: not finite are ${bad.slice(0, 5).join(', ')}`);
+      await lines.flush();
+      const end = await events.flush();
+      const tensors = Object.fromEntries(
+        Object.entries(named).map(([name, tensor]): [string, WritableTensor] => [name, fromTensor(tensor)]),
+      );
+      await this.store.save(step, { tensors, state: { state, events: end } });
+    } finally {
+      for (const tensor of Object.values(optimizer)) tensor.dispose();
+    }
+    this.saved = step;
+  }
+
+  async keepRefused(step: number, error: unknown, samples: readonly LoggedSample[]): Promise<string> {
+    const reason = error instanceof Error ? error.message : String(error);
+    return this.writeSamples(`refused-${stepName(step)}`, samples, { reason });
+  }
+
+  async close(): Promise<void> {
+    await this.lines?.close();
+    await this.events?.close();
+    this.lines = this.events = undefined;
+  }
+
+  private ready(): { lines: JsonLines<Line>; events: EventFile } {
+    const { lines, events } = this;
+    if (!lines || !events) throw new RunError('the run must be restored before it goes on, also a new one');
+    return { lines, events };
+  }
+
+  private file(...parts: string[]): string {
+    return path.join(this.folder, ...parts);
+  }
+
+  /** `samples.json` names the images beside it; it is there only when they are. */
+  private async writeSamples(name: string, samples: readonly LoggedSample[], more: object = {}): Promise<string> {
+    const folder = this.file('samples', name);
+    await mkdir(folder, { recursive: true });
+    const jobs: FileJob[] = [];
+    const put = (file: string, data: Uint8Array) =>
+      jobs.push({ file: path.join(folder, file), write: (write) => write(data) });
+    const records = [];
+    for (const [i, { image, ...rest }] of samples.entries()) {
+      const file = image && `${String(i).padStart(2, '0')}.png`;
+      if (image && file) put(file, await encodePng(image));
+      records.push({ ...rest, image: file });
+    }
+    put('samples.json', Buffer.from(`${JSON.stringify({ ...more, samples: records }, null, 2)}\n`));
+    await writeFilesAtomic(jobs);
+    return folder;
+  }
+
+  private async forgetSamples(step: number): Promise<void> {
+    const names = await readdir(this.file('samples')).catch(() => [] as string[]);
+    for (const name of names) {
+      const at = /^step-(\d{8})$/.exec(name)?.[1];
+      if (at !== undefined && Number(at) > step) await rm(this.file('samples', name), { recursive: true });
+    }
+  }
+}
+
+const stepName = (step: number): string => `step-${String(step).padStart(8, '0')}`;
+
+async function summaryOf(scalars: Line, samples: readonly LoggedSample[]) {
+  const images: Record<string, { width: number; height: number; png: Uint8Array }> = {};
+  const texts: Record<string, string> = {};
+  for (const [i, { image, prompt, text, values }] of samples.entries()) {
+    if (image) images[`samples/${i}`] = { ...image, png: await encodePng(image) };
+    const said = [prompt && `**${prompt}**`, text, values && `\`${JSON.stringify(values)}\``].filter(Boolean);
+    if (said.length > 0) texts[`samples/${i}`] = said.join('\n\n');
+  }
+  return { scalars, images, texts };
+}
+
+function prefixed(prefix: string, tensors: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}.${name}`, tensor]));
+}
+
+/** Names of tensors with a NaN or an infinity. */
+async function notFinite(tensors: Readonly<Record<string, tf.Tensor>>): Promise<string[]> {
+  const bad: string[] = [];
+  for (const [name, tensor] of Object.entries(tensors)) {
+    if (tensor.dtype === 'float32' && !(await tensor.data<'float32'>()).every(Number.isFinite)) bad.push(name);
+  }
+  return bad;
+}
+
+/** @throws RunError when the checkpoint and the model differ in names or shapes; then nothing was changed */
+function restoreTensors(folder: string, tensors: Readonly<Record<string, RawTensor>>, parts: RunParts): void {
+  const targets = {
+    ...prefixed('model', parts.model.variables()),
+    ...prefixed('reference', parts.reference?.variables() ?? {}),
+  };
+  for (const [name, variable] of Object.entries(targets)) {
+    const shape = tensors[name]?.shape as readonly number[] | undefined;
+    if (shape?.join() !== variable.shape.join())
+      throw new RunError(
+        `${folder} does not fit: it has ${name} ${shape ? `[${shape.join(', ')}]` : 'not at all'}, the model [${variable.shape.join(', ')}]`,
+      );
+  }
+  const optimizer: Record<string, tf.Tensor> = {};
+  for (const [name, raw] of Object.entries(tensors)) {
+    const tensor = toTensor(raw);
+    if (name.startsWith('optimizer.')) optimizer[name.slice('optimizer.'.length)] = tensor;
+    else {
+      (targets[name] as tf.Variable | undefined)?.assign(tensor);
+      tensor.dispose();
+    }
+  }
+  parts.optimizer.load(optimizer);
+  for (const tensor of Object.values(optimizer)) tensor.dispose();
+}
+
+interface Identity {
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+async function readIdentity(file: string): Promise<Identity | undefined> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Identity;
+  } catch (error) {
+    throw new RunError(`${file} cannot be read (${(error as Error).message})`, { cause: error });
+  }
+}
+
+/** `NAME: was A, is B`, for every option that differs. */
+function differencesOf(before: unknown, now: unknown, name = ''): string[] {
+  const isObject = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (isObject(before) && isObject(now)) {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+    return names.flatMap((key) => differencesOf(before[key], now[key], name ? `${name}.${key}` : key));
+  }
+  const [was, is] = [before, now].map((value) => JSON.stringify(value) ?? 'not there');
+  return was === is ? [] : [`${name}: was ${was}, is ${is}`];
+}
+
+async function versions(): Promise<Record<string, string>> {
+  const file = path.join(packageRoot(), 'package.json');
+  const { version, dependencies = {} } = JSON.parse(await readFile(file, 'utf8')) as {
+    version: string;
+    dependencies?: Record<string, string>;
+  };
+  return { unilab: version, node: process.versions.node, '@tensorflow/tfjs': dependencies['@tensorflow/tfjs'] };
+}

@@ -1,5 +1,0 @@
-import './token';
-import './sequence';
-import './sequence-sum';
-
-export { type LogRatio, ratios } from './registry';
