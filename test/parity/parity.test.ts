@@ -34,6 +34,7 @@ describe('reference numbers', () => {
   for (const [name, least] of Object.entries({
     safetensors: 53,
     grpo: 140,
+    grpo_loop: 1280,
     dsog: 190,
     merge: 20,
     bert: 8,
