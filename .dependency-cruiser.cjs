@@ -21,7 +21,7 @@ const arrows = {
   sft: ground,
   data: ground,
   eval: middle,
-  miniworld: [...middle, 'eval'],
+  miniworld: [...middle, 'eval', 'display'],
   recipes: [...middle, 'eval'],
   display: ['io'],
   cli: [...middle, 'eval', 'miniworld', 'recipes', 'display'],

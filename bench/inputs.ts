@@ -75,7 +75,8 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const task = showoTask(model, source, { ...sizes, size: IMAGE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, rng.split('batch'));
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
-  const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), captions.map((_, i) => rng.split(`draw ${i}`)), sizes); // prettier-ignore
+  const draws = captions.map((_, i) => rng.split(`draw ${i}`));
+  const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), draws, sizes);
   rollout.finish();
   const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
   const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };

@@ -71,8 +71,11 @@ const TITLES: Readonly<Record<Work, string>> = {
 
 /** The report as lines. @param kernels how many kernels of each profile to list */
 export function formatReport(report: BenchReport, kernels = 10): string {
-  const lines = [Object.entries(report.machine).map(([key, value]) => `${key} ${value}`).join(', ')]; // prettier-ignore
-  lines.push(Object.entries(report.sizes).map(([key, value]) => `${key} ${value}`).join(', ')); // prettier-ignore
+  const listed = (values: BenchReport['machine']) => {
+    const parts = Object.entries(values).map(([key, value]) => `${key} ${value}`);
+    return parts.join(', ');
+  };
+  const lines = [listed(report.machine), listed(report.sizes)];
   lines.push('', `medians of ${report.repeats} interleaved runs, seconds`);
   lines.push(row(['work', 'precision', 'UniLab', 'PyTorch', 'UniLab / PyTorch', 'in processor time']));
   for (const work of WORKS) {
@@ -106,6 +109,9 @@ function seconds(timing: Timing | undefined): string {
   return timing ? timing.median.toFixed(3) : '-';
 }
 
+const WIDTHS = [22, 11, 10, 10, 18, 0];
+
 function row(cells: readonly string[]): string {
-  return cells.map((cell, i) => cell.padEnd([22, 11, 10, 10, 18, 0][i])).join('').trimEnd(); // prettier-ignore
+  const padded = cells.map((cell, i) => cell.padEnd(WIDTHS[i]));
+  return padded.join('').trimEnd();
 }

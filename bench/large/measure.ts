@@ -78,6 +78,7 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
     const loaded = await worker.ask({ do: 'load', model: options.model, folder });
     const [before, peak, held] = [loaded.before, loaded.peak, loaded.held].map(Number);
     let workPeak = peak;
+    const stored = Object.values(built.files).flatMap((specs) => Object.values(specs).filter(({ tiedTo }) => !tiedTo));
     const timings: LengthTiming[] = [];
     for (const length of options.lengths ?? built.lengths) {
       console.error(`unilab bench: ${UNITS[built.work].at(length)}`);
@@ -97,7 +98,7 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
       part: built.part,
       work: built.work,
       parameters,
-      tensors: Object.values(built.files).flatMap((specs) => Object.values(specs).filter(({ tiedTo }) => !tiedTo)).length, // prettier-ignore
+      tensors: stored.length,
       fileBytes: bytes,
       heldBytes: held,
       writeSeconds,

@@ -1,35 +1,17 @@
 /** `unilab eval WHAT`: held-out scores of the mini checkpoints, and of the scorers that measure them, with intervals. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { existsSync } from 'node:fs';
 import { startEngine } from '../engine';
-import { SceneDetector } from '../miniworld/detector';
-import { readSafetensors } from '../io';
 import { dataFolder } from '../io/package-root';
-import { MiniClip } from '../models/scorers/mini-clip';
-import { MiniLooks } from '../models/scorers/mini-looks';
-import { MagvitTokenizer } from '../models/showo/magvit';
-import { MAGVIT_MINI } from '../models/showo/mini';
-import { loadTokenizer } from '../text';
 import { type Command, UsageError } from './command';
-import { evaluateClip, evaluateDetector } from '../miniworld/evaluation/scorers';
-import { evaluateAttributes } from '../miniworld/evaluation/attributes';
+import { evaluateMiniModel, evaluateScorer, isScorer, SCORERS, type ScorerName } from '../miniworld/evaluation/targets';
 import { type EvalReport, printMetrics } from '../miniworld/evaluation/metrics';
-import { evaluateMiniWorld } from '../miniworld/evaluation/mini-world';
 import { writeScorerCard } from '../miniworld/evaluation/scorer-card';
-import { MINI_MODELS, type MiniModel } from '../miniworld/evaluation/mini-models';
+import { MINI_MODELS } from '../miniworld/evaluation/mini-models';
 import { writeModelCard } from '../miniworld/evaluation/model-card';
 import { saveSheet } from '../miniworld/evaluation/sheet';
 
-const TARGETS = ['mini-world', 'detector', 'clip', 'face', 'figure'] as const;
-type Target = (typeof TARGETS)[number];
-
-const SCORER_FOLDERS = {
-  detector: 'scene-reader',
-  clip: 'mini-clip',
-  face: 'mini-face',
-  figure: 'mini-figure',
-} as const;
+const TARGETS = ['mini-world', ...Object.keys(SCORERS)];
 
 const OPTIONS = {
   model: { type: 'string', default: 'showo' },
@@ -45,6 +27,9 @@ const OPTIONS = {
   training: { type: 'string', default: path.join('out', 'train') },
   json: { type: 'boolean', default: false },
 } as const;
+
+const parse = (args: readonly string[]) => parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
+type Values = ReturnType<typeof parse>['values'];
 
 export const command: Command = {
   summary: 'held-out scores of the mini checkpoints and their scorers, with intervals',
@@ -73,96 +58,83 @@ figure      mini_figure: the same for people, animals and things
   --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)
   --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
   async run(args) {
-    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-    const target = positionals[0] as Target;
-    if (!TARGETS.includes(target) || positionals.length > 1)
+    const { values, positionals } = parse(args);
+    const [target, ...rest] = positionals;
+    if (!TARGETS.includes(target) || rest.length > 0)
       throw new UsageError(`say what to evaluate: ${TARGETS.join(', ')}`);
-    if (values.split !== undefined && values.split !== 'heldout' && values.split !== 'train')
-      throw new UsageError(`--split is heldout or train, got '${values.split}'`);
-    if (!isMiniModel(values.model))
-      throw new UsageError(`--model is ${Object.keys(MINI_MODELS).join(', ')}, got '${values.model}'`);
-    const mini = MINI_MODELS[values.model];
-    const folder = values.checkpoint ?? dataFolder('checkpoints', target === 'mini-world' ? mini.folder : SCORER_FOLDERS[target]); // prettier-ignore
-    const n = number('n', values.n, target === 'mini-world' ? 400 : 300, 1);
-    const seed = number('seed', values.seed, 1000, 0);
-    const sampler = {
-      ...(mini.sampler.steps === undefined ? {} : { steps: number('steps', values.steps, mini.sampler.steps, 1) }),
-      guidanceScale: real('guidance', values.guidance, mini.sampler.guidanceScale),
-      temperature: real('temperature', values.temperature, mini.sampler.temperature),
-    };
-    const engine = await startEngine();
     const started = performance.now();
-    const { metrics, settings, samples } = await measure(target, folder, n, seed, { mini, sampler, split: values.split }); // prettier-ignore
+    const seed = number('seed', values.seed, 1000, 0);
+    const measured = isScorer(target)
+      ? await measureScorer(target, values, seed)
+      : await measureMiniModel(values, seed);
     const seconds = Math.round((performance.now() - started) / 100) / 10;
+    const { engine, precision } = await startEngine();
     const report: EvalReport = {
-      checkpoint: path.relative(process.cwd(), folder) || '.',
+      checkpoint: path.relative(process.cwd(), measured.folder) || '.',
       seed,
-      n,
-      metrics,
-      settings: { ...settings, engine: engine.engine, precision: engine.precision, seconds },
+      n: measured.n,
+      metrics: measured.metrics,
+      settings: { ...measured.settings, engine, precision, seconds },
     };
-    if (values.sheet && samples) await saveSheet(values.sheet, samples.slice(0, 32));
     if (values.card) {
-      if (target === 'mini-world') await writeModelCard(mini, folder, report, values.training);
-      else await writeScorerCard(folder, target, report, path.join(values.training, target, 'curve.jsonl'));
-      console.error(`written: ${path.join(folder, 'README.md')}`);
+      await measured.writeCard(report);
+      console.error(`written: ${path.join(measured.folder, 'README.md')}`);
     }
     if (values.json) console.log(JSON.stringify(report));
-    else printMetrics(metrics);
+    else printMetrics(report.metrics);
     return 0;
   },
 };
 
+/** What was measured, and how its card is written. */
+interface Measured {
+  readonly folder: string;
+  readonly n: number;
+  readonly metrics: EvalReport['metrics'];
+  readonly settings: NonNullable<EvalReport['settings']>;
+  writeCard(report: EvalReport): Promise<void>;
+}
+
+async function measureScorer(target: ScorerName, values: Values, seed: number): Promise<Measured> {
+  const folder = values.checkpoint ?? dataFolder('checkpoints', SCORERS[target].folder);
+  const n = number('n', values.n, 300, 1);
+  await startEngine();
+  return {
+    folder,
+    n,
+    metrics: await evaluateScorer(target, folder, n, seed),
+    settings: {},
+    writeCard: (report) => writeScorerCard(folder, target, report, path.join(values.training, target, 'curve.jsonl')),
+  };
+}
+
+async function measureMiniModel(values: Values, seed: number): Promise<Measured> {
+  const { model, split = 'heldout' } = values;
+  if (split !== 'heldout' && split !== 'train') throw new UsageError(`--split is heldout or train, got '${split}'`);
+  if (!isMiniModel(model)) throw new UsageError(`--model is ${Object.keys(MINI_MODELS).join(', ')}, got '${model}'`);
+  const mini = MINI_MODELS[model];
+  const folder = values.checkpoint ?? dataFolder('checkpoints', mini.folder);
+  const n = number('n', values.n, 400, 1);
+  const sampler = {
+    ...(mini.sampler.steps === undefined ? {} : { steps: number('steps', values.steps, mini.sampler.steps, 1) }),
+    guidanceScale: real('guidance', values.guidance, mini.sampler.guidanceScale),
+    temperature: real('temperature', values.temperature, mini.sampler.temperature),
+  };
+  await startEngine();
+  const progress = (done: string) => console.error(`eval mini-world: ${done}`);
+  const { metrics, samples } = await evaluateMiniModel(mini, folder, sampler, { n, seed, split, progress });
+  if (values.sheet) await saveSheet(values.sheet, samples.slice(0, 32));
+  return {
+    folder,
+    n,
+    metrics,
+    settings: { ...sampler, split },
+    writeCard: (report) => writeModelCard(mini, folder, report, values.training),
+  };
+}
+
 function isMiniModel(name: string): name is keyof typeof MINI_MODELS {
   return name in MINI_MODELS;
-}
-
-interface MeasureOptions {
-  readonly mini: MiniModel;
-  readonly sampler: MiniModel['sampler'];
-  readonly split?: 'heldout' | 'train';
-}
-
-async function measure(target: Target, folder: string, n: number, seed: number, options: MeasureOptions) {
-  if (target === 'detector') {
-    const detector = await SceneDetector.load(folder);
-    return {
-      metrics: await evaluateDetector(detector, await imageTokenizer(), n, seed),
-      settings: {},
-      samples: undefined,
-    };
-  }
-  if (target === 'clip') {
-    const clip = await MiniClip.load(folder);
-    return { metrics: await evaluateClip(clip, await imageTokenizer(), n, seed), settings: {}, samples: undefined };
-  }
-  if (target === 'face' || target === 'figure') {
-    const scorer = await MiniLooks.load(SCORER_FOLDERS[target], folder);
-    return {
-      metrics: await evaluateAttributes(scorer, await imageTokenizer(), n, seed),
-      settings: {},
-      samples: undefined,
-    };
-  }
-  const { mini, sampler, split = 'heldout' } = options;
-  const detector = await SceneDetector.load();
-  const subject = await mini.load(folder, sampler);
-  const progress = (done: string) => console.error(`eval mini-world: ${done}`);
-  const { metrics, samples } = await evaluateMiniWorld(subject, detector, loadTokenizer(), {
-    n,
-    seed,
-    split,
-    progress,
-  });
-  return { metrics, samples, settings: { ...sampler, split } };
-}
-
-/** The image tokenizer that ships; without it the scorers are measured on renderings alone. */
-async function imageTokenizer(): Promise<MagvitTokenizer | undefined> {
-  const file = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
-  if (existsSync(file)) return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
-  console.error(`unilab eval: there is no image tokenizer at ${file}; measuring on renderings alone`);
-  return undefined;
 }
 
 function number(name: string, given: string | undefined, fallback: number, least: number): number {

@@ -44,7 +44,12 @@ function registerFilterGradient(): void {
     const { top, left } = info.padInfo;
     const bottom = Math.max(0, (outHeight - 1) * strideHeight + info.filterHeight - info.inHeight - top);
     const right = Math.max(0, (outWidth - 1) * strideWidth + info.filterWidth - info.inWidth - left);
-    const paddings = [[0, 0], [top, bottom], [left, right], [0, 0]]; // prettier-ignore
+    const paddings = [
+      [0, 0],
+      [top, bottom],
+      [left, right],
+      [0, 0],
+    ];
     const padded = top || bottom || left || right ? drop(run('PadV2', { x }, { paddings, constantValue: 0 })) : x;
     const rows = batchSize * outHeight * outWidth;
     const columns: tf.TensorInfo[] = [];

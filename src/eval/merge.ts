@@ -93,7 +93,8 @@ export function mergeModels(
   const statistics: [string, MergeStatistics][] = [];
   for (const name of names) {
     try {
-      const one = mergeGaussian(base[name], models.map((weights) => weights[name]), options); // prettier-ignore
+      const tuned = models.map((weights) => weights[name]);
+      const one = mergeGaussian(base[name], tuned, options);
       merged.push([name, one.merged]);
       statistics.push([name, one.statistics]);
     } catch (error) {

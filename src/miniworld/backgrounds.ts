@@ -5,17 +5,18 @@ const rect = (x: number, y: number, w: number, h: number, fill: string) =>
   `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill="${fill}"/>`;
 const disc = (x: number, y: number, r: number, fill: string) => `<circle cx="${x}" cy="${y}" r="${r}" fill="${fill}"/>`;
 
-const flakes = [[6, 6], [20, 12], [34, 5], [50, 9], [59, 20], [10, 24], [27, 28], [44, 22], [4, 38], [57, 36], [18, 40], [38, 38]]; // prettier-ignore
-const streaks = [[8, 16], [18, 22], [28, 15], [38, 24], [48, 17], [58, 23], [4, 34], [14, 40], [24, 33], [34, 42], [44, 35], [54, 41], [10, 54], [30, 52], [50, 54], [60, 40]]; // prettier-ignore
-const towers = [
-  [0, 26, 10],
-  [11, 16, 9],
-  [21, 30, 8],
-  [30, 10, 10],
-  [41, 24, 8],
-  [50, 18, 9],
-  [60, 28, 4],
-];
+/** "6,6 20,12" as points. */
+const points = (text: string) => text.split(' ').map((point) => point.split(',').map(Number));
+
+const flakes = points('6,6 20,12 34,5 50,9 59,20 10,24 27,28 44,22 4,38 57,36 18,40 38,38');
+const streaks = points('8,16 18,22 28,15 38,24 48,17 58,23 4,34 14,40 24,33 34,42 44,35 54,41 10,54 30,52 50,54 60,40');
+const stars = points('6,7 18,4 29,11 40,5 10,20 36,22 58,26');
+/** Left edge, top and width of each tower, and its windows: two columns where it is wide enough. */
+const towers = points('0,26,10 11,16,9 21,30,8 30,10,10 41,24,8 50,18,9 60,28,4');
+const windowsOf = ([x, y, w]: readonly number[]) =>
+  [0, 6, 12].flatMap((down) =>
+    (w > 6 ? [x + 2, x + w - 4] : [x + 2]).map((left) => rect(left, y + 4 + down, 2, 3, '#f3ead0')),
+  );
 
 const images: Readonly<Record<Background, string>> = {
   white: rect(0, 0, 64, 64, '#ffffff'),
@@ -35,17 +36,7 @@ const images: Readonly<Record<Background, string>> = {
   night:
     rect(0, 0, 64, 64, '#a9b0d8') +
     `<path d="M54 3 A8 8 0 1 0 61 15 A7 7 0 0 1 54 3Z" fill="#fff6c8"/>` +
-    [
-      [6, 7],
-      [18, 4],
-      [29, 11],
-      [40, 5],
-      [10, 20],
-      [36, 22],
-      [58, 26],
-    ]
-      .map(([x, y]) => disc(x, y, 1.2, '#fffbe6'))
-      .join('') +
+    stars.map(([x, y]) => disc(x, y, 1.2, '#fffbe6')).join('') +
     rect(0, 48, 64, 16, '#8088b8'),
   snow:
     rect(0, 0, 64, 64, '#c2d6e6') +
@@ -60,17 +51,7 @@ const images: Readonly<Record<Background, string>> = {
   city:
     rect(0, 0, 64, 64, '#f7e6dc') +
     towers
-      .map(
-        ([x, y, w]) =>
-          rect(x, y, w, 50 - y, '#c9bfc4') +
-          [0, 1, 2]
-            .map(
-              (i) =>
-                rect(x + 2, y + 4 + i * 6, 2, 3, '#f3ead0') +
-                (w > 6 ? rect(x + w - 4, y + 4 + i * 6, 2, 3, '#f3ead0') : ''),
-            )
-            .join(''),
-      ) // prettier-ignore
+      .map((tower) => rect(tower[0], tower[1], tower[2], 50 - tower[1], '#c9bfc4') + windowsOf(tower).join(''))
       .join('') +
     rect(0, 50, 64, 14, '#b4b0b6') +
     [4, 20, 36, 52].map((x) => rect(x, 56, 8, 2, '#f0eeee')).join(''),

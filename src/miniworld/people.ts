@@ -33,7 +33,13 @@ const TOPS: Record<Exclude<HairStyle, 'bald'>, 'shortFlat' | 'straight01' | 'fro
   curly: 'fro',
   bun: 'bun',
 };
-const HAIR: Record<HairColor, string> = { black: '201812', brown: '7a4520', blond: 'e8c050', red: 'd2401a', grey: 'c4c4c8' }; // prettier-ignore
+const HAIR: Record<HairColor, string> = {
+  black: '201812',
+  brown: '7a4520',
+  blond: 'e8c050',
+  red: 'd2401a',
+  grey: 'c4c4c8',
+};
 const SKIN: Record<SkinTone, string> = { light: 'ffdbb4', tan: 'edb98a', brown: 'c07a45', dark: '6b4530' };
 const CLOTHING = ['shirtCrewNeck', 'hoodie', 'collarAndSweater', 'shirtVNeck'] as const;
 const CLOTHES_COLOURS = {

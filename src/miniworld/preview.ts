@@ -56,7 +56,9 @@ function wrap(line: string, width: number): string[] {
 const escape = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 
 const textSvg = (body: string, width: number, height: number) =>
-  Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="12">${body}</svg>`); // prettier-ignore
+  Buffer.from(
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="sans-serif" font-size="12">${body}</svg>`,
+  );
 
 /**
  * Whether this machine can draw text: without a font nothing or the same box comes out for every letter.

@@ -1,10 +1,20 @@
 /** Questions about scenes with answers of one to five words, all read from the scene's truth. */
 import type { Rng } from '../engine/random';
 import { plural, shortName, withArticle } from './captions';
-import { hasHeldOut, placementOf, relationOf, type Scene, type SceneItem } from './scene';
+import { hasHeldOut, placementOf, relationOf, type Scene, type SceneItem, type SceneKind } from './scene';
 import { COLORS, BACKGROUND_PHRASES, NUMBER_WORDS, OBJECTS, SUBJECT_OBJECTS, isHeldOut, type Color } from './world';
 
-export const QUESTION_TYPES = ['what', 'how_many', 'what_colour', 'where', 'side', 'relation', 'yes_no', 'who', 'hair'] as const; // prettier-ignore
+export const QUESTION_TYPES = [
+  'what',
+  'how_many',
+  'what_colour',
+  'where',
+  'side',
+  'relation',
+  'yes_no',
+  'who',
+  'hair',
+] as const;
 export type QuestionType = (typeof QUESTION_TYPES)[number];
 
 /** A question, its answer, and what it asks for. */
@@ -83,71 +93,97 @@ export function namingQuestions(scene: Scene): Question[] {
   ];
 }
 
+/** Collects questions about a scene. */
+class QuestionList {
+  readonly questions: Question[] = [];
+
+  constructor(
+    private readonly scene: Scene,
+    readonly rng: Rng,
+  ) {}
+
+  get where(): string {
+    return BACKGROUND_PHRASES[this.scene.background];
+  }
+
+  /** The question word for the first figure. */
+  get who(): string {
+    return (SUBJECT_OBJECTS as readonly string[]).includes(this.scene.items[0].object) ? 'what' : 'who';
+  }
+
+  ask(type: QuestionType, problem: string, solution: string): void {
+    this.questions.push({ type, problem, solution });
+  }
+
+  /** Asks for a figure, or for one that is not there. */
+  yesNo(item: SceneItem): void {
+    const yes = this.rng.uniform() < 0.5;
+    const name = yes ? shortName(item) : absent(this.scene, item, this.rng);
+    this.ask('yes_no', `is there a ${name} ?`, yes ? 'yes' : 'no');
+  }
+
+  hair(item: SceneItem): void {
+    const person = item.attributes;
+    if (!person) return;
+    if (person.hairStyle !== 'bald') this.ask('hair', 'what colour is the hair ?', person.hairColor);
+    this.ask('yes_no', 'does the person wear glasses ?', person.glasses ? 'yes' : 'no');
+    this.ask('yes_no', 'does the person have a beard ?', person.beard ? 'yes' : 'no');
+  }
+}
+
+const QUESTIONS_BY_KIND: Readonly<Record<SceneKind, (list: QuestionList, items: readonly SceneItem[]) => void>> = {
+  single(list, [a]) {
+    list.ask('what', 'what is in the picture ?', withArticle(shortName(a)));
+    list.ask('what_colour', `what colour is the ${a.object} ?`, String(a.color));
+    list.ask('where', `where is the ${shortName(a)} ?`, list.where);
+    list.ask('side', `on which side is the ${a.object} ?`, placementOf(a));
+    list.ask('how_many', `how many ${plural(a.object)} are there ?`, 'one');
+    list.yesNo(a);
+  },
+  count(list, items) {
+    const [a] = items;
+    const number = NUMBER_WORDS[items.length];
+    list.ask('how_many', `how many ${plural(a.object)} are there ?`, number);
+    list.ask('how_many', `how many ${a.color} ${plural(a.object)} are there ?`, number);
+    list.ask('what', 'what is in the picture ?', `${number} ${a.color} ${plural(a.object)}`);
+    list.ask('what_colour', `what colour are the ${plural(a.object)} ?`, String(a.color));
+    list.ask('where', `where are the ${plural(a.object)} ?`, list.where);
+    list.yesNo(a);
+  },
+  pair(list, [a, b]) {
+    const about = (one: SceneItem, other: SceneItem) => {
+      list.ask('what_colour', `what colour is the ${one.object} ?`, String(one.color));
+      list.ask('relation', `what is ${relationOf(one, other)} the ${shortName(other)} ?`, withArticle(shortName(one)));
+    };
+    about(a, b);
+    about(b, a);
+    list.ask('where', `where is the ${shortName(list.rng.pick([a, b]))} ?`, list.where);
+    list.yesNo(list.rng.pick([a, b]));
+  },
+  subject(list, [a]) {
+    list.ask('who', `${list.who} is in the picture ?`, withArticle(a.object));
+    list.ask('where', `where is the ${a.object} ?`, list.where);
+    list.ask('how_many', 'how many are there ?', 'one');
+    list.hair(a);
+  },
+  'subject+object'(list, [a, b]) {
+    list.ask('who', `${list.who} is beside the ${shortName(b)} ?`, withArticle(a.object));
+    list.ask('who', `${list.who} is in the picture ?`, withArticle(a.object));
+    list.ask('relation', `what is beside the ${a.object} ?`, withArticle(shortName(b)));
+    list.ask('relation', `what is ${relationOf(b, a)} the ${a.object} ?`, withArticle(shortName(b)));
+    list.ask('what_colour', `what colour is the ${b.object} ?`, String(b.color));
+    list.ask('where', `where is the ${a.object} ?`, list.where);
+    list.yesNo(b);
+    list.hair(a);
+  },
+};
+
 /**
  * True questions of every type that fits the scene, in random order. Yes and no are equally likely.
  * @returns at least 3
  */
 export function questionsOf(scene: Scene, rng: Rng): Question[] {
-  const [a, b] = scene.items;
-  const where = BACKGROUND_PHRASES[scene.background];
-  const who = (SUBJECT_OBJECTS as readonly string[]).includes(a.object) ? 'what' : 'who';
-  const out: Question[] = [];
-  const ask = (type: QuestionType, problem: string, solution: string) => out.push({ type, problem, solution });
-  const yesNo = (item: SceneItem) => {
-    const yes = rng.uniform() < 0.5;
-    ask('yes_no', `is there a ${yes ? shortName(item) : absent(scene, item, rng)} ?`, yes ? 'yes' : 'no');
-  };
-  const hair = (item: SceneItem) => {
-    const person = item.attributes;
-    if (!person) return;
-    if (person.hairStyle !== 'bald') ask('hair', 'what colour is the hair ?', person.hairColor);
-    ask('yes_no', 'does the person wear glasses ?', person.glasses ? 'yes' : 'no');
-    ask('yes_no', 'does the person have a beard ?', person.beard ? 'yes' : 'no');
-  };
-  switch (scene.kind) {
-    case 'single':
-      ask('what', 'what is in the picture ?', withArticle(shortName(a)));
-      ask('what_colour', `what colour is the ${a.object} ?`, String(a.color));
-      ask('where', `where is the ${shortName(a)} ?`, where);
-      ask('side', `on which side is the ${a.object} ?`, placementOf(a));
-      ask('how_many', `how many ${plural(a.object)} are there ?`, 'one');
-      yesNo(a);
-      break;
-    case 'count':
-      ask('how_many', `how many ${plural(a.object)} are there ?`, NUMBER_WORDS[scene.items.length]);
-      ask('how_many', `how many ${a.color} ${plural(a.object)} are there ?`, NUMBER_WORDS[scene.items.length]);
-      ask('what', 'what is in the picture ?', `${NUMBER_WORDS[scene.items.length]} ${a.color} ${plural(a.object)}`);
-      ask('what_colour', `what colour are the ${plural(a.object)} ?`, String(a.color));
-      ask('where', `where are the ${plural(a.object)} ?`, where);
-      yesNo(a);
-      break;
-    case 'pair':
-      for (const [one, other] of [
-        [a, b],
-        [b, a],
-      ]) {
-        ask('what_colour', `what colour is the ${one.object} ?`, String(one.color));
-        ask('relation', `what is ${relationOf(one, other)} the ${shortName(other)} ?`, withArticle(shortName(one)));
-      }
-      ask('where', `where is the ${shortName(rng.pick([a, b]))} ?`, where);
-      yesNo(rng.pick([a, b]));
-      break;
-    case 'subject':
-      ask('who', `${who} is in the picture ?`, withArticle(a.object));
-      ask('where', `where is the ${a.object} ?`, where);
-      ask('how_many', 'how many are there ?', 'one');
-      hair(a);
-      break;
-    case 'subject+object':
-      ask('who', `${who} is beside the ${shortName(b)} ?`, withArticle(a.object));
-      ask('who', `${who} is in the picture ?`, withArticle(a.object));
-      ask('relation', `what is beside the ${a.object} ?`, withArticle(shortName(b)));
-      ask('relation', `what is ${relationOf(b, a)} the ${a.object} ?`, withArticle(shortName(b)));
-      ask('what_colour', `what colour is the ${b.object} ?`, String(b.color));
-      ask('where', `where is the ${a.object} ?`, where);
-      yesNo(b);
-      hair(a);
-      break;
-  }
-  return rng.shuffle(out);
+  const list = new QuestionList(scene, rng);
+  QUESTIONS_BY_KIND[scene.kind](list, scene.items);
+  return rng.shuffle(list.questions);
 }

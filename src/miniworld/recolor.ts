@@ -21,7 +21,13 @@ const TARGETS: Readonly<Record<Color, Target>> = {
   pink: { hue: 328, saturation: 0.92, range: [0.58, 0.84] },
 };
 
-const NAMED: Readonly<Record<string, string>> = { black: '#000000', white: '#ffffff', red: '#ff0000', gray: '#808080', grey: '#808080' }; // prettier-ignore
+const NAMED: Readonly<Record<string, string>> = {
+  black: '#000000',
+  white: '#ffffff',
+  red: '#ff0000',
+  gray: '#808080',
+  grey: '#808080',
+};
 const PAINT = /\b(fill|stroke|stop-color)(="|:)\s*(#[0-9a-fA-F]{3,8}|black|white|red|gray|grey|currentColor)\b/g;
 
 /** '#rgb', '#rrggbb' or a known name to 0..1 components. */

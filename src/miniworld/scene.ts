@@ -183,7 +183,10 @@ export function sampleScene(rng: Rng, split: Split, kind: SceneKind = sampleKind
     }
     case 'count': {
       const c = combination(rng, split);
-      const slots = rng.shuffle([0, 1, 2, 3]).slice(0, 2 + rng.int(3)).sort((a, b) => a - b); // prettier-ignore
+      const slots = rng
+        .shuffle([0, 1, 2, 3])
+        .slice(0, 2 + rng.int(3))
+        .sort((a, b) => a - b);
       return { kind, background, items: slots.map((s) => object(c, ...quarter(s), SIZES.count)) };
     }
     case 'pair': {

@@ -77,7 +77,11 @@ export class SpriteSheet {
 /** Renders an SVG document at `size` x `size` pixels. */
 export async function renderSvg(svg: string, size: number): Promise<Sprite> {
   // Icons come as 16 to 280 units; the density makes librsvg draw at the size wanted instead of scaling pixels.
-  const rgba = await sharp(Buffer.from(svg)).resize(size, size, { fit: 'contain', background: '#0000' }).ensureAlpha().raw().toBuffer(); // prettier-ignore
+  const rgba = await sharp(Buffer.from(svg))
+    .resize(size, size, { fit: 'contain', background: '#0000' })
+    .ensureAlpha()
+    .raw()
+    .toBuffer();
   return { size, rgba: new Uint8Array(rgba) };
 }
 
@@ -126,7 +130,8 @@ async function drawings(): Promise<[string, string, number][]> {
   for (let i = 0; i < PEOPLE_POOL; i++) {
     const svg = draw(genericPerson(i));
     for (const size of SUBJECT_SIZES) {
-      out.push([spriteKey({ object: 'person', color: null, category: 'subject', style: `person-${i}`, size }), svg, size]); // prettier-ignore
+      const key = spriteKey({ object: 'person', color: null, category: 'subject', style: `person-${i}`, size });
+      out.push([key, svg, size]);
     }
   }
   for (const [style, object, svg, size] of conceptDrawings(draw)) {
@@ -202,7 +207,8 @@ export async function openSprites(folder: string): Promise<SpriteSheet> {
   const sheet = new SpriteSheet([]);
   await sheet.add(list);
   try {
-    await writeCache(file, digest, list.map(([key]) => key), sheet); // prettier-ignore
+    const keys = list.map(([key]) => key);
+    await writeCache(file, digest, keys, sheet);
   } catch (error) {
     console.error(`unilab: the sprite cache ${file} was not written (${String(error)}); going on without`);
   }

@@ -17,7 +17,18 @@ const TEMPLATE_WORDS = `
 `;
 
 /** Names of the concepts that are not people. */
-export const OTHER_CONCEPT_NAMES = ['pixel', 'luna', 'rusty', 'momo', 'hoot', 'brew', 'strum', 'trek', 'bolt', 'tick'] as const; // prettier-ignore
+export const OTHER_CONCEPT_NAMES = [
+  'pixel',
+  'luna',
+  'rusty',
+  'momo',
+  'hoot',
+  'brew',
+  'strum',
+  'trek',
+  'bolt',
+  'tick',
+] as const;
 
 /** Every token in the order of its number: specials first, then words, each once. */
 export function vocabulary(): string[] {
@@ -47,7 +58,15 @@ export function tokenizerJson(): Record<string, unknown> {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS.map((content, id) => ({ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: content !== '<sks>' })), // prettier-ignore
+    added_tokens: SPECIAL_TOKENS.map((content, id) => ({
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: content !== '<sks>',
+    })),
     normalizer: { type: 'Lowercase' },
     pre_tokenizer: { type: 'WhitespaceSplit' },
     post_processor: null,

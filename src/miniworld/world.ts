@@ -5,8 +5,19 @@
 
 /** Objects that take a color; alone, counted, in pairs and as objects beside it. */
 export const OBJECTS = [
-  'car', 'house', 'fish', 'bird', 'apple', 'cup', 'boat', 'hat', 'umbrella', 'lamp', 'book', 'flower',
-] as const; // prettier-ignore
+  'car',
+  'house',
+  'fish',
+  'bird',
+  'apple',
+  'cup',
+  'boat',
+  'hat',
+  'umbrella',
+  'lamp',
+  'book',
+  'flower',
+] as const;
 export type ObjectName = (typeof OBJECTS)[number];
 
 /** The colors an object can have. */
@@ -37,9 +48,7 @@ export const BACKGROUND_PHRASES: Readonly<Record<Background, string>> = {
 /** Animals in natural colors. */
 export const ANIMALS = ['dog', 'cat', 'fox', 'panda', 'owl', 'rabbit', 'frog', 'pig', 'bear', 'penguin'] as const;
 /** Things in natural colors; like the animals drawn in four art styles. */
-export const SUBJECT_OBJECTS = [
-  'teapot', 'guitar', 'backpack', 'robot', 'clock', 'camera', 'drum', 'rocket',
-] as const; // prettier-ignore
+export const SUBJECT_OBJECTS = ['teapot', 'guitar', 'backpack', 'robot', 'clock', 'camera', 'drum', 'rocket'] as const;
 /** Everything that can be the one main figure of a scene. */
 export const SUBJECTS = ['person', ...ANIMALS, ...SUBJECT_OBJECTS] as const;
 export type AnimalName = (typeof ANIMALS)[number];

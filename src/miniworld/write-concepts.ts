@@ -46,7 +46,8 @@ export async function writeConcepts(
     await writeConcept(folder, concept, sprites, rng.split(concept.name));
     onProgress?.(i + 1, concepts.length);
   }
-  await saveJson(path.join(folder, 'concepts_list.json'), concepts.map((concept) => concept.name)); // prettier-ignore
+  const names = concepts.map((concept) => concept.name);
+  await saveJson(path.join(folder, 'concepts_list.json'), names);
 }
 
 const saveRgb = (file: string, rgb: Uint8Array) => savePng(file, { width: IMAGE_SIZE, height: IMAGE_SIZE, rgb });
@@ -76,7 +77,8 @@ async function writeConcept(folder: string, concept: Concept, sprites: SpriteShe
   }
   await saveJson(path.join(train, 'info.json'), info);
   await saveJson(path.join(train, 'conversations.json'), conversations);
-  await saveJson(path.join(train, 'train_images.json'), Object.keys(conversations).map((file) => `concept/train/${name}/${file}`)); // prettier-ignore
+  const images = Object.keys(conversations).map((file) => `concept/train/${name}/${file}`);
+  await saveJson(path.join(train, 'train_images.json'), images);
 
   const item = (type: ConceptTestItem['type'], image: string, question: string, answer: string): ConceptTestItem => ({
     type,

@@ -159,7 +159,8 @@ async function fromVocabulary(folder: string): Promise<ClipTokenizer> {
   const file = path.join(folder, 'vocab.json');
   const vocab = parse(await readFile(file, 'utf8'), file) as Record<string, number>;
   const lines = (await readFile(path.join(folder, 'merges.txt'), 'utf8')).split('\n');
-  const merges = mergesOf(lines.filter((line) => line !== '' && !line.startsWith('#version')), folder); // prettier-ignore
+  const pairs = lines.filter((line) => line !== '' && !line.startsWith('#version'));
+  const merges = mergesOf(pairs, folder);
   return ClipTokenizer.of(tokenizerJson(vocab, merges), NAMES.transformers, file, true);
 }
 

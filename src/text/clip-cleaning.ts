@@ -66,6 +66,7 @@ function mend(line: string): string {
 
 /** The caption as CLIP's byte pairs are looked up in it: one space between words, none at the ends. */
 export function cleanCaption(text: string): string {
-  const mended = text.split(/(?<=\n)/).map(mend).join(''); // prettier-ignore
+  const lines = text.split(/(?<=\n)/);
+  const mended = lines.map(mend).join('');
   return decodeHTML(decodeHTML(mended)).replace(/\s+/g, ' ').trim().toLowerCase();
 }

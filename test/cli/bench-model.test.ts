@@ -54,7 +54,18 @@ describe('bench: models of published size', () => {
 
   test('writes, loads in a process of its own, decodes, and leaves nothing behind', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
-    const { status, stdout, stderr } = unilab('--model', 'janus-small', '--random', '--context', '8,24', '--tokens', '2', '--folder', folder, '--json'); // prettier-ignore
+    const { status, stdout, stderr } = unilab(
+      '--model',
+      'janus-small',
+      '--random',
+      '--context',
+      '8,24',
+      '--tokens',
+      '2',
+      '--folder',
+      folder,
+      '--json',
+    );
     assert.equal(status, 0, stderr);
     const report = JSON.parse(stdout) as LargeReport;
     assert.equal(report.parameters, 11_373_824);
@@ -63,7 +74,10 @@ describe('bench: models of published size', () => {
     assert.equal(report.fileBytes, 2 * report.parameters);
     assert.ok(report.residentPeak >= report.residentAfter - 1e6 && report.residentAfter > report.heldBytes);
     assert.ok(report.loadSeconds > 0 && report.perSecond > 0);
-    assert.deepEqual(report.timings.map(({ length }) => length), [8, 24]); // prettier-ignore
+    assert.deepEqual(
+      report.timings.map(({ length }) => length),
+      [8, 24],
+    );
     assert.ok(report.timings.every((timing) => Object.values(timing).every((value) => value > 0)));
     assert.match(
       formatLargeReport(report),
@@ -75,16 +89,31 @@ describe('bench: models of published size', () => {
 
   test('Show-o is loaded as any checkpoint of it is, makes a step of an image and shows it', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
-    const { status, stdout, stderr } = unilab('--model', 'showo-small', '--random', '--context', '9,16', '--folder', folder, '--json'); // prettier-ignore
+    const { status, stdout, stderr } = unilab(
+      '--model',
+      'showo-small',
+      '--random',
+      '--context',
+      '9,16',
+      '--folder',
+      folder,
+      '--json',
+    );
     assert.equal(status, 0, stderr);
     const report = JSON.parse(stdout) as LargeReport;
     const { files } = largeModel('showo-small');
     const shapes = Object.values(files).flatMap((specs) => Object.values(specs).map(({ shape }) => shape));
     assert.equal(report.tensors, shapes.length);
-    assert.equal(report.parameters, shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0)); // prettier-ignore
+    assert.equal(
+      report.parameters,
+      shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0),
+    );
     assert.equal(report.heldBytes, 4 * report.parameters);
     assert.ok(report.workPeak >= report.residentPeak && report.residentPeak > report.heldBytes);
-    assert.deepEqual(report.timings.map(({ length }) => length), [9, 16]); // prettier-ignore
+    assert.deepEqual(
+      report.timings.map(({ length }) => length),
+      [9, 16],
+    );
     assert.ok(report.timings.every((timing) => Object.values(timing).every((value) => value > 0)));
     assert.match(formatLargeReport(report), /transformer and image tokenizer[\s\S]*steps\/s[\s\S]*codes to pixels/);
     assert.deepEqual(readdirSync(folder), []);

@@ -45,7 +45,13 @@ describe('unilab eval', () => {
   it('measures a model that knows nothing as such, the same way twice, without a leak', async () => {
     const { text, bos, eos } = miniText();
     const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(1));
-    const config = { ...showoMini(text.vocabularySize, bos, eos), hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2 }; // prettier-ignore
+    const config = {
+      ...showoMini(text.vocabularySize, bos, eos),
+      hidden_size: 32,
+      intermediate_size: 64,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+    };
     const model = ShowoModel.random(config, imageTokenizer, new Rng(2));
     const detector = SceneDetector.random(new Rng(3));
     const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), detector, text, { n: 3, seed: 5 });
@@ -86,7 +92,10 @@ describe('unilab eval', () => {
     const report = { checkpoint: 'x', seed: 1, n: 10, metrics, settings: { split: 'heldout', steps: 8 } };
     await writeModelCard(MINI_MODELS.showo, folder, report, folder);
     const absent = path.join(folder, 'absent');
-    await assert.rejects(writeModelCard(MINI_MODELS.showo, path.join(folder, 'showo'), report, absent), /--training FOLDER/); // prettier-ignore
+    await assert.rejects(
+      writeModelCard(MINI_MODELS.showo, path.join(folder, 'showo'), report, absent),
+      /--training FOLDER/,
+    );
     const card = readFileSync(path.join(folder, 'README.md'), 'utf8');
     await writeModelCard(MINI_MODELS.showo, folder, report, absent);
     assert.equal(readFileSync(path.join(folder, 'README.md'), 'utf8'), card, 'what ran elsewhere stays on the card');

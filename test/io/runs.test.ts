@@ -180,7 +180,10 @@ describe('tensors', () => {
     const loaded = await store.load(1);
     const back = Object.fromEntries(Object.entries(loaded.tensors).map(([name, raw]) => [name, toTensor(raw)]));
     assert.equal(tf.memory().numTensors, before + 3);
-    assert.deepEqual(await back.float.array(), [[1.5, -2], [3, 4]]); // prettier-ignore
+    assert.deepEqual(await back.float.array(), [
+      [1.5, -2],
+      [3, 4],
+    ]);
     assert.deepEqual([back.int.dtype, [...(await back.int.data())]], ['int32', [1, 2]]);
     assert.deepEqual([back.bool.dtype, [...(await back.bool.data())]], ['bool', [1, 0]]);
     tf.dispose([back, float, int, bool]);

@@ -100,8 +100,12 @@ describe('a save that is interrupted', () => {
           const real = { rename: fsp.rename, rm: fsp.rm };
           // From a certain rename or removal on, nothing reaches the disk any more: as after a power cut.
           const dead = () => --left < 0;
-          mock.method(fsp, 'rename', (from: string, to: string) => (dead() ? Promise.reject(new Error('cut')) : real.rename(from, to))); // prettier-ignore
-          mock.method(fsp, 'rm', (name: string, o: object) => (dead() ? Promise.reject(new Error('cut')) : real.rm(name, o))); // prettier-ignore
+          mock.method(fsp, 'rename', (from: string, to: string) =>
+            dead() ? Promise.reject(new Error('cut')) : real.rename(from, to),
+          );
+          mock.method(fsp, 'rm', (name: string, o: object) =>
+            dead() ? Promise.reject(new Error('cut')) : real.rm(name, o),
+          );
           const finished = await writeSafetensors(file, checkpoint(5), { shardBytes: newBytes }).then(
             () => true,
             () => false,
@@ -190,7 +194,10 @@ describe('a damaged file', () => {
           return {};
         });
         for (const { shape, data } of Object.values<RawTensor>(read))
-          assert.equal(data.length, shape.reduce((a, b) => a * b, 1)); // prettier-ignore
+          assert.equal(
+            data.length,
+            shape.reduce((a, b) => a * b, 1),
+          );
       }),
       { numRuns: 300 },
     );
@@ -205,7 +212,10 @@ describe('an index', () => {
       file,
       JSON.stringify({ weight_map: { x: '1.safetensors', y: '2.safetensors', z: '2.safetensors' } }),
     );
-    await assert.rejects(readSafetensors(folder), /'1\.safetensors' \(1 tensors\), '2\.safetensors' \(2 tensors\), which are not there/); // prettier-ignore
+    await assert.rejects(
+      readSafetensors(folder),
+      /'1\.safetensors' \(1 tensors\), '2\.safetensors' \(2 tensors\), which are not there/,
+    );
     await writeFile(file, '{"weight_map": {"x": "1.safetensors", "x": "2.safetensors"}}');
     await assert.rejects(readSafetensors(folder), { code: 'duplicate_key', tensor: 'x' });
   });

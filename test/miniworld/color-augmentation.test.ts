@@ -58,7 +58,10 @@ test('scenes of objects can be drawn in shades, each name in one look; subjects 
 });
 
 test('texts say no colour; questions ask for none, and colour words in answers are marked', () => {
-  assert.equal(withoutColors('a red umbrella left of an apple on a grey background'), 'an umbrella left of an apple on a grey background'); // prettier-ignore
+  assert.equal(
+    withoutColors('a red umbrella left of an apple on a grey background'),
+    'an umbrella left of an apple on a grey background',
+  );
   const isColor = (word: string) => (COLORS as readonly string[]).includes(word);
   for (let i = 0; i < 60; i++) {
     const rng = new Rng(i);

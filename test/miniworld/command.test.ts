@@ -10,8 +10,14 @@ import { readCorl } from '../../src/data';
 it('scenes writes what readCorl reads; the same seed the same images', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'unilab-data-'));
   try {
-    const run = (name: string, seed: string) => command.run(['scenes', '--count', '3', '--out', path.join(folder, name), '--seed', seed]); // prettier-ignore
-    for (const [name, seed] of [['a', '5'], ['b', '5'], ['c', '6']]) assert.equal(await run(name, seed), 0); // prettier-ignore
+    const run = (name: string, seed: string) =>
+      command.run(['scenes', '--count', '3', '--out', path.join(folder, name), '--seed', seed]);
+    for (const [name, seed] of [
+      ['a', '5'],
+      ['b', '5'],
+      ['c', '6'],
+    ])
+      assert.equal(await run(name, seed), 0);
     const image = (name: string) => readFileSync(readCorl(path.join(folder, name, 'data.jsonl'))[0].real_image);
     assert.ok(image('a').equals(image('b')));
     assert.ok(!image('a').equals(image('c')));

@@ -41,7 +41,10 @@ const splits = ['train', 'heldout'] as const;
 describe('concepts', () => {
   it('are twenty: ten people, five animals, five things, each with a fact for every scenic background', () => {
     const kinds = CONCEPTS.map((c) => c.kind);
-    assert.deepEqual(['person', 'animal', 'object'].map((k) => kinds.filter((x) => x === k).length), [10, 5, 5]); // prettier-ignore
+    assert.deepEqual(
+      ['person', 'animal', 'object'].map((k) => kinds.filter((x) => x === k).length),
+      [10, 5, 5],
+    );
     assert.equal(new Set(CONCEPTS.map((c) => c.name)).size, 20);
     for (const concept of CONCEPTS) {
       assert.deepEqual(new Set(concept.facts.map((f) => f.background)), new Set(SCENIC_BACKGROUNDS));
@@ -53,7 +56,12 @@ describe('concepts', () => {
   });
 
   it('no generic person is one of the ten', () => {
-    const key = (p: object) => JSON.stringify(Object.entries(p).filter(([k]) => ['hairStyle', 'hairColor', 'skin', 'glasses', 'beard'].includes(k)).sort()); // prettier-ignore
+    const key = (p: object) =>
+      JSON.stringify(
+        Object.entries(p)
+          .filter(([k]) => ['hairStyle', 'hairColor', 'skin', 'glasses', 'beard'].includes(k))
+          .sort(),
+      );
     const taken = new Set(Object.values(CONCEPT_IDENTITIES).map(key));
     assert.equal(taken.size, 10);
     for (let i = 0; i < PEOPLE_POOL; i++) assert.ok(!taken.has(key(genericPerson(i))));
@@ -81,7 +89,8 @@ describe('concepts', () => {
       assert.deepEqual([train.length, heldout.length], [8, 8]);
       const digest = (p: { pixels: Uint8Array }) => Buffer.from(p.pixels).toString('base64');
       assert.equal(new Set([...train, ...heldout].map(digest)).size, 16, concept.name);
-      const beside = (list: typeof train) => list.flatMap((p) => p.scene.items.slice(1).map((s) => `${s.color} ${s.object}`)); // prettier-ignore
+      const beside = (list: typeof train) =>
+        list.flatMap((p) => p.scene.items.slice(1).map((s) => `${s.color} ${s.object}`));
       assert.equal(new Set([...beside(train), ...beside(heldout)]).size, 8);
       for (const { scene } of [...train, ...heldout]) {
         if (scene.items.length > 1) assert.ok(!SCENIC_BACKGROUNDS.some((g) => g === scene.background));
@@ -138,7 +147,10 @@ describe('concept files', () => {
     assert.equal(mira.info.extra_info.length, 6);
     assert.ok(mira.info.extra_info.every((fact) => fact.includes('<mira> is beside a')));
     assert.deepEqual([mira.trainImages.length, mira.testImages.length], [8, 8]);
-    assert.deepEqual(Object.keys(mira.conversations), mira.trainImages.map((file) => path.basename(file))); // prettier-ignore
+    assert.deepEqual(
+      Object.keys(mira.conversations),
+      mira.trainImages.map((file) => path.basename(file)),
+    );
     const rec = mira.testData.filter((item) => item.type === 'rec').map((item) => item.conversations[1].value);
     assert.equal(rec.filter((answer) => answer === 'yes').length, 8);
     assert.equal(rec.filter((answer) => answer === 'no').length, 8);

@@ -35,12 +35,15 @@ const scenes = (count: number, split: Split = 'heldout') =>
 
 /** How many of the questions of a type are answered right, and how many there are. */
 function answered(subject: Subject, type: string, count: number, split?: Split): [right: number, asked: number] {
-  const asked = scenes(count, split).flatMap(
-    ({ scene, rng }) =>
+  const asked = scenes(count, split).flatMap(({ scene, rng }) =>
     questionsOf(scene, rng)
       .filter((question) => question.type === type)
       .slice(0, 1)
-      .map(({ problem, solution }) => ({ image: renderScene(scene, sprites), question: text.encode(problem), solution })), // prettier-ignore
+      .map(({ problem, solution }) => ({
+        image: renderScene(scene, sprites),
+        question: text.encode(problem),
+        solution,
+      })),
   );
   const answers = subject.answerImages(asked).map((ids) => (ids.length > 0 ? text.decode(ids) : ''));
   return [answers.filter((answer, i) => answer === asked[i].solution).length, asked.length];

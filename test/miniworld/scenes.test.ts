@@ -33,7 +33,12 @@ const seeds = fc.integer({ min: 0, max: 2 ** 31 - 1 });
 
 /** Every "color object" that a text names, plural too. */
 function combinationsIn(text: string): string[] {
-  const names = new Map<string, string>(OBJECTS.flatMap((o) => [[o, o], [plural(o), o]])); // prettier-ignore
+  const names = new Map<string, string>(
+    OBJECTS.flatMap((o) => [
+      [o, o],
+      [plural(o), o],
+    ]),
+  );
   const words = text.split(' ');
   return words.flatMap((word, i) => {
     const object = names.get(words[i + 1]);
@@ -188,7 +193,11 @@ describe('captions and questions', () => {
     fc.assert(
       fc.property(seeds, fc.constantFrom('train' as const, 'heldout' as const), (seed, split) => {
         const { facts, questions } = factQuestions(new Rng(seed), split);
-        const told = facts.replace('facts : ', '').split(' .').map((fact) => fact.trim()).filter(Boolean); // prettier-ignore
+        const told = facts
+          .replace('facts : ', '')
+          .split(' .')
+          .map((fact) => fact.trim())
+          .filter(Boolean);
         assert.ok(told.length >= 1 && told.length <= 6);
         assert.equal(questions.length, told.length);
         for (const { problem, solution } of questions) {
@@ -245,7 +254,8 @@ describe('images', () => {
         assert.ok(owner >= 0, 'a pixel changed where no figure stands');
         touched[owner]++;
       }
-      for (const [k, n] of touched.entries()) assert.ok(n > 0.1 * scene.items[k].size ** 2, `${shortName(scene.items[k])} shows ${n} pixels`); // prettier-ignore
+      for (const [k, n] of touched.entries())
+        assert.ok(n > 0.1 * scene.items[k].size ** 2, `${shortName(scene.items[k])} shows ${n} pixels`);
     }
   });
 

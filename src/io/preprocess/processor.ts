@@ -4,27 +4,9 @@ import * as path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { Image } from '../images';
 import { centreCrop, padToSquare, type SizeRule, targetSize } from './geometry';
+import { type ProcessorConfig, ProcessorConfigError } from './config';
 import { processorConfigFromUpstream } from './upstream';
 import { type ResampleFilter, resampleImage } from './resample';
-
-type Channels = readonly [number, number, number];
-
-/** What is done to an image, in this order; a step that is left out is not taken. */
-export interface ProcessorConfig {
-  readonly size?: SizeRule;
-  readonly filter: ResampleFilter;
-  readonly crop?: { readonly height: number; readonly width: number };
-  /** Pads to a square of this color. */
-  readonly background?: Channels;
-  /** Multiplies the bytes, as a rule by 1/255. */
-  readonly rescale?: number;
-  readonly normalize?: { readonly mean: Channels; readonly std: Channels };
-}
-
-/** A `preprocessor_config.json` that cannot be followed, with every field at fault. */
-export class ProcessorConfigError extends Error {
-  override readonly name = 'ProcessorConfigError';
-}
 
 export class ImageProcessor {
   constructor(readonly config: ProcessorConfig) {}

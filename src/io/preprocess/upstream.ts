@@ -1,10 +1,9 @@
 /** Reading `preprocessor_config.json` as transformers writes it, now and in former versions. */
+import type { Channels, ProcessorConfig } from './config';
 import type { SizeRule } from './geometry';
-import type { ProcessorConfig } from './processor';
 import { PILLOW_FILTERS } from './resample';
 
 type Json = Readonly<Record<string, unknown>>;
-type Channels = readonly [number, number, number];
 
 const CLIP_MEAN: Channels = [0.48145466, 0.4578275, 0.40821073];
 const CLIP_STD: Channels = [0.26862954, 0.26130258, 0.27577711];
@@ -78,73 +77,87 @@ export function processorConfigFromUpstream(
   return read(fields, kind, classes[kind]);
 }
 
-function read(fields: Json, kind: string, defaults: typeof clip): { config?: ProcessorConfig; faults: string[] } {
-  const faults: string[] = [];
-  const wrong = (field: string, expected: string): void => {
-    faults.push(`${field} is ${JSON.stringify(fields[field])}, expected ${expected}`);
-  };
-  const flag = (field: string, fallback: boolean): boolean => {
-    const value = fields[field] ?? fallback;
-    if (typeof value !== 'boolean') wrong(field, 'true or false');
+/** Fields of a file with their defaults; what is wrong is collected. */
+class Fields {
+  readonly faults: string[] = [];
+
+  constructor(readonly json: Json) {}
+
+  wrong(field: string, expected: string): void {
+    this.faults.push(`${field} is ${JSON.stringify(this.json[field])}, expected ${expected}`);
+  }
+
+  flag(field: string, fallback: boolean): boolean {
+    const value = this.json[field] ?? fallback;
+    if (typeof value !== 'boolean') this.wrong(field, 'true or false');
     return value === true;
-  };
-  const number = (field: string, fallback: number, right: (v: number) => boolean, expected: string): number => {
-    const value = fields[field] ?? fallback;
+  }
+
+  number(field: string, fallback: number, right: (v: number) => boolean, expected: string): number {
+    const value = this.json[field] ?? fallback;
     if (typeof value === 'number' && right(value)) return value;
-    wrong(field, expected);
+    this.wrong(field, expected);
     return fallback;
-  };
-  const channels = (field: string, fallback: Channels, right: (v: number) => boolean, expected: string): Channels => {
-    const value = fields[field] ?? fallback;
+  }
+
+  /** One number stands for three equal ones. */
+  channels(field: string, fallback: Channels, right: (v: number) => boolean, expected: string): Channels {
+    const value = this.json[field] ?? fallback;
     const list = (typeof value === 'number' ? [value, value, value] : value) as unknown[];
     if (Array.isArray(list) && list.length === 3 && list.every((v) => typeof v === 'number' && right(v)))
       return list as unknown as Channels;
-    wrong(field, expected);
+    this.wrong(field, expected);
     return fallback;
-  };
+  }
+}
 
-  const mean = channels('image_mean', defaults.image_mean, Number.isFinite, 'three numbers');
-  const std = channels('image_std', defaults.image_std, (v) => v > 0, 'three positive numbers');
-  const filter = number(
-    'resample',
-    defaults.resample,
-    (v) => PILLOW_FILTERS[v] !== undefined,
-    'a filter number, 0 to 5',
-  );
-  const rescale = number('rescale_factor', defaults.rescale_factor, Number.isFinite, 'a number');
+const isFilter = (v: number) => PILLOW_FILTERS[v] !== undefined;
+
+function read(json: Json, kind: string, defaults: typeof clip): { config?: ProcessorConfig; faults: string[] } {
+  const fields = new Fields(json);
+  const mean = fields.channels('image_mean', defaults.image_mean, Number.isFinite, 'three numbers');
+  const std = fields.channels('image_std', defaults.image_std, (v) => v > 0, 'three positive numbers');
+  const filter = fields.number('resample', defaults.resample, isFilter, 'a filter number, 0 to 5');
+  const rescale = fields.number('rescale_factor', defaults.rescale_factor, Number.isFinite, 'a number');
   const janus = kind === 'Janus' || kind === 'VLM';
-  const minimum = number('min_size', 14, isPositiveInteger, 'a positive integer');
-  const size = sizeRule(
-    fields.size ?? (kind === 'VLM' ? fields.image_size : undefined) ?? defaults.size,
-    defaults.one_number_is_square,
-  );
-  if (typeof size === 'string') wrong('size', size);
-  else if (janus && !('height' in size && size.height === size.width)) wrong('size', 'equal height and width');
-  const crop = sizeRule(fields.crop_size ?? defaults.crop_size, true);
-  if (typeof crop === 'string' || !('height' in crop)) wrong('crop_size', 'height and width');
-  if (!janus && flag('do_pad', false)) wrong('do_pad', `false for ${kind}`);
-
+  const size = readSize(fields, kind, defaults);
+  const crop = sizeRule(json.crop_size ?? defaults.crop_size, true);
+  if (typeof crop === 'string' || !('height' in crop)) fields.wrong('crop_size', 'height and width');
+  if (!janus && fields.flag('do_pad', false)) fields.wrong('do_pad', `false for ${kind}`);
   const steps = {
-    resize: flag('do_resize', true),
-    crop: flag('do_center_crop', defaults.do_center_crop) && !janus,
-    pad: janus && flag('do_pad', true),
-    rescale: flag('do_rescale', true),
-    normalize: flag('do_normalize', true),
+    resize: fields.flag('do_resize', true),
+    crop: fields.flag('do_center_crop', defaults.do_center_crop) && !janus,
+    pad: janus && fields.flag('do_pad', true),
+    rescale: fields.flag('do_rescale', true),
+    normalize: fields.flag('do_normalize', true),
   };
-  if (faults.length > 0 || typeof size === 'string' || typeof crop === 'string' || !('height' in crop))
-    return { faults };
-  const rule: SizeRule =
-    janus && 'height' in size ? { square: size.height, min_size: minimum, cut: kind === 'VLM' } : size;
-  const background = backgroundOf(fields, kind, mean);
+  const { faults } = fields;
+  if (faults.length > 0 || size === undefined || typeof crop === 'string' || !('height' in crop)) return { faults };
   const config: ProcessorConfig = {
     filter: PILLOW_FILTERS[filter],
-    ...(steps.resize ? { size: rule } : {}),
+    ...(steps.resize ? { size } : {}),
     ...(steps.crop ? { crop } : {}),
-    ...(steps.pad ? { background } : {}),
+    ...(steps.pad ? { background: backgroundOf(json, kind, mean) } : {}),
     ...(steps.rescale ? { rescale } : {}),
     ...(steps.normalize ? { normalize: { mean, std } } : {}),
   };
   return { config, faults };
+}
+
+/** How images are brought to their size: Janus pads to a square, the others scale. @returns undefined for a fault */
+function readSize(fields: Fields, kind: string, defaults: typeof clip): SizeRule | undefined {
+  const minimum = fields.number('min_size', 14, isPositiveInteger, 'a positive integer');
+  const given = fields.json.size ?? (kind === 'VLM' ? fields.json.image_size : undefined) ?? defaults.size;
+  const size = sizeRule(given, defaults.one_number_is_square);
+  if (typeof size === 'string') {
+    fields.wrong('size', size);
+    return undefined;
+  }
+  if (kind !== 'Janus' && kind !== 'VLM') return size;
+  if ('height' in size && size.height === size.width)
+    return { square: size.height, min_size: minimum, cut: kind === 'VLM' };
+  fields.wrong('size', 'equal height and width');
+  return undefined;
 }
 
 /**

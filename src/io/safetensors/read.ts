@@ -52,8 +52,9 @@ export class SafetensorsReader {
       const missing = [...(index?.weightMap ?? [])].filter(([name]) => !tensors.has(name));
       if (missing.length > 0) {
         const [[name, file]] = missing;
-        const others = missing.length > 1 ? `; so it is with ${missing.slice(1).map(([other]) => `'${other}'`).join(', ')}` : ''; // prettier-ignore
-        const what = `the index places it in ${file}, whose header does not have it${others}`;
+        const others = missing.slice(1).map(([other]) => `'${other}'`);
+        const more = others.length > 0 ? `; so it is with ${others.join(', ')}` : '';
+        const what = `the index places it in ${file}, whose header does not have it${more}`;
         throw new SafetensorsError('missing_tensor', index?.file ?? where, name, what);
       }
       return new SafetensorsReader(handles, tensors, metadata);

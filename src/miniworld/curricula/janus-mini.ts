@@ -161,7 +161,10 @@ function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: R
 export async function janusVisionTraining(trained: JanusModel, batch: number) {
   const sprites = await loadSprites();
   const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
-  return { model: trained, task: janusVisionTask(trained, source, { batch, size: IMAGE_SIZE, classes: PATCH_CLASSES }) }; // prettier-ignore
+  return {
+    model: trained,
+    task: janusVisionTask(trained, source, { batch, size: IMAGE_SIZE, classes: PATCH_CLASSES }),
+  };
 }
 
 /** The rest's task, with fresh weights. @param trained whose VQ tokenizer and vision tower are trained; it is disposed */

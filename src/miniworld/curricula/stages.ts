@@ -267,9 +267,9 @@ export async function runTraining(name: keyof typeof STAGES, options: TrainOptio
 function printProgress(step: StepReport, secondsEach: number): void {
   if (step.step % 10 && step.step !== step.steps) return;
   const left = Math.round((step.steps - step.step) * secondsEach);
-  const metrics = Object.entries(step.metrics).map(([key, value]) => `${key} ${value.toFixed(4)}`).join('  '); // prettier-ignore
+  const parts = Object.entries(step.metrics).map(([key, value]) => `${key} ${value.toFixed(4)}`);
   console.error(
-    `${String(step.step).padStart(5)}/${step.steps}  loss ${step.loss.toFixed(4)}  ${metrics}  norm ${step.gradNorm.toFixed(2)}  ` +
+    `${String(step.step).padStart(5)}/${step.steps}  loss ${step.loss.toFixed(4)}  ${parts.join('  ')}  norm ${step.gradNorm.toFixed(2)}  ` +
       `${secondsEach.toFixed(2)} s/step  ${Math.floor(left / 60)}m${String(left % 60).padStart(2, '0')}s left`,
   );
 }

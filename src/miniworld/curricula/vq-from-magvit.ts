@@ -38,7 +38,8 @@ export function vqFromMagvit(to: Parameters, prefix: string, config: VqganConfig
       const value = name === 'decoder.post_quant_conv.weight' ? tf.mul(variable, scale) : variable;
       put(prefix + vqganName(name, levels, config.first_up), value);
     }
-    const corners = codebookEntries(Array.from({ length: config.n_embed }, (_, code) => code), bits); // prettier-ignore
+    const codes = Array.from({ length: config.n_embed }, (_, code) => code);
+    const corners = codebookEntries(codes, bits);
     put(`${prefix}quantize.embedding.weight`, corners);
     for (const [name, variable] of Object.entries(to.variables))
       if (name.startsWith(prefix) && !filled.has(name) && /\.(conv2|proj_out)\.(weight|bias)$/.test(name))

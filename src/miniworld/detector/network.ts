@@ -26,7 +26,8 @@ export function detectorSpecs(config: TrunkConfig): Record<string, ParameterSpec
   const specs: Record<string, ParameterSpec> = {};
   declareTrunk(specs, 'trunk', config);
   const features = config.channels[config.channels.length - 1];
-  declareConv(specs, 'cell', features, HEAD_SIZES.reduce((a, b) => a + b), 1); // prettier-ignore
+  const outputs = HEAD_SIZES.reduce((a, b) => a + b);
+  declareConv(specs, 'cell', features, outputs, 1);
   specs['ground.weight'] = { shape: [BACKGROUNDS.length, features], init: { normal: 0.05 } };
   specs['ground.bias'] = { shape: [BACKGROUNDS.length], init: { constant: 0 } };
   return specs;

@@ -63,7 +63,8 @@ function featuresAt(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[
       return tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
     });
     const size = flat.length / pixels.shape[0];
-    return Array.from({ length: pixels.shape[0] }, (_, i) => Float32Array.from(flat.subarray(i * size, (i + 1) * size))); // prettier-ignore
+    const featureOf = (i: number) => Float32Array.from(flat.subarray(i * size, (i + 1) * size));
+    return Array.from({ length: pixels.shape[0] }, (_, i) => featureOf(i));
   });
 }
 

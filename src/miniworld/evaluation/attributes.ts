@@ -4,6 +4,7 @@ import {
   type Concept,
   conceptReferences,
   CONCEPTS,
+  IMAGE_SIZE,
   loadSprites,
   PEOPLE_POOL,
   type SpriteSheet,
@@ -18,7 +19,8 @@ import { pixelsTensor } from '../../sft/train-magvit';
 import { forBoth } from './scorers';
 import { type Metric, Tally } from './metrics';
 
-interface Asked {
+/** Whom a scorer is asked about. */
+interface EvaluatedSubjects {
   /** A figure that it was not taught on. */
   readonly stranger: (rng: Rng, sprites: SpriteSheet) => LabeledFigure;
   /** Whose held-out views are told apart, group by group. */
@@ -28,7 +30,7 @@ interface Asked {
 
 const people = CONCEPTS.filter((concept) => concept.kind === 'person');
 
-const ASKED: Readonly<Record<LooksName, Asked>> = {
+const SUBJECTS_OF: Readonly<Record<LooksName, EvaluatedSubjects>> = {
   'mini-face': {
     stranger: (rng, sprites) => {
       const { person, ...image } = faceImage(rng, sprites, FACES_TAUGHT, PEOPLE_POOL);
@@ -45,7 +47,7 @@ const ASKED: Readonly<Record<LooksName, Asked>> = {
 };
 
 /**
- * On `n` fresh images of strangers (each look, and all of them: `looks`), and on the concepts: how often a held-out
+ * On `n` fresh images of strangers (each attribute, and all of them: `looks`), and on the concepts: how often a held-out
  * view is nearest to that concept's own training references (`concept`).
  */
 export async function evaluateAttributes(
@@ -57,36 +59,90 @@ export async function evaluateAttributes(
   const sprites = await loadSprites();
   await addRecoloredSubjects(sprites);
   const rng = new Rng(seed).split(`eval ${scorer.name.replace('mini-', '')}`);
-  const { stranger, concepts, attributesOf } = ASKED[scorer.name];
-  const { size } = scorer.config;
-  const strangers = Array.from({ length: n }, (_, i) => stranger(rng.split(i), sprites));
+  const { stranger, concepts, attributesOf } = SUBJECTS_OF[scorer.name];
   const tally = new Tally();
-  forBoth(strangers.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
+  const strangers = Array.from({ length: n }, (_, i) => stranger(rng.split(i), sprites));
+  const shown = strangers.map((image) => image.pixels);
+  forBoth(shown, imageTokenizer, (prefix, pixels, from) => {
     const part = strangers.slice(from, from + pixels.shape[0]);
-    const seen = Object.entries(scorer.logits(figureCrops(pixels, part, size))).map(
-      ([look, logits]) => [look, tf.argMax(logits, 1).dataSync()] as const,
-    );
-    part.forEach(({ labels }, i) => {
-      const right = seen.filter(([look]) => labels[look] >= 0).map(([look, names]) => [look, names[i] === labels[look]] as const); // prettier-ignore
-      right.forEach(([look, value]) => tally.add(`${prefix}${look}`, value));
-      tally.add(`${prefix}looks`, right.every(([, value]) => value)); // prettier-ignore
-    });
-  }); // prettier-ignore
+    tallyAttributes(scorer, pixels, part, (name, right) => tally.add(`${prefix}${name}`, right));
+  });
   for (const group of concepts) {
-    const looks = attributesOf(group[0]);
-    const views = (split: 'train' | 'heldout') =>
-      group.flatMap((concept) => conceptReferences(concept, split, sprites).map((image) => ({ ...image.scene.items[0], pixels: image.pixels, name: concept.name }))); // prettier-ignore
-    const [known, asked] = [views('train'), views('heldout')];
-    const references = tf.tidy(() => scorer.embed(figureCrops(pixelsTensor(known.map((view) => view.pixels), 64, 64), known, size), looks)); // prettier-ignore
-    forBoth(asked.map((view) => view.pixels), imageTokenizer, (prefix, pixels, from) => {
+    const gallery = new ConceptGallery(scorer, group, attributesOf(group[0]), sprites);
+    const asked = conceptViews(group, 'heldout', sprites);
+    const views = asked.map((view) => view.pixels);
+    forBoth(views, imageTokenizer, (prefix, pixels, from) => {
       const part = asked.slice(from, from + pixels.shape[0]);
-      scorer.embed(figureCrops(pixels, part, size), looks).forEach((own, i) => {
-        const alike = (name: string) =>
-          known.reduce((sum, view, k) => (view.name === name ? sum + own.reduce((dot, v, d) => dot + v * references[k][d], 0) : sum), 0); // prettier-ignore
-        const nearest = group.reduce((best, { name }) => (alike(name) > alike(best) ? name : best), group[0].name);
-        tally.add(`${prefix}concept`, nearest === part[i].name);
-      });
-    }); // prettier-ignore
+      for (const [i, name] of gallery.nearest(pixels, part).entries())
+        tally.add(`${prefix}concept`, name === part[i].name);
+    });
   }
   return tally.metrics(rng);
 }
+
+/** Which attributes of each figure are named right, those that it has. */
+function tallyAttributes(
+  scorer: MiniLooks,
+  pixels: tf.Tensor4D,
+  figures: readonly LabeledFigure[],
+  add: (name: string, right: boolean) => void,
+): void {
+  const logits = scorer.logits(figureCrops(pixels, figures, scorer.config.size));
+  const named = Object.entries(logits).map(([name, values]) => [name, tf.argMax(values, 1).dataSync()] as const);
+  for (const [i, { labels }] of figures.entries()) {
+    const scored = named.filter(([name]) => labels[name] >= 0);
+    for (const [name, values] of scored) add(name, values[i] === labels[name]);
+    const all = scored.every(([name, values]) => values[i] === labels[name]);
+    add('looks', all);
+  }
+}
+
+/** An image of a concept, and where its figure stands. */
+interface ConceptView {
+  readonly name: string;
+  readonly x: number;
+  readonly y: number;
+  readonly pixels: Uint8Array;
+}
+
+function conceptViews(group: readonly Concept[], split: 'train' | 'heldout', sprites: SpriteSheet): ConceptView[] {
+  return group.flatMap(({ name }, i) =>
+    conceptReferences(group[i], split, sprites).map(({ pixels, scene }) => {
+      const { x, y } = scene.items[0];
+      return { name, x, y, pixels };
+    }),
+  );
+}
+
+/** Embeddings of the concepts' training references. */
+class ConceptGallery {
+  private readonly known: readonly ConceptView[];
+  private readonly embeddings: readonly Float32Array[];
+
+  constructor(
+    private readonly scorer: MiniLooks,
+    private readonly group: readonly Concept[],
+    private readonly attributes: string[] | undefined,
+    sprites: SpriteSheet,
+  ) {
+    this.known = conceptViews(group, 'train', sprites);
+    const images = this.known.map((view) => view.pixels);
+    this.embeddings = tf.tidy(() => this.embed(pixelsTensor(images, IMAGE_SIZE, IMAGE_SIZE), this.known));
+  }
+
+  /** The concept whose references are most alike in sum, for each figure. */
+  nearest(pixels: tf.Tensor4D, figures: readonly ConceptView[]): string[] {
+    return this.embed(pixels, figures).map((embedding) => {
+      const similarity = new Map(this.group.map(({ name }) => [name, 0]));
+      for (const [k, { name }] of this.known.entries())
+        similarity.set(name, (similarity.get(name) ?? 0) + dot(embedding, this.embeddings[k]));
+      return [...similarity].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
+    });
+  }
+
+  private embed(pixels: tf.Tensor4D, figures: readonly ConceptView[]): Float32Array[] {
+    return this.scorer.embed(figureCrops(pixels, figures, this.scorer.config.size), this.attributes);
+  }
+}
+
+const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);

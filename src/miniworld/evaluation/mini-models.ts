@@ -45,7 +45,7 @@ const FROM_SHOWO =
   "The image tokenizer starts from Show-o mini's (`data/checkpoints/showo-mini`): its sign bits as a codebook, the 4096 corners of a\n" +
   '  cube of 12 dimensions, give the same codes (`src/recipes/vq-from-magvit.ts`). Its own training is only the short stage above.';
 const machine = (recipes: string) =>
-  `Two CPU cores shared with other work, so times are longer than they need be; bf16 matrix products. Hyper-parameters:\n  \`${recipes}\`. Each stage goes on where it was stopped.`; // prettier-ignore
+  `Two CPU cores shared with other work, so times are longer than they need be; bf16 matrix products. Hyper-parameters:\n  \`${recipes}\`. Each stage goes on where it was stopped.`;
 
 const codeAfterCode = ({ guidanceScale, temperature }: NonNullable<EvalReport['settings']>) =>
   `code after code, guidance ${guidanceScale}, temperature ${temperature}`;

@@ -61,10 +61,10 @@ export async function evaluateMiniWorld(
   for (let from = 0; from < scenes.length; from += CHUNK) {
     options.progress?.(`images ${from}/${scenes.length}`);
     const part = scenes.slice(from, from + CHUNK);
-    const captions = part.map((s) => text.encode(s.caption)); // prettier-ignore
-    const rngs = part.map((s) => s.own.split('picture')); // prettier-ignore
+    const captions = part.map((s) => text.encode(s.caption));
+    const rngs = part.map((s) => s.own.split('picture'));
     const generated = readImages(detector, () => subject.draw(captions, rngs));
-    const ceiling = readImages(detector, () => subject.giveBack(part.map((s) => s.real))); // prettier-ignore
+    const ceiling = readImages(detector, () => subject.giveBack(part.map((s) => s.real)));
     part.forEach(({ scene, caption, real }, i) => {
       tally.addAll('', captionScores(generated.detections[i], scene, caption));
       tally.addAll('ceiling/', captionScores(ceiling.detections[i], scene, caption));
@@ -86,7 +86,7 @@ export async function evaluateMiniWorld(
     const told = part.map(({ own }) => factExample(own.split('fact'), split));
     subject.answerTexts(told.map((fact) => text.encode(fact.problem))).forEach((answer, i) => {
       tally.add('facts', exactMatch(words(text, answer), told[i].solution));
-    }); // prettier-ignore
+    });
   }
   return { metrics: tally.metrics(rng), samples };
 }

@@ -21,35 +21,53 @@ export async function writeModelCard(
   report: EvalReport,
   training: string,
 ): Promise<void> {
+  const { commands, plots } = await trainingHistory(model, folder, training);
+  await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
+  const card = cardText(model, folder, report, commands, plots);
+  await writeFileAtomic(path.join(folder, 'README.md'), card);
+}
+
+/** What ran, a line each, and names of the curves that were drawn. */
+interface TrainingHistory {
+  readonly commands: readonly string[];
+  readonly plots: readonly string[];
+}
+
+/** Draws the curves that are there. @throws Error when the model's main stage has none, neither a new one nor in the card */
+async function trainingHistory(model: MiniModel, folder: string, training: string): Promise<TrainingHistory> {
   const commands: string[] = [];
   const plots: string[] = [];
-  const said = path.join(folder, 'README.md');
-  const earlier = existsSync(said) ? readFileSync(said, 'utf8').split('\n') : [];
+  const card = path.join(folder, 'README.md');
+  const earlier = existsSync(card) ? readFileSync(card, 'utf8').split('\n') : [];
   for (const [stage, losses] of model.history) {
     const file = path.join(training, stage, 'curve.jsonl');
     const known = earlier.find((line) => line.startsWith(`- \`bin/unilab train ${stage}\`: `));
     if (!existsSync(file) && known && existsSync(path.join(folder, `curve-${stage}.svg`))) {
       commands.push(known.replace(/^- |\.$/g, ''));
       plots.push(`curve-${stage}`);
-      continue;
-    }
-    if (!existsSync(file) || !(stage in STAGES)) {
-      if (stage === model.stage)
-        throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
-      continue;
-    }
-    const curve = await readCurve(file);
-    await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
-    commands.push(
-      `\`bin/unilab train ${stage}\`: seed ${STAGES[stage].recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)}`,
-    );
-    plots.push(`curve-${stage}`);
+    } else if (existsSync(file) && stage in STAGES) {
+      const curve = await readCurve(file);
+      await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
+      const { seed } = STAGES[stage].recipe;
+      commands.push(`\`bin/unilab train ${stage}\`: seed ${seed}, ${curve.steps} steps, ${spent(curve.seconds)}`);
+      plots.push(`curve-${stage}`);
+    } else if (stage === model.stage)
+      throw new Error(`the card needs the training curve; there is none at ${file} (--training FOLDER)`);
   }
-  await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
+  return { commands, plots };
+}
+
+function cardText(
+  model: MiniModel,
+  folder: string,
+  report: EvalReport,
+  commands: readonly string[],
+  plots: readonly string[],
+): string {
   const split = report.settings?.split;
   const heldOut = HELD_OUT_COMBINATIONS.map((c) => `${c.color} ${c.object}`).join(', ');
   const option = model.name === 'showo' ? '' : ` --model ${model.name}`;
-  const card = `# ${model.title}
+  return `# ${model.title}
 
 ${model.about}
 
@@ -85,11 +103,11 @@ comparisons, and says nothing about the published model's quality.
 
 ${IMAGE_LICENSES}
 `;
-  await writeFileAtomic(said, card);
 }
 
 function files(folder: string): string {
   const size = (file: string) => `\`${file}\` ${(statSync(path.join(folder, file)).size / 1e6).toFixed(1)} MB`;
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return names.filter((file) => file.endsWith('.safetensors')).sort().map(size).join(', '); // prettier-ignore
+  const weights = names.filter((file) => file.endsWith('.safetensors')).sort();
+  return weights.map(size).join(', ');
 }

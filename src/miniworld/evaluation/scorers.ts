@@ -64,9 +64,11 @@ export async function evaluateDetector(
     return { scene, pixels: renderScene(scene, sprites) };
   });
   const tally = new Tally();
-  forBoth(images.map((image) => image.pixels), imageTokenizer, (prefix, pixels, from) => {
-    detector.detect(pixels).forEach((detections, i) => tally.addAll(prefix, detectionScores(detections, images[from + i])));
-  }); // prettier-ignore
+  const shown = images.map((image) => image.pixels);
+  forBoth(shown, imageTokenizer, (prefix, pixels, from) => {
+    for (const [i, detections] of detector.detect(pixels).entries())
+      tally.addAll(prefix, detectionScores(detections, images[from + i]));
+  });
   return tally.metrics(rng);
 }
 
@@ -101,18 +103,23 @@ export async function evaluateClip(
     if (!isTrueOf(wrong, depicted)) choices.push({ depicted, right, wrong, kind: difference(depicted, other) });
   }
   const tally = new Tally();
-  forBoth(choices.map(({ depicted }) => renderScene(depicted.scene, sprites)), imageTokenizer, (prefix, pixels, from) => {
+  const shown = choices.map(({ depicted }) => renderScene(depicted.scene, sprites));
+  forBoth(shown, imageTokenizer, (prefix, pixels, from) => {
     const part = choices.slice(from, from + pixels.shape[0]);
     const images = clip.imageFeatures(pixels);
-    const cosines = (captions: readonly Caption[]) =>
-      tf.matMul(images, clip.textFeatures(captions.map((c) => clip.text.encode(c.text))), false, true).arraySync() as number[][]; // prettier-ignore
-    const [right, wrong] = [cosines(part.map((c) => c.right)), cosines(part.map((c) => c.wrong))]; // prettier-ignore
+    const cosines = (captions: readonly Caption[]) => {
+      const texts = clip.textFeatures(captions.map((caption) => clip.text.encode(caption.text)));
+      return tf.matMul(images, texts, false, true).arraySync() as number[][];
+    };
+    const [right, wrong] = [cosines(part.map((c) => c.right)), cosines(part.map((c) => c.wrong))];
     part.forEach(({ depicted, kind }, i) => {
+      const nearer = (cosine: number, j: number) =>
+        j === i || cosine < right[i][i] || isTrueOf(part[j].right, depicted);
       tally.add(`${prefix}choice`, right[i][i] > wrong[i][i]);
       tally.add(`${prefix}choice/${kind}`, right[i][i] > wrong[i][i]);
-      if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every((cosine, j) => j === i || cosine < right[i][i] || isTrueOf(part[j].right, depicted))); // prettier-ignore
+      if (part.length === CHUNK) tally.add(`${prefix}retrieval`, right[i].every(nearer));
     });
-  }); // prettier-ignore
+  });
   return tally.metrics(rng);
 }
 

@@ -56,7 +56,10 @@ function ofImages<T>(asked: readonly Asked[], make: (images: readonly Uint8Array
 
 export function showoSubject(model: ShowoModel, options?: ShowoImageOptions): Subject {
   const encode = (images: readonly Uint8Array[]) =>
-    rowsOf(readValues<'int32'>(() => model.imageTokenizer.encode(pixelsOf(images))), model.config.num_vq_tokens); // prettier-ignore
+    rowsOf(
+      readValues<'int32'>(() => model.imageTokenizer.encode(pixelsOf(images))),
+      model.config.num_vq_tokens,
+    );
   const answers = (prefixes: readonly AnswerPrefix[]) =>
     sampleShowo(model, prefixes, unused(prefixes), GREEDY).map(({ ids }) =>
       ids.filter((id) => id !== model.vocabulary.eot),
@@ -71,7 +74,7 @@ export function showoSubject(model: ShowoModel, options?: ShowoImageOptions): Su
         asked.map(({ question }, i) => ({ ids: understandingPrefix(model.config, codes[i], question), image: true })),
       );
     },
-    answerTexts: (texts) => answers(texts.map((text) => ({ ids: textPrefix(model.config, text), image: false }))), // prettier-ignore
+    answerTexts: (texts) => answers(texts.map((text) => ({ ids: textPrefix(model.config, text), image: false }))),
     dispose: () => {
       model.dispose();
     },

@@ -1,4 +1,5 @@
 /** Teaching mini_face and mini_figure: the looks of figures, as rendered and as generated. */
+import { IMAGE_SIZE } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { MiniLooks } from '../../models/scorers/mini-looks';
 import type { MagvitTokenizer } from '../../models/showo/magvit';
@@ -56,7 +57,8 @@ export function attributeTask(
   rng: Rng,
 ): SupervisedTask<AttributeBatch> {
   const some = Array.from({ length: imageTokenizer ? options.pool : 0 }, (_, i) => draw(rng.split('pool').split(i)));
-  const back = imageTokenizer ? reconstructions(imageTokenizer, some.map((figure) => figure.pixels), rng.split('bits')) : []; // prettier-ignore
+  const rendered = some.map((figure) => figure.pixels);
+  const back = imageTokenizer ? reconstructions(imageTokenizer, rendered, rng.split('bits')) : [];
   const pool = some.map((figure, i) => ({ ...figure, pixels: back[i] }));
   const { looks, size } = scorer.config;
   return {
@@ -67,11 +69,12 @@ export function attributeTask(
         const each = own.split(i);
         return i % 2 && pool.length > 0 ? each.pick(pool) : draw(each);
       });
-      const clean = pixelsTensor(rows.map((row) => row.pixels), 64, 64); // prettier-ignore
+      const images = rows.map((row) => row.pixels);
+      const clean = pixelsTensor(images, IMAGE_SIZE, IMAGE_SIZE);
       const soft = augmented(clean, own.split('augment'));
       const crops = figureCrops(soft, rows, size);
       tf.dispose([clean, soft]);
-      const column = (look: string) => tf.tensor1d(rows.map((row) => row.labels[look]), 'int32'); // prettier-ignore
+      const column = (look: string) => tf.tensor1d(Int32Array.from(rows, (row) => row.labels[look]));
       return { crops, labels: Object.fromEntries(Object.keys(looks).map((look) => [look, column(look)])) };
     },
     loss: ({ crops, labels }) => {

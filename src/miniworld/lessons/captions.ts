@@ -134,7 +134,10 @@ export function variantOf({ scene, concept }: DepictedScene, rng: Rng): Depicted
   }
   if (kind === 'count') {
     changes.push(() => {
-      const slots = rng.shuffle([0, 1, 2, 3]).slice(0, rng.pick([2, 3, 4].filter((n) => n !== items.length))).sort((a, b) => a - b); // prettier-ignore
+      const slots = rng
+        .shuffle([0, 1, 2, 3])
+        .slice(0, rng.pick([2, 3, 4].filter((n) => n !== items.length)))
+        .sort((a, b) => a - b);
       return {
         scene: { ...scene, items: slots.map((s) => ({ ...items[0], x: quarter(s)[0], y: quarter(s)[1] })) },
       };

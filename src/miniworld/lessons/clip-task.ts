@@ -56,7 +56,8 @@ export function reconstructedGroups(
   rng: Rng,
 ): ClipGroup[] {
   const groups = Array.from({ length: count }, (_, g) => clipGroup(sprites, variants, rng.split(g)));
-  const back = reconstructions(imageTokenizer, groups.flatMap((group) => group.images), rng.split('bits')); // prettier-ignore
+  const rendered = groups.flatMap((group) => group.images);
+  const back = reconstructions(imageTokenizer, rendered, rng.split('bits'));
   return groups.map((group, g) => ({ ...group, images: back.slice(g * variants, (g + 1) * variants) }));
 }
 
@@ -75,7 +76,9 @@ export function clipBatch(
   const depictedScenes = groups.flatMap((group) => group.depictedScenes);
   const captions = depictedScenes.map((depicted, i) => captionFor(depicted, rng.split(`caption ${i}`)));
   const moves = rng.split('moves');
-  const images = groups.flatMap((group) => group.images).map((pixels) => (moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2))); // prettier-ignore
+  const move = (pixels: Uint8Array) =>
+    moves.uniform() < 0.5 ? pixels : shifted(pixels, moves.int(5) - 2, moves.int(5) - 2);
+  const images = groups.flatMap((group) => group.images).map(move);
   const clean = pixelsTensor(images, IMAGE_SIZE, IMAGE_SIZE);
   const pixels = augmented(clean, rng.split('augment'));
   clean.dispose();
@@ -83,7 +86,12 @@ export function clipBatch(
   const blocked = new Float32Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j < n; j++) if (i !== j && isTrueOf(captions[j], depictedScenes[i])) blocked[i * n + j] = BLOCKED;
-  return { pixels, ...clip.textBatch(captions.map((caption) => clip.text.encode(caption.text))), blocked: tf.tensor2d(blocked, [n, n]) }; // prettier-ignore
+  const texts = captions.map((caption) => clip.text.encode(caption.text));
+  return {
+    pixels,
+    ...clip.textBatch(texts),
+    blocked: tf.tensor2d(blocked, [n, n]),
+  };
 }
 
 /** Symmetric InfoNCE (Radford et al. 2021, figure 3); true captions of other images do not count as wrong. */

@@ -36,7 +36,8 @@ export function detectorBatch(sprites: SpriteSheet, pool: readonly TrueImage[], 
     const [x, y] = own.uniform() < 0.5 ? [0, 0] : [own.int(2 * SHIFT + 1) - SHIFT, own.int(2 * SHIFT + 1) - SHIFT];
     return { pixels: x || y ? shifted(pixels, x, y) : pixels, targets: cellTargets(scene, concept?.name, [x, y]) };
   });
-  const clean = pixelsTensor(rows.map((row) => row.pixels), IMAGE_SIZE, IMAGE_SIZE); // prettier-ignore
+  const images = rows.map((row) => row.pixels);
+  const clean = pixelsTensor(images, IMAGE_SIZE, IMAGE_SIZE);
   const pixels = augmented(clean, rng.split('augment'));
   clean.dispose();
   const ids = (key: 'category' | 'color' | 'identity') =>
@@ -48,7 +49,7 @@ export function detectorBatch(sprites: SpriteSheet, pool: readonly TrueImage[], 
     identity: ids('identity'),
     offset: tf.tensor2d(Float32Array.from(rows.flatMap((row) => Array.from(row.targets.offset))), [size * 64, 2]),
     present: tf.tensor1d(Float32Array.from(rows.flatMap((row) => Array.from(row.targets.present)))),
-    background: tf.tensor1d(rows.map((row) => row.targets.background), 'int32'), // prettier-ignore
+    background: tf.tensor1d(Int32Array.from(rows, (row) => row.targets.background)),
   };
 }
 
@@ -84,7 +85,8 @@ export function reconstructedImages(
   rng: Rng,
 ): TrueImage[] {
   const images = Array.from({ length: count }, (_, i) => detectorImage(rng.split(i), sprites));
-  const back = reconstructions(imageTokenizer, images.map((image) => image.pixels), rng.split('bits')); // prettier-ignore
+  const rendered = images.map((image) => image.pixels);
+  const back = reconstructions(imageTokenizer, rendered, rng.split('bits'));
   return images.map((image, i) => ({ ...image, pixels: back[i] }));
 }
 

@@ -36,8 +36,11 @@ export const figureAttributes = (kind: 'person' | 'animal' | 'object'): string[]
 
 /** Subjects in colors that are no concept's. */
 const STRANGERS = [...ANIMALS, ...SUBJECT_OBJECTS].flatMap((object) =>
-  SUBJECT_COLORS.filter((coat) => !CONCEPTS.some((c) => c.class === object && c.color === coat)).map((coat) => ({ object, coat })),
-); // prettier-ignore
+  SUBJECT_COLORS.filter((coat) => !CONCEPTS.some((c) => c.class === object && c.color === coat)).map((coat) => ({
+    object,
+    coat,
+  })),
+);
 
 /**
  * A generic figure, alone or beside an object, on any background: two of five are people, the others animals and things in

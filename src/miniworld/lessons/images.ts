@@ -156,7 +156,10 @@ export function reconstructions(
 export function augmented(pixels: tf.Tensor4D, rng: Rng): tf.Tensor4D {
   return tf.tidy(() => {
     const [n, ...shape] = pixels.shape;
-    const each = (highest: number) => tf.tensor4d(rng.uniform(n).map((u) => highest * u * u), [n, 1, 1, 1]); // prettier-ignore
+    const each = (highest: number) => {
+      const strengths = rng.uniform(n).map((u) => highest * u * u);
+      return tf.tensor4d(strengths, [n, 1, 1, 1]);
+    };
     const soft = tf.add(pixels, tf.mul(tf.sub(tf.avgPool(pixels, 3, 1, 'same'), pixels), each(0.5)));
     // One field of noise a batch, of another strength and sign in each image: drawing them all would take longer than a step.
     const noise = tf.tensor4d(rng.normal(pixels.size / n), [1, ...shape]);

@@ -51,7 +51,10 @@ export function contentParts({ content }: ChatMessage): readonly ContentPart[] {
 export function contentText(message: ChatMessage): string {
   return contentParts(message)
     .map((part) => {
-      if (part.kind === 'image') throw new ChatFormatError(`the ${message.role}'s message has an image where this template has no place for one`); // prettier-ignore
+      if (part.kind === 'image')
+        throw new ChatFormatError(
+          `the ${message.role}'s message has an image where this template has no place for one`,
+        );
       return part.text;
     })
     .join('');

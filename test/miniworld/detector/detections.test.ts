@@ -93,7 +93,13 @@ describe('what the scene detector says', () => {
       offset: new Float32Array(CELLS * 2),
       background: new Float32Array(9),
     });
-    assert.deepEqual(detections.items.map((item) => [item.x, item.y]), [[4, 4], [36, 36]]); // prettier-ignore
+    assert.deepEqual(
+      detections.items.map((item) => [item.x, item.y]),
+      [
+        [4, 4],
+        [36, 36],
+      ],
+    );
   });
 
   it('tells what is wrong: object, colour, count, place, background, something extra', () => {
@@ -177,7 +183,16 @@ describe('what the scene detector says', () => {
   });
 
   it('names places', () => {
-    assert.deepEqual([{ x: 31, y: 32 }, { x: 20, y: 32 }, { x: 44, y: 30 }, { x: 31, y: 18 }, { x: 30, y: 46 }].map(placeOf), ['centre', 'left', 'right', 'top', 'bottom']); // prettier-ignore
+    assert.deepEqual(
+      [
+        { x: 31, y: 32 },
+        { x: 20, y: 32 },
+        { x: 44, y: 30 },
+        { x: 31, y: 18 },
+        { x: 30, y: 46 },
+      ].map(placeOf),
+      ['centre', 'left', 'right', 'top', 'bottom'],
+    );
   });
 
   it('grades presence, background and identity between 0 and 1', () => {

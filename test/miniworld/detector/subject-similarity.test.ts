@@ -14,7 +14,11 @@ before(async () => {
 });
 
 const meanLikeness = (scorer: SubjectSimilarity, concept: Concept) => {
-  const pixels = pixelsTensor(conceptReferences(concept, 'train', sprites).map((image) => image.pixels), 64, 64); // prettier-ignore
+  const pixels = pixelsTensor(
+    conceptReferences(concept, 'train', sprites).map((image) => image.pixels),
+    64,
+    64,
+  );
   const scores = scorer.score(pixels);
   pixels.dispose();
   assert.ok(scores.every((score) => score >= -1 && score <= 1));

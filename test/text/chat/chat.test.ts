@@ -25,7 +25,8 @@ import {
 import { descriptionText, plainText, questionText } from '../../../src/text/chat/janus';
 
 const PARITY = path.join(__dirname, '..', '..', 'parity');
-const readJson = (...parts: string[]) => JSON.parse(readFileSync(path.join(PARITY, ...parts), 'utf8')) as Record<string, unknown>; // prettier-ignore
+const readJson = (...parts: string[]) =>
+  JSON.parse(readFileSync(path.join(PARITY, ...parts), 'utf8')) as Record<string, unknown>;
 const about = (text: string): ChatMessage => ({ role: 'user', content: [{ kind: 'image' }, { kind: 'text', text }] });
 const user = (content: string): ChatMessage => ({ role: 'user', content });
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content });
@@ -81,7 +82,10 @@ describe('Janus', () => {
       promptText(renderJanus([{ role: 'system', content: 'S.' }, about('a?'), assistant('b'), user('c?')])),
       'S.\n\n<|User|>: <image>\na?\n\n<|Assistant|>: b<｜end▁of▁sentence｜><|User|>: c?\n\n<|Assistant|>:',
     );
-    assert.equal(promptText(renderJanus([user('a'), assistant('b')])), '<|User|>: a\n\n<|Assistant|>: b<｜end▁of▁sentence｜>'); // prettier-ignore
+    assert.equal(
+      promptText(renderJanus([user('a'), assistant('b')])),
+      '<|User|>: a\n\n<|Assistant|>: b<｜end▁of▁sentence｜>',
+    );
   });
 
   test("in the layout they are the reference's ids", async () => {
@@ -104,7 +108,10 @@ describe('Janus', () => {
     };
     const strip = (text: string): string => text.replace(/<\|\w+\|>:/g, ' ');
     const parts = encodePrompt(renderJanus([words]), (text) => encode(strip(text)));
-    assert.deepEqual(parts.map((part) => part.kind), ['text', 'image', 'text']); // prettier-ignore
+    assert.deepEqual(
+      parts.map((part) => part.kind),
+      ['text', 'image', 'text'],
+    );
     const [before, , after] = parts.map((part) => (part.kind === 'text' ? part.ids : []));
     assert.deepEqual(understandingIds(config, after, before), und);
   });
@@ -137,7 +144,10 @@ describe('Chameleon', () => {
   test('every message is ended, and images are numbered', () => {
     const parts = renderChameleon([about('a?'), assistant('b'), about('c?')]);
     assert.equal(promptText(parts), '<image>a?<separator>b<separator><image>c?<separator>');
-    assert.deepEqual(parts.flatMap((part) => (part.kind === 'image' ? [part.index] : [])), [0, 1]); // prettier-ignore
+    assert.deepEqual(
+      parts.flatMap((part) => (part.kind === 'image' ? [part.index] : [])),
+      [0, 1],
+    );
     assert.equal(
       luminaRequest('a red fish', 768, 512),
       'Generate an image of 768x512 according to the following prompt:\na red fish',
@@ -168,7 +178,6 @@ test('nothing that is said is lost, whatever it is', () => {
         promptText(renderJanus(messages)),
         promptText(renderChameleon(messages)),
       ]) {
-        // prettier-ignore
         let at = 0;
         for (const content of said) {
           at = rendered.indexOf(content, at);
