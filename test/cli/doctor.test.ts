@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { describeHealth, type Health } from '../../src/cli/doctor';
+import { describeHealth, type Health } from '../../src/cli/doctor/health';
 import { findKernelspec, jupyterDataPaths } from '../../src/cli/doctor/kernelspec';
 
 const unilab = path.resolve(__dirname, '../../bin/unilab');
@@ -19,15 +19,15 @@ describe('doctor', () => {
     assert.ok((health.matmul.float32 ?? 0) > 0 && (health.matmul.bf16 ?? 0) > 0);
     assert.ok(health.cores >= 1 && health.memory.totalBytes > health.memory.freeBytes);
     assert.equal(health.kernel.installed, health.kernel.folder !== null);
-    assert.equal(health.kernel.installed, !health.mends.some((mend) => mend.includes('kernel is not installed')));
+    assert.equal(health.kernel.installed, !health.fixes.some((fix) => fix.includes('kernel is not installed')));
   });
 
-  test('an engine that cannot be had is a line with its mend, and exit status 1', () => {
+  test('an engine that cannot be had is a line with its fix, and exit status 1', () => {
     const env = { ...process.env, UNILAB_ENGINE: 'cuda' };
     const { status, stdout } = spawnSync(process.execPath, [unilab, 'doctor'], { encoding: 'utf8', env });
     assert.equal(status, 1);
     assert.match(stdout, /engine +none starts/);
-    assert.match(stdout, /to mend +UNILAB_ENGINE is 'cuda' \(set it to tensorflow, webgpu or wasm/);
+    assert.match(stdout, /to fix +UNILAB_ENGINE is 'cuda' \(set it to tensorflow, webgpu or wasm/);
   });
 
   test('a wrong call is status 2 with the usage', () => {
@@ -59,10 +59,10 @@ describe('doctor', () => {
       cores: 2,
       memory: { totalBytes: 8 * 2 ** 30, freeBytes: 2 ** 30 },
       kernel: { installed: true, folder: '/k' },
-      mends: ['a is missing (do b)'],
+      fixes: ['a is missing (do b)'],
     }).split('\n');
     assert.ok(lines.includes('matmul 2048  float32 101.5 GFLOP/s, bf16 not measured'), lines.join('\n'));
     assert.ok(lines.includes('memory       8.0 GiB, 1.0 GiB free'));
-    assert.equal(lines.at(-1), 'to mend      a is missing (do b)');
+    assert.equal(lines.at(-1), 'to fix       a is missing (do b)');
   });
 });

@@ -18,64 +18,64 @@ const cases: Case[] = [
   {
     name: 'layerNorm',
     op: (x, g, b) => engine.layerNorm(x, one(g), one(b)),
-    plain: (x, g, b) => engine.layerNormPlain(x, one(g), one(b)),
+    plain: (x, g, b) => engine.reference.layerNorm(x, one(g), one(b)),
     inputs: () => [tf.add(normal([2, 5, 16], 1), 3), normal([16], 2), normal([16], 3)],
   },
   {
     name: 'layerNorm without an offset',
     op: (x, g) => engine.layerNorm(x, one(g), null, 1e-3),
-    plain: (x, g) => engine.layerNormPlain(x, one(g), null, 1e-3),
+    plain: (x, g) => engine.reference.layerNorm(x, one(g), null, 1e-3),
     inputs: () => [normal([7, 8], 1), normal([8], 2)],
   },
   {
     name: 'rmsNorm',
     op: (x, g) => engine.rmsNorm(x, one(g)),
-    plain: (x, g) => engine.rmsNormPlain(x, one(g)),
+    plain: (x, g) => engine.reference.rmsNorm(x, one(g)),
     inputs: () => [normal([2, 5, 16], 1), normal([16], 2)],
   },
   {
     name: 'groupNorm',
     op: (x, g, b) => engine.groupNorm(x, one(g), one(b), 4),
-    plain: (x, g, b) => engine.groupNormPlain(x, one(g), one(b), 4),
+    plain: (x, g, b) => engine.reference.groupNorm(x, one(g), one(b), 4),
     inputs: () => [tf.add(normal([3, 4, 5, 8], 1), 1), normal([8], 2), normal([8], 3)],
   },
-  { name: 'geluTanh', op: engine.geluTanh, plain: engine.geluTanhPlain, inputs: () => [normal([6, 9], 4)] },
-  { name: 'geluErf', op: engine.geluErf, plain: engine.geluErfPlain, inputs: () => [normal([6, 9], 5)] },
-  { name: 'silu', op: engine.silu, plain: engine.siluPlain, inputs: () => [normal([6, 9], 6)] },
+  { name: 'geluTanh', op: engine.geluTanh, plain: engine.reference.geluTanh, inputs: () => [normal([6, 9], 4)] },
+  { name: 'geluErf', op: engine.geluErf, plain: engine.reference.geluErf, inputs: () => [normal([6, 9], 5)] },
+  { name: 'silu', op: engine.silu, plain: engine.reference.silu, inputs: () => [normal([6, 9], 6)] },
   {
     name: 'logSoftmax',
     op: engine.logSoftmax,
-    plain: engine.logSoftmaxPlain,
+    plain: engine.reference.logSoftmax,
     inputs: () => [tf.mul(normal([5, 11], 7), 4)],
   },
   {
     name: 'tokenLogProbs',
     op: (z) => engine.tokenLogProbs(z, one(ids([0, 3, 10, 3, 9]))),
-    plain: (z) => engine.tokenLogProbsPlain(z, one(ids([0, 3, 10, 3, 9]))),
+    plain: (z) => engine.reference.tokenLogProbs(z, one(ids([0, 3, 10, 3, 9]))),
     inputs: () => [tf.mul(normal([5, 11], 8), 3)],
   },
   {
     name: 'crossEntropy',
     op: (z) => engine.crossEntropy(z, one(ids([0, -100, 10, 3, -100]))),
-    plain: (z) => engine.crossEntropyPlain(z, one(ids([0, -100, 10, 3, -100]))),
+    plain: (z) => engine.reference.crossEntropy(z, one(ids([0, -100, 10, 3, -100]))),
     inputs: () => [tf.mul(normal([5, 11], 9), 3)],
   },
   {
     name: 'attention',
     op: (q, k, v) => engine.attention(q, k, v, someMask()),
-    plain: (q, k, v) => engine.attentionPlain(q, k, v, someMask()),
+    plain: (q, k, v) => engine.reference.attention(q, k, v, someMask()),
     inputs: () => [normal([2, 3, 4, 8], 10), normal([2, 3, 6, 8], 11), normal([2, 3, 6, 5], 12)],
   },
   {
     name: 'attention without a mask',
     op: (q, k, v) => engine.attention(q, k, v, null, 0.3),
-    plain: (q, k, v) => engine.attentionPlain(q, k, v, null, 0.3),
+    plain: (q, k, v) => engine.reference.attention(q, k, v, null, 0.3),
     inputs: () => [normal([1, 2, 5, 4], 10), normal([1, 2, 5, 4], 11), normal([1, 2, 5, 4], 12)],
   },
   {
     name: 'embedding',
     op: (t) => engine.embedding(t, ids([1, 5, 1, 0, 6, 1], [2, 3])),
-    plain: (t) => engine.embeddingPlain(t, ids([1, 5, 1, 0, 6, 1], [2, 3])),
+    plain: (t) => engine.reference.embedding(t, ids([1, 5, 1, 0, 6, 1], [2, 3])),
     inputs: () => [normal([7, 4], 13)],
   },
   {
@@ -114,19 +114,19 @@ describe('operations', () => {
   test('sizes that are shared out over threads, and odd ones, agree with plain tf.js', () =>
     tf.tidy(() => {
       const [gamma, beta] = [normal([257], 2), normal([257], 3)].map(one);
-      agree(engine.geluTanh, engine.geluTanhPlain, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'geluTanh');
-      agree(engine.silu, engine.siluPlain, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'silu');
+      agree(engine.geluTanh, engine.reference.geluTanh, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'geluTanh');
+      agree(engine.silu, engine.reference.silu, [tf.mul(normal([201, 303], 1), 4)], 2e-5, 'silu');
       const rows = tf.add(normal([301, 257], 1), 2);
       agree(
         (x, g, b) => engine.layerNorm(x, one(g), one(b)),
-        (x, g, b) => engine.layerNormPlain(x, one(g), one(b)),
+        (x, g, b) => engine.reference.layerNorm(x, one(g), one(b)),
         [rows, gamma, beta],
         1e-4,
         'layerNorm',
       );
       agree(
         (x, g, b) => engine.groupNorm(x, one(g), one(b), 3),
-        (x, g, b) => engine.groupNormPlain(x, one(g), one(b), 3),
+        (x, g, b) => engine.reference.groupNorm(x, one(g), one(b), 3),
         [normal([5, 17, 19, 33], 1), normal([33], 2), normal([33], 3)],
         2e-4,
         'groupNorm',
@@ -134,7 +134,7 @@ describe('operations', () => {
       const tokens = one(ids(Array.from({ length: 65 }, (_, i) => (i * 13) % 1001)));
       agree(
         (z) => engine.tokenLogProbs(z, tokens),
-        (z) => engine.tokenLogProbsPlain(z, tokens),
+        (z) => engine.reference.tokenLogProbs(z, tokens),
         [tf.mul(normal([65, 1001], 1), 5)],
         2e-5,
         'tokenLogProbs',
@@ -142,7 +142,7 @@ describe('operations', () => {
       const mask = tf.mul(tf.cast(tf.greater(normal([3, 1, 1, 71], 9), 0), 'float32'), -1e9);
       agree(
         (q, k, v) => engine.attention(q, k, v, mask),
-        (q, k, v) => engine.attentionPlain(q, k, v, mask),
+        (q, k, v) => engine.reference.attention(q, k, v, mask),
         [normal([3, 4, 70, 8], 1), normal([3, 4, 71, 8], 2), normal([3, 4, 71, 8], 3)],
         2e-5,
         'attention',

@@ -1,17 +1,10 @@
-export { geluErf, geluErfPlain, geluTanh, geluTanhPlain, silu, siluPlain } from './activations';
+export { geluErf, geluTanh, silu } from './activations';
 export { AdamW, type AdamWOptions } from './adamw';
-export { attention, attentionPlain } from './attention';
+export { attention } from './attention';
 export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';
-export { embedding, embeddingPlain, linear, type LinearOptions } from './layers';
-export {
-  crossEntropy,
-  type CrossEntropyOptions,
-  crossEntropyPlain,
-  logSoftmax,
-  logSoftmaxPlain,
-  tokenLogProbs,
-  tokenLogProbsPlain,
-} from './likelihood';
-export { groupNorm, groupNormPlain, layerNorm, layerNormPlain, rmsNorm, rmsNormPlain } from './norms';
+export { embedding, linear, type LinearOptions } from './layers';
+export { crossEntropy, type CrossEntropyOptions, logSoftmax, tokenLogProbs } from './likelihood';
+export { groupNorm, layerNorm, rmsNorm } from './norms';
+export * as reference from './reference';
 export { type Schedule, warmupConstant, warmupCosine, type WarmupCosineOptions } from './schedules';

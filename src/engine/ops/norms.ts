@@ -80,9 +80,9 @@ export function layerNormPlain(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor
   checkLast('layerNorm', x, gamma);
   if (beta) checkLast('layerNorm', x, beta);
   return tf.tidy(() => {
-    const centred = tf.sub(x, tf.mean(x, -1, true));
-    const variance = tf.mean(tf.square(centred), -1, true);
-    const scaled = tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, eps))), gamma);
+    const centered = tf.sub(x, tf.mean(x, -1, true));
+    const variance = tf.mean(tf.square(centered), -1, true);
+    const scaled = tf.mul(tf.mul(centered, tf.rsqrt(tf.add(variance, eps))), gamma);
     return beta ? tf.add(scaled, beta) : scaled;
   });
 }
@@ -188,9 +188,9 @@ export function groupNormPlain(
   const { batch, places, share } = groupSizes(x, gamma, beta, groups);
   return tf.tidy(() => {
     const grouped = tf.reshape(x, [batch, places, groups, share]);
-    const centred = tf.sub(grouped, tf.mean(grouped, [1, 3], true));
-    const variance = tf.mean(tf.square(centred), [1, 3], true);
-    const normal = tf.reshape(tf.mul(centred, tf.rsqrt(tf.add(variance, eps))), x.shape);
+    const centered = tf.sub(grouped, tf.mean(grouped, [1, 3], true));
+    const variance = tf.mean(tf.square(centered), [1, 3], true);
+    const normal = tf.reshape(tf.mul(centered, tf.rsqrt(tf.add(variance, eps))), x.shape);
     return tf.add(tf.mul(normal, gamma), beta);
   });
 }
