@@ -6,12 +6,12 @@ import { Rng } from '../src/engine';
 import { readSafetensors, writeSafetensors } from '../src/io';
 import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
 import { conditionTokens, imageStart } from '../src/models/showo/layout';
-import { MagvitTokenizer } from '../src/models/showo/magvit';
-import { MAGVIT_MINI, showoMini } from '../src/models/showo/mini';
+import { MagvitTokenizer } from '../src/models/showo/image-tokenizer';
+import { MAGVIT_MINI, showoMini } from '../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../src/models/showo/model';
-import { type TransitionPiece, transitionPieces } from '../src/models/showo/policy';
-import { ImageBatch } from '../src/models/showo/sampler';
-import { showoSpecs } from '../src/models/showo/transformer';
+import { ShowoNetwork, showoSpecs } from '../src/models/showo/network';
+import type { ImageTransition } from '../src/models/showo/policy';
+import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
 import { Parameters } from '../src/nn/parameters';
 import { miniText, IMAGE_SIZE, sceneSource, SHOWO_RECIPE } from '../src/miniworld/curricula/mini-world';
@@ -40,7 +40,7 @@ export const BENCH_SIZES: BenchSizes = {
   texts: SHOWO_RECIPE.texts,
   rollouts: 8,
   steps: 8,
-  guidanceScale: 2,
+  guidanceScale: 3,
   replays: 2,
 };
 
@@ -70,18 +70,19 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const config = showoMini(text.vocabularySize, bos, eos);
   const rng = new Rng(SEED);
   const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, rng.split('images'));
-  const model = ShowoModel.random(config, imageTokenizer, rng.split('model'));
+  const model = ShowoModel.random(config, imageTokenizer, text, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
   const task = showoTask(model, source, { ...sizes, size: IMAGE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, rng.split('batch'));
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
-  const draws = captions.map((_, i) => rng.split(`draw ${i}`));
-  const rollout = new ImageBatch(model, captions.slice(0, sizes.replays), draws, sizes);
+  const requests = captions.map((condition, i) => ({ condition, draws: rng.split(`draw ${i}`) }));
+  const { replays, steps, guidanceScale } = sizes;
+  const rollout = ShowoImageSampler.start(model.network, requests.slice(0, replays), { steps, guidanceScale });
   rollout.finish();
-  const pieces = Array.from({ length: sizes.replays }, (_, i) => transitionPieces(rollout, i, 'all')).flat();
+  const pieces = rollout.transitions.flat();
   const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };
   await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
-  const values = Object.entries(await model.parameters.values());
+  const values = Object.entries(await model.network.parameters.values());
   const exact = Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' as const }]));
   await writeSafetensors(path.join(folder, 'weights.safetensors'), exact);
   model.dispose();
@@ -93,31 +94,33 @@ export async function readInputs(folder: string): Promise<{ model: ShowoModel; i
   const file = path.join(folder, 'weights.safetensors');
   const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
   const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(SEED));
-  return { model: new ShowoModel(inputs.config, parameters, imageTokenizer), inputs };
-}
-
-/** A piece as replay takes it. */
-export function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): TransitionPiece {
-  const logProbs = new Float32Array(ids.length);
-  const mask = new Uint8Array(ids.length).fill(1);
   return {
-    segment: 'generation',
-    condition,
-    before: Int32Array.from(before),
-    ids: Int32Array.from(ids),
-    guidanceScale,
-    logProbs,
-    mask,
+    model: new ShowoModel(new ShowoNetwork(inputs.config, parameters), imageTokenizer, miniText().text),
+    inputs,
   };
 }
 
-function plain(piece: TransitionPiece): PlainPiece {
-  return { condition: piece.condition, before: [...piece.before], ids: [...piece.ids] };
+/** A piece as replay takes it. */
+export function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): ImageTransition {
+  return {
+    segment: 'generation',
+    condition,
+    inputIds: Int32Array.from(before),
+    sampledIds: Int32Array.from(ids),
+    guidanceScale,
+    imageLogProbs: 'guided',
+    logProbs: new Float32Array(ids.length),
+    actionMask: new Uint8Array(ids.length).fill(1),
+  };
+}
+
+function plain({ condition, inputIds, sampledIds }: ImageTransition): PlainPiece {
+  return { condition, before: [...inputIds], ids: [...sampledIds] };
 }
 
 function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
   const start = imageStart(config);
-  const images = batch.imageTokenizer.map(({ labels }) => {
+  const images = batch.images.map(({ labels }) => {
     const positions = labels
       .map((_, i) => i)
       .filter((i) => i >= start && i < start + config.num_vq_tokens && labels[i] >= 0);
@@ -148,8 +151,8 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       groups: [
         {
           weight: weights.t2i,
-          ids: batch.imageTokenizer.map((row) => row.ids),
-          positions: images.flatMap((s, b) => s.positions.map((i) => b * batch.imageTokenizer[0].ids.length + i)),
+          ids: batch.images.map((row) => row.ids),
+          positions: images.flatMap((s, b) => s.positions.map((i) => b * batch.images[0].ids.length + i)),
           targets: images.flatMap((s) => s.targets),
         },
         answers(batch.answers, weights.mmu),

@@ -96,7 +96,7 @@ class Showo:
         weight, bias = self.p["showo.lm_head.weight"][span], self.p["showo.lm_head.bias"][span]
         logits = F.linear(hidden[:, start : start + config["num_vq_tokens"]], weight, bias).float()
         with_text, without = logits.chunk(2)
-        return (1 + guidance) * with_text - guidance * without
+        return without + guidance * (with_text - without)
 
 
 def image_mask(ids, v):

@@ -1,8 +1,8 @@
 /** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
 import { type Precision, profileKernels, startEngine, Rng, tf } from '../src/engine';
 import type { ShowoModel } from '../src/models/showo/model';
-import { replayPieces, type TransitionPiece } from '../src/models/showo/policy';
-import { ImageBatch } from '../src/models/showo/sampler';
+import type { ImageTransition } from '../src/models/showo/policy';
+import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type StepReport, trainSupervised } from '../src/sft/loop';
 import { showoTask } from '../src/sft/train-showo';
 import {
@@ -33,7 +33,7 @@ export async function serveBench(precision: Precision): Promise<void> {
     if (task === 'load') {
       const { model, inputs } = await readInputs(String(command.folder));
       works = worksOf(model, inputs);
-      return { ...report, parameters: model.parameters.count() };
+      return { ...report, parameters: model.network.parameters.count() };
     }
     if (task === 'profile') {
       const work = works[String(command.work)];
@@ -93,19 +93,17 @@ function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerato
 
 /** Guided images from all-masked to done. @returns mean log p of the drawn codes */
 function rollout(model: ShowoModel, { captions, sizes }: BenchInputs, seed: number): number {
-  const rngs = captions.map((_, i) => new Rng(seed).split(i));
-  const batch = new ImageBatch(model, captions, rngs, { steps: sizes.steps, guidanceScale: sizes.guidanceScale });
+  const requests = captions.map((condition, i) => ({ condition, draws: new Rng(seed).split(i) }));
+  const { steps, guidanceScale } = sizes;
+  const batch = ShowoImageSampler.start(model.network, requests, { steps, guidanceScale });
   batch.finish();
   const all = batch.transitions.flat().flatMap((transition) => Array.from(transition.logProbs));
   return all.reduce((a, b) => a + b, 0) / all.length;
 }
 
 /** Log-probs of the recorded transitions with the gradient of their mean. @returns that mean */
-function replay(model: ShowoModel, pieces: readonly TransitionPiece[]): number {
-  const { value, grads } = tf.variableGrads(
-    () => tf.mean(replayPieces(model, pieces)),
-    Object.values(model.parameters.variables),
-  );
+function replay(model: ShowoModel, pieces: readonly ImageTransition[]): number {
+  const { value, grads } = tf.variableGrads(() => tf.mean(model.replay(pieces)), Object.values(model.variables()));
   const mean = value.dataSync()[0];
   tf.dispose([value, grads] as tf.TensorContainer);
   return mean;

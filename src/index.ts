@@ -12,6 +12,8 @@ export { ChameleonModel } from './models/chameleon';
 export * from './models/scorers';
 export * as janus from './models/janus';
 export { JanusModel } from './models/janus';
+export { generateImages, answerQuestions } from './models/generate';
+export { loadModel } from './models/load';
 export * from './models/showo';
 export * from './nn';
 export * from './recipes/unictokens-r1';

@@ -1,7 +1,7 @@
 /** The models whose published sizes `unilab bench --model` measures, by name. */
 import { type JanusConfig, JANUS_PRO_1B } from '../../src/models/janus/config';
 import { SHOWO_1B, type ShowoConfig } from '../../src/models/showo/config';
-import { type MagvitConfig, MAGVITV2_CONFIG } from '../../src/models/showo/magvit';
+import { type MagvitConfig, MAGVITV2_CONFIG } from '../../src/models/showo/image-tokenizer';
 import { janusLarge } from './janus';
 import { showoLarge } from './showo';
 import type { LargeModel } from './work';

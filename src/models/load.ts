@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ChameleonModel } from './chameleon/model';
+import { ShowoModel } from './showo/model';
 import type { UnifiedModel } from './unified';
 
 /** By `model_type` of the configuration. */
 const LOADERS: Readonly<Record<string, (folder: string) => Promise<UnifiedModel>>> = {
+  showo: (folder) => ShowoModel.fromPretrained(folder),
   chameleon: (folder) => ChameleonModel.fromPretrained(folder),
   chameleon_xllmx: (folder) => ChameleonModel.fromPretrained(folder, { layout: 'lumina' }),
 };

@@ -195,7 +195,8 @@ export interface SupervisedLossOptions {
   readonly cfgDropout?: number;
   /** Share of an answer's input tokens that are exchanged for random words; what is scored stays. Default 0. */
   readonly answerCorruption?: number;
-  /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1. */
+  /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1,
+   *  unless the backbone's paper prints others: the class says so. */
   readonly weights?: Readonly<Partial<Record<SupervisedExample['task'], number>>>;
 }
 
@@ -212,7 +213,12 @@ export interface ConceptTokenOptions {
 }
 
 /** Names, among `variables()`, of the rows that {@link PersonalizableModel.addConceptTokens} added. */
-export type ConceptRows = Readonly<Record<'embed' | 'output', string>>;
+export interface ConceptRows {
+  readonly embed: string;
+  readonly output: string;
+  /** Where the output layer has biases. */
+  readonly bias?: string;
+}
 
 /**
  * A model that learns a subject as new tokens. They are rows beside the vocabulary's, in the embedding and in the output

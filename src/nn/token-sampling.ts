@@ -38,13 +38,7 @@ export function drawToken(
   rng: Rng,
 ): number {
   if (options.temperature === 0) return likeliest(logits, from, count);
-  const scale = 1 / (options.temperature ?? 1);
-  let top = -Infinity;
-  for (let k = 0; k < count; k++) top = Math.max(top, logits[from + k]);
-  const weights = new Float64Array(count);
-  for (let k = 0; k < count; k++) weights[k] = Math.exp((logits[from + k] - top) * scale);
-  if (options.topK !== undefined && options.topK < count) keepTopK(weights, options.topK);
-  if (options.topP !== undefined && options.topP < 1) keepTopP(weights, options.topP);
+  const weights = weightsOf(logits, from, count, options);
   let rest = rng.uniform() * weights.reduce((sum, w) => sum + w, 0);
   let last = 0;
   for (let k = 0; k < count; k++) {
@@ -63,19 +57,57 @@ export function likeliest(logits: ArrayLike<number>, from: number, count: number
   return best;
 }
 
-/** log softmax(logits / temperature) at one index of a row. */
+/**
+ * The tokens of a row that top-k and top-p leave to be drawn, in ascending order; undefined where they leave all. What
+ * is drawn from these alone has probabilities that sum to 1 over these alone.
+ */
+export function keptTokens(
+  logits: ArrayLike<number>,
+  from: number,
+  count: number,
+  options: SamplingOptions,
+): Int32Array | undefined {
+  const { temperature, topK = count, topP = 1 } = options;
+  if (temperature === 0 || (topK >= count && topP >= 1)) return undefined;
+  const weights = weightsOf(logits, from, count, options);
+  return Int32Array.from(weights.keys()).filter((k) => weights[k] > 0);
+}
+
+/**
+ * log softmax(logits / temperature) at one index of a row.
+ * @param kept the softmax is over these tokens alone, see {@link keptTokens}
+ */
 export function logProbOf(
   logits: ArrayLike<number>,
   from: number,
   count: number,
   index: number,
   temperature = 1,
+  kept?: ArrayLike<number>,
 ): number {
+  const size = kept?.length ?? count;
+  const at = (k: number) => logits[from + (kept ? kept[k] : k)];
+  let top = -Infinity;
+  for (let k = 0; k < size; k++) top = Math.max(top, at(k));
+  let sum = 0;
+  for (let k = 0; k < size; k++) sum += Math.exp((at(k) - top) / temperature);
+  return (logits[from + index] - top) / temperature - Math.log(sum);
+}
+
+/** exp(logits / temperature), the likeliest at 1; 0 for what top-k or top-p leaves out. */
+function weightsOf(
+  logits: ArrayLike<number>,
+  from: number,
+  count: number,
+  { temperature = 1, topK, topP }: SamplingOptions,
+): Float64Array {
   let top = -Infinity;
   for (let k = 0; k < count; k++) top = Math.max(top, logits[from + k]);
-  let sum = 0;
-  for (let k = 0; k < count; k++) sum += Math.exp((logits[from + k] - top) / temperature);
-  return (logits[from + index] - top) / temperature - Math.log(sum);
+  const weights = new Float64Array(count);
+  for (let k = 0; k < count; k++) weights[k] = Math.exp((logits[from + k] - top) / temperature);
+  if (topK !== undefined && topK < count) keepTopK(weights, topK);
+  if (topP !== undefined && topP < 1) keepTopP(weights, topP);
+  return weights;
 }
 
 function keepTopK(weights: Float64Array, k: number): void {

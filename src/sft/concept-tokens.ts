@@ -1,117 +1,117 @@
 /**
- * The two supervised stages that give a concept its tokens (UniCTokens-R1, Sec. 3.1): understanding first (questions
+ * The two supervised stages that give a subject its tokens (UniCTokens-R1, Sec. 3.1): understanding first (questions
  * about reference images), then generation (captions of the same images). Only the new rows learn. `joint` does
  * both at once: the ablation of Table 3.
  */
-import { type Rng, tf } from '../engine';
-import { textToImageExample } from '../models/showo/layout';
-import { packImage } from '../models/showo/packed';
-import type { PackedRow } from '../nn/packed-rows';
-import type { ConceptTokens } from '../models/showo/concept-tokens';
-import type { ShowoModel } from '../models/showo/model';
+import type { tf } from '../engine';
+import type { Image } from '../io';
+import type { ConceptRows, EncodedImage, PersonalizableModel, SupervisedExample } from '../models/unified';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
-import { answerLoss, maskedPositions, imageLoss } from './train-showo';
 
-/** A reference image of the concept as codes, with its caption and questions as ids (`<sks>` not yet replaced). */
+/** A reference image of the subject with its caption and questions, in which `<sks>` is the subject. */
 export interface ConceptReference {
-  readonly codes: Int32Array;
-  readonly caption: readonly number[];
-  readonly questions: readonly { readonly question: readonly number[]; readonly answer: readonly number[] }[];
+  readonly image: Image;
+  readonly caption: string;
+  readonly questions: readonly { readonly question: string; readonly answer: string }[];
 }
 
 export interface ConceptStageOptions {
-  /** Optimizer steps of each stage. */
-  readonly steps: number;
-  /** Examples a step: understanding 4 and generation 1 in the paper. */
-  readonly understandingBatch: number;
-  readonly generationBatch: number;
-  /** 1e-3 in the paper. */
-  readonly learningRate: number;
-  readonly initialization: 'two_stage' | 'joint';
+  /** Passes of each stage over its examples. Default 15. */
+  readonly epochs?: number;
+  /** Optimizer steps of each stage. Default: those of {@link epochs}. */
+  readonly steps?: number;
+  /** Questions a step. Default 4. */
+  readonly understandingBatch?: number;
+  /** Images a step. Default 1. */
+  readonly generationBatch?: number;
+  /** Default 1e-3, AdamW's. */
+  readonly learningRate?: number;
+  /** Default `two_stage`. */
+  readonly initialization?: 'two_stage' | 'joint';
   readonly seed: number;
 }
 
-type Row = Parameters<typeof imageLoss>[1][number];
+export type ConceptStage = 'understanding' | 'generation' | 'joint';
 
-interface StageBatch {
-  readonly answers: readonly PackedRow[];
-  readonly images: readonly Row[];
+export interface ConceptReport extends StepReport {
+  readonly stage: ConceptStage;
 }
 
-/** Reports of both stages in order, named `understanding`, `generation` or `joint`. */
+type Loss = () => tf.Scalar;
+
+/**
+ * Reports of the stages in order, step by step.
+ * @param rows names of what learns, as `model.addConceptTokens` gave them
+ * @throws RangeError for a subject without references, or without questions about them
+ */
 export async function* learnConceptTokens(
-  model: ShowoModel,
-  tokens: ConceptTokens,
+  model: PersonalizableModel,
+  rows: ConceptRows,
   references: readonly ConceptReference[],
   options: ConceptStageOptions,
-): AsyncGenerator<StepReport & { stage: string }> {
-  if (references.length === 0) throw new RangeError('a concept needs at least one reference image');
-  model.extra = tokens;
-  const stages = options.initialization === 'joint' ? (['joint'] as const) : (['understanding', 'generation'] as const);
-  const loop: LoopOptions = {
-    steps: options.steps,
-    learningRate: options.learningRate,
-    weightDecay: 0,
-    seed: options.seed,
-  };
+): AsyncGenerator<ConceptReport, void> {
+  if (references.length === 0) throw new RangeError('a subject needs at least one reference image');
+  const joint: readonly ConceptStage[] = ['joint'];
+  const stages = options.initialization === 'joint' ? joint : (['understanding', 'generation'] as const);
+  const examples = examplesOf(model, references);
   for (const stage of stages) {
-    for await (const report of trainSupervised(stageTask(model, tokens, references, options, stage), loop))
-      yield { ...report, stage };
+    const task = stageTask(model, rows, examples, options, stage);
+    for await (const report of trainSupervised(task, loopOptions(examples, options, stage))) yield { ...report, stage };
   }
 }
 
+interface Examples {
+  readonly understand: readonly SupervisedExample[];
+  readonly generate: readonly SupervisedExample[];
+}
+
+/** Every question and every caption once. Codes of images are made once, and not in every epoch. */
+function examplesOf(model: PersonalizableModel, references: readonly ConceptReference[]): Examples {
+  const { grid } = model.imageTokenizer;
+  const codes = model.imageTokenizer.encode(references.map(({ image }) => image));
+  const understand = references.flatMap(({ image, questions }) =>
+    questions.map(({ question, answer }) => ({ task: 'understand', parts: [image, question], answer }) as const),
+  );
+  if (understand.length === 0) throw new RangeError('a subject needs at least one question about its references');
+  const generate = references.map(({ caption }, i) => {
+    const image: EncodedImage = { codes: codes[i], grid };
+    return { task: 'generate', prompt: caption, image } as const;
+  });
+  return { understand, generate };
+}
+
+function loopOptions(examples: Examples, options: ConceptStageOptions, stage: ConceptStage): LoopOptions {
+  const { epochs = 15, understandingBatch = 4, generationBatch = 1, learningRate = 1e-3, seed } = options;
+  const stepsOf = {
+    understanding: examples.understand.length / understandingBatch,
+    generation: examples.generate.length / generationBatch,
+  };
+  const longest = stage === 'joint' ? Math.max(stepsOf.generation, stepsOf.understanding) : stepsOf[stage];
+  return { steps: options.steps ?? Math.ceil(epochs * longest), learningRate, weightDecay: 0, seed };
+}
+
 function stageTask(
-  model: ShowoModel,
-  tokens: ConceptTokens,
-  references: readonly ConceptReference[],
-  options: ConceptStageOptions,
-  stage: string,
-): SupervisedTask<StageBatch> {
+  model: PersonalizableModel,
+  rows: ConceptRows,
+  { understand, generate }: Examples,
+  { understandingBatch = 4, generationBatch = 1 }: ConceptStageOptions,
+  stage: ConceptStage,
+): SupervisedTask<Loss> {
+  const variables = model.variables();
+  const learning = Object.values(rows) as readonly string[];
   return {
     name: `concept ${stage}`,
-    variables: tokens.variables,
-    batch: (_step, rng) => ({
-      answers: stage === 'generation' ? [] : answerRows(model, tokens, references, options.understandingBatch, rng),
-      images: stage === 'understanding' ? [] : imageRows(model, tokens, references, options.generationBatch, rng),
-    }),
-    loss: ({ answers, images }) => {
-      const metrics: Record<string, tf.Scalar> = {};
-      if (answers.length > 0) metrics.mmu = answerLoss(model, answers);
-      if (images.length > 0) metrics.t2i = imageLoss(model, images);
-      return { loss: tf.addN<tf.Scalar>(Object.values(metrics)), metrics };
+    variables: Object.fromEntries(learning.map((name) => [name, variables[name]])),
+    batch: (_step, rng) => {
+      const draw = (from: readonly SupervisedExample[], count: number) =>
+        Array.from({ length: count }, () => rng.pick(from));
+      const examples = [
+        ...(stage === 'generation' ? [] : draw(understand, understandingBatch)),
+        ...(stage === 'understanding' ? [] : draw(generate, generationBatch)),
+      ];
+      // Guidance's unconditional branch has no subject to learn of.
+      return () => model.supervisedLoss(examples, rng.split('loss'), { cfgDropout: 0 });
     },
+    loss: (lossOf) => ({ loss: lossOf(), metrics: {} }),
   };
-}
-
-function answerRows(
-  model: ShowoModel,
-  tokens: ConceptTokens,
-  references: readonly ConceptReference[],
-  count: number,
-  rng: Rng,
-): PackedRow[] {
-  return Array.from({ length: count }, () => {
-    const reference = rng.pick(references);
-    const { question, answer } = rng.pick(reference.questions);
-    const turn = { question: tokens.expand(question), answer: tokens.asAnswer(answer) };
-    return packImage(model.config, reference.codes, [turn]);
-  });
-}
-
-function imageRows(
-  model: ShowoModel,
-  tokens: ConceptTokens,
-  references: readonly ConceptReference[],
-  count: number,
-  rng: Rng,
-): Row[] {
-  return Array.from({ length: count }, () => {
-    const reference = rng.pick(references);
-    return textToImageExample(
-      model.config,
-      tokens.expand(reference.caption),
-      reference.codes,
-      maskedPositions(model.config.num_vq_tokens, rng),
-    );
-  });
 }

@@ -1,5 +1,11 @@
 /** Supervised stages. */
-export { type ConceptReference, type ConceptStageOptions, learnConceptTokens } from './concept-tokens';
+export {
+  type ConceptReference,
+  type ConceptReport,
+  type ConceptStage,
+  type ConceptStageOptions,
+  learnConceptTokens,
+} from './concept-tokens';
 export { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
 export { magvitTask, pixelsTensor } from './train-magvit';
 export { showoTask, type ShowoSource, type ShowoTrainingOptions } from './train-showo';

@@ -1,6 +1,6 @@
 /** Training the image tokenizer: reconstruction of images under look-up-free quantization. */
 import { type Rng, tf } from '../engine';
-import type { MagvitTokenizer } from '../models/showo/magvit';
+import type { MagvitTokenizer } from '../models/showo/image-tokenizer';
 import type { SupervisedTask } from './loop';
 
 export interface ImageBatchInput {

@@ -3,14 +3,11 @@
  * to questions about the image, and text alone; loss 1.0 t2i + 1.0 mmu + 0.1 lm as published, the last one an
  * option because here text alone carries the reasoning.
  */
-import { crossEntropy, readValues, type Rng, tf } from '../engine';
-import { textToImageExample } from '../models/showo/layout';
-import { textToImageMask } from '../models/showo/masks';
+import { readValues, type Rng, tf } from '../engine';
+import { type Labelled, textToImageExample } from '../models/showo/layout';
 import type { ShowoModel } from '../models/showo/model';
-import { imageStart } from '../models/showo/layout';
-import { packedLogits, packImage, packText } from '../models/showo/packed';
+import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../models/showo/supervised';
 import { type PackedRow, type Turn, withWordNoise } from '../nn/packed-rows';
-import { showoLogits } from '../models/showo/transformer';
 import type { SupervisedTask } from './loop';
 import { pixelsTensor } from './train-magvit';
 
@@ -58,23 +55,10 @@ export interface ShowoTrainingOptions {
   readonly size: number;
 }
 
-interface Row {
-  readonly ids: readonly number[];
-  readonly labels: readonly number[];
-}
-
 export interface ShowoBatch {
-  readonly imageTokenizer: readonly Row[];
+  readonly images: readonly Labelled[];
   readonly answers: readonly PackedRow[];
   readonly texts: readonly PackedRow[];
-}
-
-/** Mask rate of a training image: cos(pi u / 2), at least one position. */
-export function maskedPositions(count: number, rng: Rng): Uint8Array {
-  const hidden = Math.max(1, Math.round(count * Math.cos((rng.uniform() * Math.PI) / 2)));
-  const out = new Uint8Array(count);
-  for (const i of rng.shuffle(Array.from({ length: count }, (_, k) => k)).slice(0, hidden)) out[i] = 1;
-  return out;
 }
 
 export function showoTask(
@@ -85,12 +69,12 @@ export function showoTask(
   const { weights = { t2i: 1, mmu: 1, lm: 0.1 }, cfgDropout = 0.1 } = options;
   return {
     name: 'showo',
-    variables: model.parameters.variables,
+    variables: model.variables(),
     batch: (_, rng) => makeBatch(model, source, options, cfgDropout, rng),
     loss: (batch) => {
-      const t2i = imageLoss(model, batch.imageTokenizer);
-      const mmu = answerLoss(model, batch.answers);
-      const lm = answerLoss(model, batch.texts);
+      const t2i = imageLoss(model.network, batch.images);
+      const mmu = answerLoss(model.network, batch.answers);
+      const lm = answerLoss(model.network, batch.texts);
       const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
@@ -107,11 +91,11 @@ function makeBatch(
   const { config } = model;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
-  const flat = readValues<'int32'>(() => model.imageTokenizer.encode(pixels));
+  const flat = readValues<'int32'>(() => model.magvit.encode(pixels));
   pixels.dispose();
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
   const draws = rng.split('masks');
-  const imageTokenizer = examples.map((example, i) => {
+  const images = examples.map((example, i) => {
     const caption = draws.uniform() < cfgDropout ? null : example.caption;
     return textToImageExample(config, caption, codes[i], maskedPositions(config.num_vq_tokens, draws));
   });
@@ -125,37 +109,10 @@ function makeBatch(
   });
   const { answerCorruption = 0, questionNoise = 0 } = options;
   const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
-  return { imageTokenizer, answers: noisy(answers), texts: noisy(texts) };
+  return { images, answers: noisy(answers), texts: noisy(texts) };
 }
 
 /** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */
 export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, rng: Rng): number[] {
   return Array.from(codes, (code) => (rng.uniform() < chance ? code ^ (1 << rng.int(bits)) : code));
-}
-
-/** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */
-export function imageLoss(model: ShowoModel, rows: readonly Row[]): tf.Scalar {
-  const { config } = model;
-  const hidden = model.hidden(rows.map((row) => row.ids), rows.map((row) => textToImageMask(row.ids, model.vocabulary))); // prettier-ignore
-  const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, config.hidden_size]);
-  const start = imageStart(config);
-  const length = rows[0].ids.length;
-  const positions: number[] = [];
-  const targets: number[] = [];
-  rows.forEach((row, b) => {
-    for (let i = start; i < start + config.num_vq_tokens; i++) {
-      if (row.labels[i] < 0) continue;
-      positions.push(b * length + i);
-      targets.push(row.labels[i]);
-    }
-  });
-  // Only scored positions reach the output layer: half of the codes are visible, and need no logits.
-  const logits = showoLogits(model.parameters, tf.gather(flat, tf.tensor1d(positions, 'int32')), model.extra);
-  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
-}
-
-/** Mean cross-entropy over answers and their end tokens; shifted by one. */
-export function answerLoss(model: ShowoModel, rows: readonly PackedRow[]): tf.Scalar {
-  const { logits, targets } = packedLogits(model, rows);
-  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
 }

@@ -14,8 +14,8 @@ import { command } from '../../src/cli/eval';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { SceneDetector } from '../../src/miniworld/detector';
 import { readImage } from '../../src/io';
-import { MagvitTokenizer } from '../../src/models/showo/magvit';
-import { MAGVIT_MINI, showoMini } from '../../src/models/showo/mini';
+import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
+import { MAGVIT_MINI, showoMini } from '../../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../../src/models/showo/model';
 import { miniText } from '../../src/miniworld/curricula/mini-world';
 
@@ -52,7 +52,7 @@ describe('unilab eval', () => {
       num_hidden_layers: 1,
       num_attention_heads: 2,
     };
-    const model = ShowoModel.random(config, imageTokenizer, new Rng(2));
+    const model = ShowoModel.random(config, imageTokenizer, text, new Rng(2));
     const detector = SceneDetector.random(new Rng(3));
     const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), detector, text, { n: 3, seed: 5 });
     const first = await run();

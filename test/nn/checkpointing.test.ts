@@ -10,7 +10,7 @@ import { LoraParameters } from '../../src/nn/lora';
 import { type ParameterSpec, Parameters } from '../../src/nn/parameters';
 import { textToImageMask } from '../../src/models/showo/masks';
 import { showoVocabulary } from '../../src/models/showo/config';
-import { showoHidden } from '../../src/models/showo/transformer';
+import { showoHidden } from '../../src/models/showo/network';
 import { largestDifference, snapshot, TINY, tinyParameters } from './tiny-showo';
 
 const CONFIG: LlamaConfig = {

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { Bf16Storage } from '../../src/engine/bf16-storage';
 import { fromBfloat16Bits, openSafetensors, toBfloat16Bits, writeSafetensors } from '../../src/io';
-import { showoSpecs } from '../../src/models/showo/transformer';
+import { showoSpecs } from '../../src/models/showo/network';
 import { Bf16Parameters, fitsPattern, trainableVariables } from '../../src/nn/freeze';
 import { Parameters } from '../../src/nn/parameters';
 import { trainSupervised } from '../../src/sft/loop';
@@ -50,12 +50,12 @@ describe('patterns', () => {
   it('freeze parts of a model in training: the loss falls, and they stay bit for bit', async () => {
     const model = tinyModel();
     const only = ['showo.model.layers.*', 'showo.lm_head.*'];
-    const task = { ...tinyTask(model), variables: trainableVariables(model.parameters.variables, { only }) };
-    const before = snapshot(model.parameters.variables);
+    const task = { ...tinyTask(model), variables: trainableVariables(model.network.parameters.variables, { only }) };
+    const before = snapshot(model.network.parameters.variables);
     const losses: number[] = [];
     for await (const { loss } of trainSupervised(task, { steps: 25, seed: 1, learningRate: 5e-3 })) losses.push(loss);
     assert.ok(losses[24] < 0.7 * losses[0], `${losses[0]} became ${losses[24]}`);
-    const after = snapshot(model.parameters.variables);
+    const after = snapshot(model.network.parameters.variables);
     for (const name of Object.keys(before)) {
       const moved = largestDifference(before[name], after[name]) > 0;
       assert.equal(moved, name in task.variables, name);
@@ -142,12 +142,12 @@ describe('bfloat16 storage', () => {
   it('serves a whole model as its reference, copied or read from a file', async () => {
     const model = tinyModel();
     const file = path.join(scratch, 'model.safetensors');
-    await writeSafetensors(file, model.parameters.writable('BF16'));
+    await writeSafetensors(file, model.network.parameters.writable('BF16'));
     const reader = await openSafetensors(file);
     const read = await Bf16Parameters.readFrozen(showoSpecs(TINY), reader, file);
     const full = await Parameters.read(showoSpecs(TINY), reader, file);
     await reader.close();
-    const copied = Bf16Parameters.copy(model.parameters);
+    const copied = Bf16Parameters.copy(model.network.parameters);
     const start = tf.memory().numTensors;
     const [expected, fromFile, fromCopy] = [full, read, copied].map((p) => forward(model, p));
     assert.equal(tf.memory().numTensors, start);
@@ -156,7 +156,7 @@ describe('bfloat16 storage', () => {
     const apart = largestDifference(expected, forward(model));
     assert.ok(apart > 0 && apart < 0.02, `${apart}: the rounding is seen, and small`);
     const values = await copied.values();
-    assert.deepEqual(Array.from(values['showo.lm_head.weight'].data), Array.from(model.parameters.get('showo.lm_head.weight').dataSync(), rounded)); // prettier-ignore
+    assert.deepEqual(Array.from(values['showo.lm_head.weight'].data), Array.from(model.network.parameters.get('showo.lm_head.weight').dataSync(), rounded)); // prettier-ignore
     for (const p of [read, full, copied]) p.dispose();
     model.dispose();
   });

@@ -5,10 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AdamW, startEngine, Rng, tf } from '../../src/engine';
 import { readSafetensors, type WritableTensor, writeSafetensors } from '../../src/io';
-import { sampleAnswers } from '../../src/models/showo/answers';
-import { textPrefix } from '../../src/models/showo/layout';
-import { answerPiece, replayPieces, type ShowoPiece, transitionPieces } from '../../src/models/showo/policy';
-import { ImageBatch } from '../../src/models/showo/sampler';
+import type { ShowoTransition } from '../../src/models/showo/policy';
 import { Bf16Parameters } from '../../src/nn/freeze';
 import { LoraParameters } from '../../src/nn/lora';
 import { loadAdapters, saveAdapters } from '../../src/nn/lora-files';
@@ -21,6 +18,16 @@ import { forward, largestDifference, snapshot, tinyModel, tinyParameters, tinyTa
 const TARGETS = ['q_proj', 'v_proj', 'mlp.fc1', 'lm_head'];
 
 let scratch: string;
+type ShowoPiece = Piece & { readonly transition: ShowoTransition };
+
+const pieceOf = (transition: ShowoTransition): ShowoPiece => ({
+  segment: transition.segment,
+  ids: transition.sampledIds,
+  logProbs: transition.logProbs,
+  mask: transition.actionMask,
+  transition,
+});
+
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
   scratch = await mkdtemp(path.join(tmpdir(), 'unilab-lora-'));
@@ -213,20 +220,18 @@ describe('training with adapters', () => {
     const base = tinyParameters();
     const lora = LoraParameters.create(base, { rank: 4, alpha: 16, targets: TARGETS }, new Rng(5));
     const model = tinyModel(lora);
+    const reference = model.frozenCopy();
     const policy: Policy = {
-      variables: () => lora.variables,
+      variables: () => model.variables(),
       replay: (pieces: readonly Piece[], weights: ReplayWeights) =>
-        replayPieces(model, pieces as readonly ShowoPiece[], { parameters: weights === 'policy' ? lora : base }),
+        (weights === 'policy' ? model : reference).replay((pieces as ShowoPiece[]).map(({ transition }) => transition)),
     };
-    const prefix = { ids: textPrefix(model.config, [5, 6]), image: false };
-    const answers = sampleAnswers(model, [prefix, prefix], [new Rng(1), new Rng(2)], { maxNewTokens: 5 });
-    const images = new ImageBatch(model, [[5], [6]], [new Rng(3), new Rng(4)], {
-      steps: 2,
-      guidanceScale: 1,
-    });
-    images.finish();
+    const asked = [1, 2].map((seed) => ({ prompt: model.prompt(['w5 w6'], 'understand'), rng: new Rng(seed) }));
+    const drawn = [3, 4].map((seed) => ({ prompt: model.prompt([`w${seed + 2}`], 'generate'), rng: new Rng(seed) }));
+    const answers = model.sampleText(asked, { maxNewTokens: 5 });
+    const images = model.imageSampler(drawn, { steps: 2, guidanceScale: 2 }).finish();
     const trajectories = answers.map((answer, i) => ({
-      pieces: [answerPiece(prefix, answer), ...transitionPieces(images, i, 'all')],
+      pieces: [...answer.transitions, ...images[i].transitions].map(pieceOf),
     }));
     const optimizer = new AdamW({ learningRate: 3e-3, weightDecay: 0 });
     const options = {

@@ -10,7 +10,7 @@ import { MiniClip } from '../../src/models/scorers/mini-clip';
 import { MiniLooks } from '../../src/models/scorers/mini-looks';
 import { MobileNet } from '../../src/models/scorers/mobilenet';
 import { UseLite } from '../../src/models/scorers/use-lite';
-import { MagvitTokenizer } from '../../src/models/showo/magvit';
+import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { type ShowoConfig } from '../../src/models/showo/config';
 import { ShowoModel } from '../../src/models/showo/model';
 import { miniText } from '../../src/miniworld/curricula/mini-world';
@@ -32,7 +32,7 @@ function tinyModel(seed = 1): ShowoModel {
     hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, layer_norm_eps: 1e-5, rope_theta: 10000,
     partial_rotary_factor: 0.5, llm_vocab_size: text.vocabularySize, codebook_size: 16, num_vq_tokens: 64, bos_token_id: bos, eos_token_id: eos, max_text_len: 32,
   }; // prettier-ignore
-  return ShowoModel.random(config, imageTokenizer, new Rng(seed));
+  return ShowoModel.random(config, imageTokenizer, text, new Rng(seed));
 }
 
 const OPTIONS: SyncR1Options = {
@@ -50,7 +50,7 @@ let ablation: ConceptJudges;
 const concept = findConcept('mira');
 
 function session(options = OPTIONS, seed = 5, own = scorers): SyncR1 {
-  return new SyncR1({ model: tinyModel(), text: miniText().text, concept, sprites, judges: own, options, seed });
+  return new SyncR1({ model: tinyModel(), concept, sprites, judges: own, options, seed });
 }
 
 async function run(sync: SyncR1, count: number): Promise<SyncStep[]> {
@@ -144,7 +144,7 @@ test('every ablation of Tables 2 and 3 runs', async () => {
     ['without DSOG', { dsog: false }],
     ['joint initialisation', { stages: { ...OPTIONS.stages, initialization: 'joint' } }],
     ['as printed', { aggregation: 'sum', scored: 'all' }],
-    ['conditional log-probs', { imageLogProbs: 'conditional', scored: 'committed' }],
+    ['conditional log-probs', { imageLogProbs: 'conditional', scored: 'unmasked' }],
   ];
   for (const [name, change] of ablations) {
     const sync = session({ ...OPTIONS, ...change });

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
-import { MagvitTokenizer } from '../../src/models/showo/magvit';
-import { widenTokenizer } from '../../src/models/showo/widen';
+import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
+import { widenTokenizer } from '../../src/miniworld/curricula/showo-widen';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
 import { magvitTask } from '../../src/sft/train-magvit';
 

@@ -4,7 +4,7 @@ import { Rng } from '../../engine';
 import { chameleonMini, codeEntries, startCodesFromCodebook } from './chameleon-config';
 import { ChameleonModel } from '../../models/chameleon/model';
 import { ChameleonNetwork } from '../../models/chameleon/network';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { LoopOptions } from '../../sft/loop';
 import { SharedRowParameters } from '../../sft/shared-rows';
 import { chameleonTask, type ChameleonTrainingOptions, vqganTask, type VqganTrainingOptions } from './chameleon-task';

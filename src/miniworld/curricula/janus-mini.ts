@@ -17,7 +17,7 @@ import { VQ } from '../../models/janus/generation';
 import { codeEntries, janusMini, startCodesFromCodebook } from '../../models/janus/mini';
 import { JanusModel } from '../../models/janus/model';
 import { isTower } from '../../models/janus/vision';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { LoopOptions } from '../../sft/loop';
 import { SharedRowParameters } from '../../sft/shared-rows';
 import { janusTask, type JanusTrainingOptions } from '../../sft/train-janus';

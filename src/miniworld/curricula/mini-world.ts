@@ -22,11 +22,12 @@ import {
   withoutColors,
 } from '..';
 import { Rng } from '../../engine';
-import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from '../../models/showo/mini';
-import { BitSharedParameters, startCodesFromBits } from '../../models/showo/code-rows';
+import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from './showo-config';
+import { BitSharedParameters, startCodesFromBits } from './showo-code-rows';
 import { ShowoModel } from '../../models/showo/model';
-import { widenTokenizer } from '../../models/showo/widen';
+import { ShowoNetwork } from '../../models/showo/network';
+import { widenTokenizer } from './showo-widen';
 import type { LoopOptions } from '../../sft/loop';
 import { magvitTask } from '../../sft/train-magvit';
 import { type ShowoSource, showoTask } from '../../sft/train-showo';
@@ -280,7 +281,7 @@ export async function showoTraining(imageTokenizer: MagvitTokenizer, seed = SHOW
   const sprites = await loadSprites();
   const { text, bos, eos } = miniText();
   const start = new Rng(seed).split('showo');
-  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), imageTokenizer, start);
+  const model = ShowoModel.random(showoMini(text.vocabularySize, bos, eos), imageTokenizer, text, start);
   startCodesFromBits(model, start.split('codes'));
   return {
     model,
@@ -292,11 +293,10 @@ export async function showoTraining(imageTokenizer: MagvitTokenizer, seed = SHOW
 export async function showoMoreTraining(trained: ShowoModel, recipe: ShowoRecipe, shared: boolean) {
   const sprites = await loadSprites();
   if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
-  const { text } = miniText();
-  const { config, parameters, imageTokenizer, vocabulary } = trained;
-  const model = shared
-    ? new ShowoModel(config, new BitSharedParameters(parameters, vocabulary, config.codebook_size), imageTokenizer)
-    : trained;
+  const { tokenizer: text, network, magvit } = trained;
+  const { config, parameters, vocabulary } = network;
+  const together = () => new BitSharedParameters(parameters, vocabulary, config.codebook_size);
+  const model = shared ? new ShowoModel(new ShowoNetwork(config, together()), magvit, text) : trained;
   const task = showoTask(model, sceneSource(sprites, text, 'train', recipe.scenes), { ...recipe, size: IMAGE_SIZE });
   return { model, task: { ...task, name: 'showo-more' } };
 }

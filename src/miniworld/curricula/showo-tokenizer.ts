@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { readSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
-import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI } from '../../models/showo/mini';
+import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import { MAGVIT_MINI } from './showo-config';
 
 export const SHOWO_FOLDER = 'showo-mini';
 

@@ -3,10 +3,10 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startEngine, tf } from '../../engine';
 import { JsonLines, readSafetensors, writeSafetensors } from '../../io';
-import { meanWith } from '../../models/showo/mean';
+import { meanWith } from './showo-mean';
 import { ShowoModel } from '../../models/showo/model';
-import { MagvitTokenizer } from '../../models/showo/magvit';
-import { MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from '../../models/showo/mini';
+import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import { MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS } from './showo-config';
 import type { Parameters } from '../../nn/parameters';
 import {
   CELL_TOKENIZER_RECIPE,
@@ -101,7 +101,7 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     out: WIDE_FOLDER,
     async prepare(seed) {
       const { model, task } = await showoTraining(await wideTokenizer(), seed);
-      return { task: task, save: (folder) => model.save(folder, 'BF16') };
+      return { task: task, save: (folder) => model.savePretrained(folder) };
     },
   },
   tokenizer: {
@@ -121,11 +121,11 @@ export const STAGES: Readonly<Record<string, Stage>> = {
     async prepare() {
       const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
       const { model, task } = await showoMoreTraining(
-        wide.withImageTokenizer(await trainedTokenizer()),
+        new ShowoModel(wide.network, await trainedTokenizer(), wide.tokenizer),
         SHOWO_RECIPE,
         false,
       );
-      return { task: { ...task, name: 'showo' }, save: (folder) => model.save(folder, 'BF16') };
+      return { task: { ...task, name: 'showo' }, save: (folder) => model.savePretrained(folder) };
     },
   },
   'showo-bits': furtherStage('showo-bits', SHOWO_BITS_RECIPE),
@@ -181,11 +181,11 @@ function furtherStage(name: string, recipe: ShowoRecipe, averaged = false): Stag
     out: SHOWO_FOLDER,
     async prepare() {
       const shipped = await ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
-      const before = averaged ? await shipped.parameters.values() : undefined;
+      const before = averaged ? await shipped.network.parameters.values() : undefined;
       const { model, task } = await showoMoreTraining(shipped, recipe, true);
       return {
         task: { ...task, name },
-        save: async (folder) => (before ? await meanWith(model, before) : model).save(folder, 'BF16'),
+        save: async (folder) => (before ? await meanWith(model, before) : model).savePretrained(folder),
       };
     },
   };

@@ -4,7 +4,7 @@
  * images. Janus mini and Chameleon mini start from Show-o mini's trained tokenizer in this way.
  */
 import { tf } from '../../engine';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { codebookEntries } from '../../models/showo/lfq';
 import type { Parameters } from '../../nn/parameters';
 import type { VqganConfig } from '../../nn/vqgan';

@@ -11,7 +11,7 @@ import {
 } from '..';
 import { Rng, tf } from '../../engine';
 import type { LooksName, MiniLooks } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { faceImage, FACES_TAUGHT, attributeLabels } from '../lessons/face-task';
 import { figureAttributes, figureImage } from '../lessons/figure-task';
 import { figureCrops, type LabeledFigure } from '../lessons/attribute-task';

@@ -1,7 +1,7 @@
 /** What the evaluation and the card of each mini model need to know about it. */
 import { ChameleonModel } from '../../models/chameleon/model';
 import { JanusModel } from '../../models/janus/model';
-import { MAGVIT_MINI } from '../../models/showo/mini';
+import { MAGVIT_MINI } from '../curricula/showo-config';
 import { ShowoModel } from '../../models/showo/model';
 import { CHAMELEON_FOLDER } from '../curricula/chameleon-stages';
 import { JANUS_FOLDER } from '../curricula/janus-stages';
@@ -78,7 +78,7 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
       ['showo-shades', LANGUAGE],
       ['showo-drawing', LANGUAGE],
     ],
-    sampler: { steps: 12, guidanceScale: 2, temperature: 0.5 },
+    sampler: { steps: 12, guidanceScale: 3, temperature: 0.5 },
     sampled: ({ steps, guidanceScale, temperature }) =>
       `${steps} MaskGIT steps, guidance ${guidanceScale}, temperature ${temperature}`,
     load: async (folder, sampler) => showoSubject(await ShowoModel.fromPretrained(folder), sampler),

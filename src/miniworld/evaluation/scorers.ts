@@ -3,7 +3,7 @@ import { CONCEPT_VIEWS, HELD_OUT_COMBINATIONS, loadSprites, renderScene, sampleS
 import { Rng, tf } from '../../engine';
 import { type SceneDetector, scoreScene, type Detections } from '../detector';
 import { type MiniClip } from '../../models/scorers/mini-clip';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import {
   captionFor,
   isTrueOf,

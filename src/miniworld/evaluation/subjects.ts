@@ -8,10 +8,10 @@ import { ImageBatch as JanusImages, type ImageOptions as JanusImageOptions } fro
 import { imageIds } from '../../models/chameleon/layout';
 import type { ChameleonModel } from '../../models/chameleon/model';
 import type { ImageOptions } from '../../models/unified';
-import { type AnswerPrefix, sampleAnswers as sampleShowo } from '../../models/showo/answers';
+import { sampleTexts as sampleShowo, type TextRow } from '../../models/showo/text-sampler';
 import { textPrefix, understandingPrefix } from '../../models/showo/layout';
 import type { ShowoModel } from '../../models/showo/model';
-import { ImageBatch as ShowoImages, type ImageOptions as ShowoImageOptions } from '../../models/showo/sampler';
+import { type ShowoImageOptions, ShowoImageSampler } from '../../models/showo/sampler';
 import { pixelsTensor } from '../../sft/train-magvit';
 
 type Ids = readonly number[];
@@ -55,26 +55,31 @@ function ofImages<T>(asked: readonly Asked[], make: (images: readonly Uint8Array
 }
 
 export function showoSubject(model: ShowoModel, options?: ShowoImageOptions): Subject {
+  const { network, magvit, config } = model;
+  const { grid } = model.imageTokenizer;
   const encode = (images: readonly Uint8Array[]) =>
-    rowsOf(
-      readValues<'int32'>(() => model.imageTokenizer.encode(pixelsOf(images))),
-      model.config.num_vq_tokens,
-    );
-  const answers = (prefixes: readonly AnswerPrefix[]) =>
-    sampleShowo(model, prefixes, unused(prefixes), GREEDY).map(({ ids }) =>
-      ids.filter((id) => id !== model.vocabulary.eot),
+    rowsOf(readValues<'int32'>(() => magvit.encode(pixelsOf(images))), config.num_vq_tokens); // prettier-ignore
+  const answers = (rows: readonly TextRow[]) =>
+    sampleShowo(network, rows, unused(rows), GREEDY).map(({ ids }) =>
+      Array.from(ids).filter((id) => id !== network.vocabulary.eot),
     );
   return {
-    draw: (captions, rngs) =>
-      model.imageTokenizer.decode(new ShowoImages(model, captions, rngs, options).finish(), model.grid),
-    giveBack: (images) => model.imageTokenizer.decode(encode(images), model.grid),
+    draw: (captions, rngs) => {
+      const requests = captions.map((condition, i) => ({ condition, draws: rngs[i] }));
+      const segments = ShowoImageSampler.start(network, requests, options).finish();
+      return magvit.decode(
+        segments.map(({ codes }) => codes),
+        grid,
+      );
+    },
+    giveBack: (images) => magvit.decode(encode(images), grid),
     answerImages: (asked) => {
       const codes = ofImages(asked, encode);
       return answers(
-        asked.map(({ question }, i) => ({ ids: understandingPrefix(model.config, codes[i], question), image: true })),
+        asked.map(({ question }, i) => ({ ids: understandingPrefix(config, codes[i], question), image: true })),
       );
     },
-    answerTexts: (texts) => answers(texts.map((text) => ({ ids: textPrefix(model.config, text), image: false }))),
+    answerTexts: (texts) => answers(texts.map((text) => ({ ids: textPrefix(config, text), image: false }))),
     dispose: () => {
       model.dispose();
     },

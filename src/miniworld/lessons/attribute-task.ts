@@ -2,7 +2,7 @@
 import { IMAGE_SIZE } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { MiniLooks } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { augmented, reconstructions } from './images';

@@ -3,7 +3,7 @@ import { loadSprites, IMAGE_SIZE, renderScene, type SpriteSheet } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/scorers/mini-clip';
 import { imageEmbeddings, textEmbeddings } from '../../models/scorers/mini-clip/network';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { captionFor, isTrueOf, sampleDepictedScene, type DepictedScene, variantOf } from './captions';

@@ -4,7 +4,7 @@ import { crossEntropy, type Rng, tf } from '../../engine';
 import { cellTargets } from '../detector/labels';
 import { detectorForward } from '../detector/network';
 import { SceneDetector } from '../detector/detector';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { augmented, detectorImage, reconstructions, shifted, type TrueImage } from './images';

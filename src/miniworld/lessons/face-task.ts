@@ -15,7 +15,7 @@ import {
 } from '..';
 import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { type LabeledFigure, type AttributeOptions, attributeTask, UNSEEN } from './attribute-task';
 
 /** The looks that make a person that person. */

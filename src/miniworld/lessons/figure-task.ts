@@ -17,7 +17,7 @@ import {
 } from '..';
 import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { faceImage, attributeLabels, MINI_FACE_CONFIG } from './face-task';
 import { type LabeledFigure, type AttributeOptions, attributeTask, UNSEEN } from './attribute-task';
 

@@ -19,7 +19,7 @@ import {
   type SpriteSheet,
 } from '..';
 import { readValues, type Rng, tf } from '../../engine';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { pixelsTensor } from '../../sft/train-magvit';
 
 /** An image with its truth. */

@@ -4,7 +4,7 @@
  * reader`, `clip`, `face` and `figure` run it.
  */
 import { Rng } from '../../engine';
-import type { MagvitTokenizer } from '../../models/showo/magvit';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { LoopOptions } from '../../sft/loop';
 import { type ClipOptions, clipTraining } from './clip-task';
 import { faceTraining } from './face-task';

@@ -50,6 +50,12 @@ export function showoVocabulary(config: ShowoConfig): ShowoVocabulary {
   return { ...specials, sot: config.bos_token_id, eot: config.eos_token_id, imageOffset, mask, size: mask + 1 };
 }
 
+/** Rows and columns of an image's codes. */
+export function imageGrid({ num_vq_tokens: codes, image_columns }: ShowoConfig): [rows: number, columns: number] {
+  const columns = image_columns ?? Math.round(Math.sqrt(codes));
+  return [codes / columns, columns];
+}
+
 /** The published 1.3 B checkpoint at 512 x 512: 1024 codes (256 at 256 x 256). */
 export const SHOWO_1B: ShowoConfig = {
   hidden_size: 2048,

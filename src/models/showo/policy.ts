@@ -1,130 +1,136 @@
-/** Show-o as a policy: what it samples (answers, MaskGIT transitions) and exact replay of both, guidance included. */
+/** Show-o's decisions (an answer; one MaskGIT step of an image) and their exact replay, guidance included. */
 import { tf, tokenLogProbs } from '../../engine';
-import type { Parameters } from '../../nn/parameters';
-import { type Answer, answerLogits, type AnswerPrefix } from './answers';
+import type { ImageOptions, Transition } from '../unified';
 import { conditionTokens, textToImageIds } from './layout';
-import type { ShowoModel } from './model';
-import type { ImageBatch } from './sampler';
-import type { ExtraTokens } from './transformer';
+import type { ShowoNetwork } from './network';
+import { nextLogits, type SampledText, type TextRow } from './text-sampler';
 
-/** Decisions of one forward row; the shape that reinforcement learning replays. */
-interface Decisions {
-  readonly ids: Int32Array;
-  readonly logProbs: Float32Array;
-  readonly mask: Uint8Array;
-}
-
-/** A whole answer to a prefix. */
-export interface AnswerPiece extends Decisions {
+/** A whole answer. */
+export interface TextTransition extends Transition {
   readonly segment: 'understanding';
-  readonly prefix: AnswerPrefix;
+  /** What it continues. */
+  readonly prefix: TextRow;
+  readonly temperature: number;
+  /** What could be drawn, token by token, where top-k or top-p left something out. */
+  readonly kept?: readonly Int32Array[];
 }
 
-/** One MaskGIT step of one image. */
-export interface TransitionPiece extends Decisions {
+/** One MaskGIT step of one image; ids are codes. */
+export interface ImageTransition extends Transition {
   readonly segment: 'generation';
+  /** Ids of the prompt. */
   readonly condition: readonly number[];
-  /** Codes before the step, -1 where unknown. */
-  readonly before: Int32Array;
-  /** w of the guidance that was sampled with. */
+  /** Codes before the step, -1 where unknown, `[codes]`. */
+  readonly inputIds: Int32Array;
+  /** s that was sampled with. */
   readonly guidanceScale: number;
+  /** Whose log-probs were recorded, and are replayed. */
+  readonly imageLogProbs: NonNullable<ImageOptions['imageLogProbs']>;
 }
 
-export type ShowoPiece = AnswerPiece | TransitionPiece;
+export type ShowoTransition = TextTransition | ImageTransition;
 
-/**
- * Which positions of a MaskGIT step count as decisions: `all` (each position was predicted), `masked` (each that was
- * unknown before the step, so the prediction was really drawn), `committed` (each that stayed).
- */
-export type ScoredPositions = 'all' | 'masked' | 'committed';
-
-/** Which image log-probs replay gives: of the guided mixture that was sampled, or of its conditional half. */
-export type ImageLogProbs = 'guided' | 'conditional';
-
-export function answerPiece(prefix: AnswerPrefix, answer: Answer): AnswerPiece {
+/** @param temperature that its log-probs were recorded at */
+export function textTransition(
+  prefix: TextRow,
+  { ids, logProbs, kept }: SampledText,
+  temperature: number,
+): TextTransition {
   return {
     segment: 'understanding',
     prefix,
-    ids: Int32Array.from(answer.ids),
-    logProbs: answer.logProbs,
-    mask: new Uint8Array(answer.ids.length).fill(1),
+    temperature,
+    sampledIds: ids,
+    logProbs,
+    actionMask: new Uint8Array(ids.length).fill(1),
+    ...(kept ? { kept } : {}),
   };
 }
 
-/** The pieces of one finished (or interrupted) image of a batch, in the order of their steps. */
-export function transitionPieces(batch: ImageBatch, image: number, scored: ScoredPositions): TransitionPiece[] {
-  return batch.transitions[image].map(({ before, chosen, logProbs, committed }) => ({
-    segment: 'generation',
-    condition: batch.conditions[image],
-    before,
-    guidanceScale: batch.options.guidanceScale,
-    ids: chosen,
-    logProbs,
-    mask:
-      scored === 'committed' ? committed : Uint8Array.from(before, (code) => (scored === 'all' || code < 0 ? 1 : 0)),
-  }));
-}
-
-/** Weights to replay with: the model's own, or a frozen copy. */
-export interface ShowoWeights {
-  readonly parameters: Parameters;
-  readonly extra?: ExtraTokens;
-}
-
 /**
- * log p of every id of the pieces, `[pieces, longest piece]`, zero-padded; differentiable in the weights.
- * @throws RangeError for pieces of different segments or with different guidance
+ * log p of every decision, `[transitions, longest]`, 0 behind a row's end and where nothing was decided;
+ * differentiable in the weights.
+ * @throws RangeError for transitions of different segments, temperatures, guidance or kinds of log-probs
  */
-export function replayPieces(
-  model: ShowoModel,
-  pieces: readonly ShowoPiece[],
-  weights: ShowoWeights = model,
-  imageLogProbs: ImageLogProbs = 'guided',
-): tf.Tensor2D {
-  const { segment } = pieces[0];
-  if (pieces.some((piece) => piece.segment !== segment))
-    throw new RangeError('replay takes pieces of one segment at a time');
-  return segment === 'understanding'
-    ? replayAnswers(model, pieces as readonly AnswerPiece[], weights)
-    : replayTransitions(model, pieces as readonly TransitionPiece[], weights, imageLogProbs);
-}
-
-function replayAnswers(
-  model: ShowoModel,
-  pieces: readonly AnswerPiece[],
-  { parameters, extra }: ShowoWeights,
-): tf.Tensor2D {
+export function replayTransitions(network: ShowoNetwork, transitions: readonly ShowoTransition[]): tf.Tensor2D {
+  if (transitions.length === 0) throw new RangeError('replay needs at least one transition');
+  const texts = transitions.filter((transition) => transition.segment === 'understanding');
+  const images = transitions.filter((transition) => transition.segment === 'generation');
+  if (texts.length > 0 && images.length > 0)
+    throw new RangeError('replay takes transitions of one segment at a time: text and images differ in layout');
   return tf.tidy(() => {
-    const longest = Math.max(...pieces.map((piece) => piece.ids.length));
-    const rows = pieces.map(({ prefix, ids }) => ({ ids: [...prefix.ids, ...ids], image: prefix.image }));
-    // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
-    const at = (i: number, piece: AnswerPiece) => (i < piece.ids.length ? piece.prefix.ids.length + i - 1 : 0);
-    const positions = pieces.map((piece) => Array.from({ length: longest }, (_, i) => at(i, piece)));
-    const targets = pieces.flatMap((piece) => Array.from({ length: longest }, (_, i) => piece.ids[i] ?? 0));
-    const logits = answerLogits(model, rows, positions, 'text', parameters, extra);
-    const logProbs = tf.reshape(tokenLogProbs(logits, tf.tensor1d(targets, 'int32')), [pieces.length, longest]);
-    const real = tf.tensor2d(pieces.flatMap((piece) => Array.from({ length: longest }, (_, i) => (i < piece.ids.length ? 1 : 0))), [pieces.length, longest]); // prettier-ignore
-    return tf.mul<tf.Tensor2D>(logProbs, real);
+    const logProbs = images.length > 0 ? replayImages(network, images) : replayTexts(network, texts);
+    return tf.mul<tf.Tensor2D>(logProbs, decisionsOf(transitions, logProbs.shape[1]));
   });
 }
 
-function replayTransitions(
-  model: ShowoModel,
-  pieces: readonly TransitionPiece[],
-  { parameters, extra }: ShowoWeights,
-  which: ImageLogProbs,
+function replayTexts(network: ShowoNetwork, transitions: readonly TextTransition[]): tf.Tensor2D {
+  const temperature = theSame('temperature', transitions, (transition) => transition.temperature);
+  const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
+  const rows = transitions.map(({ prefix, sampledIds }) => ({
+    ids: [...prefix.ids, ...sampledIds],
+    image: prefix.image,
+  }));
+  const steps = Array.from({ length: longest }, (_, i) => i);
+  // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
+  const positions = transitions.map(({ prefix, sampledIds }) =>
+    steps.map((i) => (i < sampledIds.length ? prefix.ids.length + i - 1 : 0)),
+  );
+  const { indexOf } = network.sayableIds;
+  const targets = transitions.flatMap(({ sampledIds }) =>
+    steps.map((i) => (i < sampledIds.length ? indexOf(sampledIds[i]) : 0)),
+  );
+  const logits = tf.div<tf.Tensor2D>(nextLogits(network, rows, positions), temperature);
+  const open = keptOnly(network, transitions, longest, logits);
+  return tf.reshape(tokenLogProbs(open, tf.tensor1d(targets, 'int32')), [transitions.length, longest]);
+}
+
+/** Logits with those far down that top-k and top-p had left out. */
+function keptOnly(
+  network: ShowoNetwork,
+  transitions: readonly TextTransition[],
+  longest: number,
+  logits: tf.Tensor2D,
 ): tf.Tensor2D {
-  const { guidanceScale } = pieces[0];
-  if (pieces.some((piece) => piece.guidanceScale !== guidanceScale))
-    throw new RangeError('replay takes pieces of one guidance scale at a time');
-  return tf.tidy(() => {
-    const none = conditionTokens(model.config, null);
-    const rows = pieces.map((piece) =>
-      textToImageIds(model.config, conditionTokens(model.config, piece.condition), piece.before),
-    );
-    const dropped = pieces.map((piece) => textToImageIds(model.config, none, piece.before));
-    const logits = model.imageLogits(rows, dropped, which === 'guided' ? guidanceScale : 0, parameters, extra);
-    const ids = tf.tensor1d(Int32Array.from(pieces.flatMap((piece) => Array.from(piece.ids))), 'int32');
-    return tf.reshape<tf.Rank.R2>(tokenLogProbs(logits, ids), [pieces.length, -1]);
-  });
+  if (transitions.every(({ kept }) => kept === undefined)) return logits;
+  const { count, indexOf } = network.sayableIds;
+  const closed = new Float32Array(transitions.length * longest * count);
+  transitions.forEach(({ kept }, b) =>
+    kept?.forEach((ids, i) => {
+      const from = (b * longest + i) * count;
+      closed.fill(-1e30, from, from + count);
+      for (const id of ids) closed[from + indexOf(id)] = 0;
+    }),
+  );
+  return tf.add(logits, tf.tensor2d(closed, [transitions.length * longest, count]));
+}
+
+function replayImages(network: ShowoNetwork, transitions: readonly ImageTransition[]): tf.Tensor2D {
+  const guidanceScale = theSame('guidance scale', transitions, (transition) => transition.guidanceScale);
+  const kind = theSame('kind of log-probs', transitions, (transition) => transition.imageLogProbs);
+  const { config } = network;
+  const none = conditionTokens(config, null);
+  const rows = transitions.map(({ condition, inputIds }) =>
+    textToImageIds(config, conditionTokens(config, condition), inputIds),
+  );
+  const scale = kind === 'guided' ? guidanceScale : 1;
+  const dropped = scale === 1 ? [] : transitions.map(({ inputIds }) => textToImageIds(config, none, inputIds));
+  const ids = Int32Array.from(transitions.flatMap(({ sampledIds }) => Array.from(sampledIds)));
+  const logits = network.imageLogits(rows, dropped, scale).guided;
+  return tf.reshape(tokenLogProbs(logits, tf.tensor1d(ids, 'int32')), [transitions.length, -1]);
+}
+
+/** 1 for every decision, `[transitions, longest]`. */
+function decisionsOf(transitions: readonly ShowoTransition[], longest: number): tf.Tensor2D {
+  const out = new Float32Array(transitions.length * longest);
+  transitions.forEach(({ actionMask }, b) => out.set(actionMask, b * longest));
+  return tf.tensor2d(out, [transitions.length, longest]);
+}
+
+/** The value that all of a batch have. @throws RangeError when they differ */
+function theSame<T, V>(what: string, transitions: readonly T[], valueOf: (transition: T) => V): V {
+  const values = [...new Set(transitions.map(valueOf))];
+  if (values.length > 1)
+    throw new RangeError(`replay takes transitions of one ${what} at a time, got ${values.join(', ')}`);
+  return values[0];
 }

@@ -2,17 +2,20 @@
  * Sampling images: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
-import { logSoftmax, readValues, type Rng } from '../../engine';
+import { logSoftmax, type Rng, tf, tokenLogProbs } from '../../engine';
+import type { ImageOptions, ImageSampler, ImageSegment } from '../unified';
+import { imageGrid } from './config';
 import { conditionTokens, textToImageIds } from './layout';
 import { drawIndex, maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
-import type { ShowoModel } from './model';
+import type { ShowoNetwork } from './network';
+import type { ImageTransition } from './policy';
 
-export interface ImageOptions {
+export interface ShowoImageOptions extends ImageOptions {
+  /** s of `uncond + s (cond - uncond)`. Default 3. Show-o prints w = s - 1 of (1 + w) cond - w uncond. */
+  readonly guidanceScale?: number;
   /** MaskGIT steps T. Default 8 (Show-o uses 18 to 50). */
   readonly steps?: number;
-  /** w of (1 + w) conditional - w unconditional. Default 2. 0: no guidance. */
-  readonly guidanceScale?: number;
-  /** Of the noise that re-masking adds to the confidence. Default 1. */
+  /** Of the noise that re-masking adds to the confidence; codes are drawn at temperature 1. Default 1. */
   readonly temperature?: number;
   /** Default `linear`. */
   readonly temperatureMode?: TemperatureMode;
@@ -20,154 +23,265 @@ export interface ImageOptions {
   readonly schedule?: MaskSchedule;
 }
 
-/** One step of one image: everything that replay needs. */
-export interface Transition {
-  /** Codes before the step, -1 where unknown, `[codes]`. */
-  readonly before: Int32Array;
-  /** The id drawn at every position; known ones keep theirs, `[codes]`. */
-  readonly chosen: Int32Array;
-  /** log p(chosen) under the (guided) distribution that was sampled, `[codes]`. */
-  readonly logProbs: Float32Array;
-  /** 1 where the id was unknown before and stays after this step, `[codes]`. */
-  readonly committed: Uint8Array;
-}
+type Settings = Required<Omit<ShowoImageOptions, 'topK' | 'topP'>>;
 
-/** Chooses an id and gives the re-masking noise; the default draws from the image's stream. Tests supply their own. */
+/** Chooses a code and gives the re-masking noise; the default draws from the image's generator. Tests supply their own. */
 export interface Draws {
   choose(image: number, step: number, position: number, logProbs: Float32Array, from: number, count: number): number;
   noise(image: number, step: number, positions: number): ArrayLike<number>;
 }
 
-/** A batch of images on the way from all-masked to done. */
-export class ImageBatch {
-  readonly options: Required<ImageOptions>;
-  /** Codes so far, -1 where unknown. */
-  codes: Int32Array[];
-  /** The prediction of all positions at the last step: what the image would be if it stopped now. */
-  predicted: Int32Array[];
-  readonly transitions: Transition[][];
-  private step = 0;
-  private temperature: number;
+/** An image to be drawn: the ids of its prompt, and what it draws from. No image depends on its neighbors. */
+export interface ImageRequest {
+  readonly condition: readonly number[];
+  readonly draws: Rng | Draws;
+}
 
-  /**
-   * @param conditions text ids of each image
-   * @param draws one stream an image (an image does not depend on its neighbors), or explicit draws
-   * @throws PromptTooLongError when a text does not fit the layout
-   */
-  constructor(
-    private readonly model: ShowoModel,
-    readonly conditions: readonly (readonly number[])[],
-    private readonly draws: readonly Rng[] | Draws,
-    options: ImageOptions = {},
+/** One image on its way. */
+interface ImageState {
+  readonly condition: readonly number[];
+  readonly draws: Draws;
+  /** Its place in the batch that it began in: what {@link Draws} know it by. */
+  readonly place: number;
+  /** Codes so far, -1 where unknown. */
+  readonly codes: Int32Array;
+  /** The prediction of all positions at the last step. */
+  readonly predicted: Int32Array;
+  readonly transitions: readonly ImageTransition[];
+}
+
+/** What one forward pass says of a batch, `[images * codes, codebook]`. */
+interface Distributions {
+  /** log p of the mixture that codes are drawn from. */
+  readonly logProbs: Float32Array;
+  /** Kept where the conditional half is recorded. */
+  readonly conditional?: tf.Tensor2D;
+}
+
+export class ShowoImageSampler implements ImageSampler<ImageTransition> {
+  private images: ImageState[];
+  private done_ = 0;
+  private temperature: number;
+  private closed = false;
+
+  private constructor(
+    private readonly network: ShowoNetwork,
+    images: readonly ImageState[],
+    private readonly settings: Settings,
   ) {
-    this.options = {
-      steps: 8,
-      guidanceScale: 2,
-      temperature: 1,
-      temperatureMode: 'linear',
-      schedule: 'cosine',
-      ...options,
-    };
-    if (!Number.isInteger(this.options.steps) || this.options.steps < 1)
-      throw new RangeError(`steps must be a positive integer, got ${this.options.steps}`);
-    const n = model.config.num_vq_tokens;
-    this.codes = conditions.map(() => new Int32Array(n).fill(-1));
-    this.predicted = conditions.map(() => new Int32Array(n));
-    this.transitions = conditions.map(() => []);
-    this.temperature = this.options.temperature;
-    for (const text of conditions) conditionTokens(model.config, text); // too long a prompt is said before any work
+    this.images = [...images];
+    this.temperature = settings.temperature;
   }
 
-  get done(): boolean {
-    return this.step >= this.options.steps;
+  /** @throws RangeError for options out of range; PromptTooLongError when a prompt does not fit the layout */
+  static start(
+    network: ShowoNetwork,
+    requests: readonly ImageRequest[],
+    options: ShowoImageOptions = {},
+  ): ShowoImageSampler {
+    const settings = settingsOf(options);
+    const n = network.config.num_vq_tokens;
+    const images = requests.map(({ condition, draws }, place): ImageState => {
+      conditionTokens(network.config, condition); // too long a prompt is said before any work
+      return {
+        condition,
+        draws: 'choose' in draws ? draws : drawsOf(draws),
+        place,
+        codes: new Int32Array(n).fill(-1),
+        predicted: new Int32Array(n),
+        transitions: [],
+      };
+    });
+    return new ShowoImageSampler(network, images, settings);
+  }
+
+  get steps(): number {
+    return this.settings.steps;
   }
 
   get stepsDone(): number {
-    return this.step;
+    return this.done_;
+  }
+
+  get done(): boolean {
+    return this.done_ >= this.steps;
+  }
+
+  /** Codes so far, -1 where unknown. */
+  get codes(): readonly Int32Array[] {
+    return this.images.map(({ codes }) => codes);
+  }
+
+  /** The prediction of all positions at the last step: what each image would be if it stopped now. */
+  get predicted(): readonly Int32Array[] {
+    return this.images.map(({ predicted }) => predicted);
+  }
+
+  /** What was decided so far, image by image. */
+  get transitions(): readonly (readonly ImageTransition[])[] {
+    return this.images.map(({ transitions }) => transitions);
   }
 
   /** One MaskGIT step for every image of the batch. */
-  advance(): void {
-    const { model, options } = this;
-    const n = model.config.num_vq_tokens;
-    const size = model.config.codebook_size;
-    const rows = this.conditions.map((text, b) =>
-      textToImageIds(model.config, conditionTokens(model.config, text), this.codes[b]),
-    );
-    const logProbs = readValues(() => logSoftmax(model.imageLogits(rows, this.dropped(), options.guidanceScale)));
-    const s = this.step;
-    this.temperature = maskTemperature(
-      options.temperature,
-      this.temperature,
-      s,
-      options.steps,
-      options.temperatureMode,
-    );
-    for (let b = 0; b < rows.length; b++) {
-      const before = this.codes[b];
-      const chosen = new Int32Array(n);
-      const chosenLogProbs = new Float32Array(n);
-      let unknown = 0;
-      for (let i = 0; i < n; i++) {
-        const from = (b * n + i) * size;
-        if (before[i] < 0) unknown++;
-        chosen[i] = before[i] >= 0 ? before[i] : this.choose(b, s, i, logProbs, from, size);
-        chosenLogProbs[i] = logProbs[from + chosen[i]];
+  step(): void {
+    if (this.closed) throw new Error('this sampler was thinned out or disposed: go on with the one that select gave');
+    if (this.done) throw new RangeError(`all ${this.steps} steps are done`);
+    if (this.images.length > 0) {
+      const { temperature, temperatureMode, steps } = this.settings;
+      const noise = maskTemperature(temperature, this.temperature, this.done_, steps, temperatureMode);
+      const distributions = this.forward();
+      try {
+        this.images = this.decide(distributions, noise);
+      } finally {
+        distributions.conditional?.dispose();
       }
-      const last = s === options.steps - 1;
-      const known = Uint8Array.from(before, (code) => (code >= 0 ? 1 : 0));
-      const count = maskCount(unknown, n, s, options.steps, options.schedule);
-      const { masked } = remask(chosenLogProbs.map(Math.exp), known, count, this.temperature, this.noise(b, s, n));
-      const after = last ? chosen : chosen.map((code, i) => (masked[i] ? -1 : code));
-      const committed = Uint8Array.from(after, (code, i) => (code >= 0 && !known[i] ? 1 : 0));
-      this.transitions[b].push({ before, chosen, logProbs: chosenLogProbs, committed });
-      this.codes[b] = after;
-      this.predicted[b] = chosen;
+      this.temperature = noise;
     }
-    this.step++;
+    this.done_++;
   }
 
-  /** The images at `indices`, ready to be carried on; this batch must not be used for them any more. */
-  subset(indices: readonly number[]): ImageBatch {
-    const at = <T>(list: readonly T[]) => indices.map((i) => list[i]);
-    const draws = Array.isArray(this.draws) ? at(this.draws as Rng[]) : this.draws;
-    const part = new ImageBatch(this.model, at(this.conditions), draws, this.options);
-    part.codes = at(this.codes);
-    part.predicted = at(this.predicted);
-    part.transitions.splice(0, indices.length, ...at(this.transitions));
-    part.step = this.step;
+  select(indices: readonly number[]): ShowoImageSampler {
+    const wrong = indices.find((i, at) => !(i in this.images) || indices.indexOf(i) !== at);
+    if (wrong !== undefined)
+      throw new RangeError(`image ${wrong} is selected; each of 0..${this.images.length - 1} can be, once`);
+    const part = new ShowoImageSampler(
+      this.network,
+      indices.map((i) => this.images[i]),
+      this.settings,
+    );
+    part.done_ = this.done_;
     part.temperature = this.temperature;
+    this.closed = true;
     return part;
   }
 
-  /** Runs to the end. @returns the finished codes */
-  finish(): Int32Array[] {
-    while (!this.done) this.advance();
-    return this.codes;
+  finish(): ImageSegment<ImageTransition>[] {
+    while (!this.done) this.step();
+    const grid = imageGrid(this.network.config);
+    return this.images.map(({ codes, transitions }) => ({ name: 'generation', codes, grid, transitions }));
   }
 
-  private dropped(): number[][] {
-    const none = conditionTokens(this.model.config, null);
-    return this.options.guidanceScale > 0
-      ? this.codes.map((codes) => textToImageIds(this.model.config, none, codes))
-      : [];
+  /** Nothing is held between steps; it cannot be stepped any more. */
+  dispose(): void {
+    this.closed = true;
   }
 
-  private choose(
-    b: number,
-    step: number,
-    position: number,
-    logProbs: Float32Array,
-    from: number,
-    count: number,
-  ): number {
-    if (!Array.isArray(this.draws)) return (this.draws as Draws).choose(b, step, position, logProbs, from, count);
-    return drawIndex(logProbs, from, count, (this.draws as Rng[])[b].uniform());
+  private forward(): Distributions {
+    const { config } = this.network;
+    const { guidanceScale, imageLogProbs } = this.settings;
+    const rows = this.images.map(({ condition, codes }) =>
+      textToImageIds(config, conditionTokens(config, condition), codes),
+    );
+    const none = conditionTokens(config, null);
+    const dropped = guidanceScale === 1 ? [] : this.images.map(({ codes }) => textToImageIds(config, none, codes));
+    const [logProbs, conditional] = tf.tidy(() => {
+      const logits = this.network.imageLogits(rows, dropped, guidanceScale);
+      return [logSoftmax(logits.guided), imageLogProbs === 'conditional' ? logits.conditional : undefined] as const;
+    }) as unknown as readonly [tf.Tensor2D, tf.Tensor2D | undefined];
+    try {
+      return { logProbs: logProbs.dataSync<'float32'>(), conditional };
+    } catch (error) {
+      conditional?.dispose();
+      throw error;
+    } finally {
+      logProbs.dispose();
+    }
   }
 
-  private noise(b: number, step: number, positions: number): ArrayLike<number> {
-    return Array.isArray(this.draws)
-      ? (this.draws as Rng[])[b].gumbel(positions)
-      : (this.draws as Draws).noise(b, step, positions);
+  /** Draws every image's codes, masks the least certain again, and records the transition. */
+  private decide({ logProbs, conditional }: Distributions, noise: number): ImageState[] {
+    const drawn = this.images.map((image, b) => this.draw(image, b, logProbs));
+    const recorded = conditional && scoresOf(conditional, drawn.map(({ ids }) => ids)); // prettier-ignore
+    return this.images.map((image, b): ImageState => {
+      const { ids, scores } = drawn[b];
+      const n = ids.length;
+      const known = image.codes.map((code) => (code >= 0 ? 1 : 0));
+      const unknown = known.filter((is) => !is).length;
+      const count = maskCount(unknown, n, this.done_, this.steps, this.settings.schedule);
+      const gumbel = image.draws.noise(image.place, this.done_, n);
+      const { masked } = remask(scores.map(Math.exp), known, count, noise, gumbel);
+      const last = this.done_ === this.steps - 1;
+      const codes = last ? ids : ids.map((code, i) => (masked[i] ? -1 : code));
+      const own = recorded ? recorded.subarray(b * n, (b + 1) * n) : scores;
+      return {
+        ...image,
+        codes,
+        predicted: ids,
+        transitions: [...image.transitions, this.record(image, ids, own, codes)],
+      };
+    });
+  }
+
+  private draw(image: ImageState, b: number, logProbs: Float32Array): { ids: Int32Array; scores: Float32Array } {
+    const size = this.network.config.codebook_size;
+    const n = image.codes.length;
+    const scores = new Float32Array(n);
+    const ids = image.codes.map((code, i) => {
+      const from = (b * n + i) * size;
+      const id = code >= 0 ? code : image.draws.choose(image.place, this.done_, i, logProbs, from, size);
+      scores[i] = logProbs[from + id];
+      return id;
+    });
+    return { ids, scores };
+  }
+
+  private record(image: ImageState, ids: Int32Array, scores: Float32Array, after: Int32Array): ImageTransition {
+    const { scored, guidanceScale, imageLogProbs } = this.settings;
+    const { codes: before, condition } = image;
+    const decided = (i: number) => scored === 'all' || (before[i] < 0 && (scored === 'masked' || after[i] >= 0));
+    const actionMask = Uint8Array.from(ids, (_, i) => (decided(i) ? 1 : 0));
+    return {
+      segment: 'generation',
+      condition,
+      inputIds: before,
+      sampledIds: ids,
+      logProbs: scores.map((score, i) => (actionMask[i] ? score : 0)),
+      actionMask,
+      guidanceScale,
+      imageLogProbs,
+    };
+  }
+}
+
+/** @throws RangeError naming the option, its value and what was expected */
+function settingsOf({ topK, topP, ...options }: ShowoImageOptions): Settings {
+  if (topK !== undefined || (topP !== undefined && topP !== 1))
+    throw new RangeError('Show-o draws the codes of a step from the whole codebook: it has no topK and no topP');
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const settings: Settings = {
+    steps: 8,
+    guidanceScale: 3,
+    temperature: 1,
+    temperatureMode: 'linear',
+    schedule: 'cosine',
+    imageLogProbs: 'guided',
+    scored: 'all',
+    ...given,
+  };
+  const { steps, guidanceScale, temperature } = settings;
+  if (!Number.isInteger(steps) || steps < 1) throw new RangeError(`steps must be a positive integer, got ${steps}`);
+  if (!Number.isFinite(guidanceScale)) throw new RangeError(`guidanceScale is ${guidanceScale}, expected a number`);
+  if (!(temperature >= 0 && temperature < Infinity))
+    throw new RangeError(`temperature is ${temperature}, expected 0 or above`);
+  return settings;
+}
+
+function drawsOf(rng: Rng): Draws {
+  return {
+    choose: (_image, _step, _position, logProbs, from, count) => drawIndex(logProbs, from, count, rng.uniform()),
+    noise: (_image, _step, positions) => rng.gumbel(positions),
+  };
+}
+
+/** log p of the drawn codes, image after image. */
+function scoresOf(logits: tf.Tensor2D, ids: readonly Int32Array[]): Float32Array {
+  const scores = tf.tidy(() => {
+    const flat = Int32Array.from(ids.flatMap((list) => Array.from(list)));
+    return tokenLogProbs(logits, tf.tensor1d(flat, 'int32'));
+  });
+  try {
+    return scores.dataSync<'float32'>();
+  } finally {
+    scores.dispose();
   }
 }

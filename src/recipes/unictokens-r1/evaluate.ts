@@ -9,10 +9,8 @@ import { type SubjectSimilarity, scoreConcept, type SceneDetector } from '../../
 import { pairedBootstrap, type PairedDifference } from '../../eval';
 import type { Image } from '../../io';
 import { tensorToImages } from '../../io';
-import { sampleAnswers } from '../../models/showo/answers';
-import { ImageBatch } from '../../models/showo/sampler';
 import { tiaExample } from './examples';
-import { answerText, promptTokens, questionPrefix, type RolloutContext } from './rollout';
+import { questionParts, type RolloutContext } from './rollout';
 
 /** Metrics of {@link evaluateConcept}, each in [0, 1] but `likeness`, a cosine. */
 export const HELD_OUT_METRICS = ['shown', 'companion', 'identity', 'likeness', 'ground', 'reasoning'] as const;
@@ -62,15 +60,16 @@ export async function evaluateConcept(
     const part = examples.slice(from, from + batchSize);
     const rngs = part.map((_, i) => new Rng(seed).split('evaluation').split(from + i));
     const questions = part.map((example) => tiaExample(concept, example));
-    const answers = options.understanding
-      ? sampleAnswers(model, questions.map((q) => questionPrefix(context, q)), rngs, { maxNewTokens: options.maxAnswerTokens }) // prettier-ignore
-      : [];
-    const reasoning = part.map((_, i) => (answers[i] ? answerText(context, answers[i]) : ''));
-    const prompts = questions.map((q, i) =>
-      promptTokens(context, options.understanding ? q.compound(reasoning[i]) : q.prompt),
-    );
-    const codes = new ImageBatch(model, prompts, rngs.map((s) => s.split('picture')), options.images).finish(); // prettier-ignore
-    const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, model.grid), -1, 1));
+    const asked = questions.map((q, i) => ({ prompt: model.prompt(questionParts(q), 'understand'), rng: rngs[i] }));
+    const answers = options.understanding ? model.sampleText(asked, { maxNewTokens: options.maxAnswerTokens }) : [];
+    const reasoning = part.map((_, i) => answers[i]?.text ?? '');
+    const requests = questions.map((q, i) => ({
+      prompt: model.prompt([options.understanding ? q.compound(reasoning[i]) : q.prompt], 'generate'),
+      rng: rngs[i].split('picture'),
+    }));
+    const segments = model.imageSampler(requests, options.images).finish();
+    const codes = segments.map((segment) => segment.codes);
+    const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes), -1, 1));
     const detections = reader.detect(pixels);
     const alike = likeness.score(pixels);
     const images = await tensorToImages(pixels);

@@ -18,7 +18,6 @@ import { MobileNet } from '../../models/scorers/mobilenet';
 import { UseLite } from '../../models/scorers/use-lite';
 import { ShowoModel } from '../../models/showo/model';
 import type { PairedDifference } from '../../eval';
-import { miniText } from '../../miniworld/curricula/mini-world';
 import {
   compareHeldOut,
   evaluateConcept,
@@ -107,7 +106,7 @@ export class SyncLab {
       figure: await MiniLooks.load('mini-figure'),
     };
     const judges = await conceptJudges(models, concept, CONCEPTS.filter((other) => other.name !== name), sprites, recipe.der); // prettier-ignore
-    const session = new SyncR1({ model, text: miniText().text, concept, sprites, judges, options: recipe, seed });
+    const session = new SyncR1({ model, concept, sprites, judges, options: recipe, seed });
     const references = conceptReferences(concept, 'train', sprites).map(({ pixels, scene }) => ({
       image: { width: 64, height: 64, rgb: pixels },
       caption: describeConceptScene(scene),
@@ -150,7 +149,7 @@ export class SyncLab {
   }
 
   dispose(): void {
-    this.session.setup.model.dispose();
     this.session.dispose();
+    this.session.setup.model.dispose();
   }
 }

@@ -2,9 +2,8 @@
 import { unictokensWeights } from '../../rewards';
 import type { ThresholdOptions } from '../../rl/dsog';
 import type { UpdateOptions } from '../../rl/update';
-import type { ConceptTokenOptions } from '../../models/showo/concept-tokens';
-import type { ImageLogProbs, ScoredPositions } from '../../models/showo/policy';
-import type { ImageOptions } from '../../models/showo/sampler';
+import type { ShowoImageOptions } from '../../models/showo/sampler';
+import type { ImageOptions } from '../../models/unified';
 import type { ConceptStageOptions } from '../../sft/concept-tokens';
 
 export interface DsogOptions extends ThresholdOptions {
@@ -33,11 +32,11 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   readonly weightDecay: number;
   /** `dr_grpo` (centerd, not divided), `grpo` or `rloo`. */
   readonly advantage: string;
-  readonly images: ImageOptions;
+  readonly images: ShowoImageOptions;
   readonly maxAnswerTokens: number;
   /** Which positions of a MaskGIT step are decisions. */
-  readonly scored: ScoredPositions;
-  readonly imageLogProbs: ImageLogProbs;
+  readonly scored: NonNullable<ImageOptions['scored']>;
+  readonly imageLogProbs: NonNullable<ImageOptions['imageLogProbs']>;
   /** Early selection of candidates; false: the first G are taken (ablation). */
   readonly dsog: DsogOptions | false;
   /** Which pathways are drawn from, equally often: visual instruct, text attribute (ablations leave one out). */
@@ -48,8 +47,8 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   readonly rewards: { readonly person: RewardWeights; readonly other: RewardWeights };
   /** Who judges a figure's likeness to the references (DER): `mini_figure`, or `mobilenet` as an ablation. */
   readonly der: 'mini_figure' | 'mobilenet';
-  readonly tokens: ConceptTokenOptions;
-  readonly stages: Omit<ConceptStageOptions, 'seed'>;
+  readonly tokens: { readonly understanding: number; readonly generation: number };
+  readonly stages: Omit<ConceptStageOptions, 'seed'> & { readonly steps: number };
 }
 
 const REWARDS = { person: unictokensWeights.people, other: unictokensWeights.others } as const;
@@ -68,7 +67,7 @@ export const SYNC_R1_PAPER: SyncR1Options = {
   beta: 0.01,
   kl: 'k3',
   maxGradNorm: 1,
-  images: { steps: 50, guidanceScale: 5, temperature: 1, temperatureMode: 'compound', schedule: 'cosine' },
+  images: { steps: 50, guidanceScale: 6, temperature: 1, temperatureMode: 'compound', schedule: 'cosine' },
   maxAnswerTokens: 64,
   scored: 'all',
   imageLogProbs: 'guided',
@@ -94,9 +93,9 @@ export const SYNC_R1_MINI: SyncR1Options = {
   tokenLearningRate: 3e-3,
   weightDecay: 0,
   aggregation: 'segment_mean',
-  images: { steps: 8, guidanceScale: 2, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
+  images: { steps: 8, guidanceScale: 3, temperature: 1, temperatureMode: 'linear', schedule: 'cosine' },
   maxAnswerTokens: 6,
-  scored: 'committed',
+  scored: 'unmasked',
   dsog: { probeShare: 0.2, batch: 18, maxCandidates: 36, targetPassRate: 0.25, mu: 0.12, eta: 0.8, eps0: 2 },
   tokens: { understanding: 4, generation: 2 },
   stages: { steps: 60, understandingBatch: 4, generationBatch: 6, learningRate: 1e-2, initialization: 'two_stage' },

@@ -226,5 +226,5 @@ function meanCosine(own: Float32Array, others: readonly Float32Array[]): number 
 }
 
 function decoded(model: ShowoModel, codes: readonly Int32Array[]): tf.Tensor4D {
-  return tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, model.grid), -1, 1));
+  return tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes), -1, 1));
 }

@@ -1,15 +1,29 @@
 /** One group of Sync-GRPO: reason, draw early images, keep the promising ones (DSOG, Eq. 9-10), finish them. */
 import { type Rng } from '../../engine';
-import { type Answer, type AnswerPrefix, sampleAnswers } from '../../models/showo/answers';
-import type { ConceptTokens } from '../../models/showo/concept-tokens';
-import { textPrefix, understandingPrefix } from '../../models/showo/layout';
+import type { Image } from '../../io';
 import type { ShowoModel } from '../../models/showo/model';
-import { answerPiece, type ShowoPiece, transitionPieces } from '../../models/showo/policy';
-import { ImageBatch } from '../../models/showo/sampler';
+import type { ShowoTransition } from '../../models/showo/policy';
+import type { ShowoImageSampler } from '../../models/showo/sampler';
 import { initialThreshold, nextThreshold, selectCandidates, type ThresholdState } from '../../rl/dsog';
-import type { TextTokenizer } from '../../text';
 import type { SyncExample } from './examples';
 import type { SyncR1Options } from './options';
+
+/** A transition as the update takes it. */
+export interface ShowoPiece {
+  readonly segment: ShowoTransition['segment'];
+  readonly ids: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly mask: Uint8Array;
+  readonly transition: ShowoTransition;
+}
+
+const pieceOf = (transition: ShowoTransition): ShowoPiece => ({
+  segment: transition.segment,
+  ids: transition.sampledIds,
+  logProbs: transition.logProbs,
+  mask: transition.actionMask,
+  transition,
+});
 
 /** One finished member of a group. */
 export interface SyncSample {
@@ -44,8 +58,6 @@ export type EarlyJudge = (codes: readonly Int32Array[], compounds: readonly stri
 
 export interface RolloutContext {
   readonly model: ShowoModel;
-  readonly tokens: ConceptTokens;
-  readonly text: TextTokenizer;
   readonly options: SyncR1Options;
 }
 
@@ -55,32 +67,13 @@ interface Candidate {
   readonly pieces: readonly ShowoPiece[];
 }
 
-/** The question as the model reads it: about an image, or text alone. */
-export function questionPrefix(
-  { model, tokens, text }: RolloutContext,
-  example: SyncExample,
-  codes?: Int32Array,
-): AnswerPrefix {
-  const question = text.encode(example.question);
-  return codes
-    ? { ids: understandingPrefix(model.config, codes, tokens.expand(question)), image: true }
-    : { ids: textPrefix(model.config, question), image: false };
-}
-
-/** The prompt of an image as the model reads it. */
-export function promptTokens({ tokens, text }: RolloutContext, prompt: string): number[] {
-  return tokens.expand(text.encode(prompt));
-}
-
 /**
  * Samples a group.
- * @param codes of the example's image (VIA)
  * @param threshold DSOG's state, undefined before the first group: then a first batch of candidates sets it
  */
 export async function rollOut(
   context: RolloutContext,
   example: SyncExample,
-  codes: Int32Array | undefined,
   judge: EarlyJudge,
   threshold: ThresholdState | undefined,
   rng: Rng,
@@ -88,19 +81,19 @@ export async function rollOut(
   const { options } = context;
   const { dsog, groupSize } = options;
   if (!dsog) {
-    const { candidates, batch } = propose(context, example, codes, 0, groupSize, rng);
+    const { candidates, batch } = propose(context, example, 0, groupSize, rng);
     batch.finish();
-    return { samples: candidates.map((candidate, i) => finished(candidate, batch, i, options)) };
+    return { samples: candidates.map((candidate, i) => finished(candidate, batch, i)) };
   }
   // Candidates come in batches until enough of them pass; a batch is probed, not finished.
   const probeSteps = Math.max(1, Math.round((options.images.steps ?? 8) * dsog.probeShare));
-  const pool: { candidate: Candidate; batch: ImageBatch; index: number; early: Int32Array }[] = [];
+  const pool: { candidate: Candidate; batch: ShowoImageSampler; index: number; early: Int32Array }[] = [];
   const scores: number[] = [];
   let state = threshold;
   for (;;) {
     const count = Math.min(dsog.batch, dsog.maxCandidates - pool.length);
-    const { candidates, batch } = propose(context, example, codes, pool.length, count, rng);
-    while (batch.stepsDone < probeSteps) batch.advance();
+    const { candidates, batch } = propose(context, example, pool.length, count, rng);
+    while (batch.stepsDone < probeSteps) batch.step();
     scores.push(...(await judge(batch.predicted, candidates.map((c) => c.compound)))); // prettier-ignore
     candidates.forEach((candidate, index) => pool.push({ candidate, batch, index, early: batch.predicted[index] }));
     state ??= { threshold: initialThreshold(scores, dsog.targetPassRate), trend: 0 };
@@ -114,11 +107,11 @@ export async function rollOut(
     const samples: SyncSample[] = [];
     for (const source of new Set(choice.selected.map((i) => pool[i].batch))) {
       const members = choice.selected.filter((i) => pool[i].batch === source);
-      const part = source.subset(members.map((i) => pool[i].index));
+      const part = source.select(members.map((i) => pool[i].index));
       part.finish();
       members.forEach((i, k) =>
         samples.push({
-          ...finished(pool[i].candidate, part, k, options),
+          ...finished(pool[i].candidate, part, k),
           early: { codes: pool[i].early, score: scores[i] },
         }),
       );
@@ -143,44 +136,49 @@ export async function rollOut(
 function propose(
   context: RolloutContext,
   example: SyncExample,
-  codes: Int32Array | undefined,
   from: number,
   count: number,
   rng: Rng,
-): { candidates: Candidate[]; batch: ImageBatch } {
-  const { model, text, options } = context;
+): { candidates: Candidate[]; batch: ShowoImageSampler } {
+  const { model, options } = context;
   const rngs = Array.from({ length: count }, (_, i) => rng.split(`candidate ${from + i}`));
   const candidates = options.understanding
-    ? reason(context, example, codes, rngs)
+    ? reason(context, example, rngs)
     : rngs.map((): Candidate => ({ reasoning: '', compound: example.prompt, pieces: [] }));
-  const prompts = candidates.map((candidate) => context.tokens.expand(text.encode(candidate.compound)));
-  return { candidates, batch: new ImageBatch(model, prompts, rngs.map((s) => s.split('picture')), options.images) }; // prettier-ignore
+  const requests = candidates.map(({ compound }, i) => ({
+    prompt: model.prompt([compound], 'generate'),
+    rng: rngs[i].split('picture'),
+  }));
+  const { scored, imageLogProbs } = options;
+  return { candidates, batch: model.imageSampler(requests, { ...options.images, scored, imageLogProbs }) };
 }
 
-function reason(
-  context: RolloutContext,
-  example: SyncExample,
-  codes: Int32Array | undefined,
-  rngs: readonly Rng[],
-): Candidate[] {
-  const prefix = questionPrefix(context, example, codes);
-  const answers = sampleAnswers(context.model, rngs.map(() => prefix), rngs.map((s) => s.split('answer')), { maxNewTokens: context.options.maxAnswerTokens }); // prettier-ignore
-  return answers.map((answer) => {
-    const reasoning = answerText(context, answer);
-    return { reasoning, compound: example.compound(reasoning), pieces: [answerPiece(prefix, answer)] };
-  });
+/** What is asked: about an image (VIA), or of text alone. */
+export function questionParts({ image, question }: SyncExample): (string | Image)[] {
+  return image ? [imageOfPixels(image), question] : [question];
 }
 
-/** The words of an answer, without end and padding tokens. */
-export function answerText({ model, text }: RolloutContext, answer: Answer): string {
-  return text.decode(answer.ids.filter((id) => id !== model.vocabulary.eot && id < text.vocabularySize));
+/** A square image of RGB bytes. */
+export function imageOfPixels(rgb: Uint8Array): Image {
+  const side = Math.round(Math.sqrt(rgb.length / 3));
+  return { width: side, height: side, rgb };
 }
 
-function finished(candidate: Candidate, batch: ImageBatch, index: number, options: SyncR1Options): SyncSample {
+function reason({ model, options }: RolloutContext, example: SyncExample, rngs: readonly Rng[]): Candidate[] {
+  const prompt = model.prompt(questionParts(example), 'understand');
+  const requests = rngs.map((rng) => ({ prompt, rng: rng.split('answer') }));
+  return model.sampleText(requests, { maxNewTokens: options.maxAnswerTokens }).map(({ text, transitions }) => ({
+    reasoning: text,
+    compound: example.compound(text),
+    pieces: transitions.map(pieceOf),
+  }));
+}
+
+function finished(candidate: Candidate, batch: ShowoImageSampler, index: number): SyncSample {
   return {
     reasoning: candidate.reasoning,
     compound: candidate.compound,
     codes: batch.codes[index],
-    pieces: [...candidate.pieces, ...transitionPieces(batch, index, options.scored)],
+    pieces: [...candidate.pieces, ...batch.transitions[index].map(pieceOf)],
   };
 }

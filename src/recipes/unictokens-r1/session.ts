@@ -8,31 +8,33 @@
  *     A = R - mean R; one clipped step on the reasoning and on every image transition           (Eq. 7-8)
  */
 import { type Concept, conceptReferences, conceptQuestions, type SpriteSheet } from '../../miniworld';
-import { AdamW, readValues, Rng, tf } from '../../engine';
+import { AdamW, Rng, tf } from '../../engine';
 import { type CheckpointStore, fromTensor, type Image, toTensor, type WritableTensor } from '../../io';
-import { ConceptTokens } from '../../models/showo/concept-tokens';
+import type { ConceptTokens } from '../../models/showo/concept-tokens';
 import type { ShowoModel } from '../../models/showo/model';
-import { replayPieces, type ShowoPiece } from '../../models/showo/policy';
-import type { Parameters } from '../../nn/parameters';
+import type { ConceptRows } from '../../models/unified';
 import { groupAdvantages } from '../../rl/advantages';
 import type { ThresholdState } from '../../rl/dsog';
 import type { Policy } from '../../rl/policy';
 import { mean } from '../../rl/statistics';
 import { rewardMetrics } from '../../rl/reward-metrics';
 import { updatePolicy } from '../../rl/update';
-import { type ConceptReference, learnConceptTokens } from '../../sft/concept-tokens';
-import type { StepReport } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
-import type { TextTokenizer } from '../../text';
+import { type ConceptReference, type ConceptReport, learnConceptTokens } from '../../sft/concept-tokens';
 import { ExampleSource, type SyncExample } from './examples';
 import type { SyncR1Options } from './options';
 import { decodeImages } from './pictures';
 import { type ConceptJudges, earlyScores, type RewardRow, scoreSamples } from './rewards';
-import { type RolloutContext, rollOut, type DsogReport, type SyncSample } from './rollout';
+import {
+  type DsogReport,
+  imageOfPixels,
+  type RolloutContext,
+  rollOut,
+  type ShowoPiece,
+  type SyncSample,
+} from './rollout';
 
 export interface SyncR1Setup {
   readonly model: ShowoModel;
-  readonly text: TextTokenizer;
   readonly concept: Concept;
   readonly sprites: SpriteSheet;
   readonly judges: ConceptJudges;
@@ -70,33 +72,21 @@ interface SavedState {
   readonly threshold?: ThresholdState;
 }
 
-/** Name of the concept's tokens among what the optimizer changes. */
-const TOKENS = 'concept.embed';
-
 export class SyncR1 {
-  readonly tokens: ConceptTokens;
+  readonly tokens: ConceptRows;
   private readonly optimizer: AdamW;
   private readonly examples: ExampleSource;
-  private reference?: { parameters: Parameters; extra: ConceptTokens };
+  private reference?: ShowoModel;
   private threshold?: ThresholdState;
   private done = 0;
 
   constructor(readonly setup: SyncR1Setup) {
-    const { model, text, concept, options, seed } = setup;
+    const { model, concept, options, seed } = setup;
     const { learningRate, weightDecay, tokenLearningRate = learningRate } = options;
-    const placeholder = text.idOf('<sks>');
-    const classWord = text.idOf(concept.class);
-    if (placeholder === undefined || classWord === undefined)
-      throw new Error(`the vocabulary lacks <sks> or '${concept.class}'`);
-    this.tokens = ConceptTokens.create(
-      model,
-      placeholder,
-      classWord,
-      options.tokens,
-      new Rng(seed).split('concept tokens'),
-    );
-    model.extra = this.tokens;
-    const scale = (name: string) => (name === TOKENS ? tokenLearningRate / learningRate : 1);
+    const start = new Rng(seed).split('concept tokens');
+    this.tokens = model.addConceptTokens({ initializer: concept.class, ...options.tokens }, start);
+    const rows = new Set(Object.values(this.tokens));
+    const scale = (name: string) => (rows.has(name) ? tokenLearningRate / learningRate : 1);
     this.optimizer = new AdamW({ learningRate, weightDecay, scale });
     this.examples = new ExampleSource(concept, setup.sprites, options.pathways);
   }
@@ -107,12 +97,12 @@ export class SyncR1 {
   }
 
   get context(): RolloutContext {
-    const { model, text, options } = this.setup;
-    return { model, text, options, tokens: this.tokens };
+    const { model, options } = this.setup;
+    return { model, options };
   }
 
   /** The two supervised stages on the training references; only the concept's tokens learn. */
-  async *learnConcept(): AsyncGenerator<StepReport & { stage: string }> {
+  async *learnConcept(): AsyncGenerator<ConceptReport> {
     const { model, options, seed } = this.setup;
     yield* learnConceptTokens(model, this.tokens, this.references(), { ...options.stages, seed });
   }
@@ -122,7 +112,7 @@ export class SyncR1 {
    * `for await` between steps at any time; a later call goes on.
    */
   async *steps(count: number): AsyncGenerator<SyncStep> {
-    this.reference ??= { parameters: this.setup.model.parameters.clone(), extra: this.tokens.clone() };
+    this.reference ??= this.setup.model.frozenCopy();
     for (let i = 0; i < count; i++) yield await this.step();
   }
 
@@ -131,10 +121,9 @@ export class SyncR1 {
     const rng = new Rng(seed).split('sync-grpo').split(this.done);
     const started = performance.now();
     const example = this.examples.draw(rng.split('example'));
-    const codes = example.image ? this.encode([example.image])[0] : undefined;
     const judge = (early: readonly Int32Array[], compounds: readonly string[]) =>
       earlyScores(model, judges, concept, early, compounds);
-    const rollout = await rollOut(this.context, example, codes, judge, this.threshold, rng.split('rollout'));
+    const rollout = await rollOut(this.context, example, judge, this.threshold, rng.split('rollout'));
     const sampled = performance.now();
     const rewards = await scoreSamples(model, judges, concept, options, example, rollout.samples);
     const scored = performance.now();
@@ -163,44 +152,25 @@ export class SyncR1 {
   }
 
   private policy(): Policy {
-    const { model, options } = this.setup;
-    const { reference, tokens } = this;
+    const { model } = this.setup;
+    const { reference } = this;
     if (!reference) throw new Error('there is no reference yet: steps() makes it');
     return {
-      variables: () => ({ ...model.parameters.variables, [TOKENS]: tokens.variables.embed }),
+      variables: () => model.variables(),
       replay: (pieces, weights) =>
-        replayPieces(
-          model,
-          pieces as readonly ShowoPiece[],
-          weights === 'policy' ? { parameters: model.parameters, extra: tokens } : reference,
-          options.imageLogProbs,
+        (weights === 'policy' ? model : reference).replay(
+          (pieces as readonly ShowoPiece[]).map(({ transition }) => transition),
         ),
     };
   }
 
-  /** The training references as codes and ids. */
   private references(): ConceptReference[] {
-    const { concept, sprites, text } = this.setup;
-    const images = conceptReferences(concept, 'train', sprites);
-    const codes = this.encode(images.map((image) => image.pixels));
-    return images.map((image, i) => ({
-      codes: codes[i],
-      caption: text.encode(image.caption),
-      questions: conceptQuestions(concept, image).map((q) => ({
-        question: text.encode(q.problem),
-        answer: text.encode(q.solution),
-      })),
+    const { concept, sprites } = this.setup;
+    return conceptReferences(concept, 'train', sprites).map((image) => ({
+      image: imageOfPixels(image.pixels),
+      caption: image.caption,
+      questions: conceptQuestions(concept, image).map((q) => ({ question: q.problem, answer: q.solution })),
     }));
-  }
-
-  private encode(images: readonly Uint8Array[]): Int32Array[] {
-    const { model } = this.setup;
-    const side = Math.round(Math.sqrt(images[0].length / 3));
-    const pixels = pixelsTensor(images, side, side);
-    const flat = readValues<'int32'>(() => model.imageTokenizer.encode(pixels));
-    pixels.dispose();
-    const n = model.config.num_vq_tokens;
-    return images.map((_, i) => Int32Array.from(flat.subarray(i * n, (i + 1) * n)));
   }
 
   private async show(
@@ -230,12 +200,10 @@ export class SyncR1 {
       for (const [name, tensor] of Object.entries(list)) tensors[`${prefix}.${name}`] = fromTensor(tensor);
     };
     const optimizer = this.optimizer.state();
-    put('model', model.parameters.variables);
-    put('tokens', this.tokens.variables);
+    put('model', model.variables());
     put('optimizer', optimizer);
     if (this.reference) {
-      put('reference', this.reference.parameters.variables);
-      put('reference-tokens', this.reference.extra.variables);
+      put('reference', numbersOf(this.reference));
     }
     const state: SavedState = { concept: concept.name, seed, threshold: this.threshold };
     const folder = await store.save(this.done, { tensors, state });
@@ -254,17 +222,14 @@ export class SyncR1 {
         `${found.folder} is of concept ${state.concept} with seed ${state.seed}, this run is of ${concept.name} with seed ${seed}`,
       );
     }
-    this.reference?.parameters.dispose();
-    this.reference?.extra.dispose();
+    this.reference?.dispose();
     this.reference = undefined;
     const hasReference = Object.keys(found.tensors).some((name) => name.startsWith('reference.'));
-    if (hasReference) this.reference = { parameters: model.parameters.clone(), extra: this.tokens.clone() };
+    if (hasReference) this.reference = model.frozenCopy();
     const optimizer: Record<string, tf.Tensor> = {};
     const targets: Record<string, Readonly<Record<string, tf.Variable>> | undefined> = {
-      model: model.parameters.variables,
-      tokens: this.tokens.variables,
-      reference: this.reference?.parameters.variables,
-      'reference-tokens': this.reference?.extra.variables,
+      model: model.variables(),
+      reference: this.reference && numbersOf(this.reference),
     };
     for (const [name, raw] of Object.entries(found.tensors)) {
       const cut = name.indexOf('.');
@@ -284,12 +249,15 @@ export class SyncR1 {
   }
 
   dispose(): void {
-    this.setup.model.extra = undefined;
-    this.tokens.dispose();
+    this.setup.model.removeConceptTokens();
     this.optimizer.dispose();
-    this.reference?.parameters.dispose();
-    this.reference?.extra.dispose();
+    this.reference?.dispose();
   }
+}
+
+/** What a frozen model computes with, by name. */
+function numbersOf({ network }: ShowoModel): Record<string, tf.Variable> {
+  return { ...network.parameters.variables, ...(network.extra as ConceptTokens | undefined)?.variables };
 }
 
 function partColumns(rewards: readonly RewardRow[]): Record<string, number[]> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
-import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/magvit';
+import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/image-tokenizer';
 
 const coder = { ch: 8, ch_mult: [1, 2, 2], num_res_blocks: [1, 1, 1], z_channels: 6, norm_groups: 4 };
 const whole: MagvitConfig = { encoder: coder, decoder: coder, codebook_dim: 6 };

@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
-import { MagvitTokenizer } from '../../../src/models/showo/magvit';
-import { MAGVIT_MINI } from '../../../src/models/showo/mini';
+import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
+import { MAGVIT_MINI } from '../../../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../../../src/models/showo/model';
 import { showoConfigFromUpstream } from '../../../src/models/showo/config';
 import { Parameters } from '../../../src/nn/parameters';
-import { showoSpecs } from '../../../src/models/showo/transformer';
+import { ShowoNetwork, showoSpecs } from '../../../src/models/showo/network';
+import { numberWords } from '../../nn/tiny-showo';
 import { Rng } from '../../../src/engine';
 
 export const PARITY = path.join(__dirname, '..', '..', 'parity');
@@ -61,5 +62,7 @@ export async function showoFixture() {
   );
   const inputs = await readSafetensors(path.join(PARITY, 'showo', 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(PARITY, 'showo', 'expected.safetensors'));
-  return { info, config, model: new ShowoModel(config, parameters, imageTokenizer), inputs, expected };
+  const network = new ShowoNetwork(config, parameters);
+  const model = new ShowoModel(network, imageTokenizer, numberWords(config.llm_vocab_size));
+  return { info, config, model, network, inputs, expected };
 }

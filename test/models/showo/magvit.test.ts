@@ -3,7 +3,7 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, type RawTensor } from '../../../src/io';
-import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/magvit';
+import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/image-tokenizer';
 import { codebookEntries, codesOf, lfqLosses } from '../../../src/models/showo/lfq';
 import { CheckpointMismatchError } from '../../../src/nn/parameters';
 import { maxDifference, PARITY, readJson, rowsOf } from './fixture';

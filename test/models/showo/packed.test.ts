@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
-import { answerLogits, scoredPositions } from '../../../src/models/showo/answers';
-import { BitSharedParameters, startCodesFromBits } from '../../../src/models/showo/code-rows';
+import { nextLogits } from '../../../src/models/showo/text-sampler';
+import { BitSharedParameters, startCodesFromBits } from '../../../src/miniworld/curricula/showo-code-rows';
 import type { ShowoConfig } from '../../../src/models/showo/config';
 import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
-import { MagvitTokenizer } from '../../../src/models/showo/magvit';
+import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { ShowoModel } from '../../../src/models/showo/model';
+import type { ShowoNetwork } from '../../../src/models/showo/network';
+import { numberWords } from '../../nn/tiny-showo';
 import { withBitNoise } from '../../../src/sft/train-showo';
-import { withWordNoise } from '../../../src/nn/packed-rows';
-import { packedLogits, packImage, packText } from '../../../src/models/showo/packed';
+import { IGNORE, withWordNoise } from '../../../src/nn/packed-rows';
+import { packedLogits, packImage, packText } from '../../../src/models/showo/supervised';
 
 const config: ShowoConfig = {
   hidden_size: 32,
@@ -27,12 +29,14 @@ const config: ShowoConfig = {
   max_text_len: 10,
 };
 
-let model: ShowoModel;
+let whole: ShowoModel;
+let model: ShowoNetwork;
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
   const coder = { ch: 8, ch_mult: [1, 1], num_res_blocks: [1, 1], z_channels: 6, norm_groups: 4 };
   const imageTokenizer = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: 6 }, new Rng(1));
-  model = ShowoModel.random(config, imageTokenizer, new Rng(2));
+  whole = ShowoModel.random(config, imageTokenizer, numberWords(config.llm_vocab_size), new Rng(2));
+  model = whole.network;
   // Larger weights than a fresh model's, so that positions and masks matter.
   for (const variable of Object.values(model.parameters.variables))
     if (variable.shape.length > 1) tf.tidy(() => variable.assign(tf.mul(variable, 10)));
@@ -47,8 +51,10 @@ const codes = Array.from({ length: 9 }, (_, i) => (i * 7) % 64);
 
 function separate(prefixes: readonly (readonly number[])[], image: boolean): tf.Tensor2D {
   const rows = prefixes.map((prefix, i) => answerExample(config, prefix, turns[i].answer, 40));
-  const scored = rows.map((row) => scoredPositions(row.labels));
-  return answerLogits(model, rows.map((row) => ({ ids: row.ids, image })), scored.map((s) => s.positions), 'all'); // prettier-ignore
+  const before = ({ labels }: { labels: number[] }) =>
+    labels.flatMap((label, i) => (i > 0 && label !== IGNORE ? [i - 1] : []));
+  const asked = rows.map((row) => ({ ids: row.ids, image }));
+  return nextLogits(model, asked, rows.map(before), 'all');
 }
 
 const largest = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
@@ -104,7 +110,7 @@ describe('rows of image codes that start from their bits', () => {
     const table = model.parameters.get('showo.model.embed_tokens.weight') as tf.Variable<tf.Rank.R2>;
     const offset = model.vocabulary.imageOffset;
     const text = tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync()));
-    startCodesFromBits(model, new Rng(3));
+    startCodesFromBits(whole, new Rng(3));
     assert.deepEqual(tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync())), text); // prettier-ignore
     const rows = tf.tidy(() => tf.slice(table, [offset, 0], [64, -1]).arraySync());
     const distance = (a: number, b: number) => Math.hypot(...rows[a].map((v, j) => v - rows[b][j]));

@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { startEngine, tf } from '../../../src/engine';
 import { toFloat32 } from '../../../src/io';
-import { sampleAnswers } from '../../../src/models/showo/answers';
+import { sampleTexts } from '../../../src/models/showo/text-sampler';
 import { conditionTokens, textToImageExample, understandingEoi } from '../../../src/models/showo/layout';
 import { causalMask, textToImageMask, understandingMask } from '../../../src/models/showo/masks';
-import { type Draws, ImageBatch } from '../../../src/models/showo/sampler';
-import { showoLogits } from '../../../src/models/showo/transformer';
+import { type Draws, ShowoImageSampler } from '../../../src/models/showo/sampler';
 import { maxDifference, rowsOf, showoFixture } from './fixture';
 
 let fixture: Awaited<ReturnType<typeof showoFixture>>;
@@ -18,16 +17,14 @@ before(async () => {
 
 function allLogits(rows: number[][], masks: Uint8Array[]): Float32Array {
   return tf.tidy(() => {
-    const hidden = fixture.model.hidden(rows, masks);
-    return showoLogits(
-      fixture.model.parameters,
-      tf.reshape<tf.Rank.R2>(hidden, [-1, fixture.config.hidden_size]),
-    ).dataSync<'float32'>();
+    const hidden = fixture.network.hidden(rows, masks);
+    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, fixture.config.hidden_size]);
+    return fixture.network.logits(flat).dataSync<'float32'>();
   });
 }
 
 test('masks equal upstream, bit for bit', () => {
-  const { inputs, expected, model } = fixture;
+  const { inputs, expected, network: model } = fixture;
   const t2i = rowsOf(inputs.t2i_input_ids);
   const flat = (masks: Uint8Array[]) => Float32Array.from(masks.flatMap((mask) => Array.from(mask)));
   assert.equal(
@@ -56,7 +53,7 @@ test('masks equal upstream, bit for bit', () => {
 });
 
 test('logits of the three layouts', () => {
-  const { inputs, expected, model } = fixture;
+  const { inputs, expected, network: model } = fixture;
   const t2i = rowsOf(inputs.t2i_input_ids);
   assert.ok(maxDifference(allLogits(t2i, t2i.map((row) => textToImageMask(row, model.vocabulary))), toFloat32(expected.t2i_logits)) < 1e-4); // prettier-ignore
   const lm = rowsOf(inputs.lm_input_ids);
@@ -67,7 +64,7 @@ test('logits of the three layouts', () => {
 });
 
 test('the condition is laid out as upstream does, too long a text cut with its end put last', () => {
-  const { inputs, info, config, model } = fixture;
+  const { inputs, info, config, network: model } = fixture;
   const rows = rowsOf(inputs.t2i_input_ids);
   info.text_ids.t2i_texts.forEach((text, i) => {
     const dropped = i === 3;
@@ -82,7 +79,7 @@ test('the condition is laid out as upstream does, too long a text cut with its e
 });
 
 test('guided MaskGIT decoding with the supplied noise gives upstream codes and log-probs', () => {
-  const { inputs, expected, info, config, model } = fixture;
+  const { inputs, expected, info, config, network } = fixture;
   const [steps, images, n, size] = inputs.gen_noise_cat.shape;
   const cat = toFloat32(inputs.gen_noise_cat);
   const noise = toFloat32(inputs.gen_noise_mask);
@@ -101,19 +98,21 @@ test('guided MaskGIT decoding with the supplied noise gives upstream codes and l
   const rows = rowsOf(inputs.gen_input_ids);
   // Conditions as text: what stands between sot and eot.
   const texts = rows.map((row) => {
-    const v = model.vocabulary;
+    const v = network.vocabulary;
     const from = row.indexOf(v.t2i) + 2;
     return row.slice(from, config.max_text_len - 1);
   });
-  for (const [guidanceScale, key] of [
-    [info.guidance_scale, 'gen_final_codes'],
-    [0, 'gen_final_codes_noguidance'],
-  ] as const) {
-    // prettier-ignore
-    const batch = new ImageBatch(model, texts, draws, { steps, guidanceScale, temperature: info.temperature0, temperatureMode: 'compound' });
-    const codes = batch.finish();
-    assert.deepEqual(codes.map((row) => Array.from(row)), rowsOf(expected[key])); // prettier-ignore
-    if (guidanceScale === 0) continue;
+  const scales = [
+    [info.guidance_scale + 1, 'gen_final_codes'],
+    [1, 'gen_final_codes_noguidance'],
+  ] as const;
+  for (const [guidanceScale, key] of scales) {
+    const options = { steps, guidanceScale, temperature: info.temperature0, temperatureMode: 'compound' } as const;
+    const requests = texts.map((condition) => ({ condition, draws }));
+    const batch = ShowoImageSampler.start(network, requests, options);
+    const codes = batch.finish().map((segment) => Array.from(segment.codes));
+    assert.deepEqual(codes, rowsOf(expected[key]));
+    if (guidanceScale === 1) continue;
     const logProbs = toFloat32(expected.traj_logprobs);
     for (let t = 0; t < steps; t++) {
       for (let b = 0; b < images; b++) {
@@ -125,13 +124,10 @@ test('guided MaskGIT decoding with the supplied noise gives upstream codes and l
 });
 
 test('greedy answers equal upstream', () => {
-  const { inputs, expected, model } = fixture;
+  const { inputs, expected, network: model } = fixture;
   const [ids] = rowsOf(inputs.mmu_gen_input_ids);
   const want = Array.from(toFloat32(expected.mmu_greedy_ids));
-  const [answer] = sampleAnswers(model, [{ ids, image: true }], [], {
-    temperature: 0,
-    maxNewTokens: want.length,
-    vocabulary: 'all',
-  });
-  assert.deepEqual(answer.ids, want);
+  const options = { temperature: 0, maxNewTokens: want.length, vocabulary: 'all' } as const;
+  const [answer] = sampleTexts(model, [{ ids, image: true }], [], options);
+  assert.deepEqual(Array.from(answer.ids), want);
 });

@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
 import { codebookEntries, lfqLosses, signs } from '../../../src/models/showo/lfq';
-import { type MagvitConfig, MagvitTokenizer } from '../../../src/models/showo/magvit';
+import { type MagvitConfig, MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { type Check, close, same } from './check';
 
 export async function* parity(folder: string): AsyncGenerator<Check, void, undefined> {

@@ -1,9 +1,9 @@
 /** Show-o: layouts, masks, logits, losses, guided generation with supplied noise, its trajectory, and answers. */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
-import { Rng, crossEntropy, tf } from '../../../src/engine';
+import { crossEntropy, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
-import { sampleAnswers } from '../../../src/models/showo/answers';
+import { sampleTexts } from '../../../src/models/showo/text-sampler';
 import { showoConfigFromUpstream, showoVocabulary } from '../../../src/models/showo/config';
 import {
   conditionTokens,
@@ -11,13 +11,11 @@ import {
   understandingEoi,
   understandingPrefix,
 } from '../../../src/models/showo/layout';
-import { MagvitTokenizer } from '../../../src/models/showo/magvit';
 import { maskCount, maskTemperature, remask } from '../../../src/models/showo/maskgit';
 import { causalMask, textToImageMask, understandingMask } from '../../../src/models/showo/masks';
-import { ShowoModel } from '../../../src/models/showo/model';
-import { replayPieces, transitionPieces } from '../../../src/models/showo/policy';
-import { type Draws, ImageBatch } from '../../../src/models/showo/sampler';
-import { showoLogits, showoSpecs } from '../../../src/models/showo/transformer';
+import { ShowoNetwork, showoSpecs } from '../../../src/models/showo/network';
+import { replayTransitions } from '../../../src/models/showo/policy';
+import { type Draws, ShowoImageSampler } from '../../../src/models/showo/sampler';
 import { Parameters } from '../../../src/nn/parameters';
 import { type Check, close, same } from './check';
 
@@ -34,7 +32,7 @@ type Tensors = Record<string, RawTensor>;
 
 interface Fixture {
   readonly d: Description;
-  readonly model: ShowoModel;
+  readonly model: ShowoNetwork;
   readonly inputs: Tensors;
   readonly expected: Tensors;
 }
@@ -51,7 +49,7 @@ export async function* parity(
     yield* generationChecks(fixture);
     yield answerCheck(fixture);
   } finally {
-    fixture.model.dispose();
+    fixture.model.parameters.dispose();
   }
 }
 
@@ -66,13 +64,9 @@ async function load(folder: string, d: Description): Promise<Fixture> {
   });
   const file = path.join(folder, 'model.safetensors');
   const parameters = Parameters.fromTensors(showoSpecs(config), await readSafetensors(file), file);
-  // The fixture has codes and no images: any image tokenizer of its codebook's size will do.
-  const bits = Math.log2(config.codebook_size);
-  const coder = { ch: 4, ch_mult: [1], num_res_blocks: [1], z_channels: bits, norm_groups: 1 };
-  const imageTokenizer = MagvitTokenizer.random({ encoder: coder, decoder: coder, codebook_dim: bits }, new Rng(1));
   const inputs = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(folder, 'expected.safetensors'), { nonFinite: 'allow' });
-  return { d, model: new ShowoModel(config, parameters, imageTokenizer), inputs, expected };
+  return { d, model: new ShowoNetwork(config, parameters), inputs, expected };
 }
 
 function* layoutChecks({ d, model, inputs }: Fixture): Generator<Check> {
@@ -138,11 +132,7 @@ function* maskAndLogitChecks({ d, model, inputs, expected }: Fixture): Generator
     const [batch, tokens] = inputs[`${name}_input_ids`].shape;
     const logits = tf.tidy(() => {
       const hidden = model.hidden(rows(name), masks);
-      return tf.reshape(showoLogits(model.parameters, tf.reshape<tf.Rank.R2>(hidden, [batch * tokens, -1])), [
-        batch,
-        tokens,
-        v.size,
-      ]);
+      return tf.reshape(model.logits(tf.reshape<tf.Rank.R2>(hidden, [batch * tokens, -1])), [batch, tokens, v.size]);
     });
     yield close('logits', `${name}_logits`, logits.dataSync(), toFloat32(expected[`${name}_logits`]), 1e-4);
     const loss = tf.tidy(() => {
@@ -162,23 +152,24 @@ function* maskAndLogitChecks({ d, model, inputs, expected }: Fixture): Generator
 function* firstStepChecks({ d, model, inputs, expected }: Fixture): Generator<Check> {
   const conditional = rowsOf(inputs.gen_input_ids);
   const unconditional = rowsOf(inputs.gen_uncond_input_ids);
-  const logits = (a: number[][], b: number[][], w: number): Float32Array =>
-    tf.tidy(() => model.imageLogits(a, b, w).dataSync<'float32'>());
+  const logits = (a: number[][], b: number[][], scale: number): Float32Array =>
+    tf.tidy(() => model.imageLogits(a, b, scale).guided.dataSync<'float32'>());
   yield close(
     'first step',
     'gen_cond_logits_img',
-    logits(conditional, [], 0),
+    logits(conditional, [], 1),
     toFloat32(expected.gen_cond_logits_img),
     1e-4,
   );
   yield close(
     'first step',
     'gen_uncond_logits_img',
-    logits(unconditional, [], 0),
+    logits(unconditional, [], 1),
     toFloat32(expected.gen_uncond_logits_img),
     1e-4,
   );
-  const guided = logits(conditional, unconditional, d.guidance_scale);
+  // Upstream's w is s - 1.
+  const guided = logits(conditional, unconditional, d.guidance_scale + 1);
   yield close('first step', 'gen_guided_logits_img', guided, toFloat32(expected.gen_guided_logits_img), 1e-3);
 }
 
@@ -192,21 +183,17 @@ function* generationChecks(fixture: Fixture): Generator<Check> {
   const v = model.vocabulary;
   const texts = rowsOf(inputs.gen_input_ids).map((row) => row.slice(row.indexOf(v.t2i) + 2, d.max_text_len - 1));
   const options = { steps, temperature: d.temperature0, temperatureMode: 'compound' } as const;
-  const plain = new ImageBatch(model, texts, draws, { ...options, guidanceScale: 0 }).finish();
+  const requests = texts.map((condition) => ({ condition, draws }));
+  const sampler = (guidanceScale: number) => ShowoImageSampler.start(model, requests, { ...options, guidanceScale });
+  const codesOf = (batch: ShowoImageSampler): number[] => batch.finish().flatMap((segment) => [...segment.codes]);
   yield same(
     'generation',
     'gen_final_codes_noguidance',
-    plain.flatMap((row) => [...row]),
+    codesOf(sampler(1)),
     toFloat32(expected.gen_final_codes_noguidance),
   );
-  const batch = new ImageBatch(model, texts, draws, { ...options, guidanceScale: d.guidance_scale });
-  const final = batch.finish();
-  yield same(
-    'generation',
-    'gen_final_codes',
-    final.flatMap((row) => [...row]),
-    toFloat32(expected.gen_final_codes),
-  );
+  const batch = sampler(d.guidance_scale + 1);
+  yield same('generation', 'gen_final_codes', codesOf(batch), toFloat32(expected.gen_final_codes));
 
   // The batch's own transitions, step by step: [steps, images, positions].
   const byStep = Array.from({ length: steps }, (_, s) => batch.transitions.map((list) => list[s]));
@@ -217,7 +204,7 @@ function* generationChecks(fixture: Fixture): Generator<Check> {
   for (const [s, transitions] of byStep.entries()) {
     temperature = maskTemperature(d.temperature0, temperature, s, steps, 'compound');
     temperatures.push(temperature);
-    for (const [b, { before, logProbs }] of transitions.entries()) {
+    for (const [b, { inputIds: before, logProbs }] of transitions.entries()) {
       const known = Uint8Array.from(before, (code) => (code >= 0 ? 1 : 0));
       const count = maskCount(before.filter((code) => code < 0).length, positions, s, steps);
       lengths.push(count);
@@ -228,19 +215,20 @@ function* generationChecks(fixture: Fixture): Generator<Check> {
   yield same('generation', 'gen_masking', masking, toFloat32(expected.gen_masking));
   yield close('generation', 'gen_temperature', temperatures, toFloat32(expected.gen_temperature), 1e-6);
   const rows = byStep.flatMap((list) =>
-    list.flatMap(({ before }, b) => textToImageIds(model.config, conditionTokens(model.config, texts[b]), before)),
+    list.flatMap(({ inputIds: before }, b) =>
+      textToImageIds(model.config, conditionTokens(model.config, texts[b]), before),
+    ),
   );
   yield same('trajectory', 'traj_input_ids', rows, toFloat32(expected.traj_input_ids));
   yield same(
     'trajectory',
     'traj_chosen_ids',
-    byStep.flatMap((list) => list.flatMap(({ chosen }) => [...chosen])),
+    byStep.flatMap((list) => list.flatMap(({ sampledIds }) => [...sampledIds])),
     toFloat32(expected.traj_chosen_ids),
   );
   const sampled = byStep.flatMap((list) => list.flatMap(({ logProbs }) => [...logProbs]));
   yield close('trajectory', 'traj_logprobs as sampled', sampled, toFloat32(expected.traj_logprobs), 1e-3);
-  const pieces = texts.map((_, b) => transitionPieces(batch, b, 'all'));
-  const replayed = tf.tidy(() => replayPieces(model, byStep.flatMap((_, s) => pieces.map((list) => list[s]))).dataSync()); // prettier-ignore
+  const replayed = tf.tidy(() => replayTransitions(model, byStep.flat()).dataSync());
   yield close('trajectory', 'traj_logprobs replayed', replayed, toFloat32(expected.traj_logprobs), 1e-3);
 }
 
@@ -267,11 +255,12 @@ function gumbelDraws(
 function answerCheck({ model, inputs, expected }: Fixture): Check {
   const want = toFloat32(expected.mmu_greedy_ids);
   const prefixes = rowsOf(inputs.mmu_gen_input_ids).map((ids) => ({ ids, image: true }));
-  const answers = sampleAnswers(model, prefixes, [], { temperature: 0, maxNewTokens: want.length, vocabulary: 'all' });
+  const options = { temperature: 0, maxNewTokens: want.length, vocabulary: 'all' } as const;
+  const answers = sampleTexts(model, prefixes, [], options);
   return same(
     'answer',
     'mmu_greedy_ids',
-    answers.flatMap(({ ids }) => ids),
+    answers.flatMap(({ ids }) => [...ids]),
     want,
   );
 }

@@ -1,6 +1,6 @@
 /** Show-o mini: the real class at a size that two CPU cores train. 64 x 64 images, an 8 x 8 grid of 4096 codes. */
-import type { ShowoConfig } from './config';
-import type { MagvitConfig } from './magvit';
+import type { ShowoConfig } from '../../models/showo/config';
+import type { MagvitConfig } from '../../models/showo/image-tokenizer';
 
 /** Bits of a code. */
 export const MINI_BITS = 12;

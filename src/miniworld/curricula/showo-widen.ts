@@ -4,7 +4,7 @@
  * would need.
  */
 import type { Rng } from '../../engine';
-import { MagvitTokenizer, type MagvitConfig } from './magvit';
+import { MagvitTokenizer, type MagvitConfig } from '../../models/showo/image-tokenizer';
 
 /** Size of the new bits' weights into the decoder: small, so that the images hardly change at the start. */
 const WHISPER = 0.02;

@@ -3,10 +3,13 @@
  * every head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
 import { attention, embedding, geluTanh, inFloat32, layerNorm, linear, tf } from '../../engine';
+import { additiveMask } from '../../nn/causal-mask';
 import { checkpointedBlock } from '../../nn/checkpointed-block';
 import type { ParameterSpec, Parameters } from '../../nn/parameters';
 import { rotary, type RotaryTables, rotaryTables, rotaryTablesOf } from '../../nn/rotary';
-import { type ShowoConfig, showoVocabulary } from './config';
+import { checkShowoConfig, type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
+import { imageStart } from './layout';
+import { textToImageMask } from './masks';
 
 /** Rows appended after the vocabulary: learned concept tokens. Ids go on from the vocabulary's size. */
 export interface ExtraTokens {
@@ -15,6 +18,116 @@ export interface ExtraTokens {
   /** Output rows `[count, hidden]` and biases `[count]`. */
   readonly head: tf.Tensor2D;
   readonly bias: tf.Tensor1D;
+  /** The one among them that text may say: the subject's own `<sks>`, the last. */
+  readonly sayable: number;
+}
+
+/** Logits over the image codes, `[images * codes, codebook]`. */
+export interface ImageLogits {
+  /** uncond + s (cond - uncond): what codes are drawn from. */
+  readonly guided: tf.Tensor2D;
+  readonly conditional: tf.Tensor2D;
+}
+
+/** The language model with its numbers: ids in, hidden states and logits out. Samplers, replay and losses share it. */
+export class ShowoNetwork {
+  readonly vocabulary: ShowoVocabulary;
+
+  constructor(
+    readonly config: ShowoConfig,
+    readonly parameters: Parameters,
+    /** A subject's tokens, when there are any. */
+    readonly extra?: ExtraTokens,
+  ) {
+    checkShowoConfig(config);
+    this.vocabulary = showoVocabulary(config);
+  }
+
+  /** What text is drawn from: the text vocabulary, then a subject's `<sks>`. */
+  get sayableIds(): { readonly count: number; idOf(index: number): number; indexOf(id: number): number } {
+    const { extra, vocabulary } = this;
+    const words = this.config.llm_vocab_size;
+    const subject = extra ? vocabulary.size + extra.sayable : -1;
+    return {
+      count: words + (extra ? 1 : 0),
+      idOf: (index) => (index < words ? index : subject),
+      indexOf: (id) => (id === subject ? words : id),
+    };
+  }
+
+  /**
+   * Hidden states `[batch, tokens, hidden]` of rows of one length.
+   * @param positions where each token stands, row by row; default: 0, 1, 2 ...
+   */
+  hidden(
+    rows: readonly ArrayLike<number>[],
+    masks: readonly Uint8Array[],
+    positions?: readonly ArrayLike<number>[],
+  ): tf.Tensor3D {
+    const tokens = rows[0].length;
+    return tf.tidy(() => {
+      const ids = tf.tensor2d(Int32Array.from(rows.flatMap((row) => Array.from(row))), [rows.length, tokens], 'int32');
+      return showoHidden(this.parameters, this.config, ids, additiveMask(masks, tokens), this.extra, positions);
+    });
+  }
+
+  /** Logits over the whole vocabulary (and the extra rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
+  logits(hidden: tf.Tensor2D): tf.Tensor2D {
+    return tf.tidy(() => {
+      // Logits are exact: rounded ones would move log-probs by more than a step of training does.
+      const base = inFloat32(() => dense(this.parameters, 'showo.lm_head', hidden));
+      const { extra } = this;
+      return (extra ? tf.concat([base, linear(hidden, extra.head, extra.bias)], 1) : base) as tf.Tensor2D;
+    });
+  }
+
+  /** Logits over {@link sayableIds}, `[rows, count]`. */
+  textLogits(hidden: tf.Tensor2D): tf.Tensor2D {
+    return tf.tidy(() => {
+      const base = this.logitsRange(hidden, 0, this.config.llm_vocab_size);
+      if (!this.extra) return base;
+      const { head, bias, sayable } = this.extra;
+      const own = inFloat32(() =>
+        linear(hidden, tf.slice(head, [sayable, 0], [1, -1]), tf.slice(bias, [sayable], [1])),
+      );
+      return tf.concat([base, own as tf.Tensor2D], 1);
+    });
+  }
+
+  /**
+   * Logits of images under guidance.
+   * @param rows conditional sequences; `unconditional` the same with the condition dropped, not used at s = 1
+   * @param guidanceScale s
+   */
+  imageLogits(
+    rows: readonly ArrayLike<number>[],
+    unconditional: readonly ArrayLike<number>[],
+    guidanceScale: number,
+  ): ImageLogits {
+    return tf.tidy(() => {
+      const guided = guidanceScale !== 1;
+      const all = guided ? [...rows, ...unconditional] : [...rows];
+      const masks = all.map((row) => textToImageMask(row, this.vocabulary));
+      const count = this.config.num_vq_tokens;
+      const inside = tf.slice(this.hidden(all, masks), [0, imageStart(this.config), 0], [-1, count, -1]);
+      const flat = tf.reshape<tf.Rank.R2>(inside, [-1, this.config.hidden_size]);
+      const logits = this.logitsRange(flat, this.vocabulary.imageOffset, this.config.codebook_size);
+      if (!guided) return { guided: logits, conditional: logits };
+      const half = rows.length * count;
+      const [conditional, dropped] = [tf.slice(logits, [0, 0], [half, -1]), tf.slice(logits, [half, 0], [half, -1])];
+      const mixture = tf.sub<tf.Tensor2D>(tf.mul(conditional, guidanceScale), tf.mul(dropped, guidanceScale - 1));
+      return { guided: mixture, conditional };
+    });
+  }
+
+  /** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: an image needs its codes only. */
+  private logitsRange(hidden: tf.Tensor2D, from: number, count: number): tf.Tensor2D {
+    return tf.tidy(() => {
+      const weight = tf.slice(this.parameters.get('showo.lm_head.weight') as tf.Tensor2D, [from, 0], [count, -1]);
+      const bias = tf.slice(this.parameters.get('showo.lm_head.bias') as tf.Tensor1D, [from], [count]);
+      return inFloat32(() => linear(hidden, weight, bias)) as tf.Tensor2D;
+    });
+  }
 }
 
 /** Every parameter under its upstream name. */
@@ -140,22 +253,4 @@ function block(
   );
   const mlp = dense(p, `${at}.mlp.fc2`, geluTanh(dense(p, `${at}.mlp.fc1`, h)));
   return tf.addN([x, attended, mlp]) as tf.Tensor3D;
-}
-
-/** Logits over the whole vocabulary (and the extra rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
-export function showoLogits(p: Parameters, hidden: tf.Tensor2D, extra?: ExtraTokens): tf.Tensor2D {
-  return tf.tidy(() => {
-    // Logits are exact: rounded ones would move log-probs by more than a step of training does.
-    const base = inFloat32(() => dense(p, 'showo.lm_head', hidden));
-    return (extra ? tf.concat([base, linear(hidden, extra.head, extra.bias)], 1) : base) as tf.Tensor2D;
-  });
-}
-
-/** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: an image needs its codes only. */
-export function showoLogitsRange(p: Parameters, hidden: tf.Tensor2D, from: number, count: number): tf.Tensor2D {
-  return tf.tidy(() => {
-    const weight = tf.slice(p.get('showo.lm_head.weight') as tf.Tensor2D, [from, 0], [count, -1]);
-    const bias = tf.slice(p.get('showo.lm_head.bias') as tf.Tensor1D, [from], [count]);
-    return inFloat32(() => linear(hidden, weight, bias)) as tf.Tensor2D;
-  });
 }

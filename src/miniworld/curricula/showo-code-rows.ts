@@ -6,8 +6,8 @@
  */
 import { type Rng, tf } from '../../engine';
 import { Parameters } from '../../nn/parameters';
-import type { ShowoVocabulary } from './config';
-import type { ShowoModel } from './model';
+import type { ShowoVocabulary } from '../../models/showo/config';
+import type { ShowoModel } from '../../models/showo/model';
 
 const EMBED = 'showo.model.embed_tokens.weight';
 const HEAD = 'showo.lm_head.weight';
@@ -22,7 +22,7 @@ export function startCodesFromBits(model: ShowoModel, rng: Rng, share = 0.8, std
   const bits = Math.log2(codes);
   if (!Number.isInteger(bits)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
   for (const name of [EMBED, HEAD]) {
-    const variable = model.parameters.variables[name];
+    const variable = model.network.parameters.variables[name];
     const draws = rng.split(name);
     const directions = draws.split('bits').normal(bits * width);
     const noise = draws.split('noise').normal(codes * width);
@@ -35,7 +35,7 @@ export function startCodesFromBits(model: ShowoModel, rng: Rng, share = 0.8, std
       }
     }
     tf.tidy(() => {
-      const from = model.vocabulary.imageOffset;
+      const from = model.network.vocabulary.imageOffset;
       const rows = variable as tf.Variable<tf.Rank.R2>;
       const before = tf.slice(rows, [0, 0], [from, -1]);
       const after = tf.slice(rows, [from + codes, 0], [-1, -1]);

@@ -1,7 +1,7 @@
 /** Means of weights: two ends of one training are often better together than either ("model soups", Wortsman et al. 2022). */
 import { Parameters, type ParameterValues } from '../../nn/parameters';
-import { ShowoModel } from './model';
-import { showoSpecs } from './transformer';
+import { ShowoModel } from '../../models/showo/model';
+import { ShowoNetwork, showoSpecs } from '../../models/showo/network';
 
 /**
  * A model with the mean of a model's weights and of those given, around the same image tokenizer.
@@ -12,7 +12,7 @@ export async function meanWith(
   model: ShowoModel,
   earlier: Readonly<Record<string, ParameterValues>>,
 ): Promise<ShowoModel> {
-  const now = await model.parameters.values();
+  const now = await model.network.parameters.values();
   const tensors = Object.fromEntries(
     Object.entries(earlier).map(([name, { shape, data }]) => {
       const other = now[name]?.data;
@@ -21,5 +21,5 @@ export async function meanWith(
     }),
   );
   const parameters = Parameters.fromTensors(showoSpecs(model.config), tensors, 'the mean of two models');
-  return new ShowoModel(model.config, parameters, model.imageTokenizer);
+  return new ShowoModel(new ShowoNetwork(model.config, parameters), model.magvit, model.tokenizer);
 }

@@ -1,0 +1,88 @@
+/** Show-o's folder on disk: `config.json`, `model.safetensors` or its shards, `tokenizer.safetensors`, `tokenizer.json`. */
+import { mkdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
+import { writeFileAtomic } from '../../io/write-file';
+import { Parameters } from '../../nn/parameters';
+import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
+import { checkShowoConfig, type ShowoConfig } from './config';
+import { type MagvitConfig, MagvitTokenizer } from './image-tokenizer';
+import { ShowoNetwork, showoSpecs } from './network';
+
+/** What `config.json` of a UniLab checkpoint of Show-o holds. */
+export interface ShowoFile {
+  readonly model_type: 'showo';
+  readonly transformer: ShowoConfig;
+  readonly tokenizer: MagvitConfig;
+}
+
+export interface SaveOptions {
+  /** How the weights are stored. Default `BF16`; `F32` keeps every bit. */
+  readonly dtype?: 'F32' | 'BF16';
+  /** Above so many bytes the transformer goes into several files with an index. Default: one file. */
+  readonly shardBytes?: number;
+}
+
+/** What a model is made of. */
+export interface ShowoParts {
+  readonly network: ShowoNetwork;
+  readonly magvit: MagvitTokenizer;
+}
+
+/**
+ * Network and image tokenizer of a folder that {@link saveParts} wrote.
+ * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
+ */
+export async function loadParts(folder: string): Promise<ShowoParts> {
+  const config = await readConfig(path.join(folder, 'config.json'));
+  checkShowoConfig(config.transformer);
+  const imagesFile = path.join(folder, 'tokenizer.safetensors');
+  const magvit = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
+  try {
+    const reader = await openSafetensors(folder); // model.safetensors, or its shards and index
+    try {
+      const parameters = await Parameters.read(showoSpecs(config.transformer), reader, folder);
+      return { network: new ShowoNetwork(config.transformer, parameters), magvit };
+    } finally {
+      await reader.close();
+    }
+  } catch (error) {
+    magvit.dispose();
+    throw error;
+  }
+}
+
+/** The text tokenizer of a folder. @throws Error naming the file when it is missing or no tokenizer */
+export function loadText(folder: string): TextTokenizer {
+  return loadTokenizer(path.join(folder, 'tokenizer.json'));
+}
+
+/** Saves as {@link loadParts} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
+export async function saveParts(
+  folder: string,
+  { network, magvit }: ShowoParts,
+  text: TextTokenizer,
+  { dtype = 'BF16', shardBytes }: SaveOptions = {},
+): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await writeFileAtomic(path.join(folder, 'tokenizer.json'), `${JSON.stringify(text.json, null, 2)}\n`);
+  await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), magvit.parameters.writable(dtype));
+  await writeSafetensors(path.join(folder, 'model.safetensors'), network.parameters.writable(dtype), { shardBytes });
+  const file: ShowoFile = { model_type: 'showo', transformer: network.config, tokenizer: magvit.config };
+  await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
+}
+
+async function readConfig(file: string): Promise<ShowoFile> {
+  let config: ShowoFile;
+  try {
+    config = JSON.parse(await readFile(file, 'utf8')) as ShowoFile;
+  } catch (error) {
+    throw new Error(`${file} cannot be read as a Show-o checkpoint's configuration: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  if (config.model_type !== 'showo')
+    throw new Error(`${file}: model_type is ${JSON.stringify(config.model_type)}, expected "showo"`);
+  return config;
+}
