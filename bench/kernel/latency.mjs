@@ -131,7 +131,7 @@ async function main() {
   // Compilers need some cells until their own code is hot.
   for (let i = 0; i < 20; i++) for (const [name, client] of clients) await run(name, client, '1+1');
   for (let i = 0; i < repeats; i++) {
-    // Every other round goes backwards, so that none always runs after the same neighbour.
+    // Every other round goes backwards, so that none always runs after the same neighbor.
     const order = i % 2 ? [...clients].reverse() : [...clients];
     for (const [name, client] of order) {
       note(name, '1+1', await run(name, client, '1+1'));

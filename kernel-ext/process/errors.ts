@@ -58,7 +58,7 @@ function traceOf(error: Error, code: CodeMap, depth = 0): string[] {
   const frames = from < 0 ? [] : stack.slice(from + 1).split('\n');
   const mapped = frames.map((frame) => mapFrame(frame, code)).filter((frame): frame is Mapped => frame !== undefined);
   const first = mapped.find((frame) => frame.origin)?.origin;
-  const lines = [`${red(nameOf(error))}: ${message}`];
+  const lines = [...syntaxErrorPlace(error, stack), `${red(nameOf(error))}: ${message}`];
   if (first) lines.push(...codeFrame(code.source(first.name), first.line, first.column));
   lines.push(...mapped.map((frame) => frame.text));
   const extra = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause', 'errors'].includes(key));
@@ -73,6 +73,13 @@ function traceOf(error: Error, code: CodeMap, depth = 0): string[] {
   return lines;
 }
 
+/** Node puts the file, the line and a mark before the message of a syntax error in a file that it loads. */
+function syntaxErrorPlace(error: Error, stack: string): string[] {
+  if (!(error instanceof SyntaxError)) return [];
+  const place = /^((?:file:|[/\\]|[A-Za-z]:)[^\n]*:\d+\n[^]*?)\n\n?SyntaxError/.exec(stack)?.[1];
+  return place ? place.split('\n') : [];
+}
+
 function nameOf(error: Error): string {
   return typeof error.name === 'string' && error.name ? error.name : 'Error';
 }
@@ -82,8 +89,17 @@ function isError(value: unknown): value is Error {
   return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 }
 
-/** The failure of anything that was thrown. */
+/** The failure of anything that was thrown, also of what throws when it is looked at. */
 export function failureOf(thrown: unknown, code: CodeMap): Failure {
+  try {
+    return describe(thrown, code);
+  } catch {
+    const evalue = 'a value that cannot be shown was thrown';
+    return { ename: 'Thrown', evalue, traceback: [`${red('Thrown')}: ${evalue}`] };
+  }
+}
+
+function describe(thrown: unknown, code: CodeMap): Failure {
   if (isError(thrown)) {
     const interrupted =
       thrown instanceof Interrupted || /^Script execution was interrupted by `SIGINT`/.test(thrown.message);

@@ -55,27 +55,47 @@ export class Execution {
     this.running = running;
     if (!silent) this.output.push('execute_input', { code, execution_count: count }, request.header);
 
-    let outcome: Outcome = await this.cells.run(code, `cell-${count}`);
-    const shown = outcome.status === 'ok' && outcome.value ? renderValue(outcome.value.value) : undefined;
-    shown?.catch(() => undefined); // looked at below
-    outcome = await this.settleDisplays(running, outcome);
-    let text: string | undefined;
-    if (outcome.status === 'ok' && shown) {
-      try {
-        const data = await shown;
-        text = textOf(data['text/plain']);
-        if (!silent) this.output.push('execute_result', { execution_count: count, data, metadata: {} }, request.header);
-      } catch (error) {
-        outcome = { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) };
-      }
+    try {
+      const { outcome, text } = await this.runAndShow(running, code, count);
+      if (outcome.status === 'error' && !silent) this.output.push('error', { ...outcome.failure }, request.header);
+      if (stored) this.history.add(count, code, text);
+      const expressions = outcome.status === 'ok' ? await this.userExpressions(content.user_expressions) : {};
+      await this.output.drained();
+      const rest = { execution_count: count, user_expressions: expressions, payload: [] };
+      return outcome.status === 'ok' ? { status: 'ok', ...rest } : { status: 'error', ...outcome.failure, ...rest };
+    } finally {
+      this.running = undefined;
     }
-    if (outcome.status === 'error' && !silent) this.output.push('error', { ...outcome.failure }, request.header);
-    if (stored) this.history.add(count, code, text);
-    const expressions = outcome.status === 'ok' ? await this.userExpressions(content.user_expressions) : {};
-    await this.output.drained();
-    this.running = undefined;
-    const rest = { execution_count: count, user_expressions: expressions, payload: [] };
-    return outcome.status === 'ok' ? { status: 'ok', ...rest } : { status: 'error', ...outcome.failure, ...rest };
+  }
+
+  /** Runs the cell, waits for its displays and publishes its value. @returns how it ended, and the text of its value */
+  private async runAndShow(
+    running: Running,
+    code: string,
+    count: number,
+  ): Promise<{ readonly outcome: Outcome; readonly text?: string }> {
+    const first = await this.cells.run(code, `cell-${count}`);
+    const value = first.status === 'ok' && first.value ? this.render(first.value.value) : undefined;
+    value?.catch(() => undefined); // reported below
+    const outcome = await this.settleDisplays(running, first);
+    if (outcome.status === 'error' || !value) return { outcome };
+    try {
+      const data = await value;
+      const content = { execution_count: count, data, metadata: {} };
+      if (!this.isSilent) this.output.push('execute_result', content, running.request.header);
+      return { outcome, text: textOf(data['text/plain']) };
+    } catch (error) {
+      return { outcome: { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) } };
+    }
+  }
+
+  /** The bundle of a value. Rejected, never thrown, where the value's own code fails. */
+  private render(value: unknown): Promise<MimeBundle> {
+    try {
+      return renderValue(value);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   /** Waits for the cell's displays and brings live ones into their final state; a failing one fails the cell. */
@@ -98,10 +118,15 @@ export class Execution {
     const results: Record<string, object> = {};
     for (const [name, expression] of Object.entries((asked ?? {}) as Record<string, unknown>)) {
       const outcome = await this.cells.run(`(${String(expression)}\n)`, 'user-expression');
-      if (outcome.status === 'error') results[name] = { status: 'error', ...outcome.failure };
-      else {
-        const data: MimeBundle = outcome.value ? await renderValue(outcome.value.value) : { 'text/plain': 'undefined' };
+      if (outcome.status === 'error') {
+        results[name] = { status: 'error', ...outcome.failure };
+        continue;
+      }
+      try {
+        const data = outcome.value ? await this.render(outcome.value.value) : { 'text/plain': 'undefined' };
         results[name] = { status: 'ok', data, metadata: {} };
+      } catch (error) {
+        results[name] = { status: 'error', ...failureOf(error, this.cells.compiler.codeMap) };
       }
     }
     return results;

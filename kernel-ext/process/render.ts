@@ -18,10 +18,16 @@ export function renderValue(value: unknown): Promise<MimeBundle> {
   return displayModule().renderBundle(value);
 }
 
+/** A bundle as it can be sent and stored: bytes as base64. */
+export function storableBundle(bundle: MimeBundle): MimeBundle {
+  const { storableBundle: storable } = require('../../src/display/bundle') as typeof import('../../src/display/bundle');
+  return storable(bundle);
+}
+
 /** Brings live displays into their final state; nothing to do where the display code was never loaded. */
 export async function flushLive(): Promise<PromiseSettledResult<void>[]> {
-  const meeting = (globalThis as { [key: symbol]: { live?: Set<{ flush(): Promise<void> }> } | undefined })[
+  const shared = (globalThis as { [key: symbol]: { live?: Set<{ flush(): Promise<void> }> } | undefined })[
     Symbol.for('unilab.display')
   ];
-  return Promise.allSettled([...(meeting?.live ?? [])].map((one) => one.flush()));
+  return Promise.allSettled([...(shared?.live ?? [])].map((one) => one.flush()));
 }

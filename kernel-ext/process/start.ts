@@ -1,7 +1,7 @@
 /** Starts the kernel in this process. */
 import { CellRunner } from './cell-runner';
 import { hasEnded, parentProcess } from './parent-process';
-import { type MimeBundle } from './render';
+import { type MimeBundle, storableBundle } from './render';
 import { KernelServer } from './server';
 import { tslabJupyter } from './tslab';
 
@@ -80,7 +80,7 @@ function routeOutput(server: KernelServer): void {
   const tslabDisplay = (shown: { data: MimeBundle; transient?: { display_id?: string } }, update: boolean): void => {
     void server.execution.show(
       update ? 'update_display_data' : 'display_data',
-      Promise.resolve(shown.data),
+      Promise.resolve(storableBundle(shown.data)),
       shown.transient?.display_id,
     );
   };

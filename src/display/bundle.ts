@@ -18,6 +18,16 @@ export interface Displayable {
   [jupyterDisplay](): MimeBundle | Promise<MimeBundle>;
 }
 
+/** Takes finished bundles to whoever shows them, in the order of the calls. */
+export interface DisplayTransport {
+  /** Shows a new display; with an id it can be updated later. The promise settles once the bundle is on its way. */
+  show(bundle: Promise<MimeBundle>, id?: string): Promise<void>;
+  /** Replaces what every display of this id shows. `final` tells that no other update follows. */
+  update(id: string, bundle: Promise<MimeBundle>, final: boolean): Promise<void>;
+  /** Clears the cell's output; with `wait` not before the next output comes. */
+  clear(wait: boolean): Promise<void>;
+}
+
 /** Whether a value shows itself by {@link jupyterDisplay}. */
 export function isDisplayable(value: unknown): value is Displayable {
   return (
@@ -69,5 +79,41 @@ export class Display implements Displayable {
 
 /** The `text/plain` bundle of any value: strings as they are, everything else as Node's inspector prints it. */
 export function plainBundle(value: unknown): MimeBundle {
-  return { 'text/plain': typeof value === 'string' ? value : inspect(value, { depth: 4, maxArrayLength: 100 }) };
+  return { 'text/plain': typeof value === 'string' ? value : inspected(value) };
+}
+
+/** A value's text. Its own code may take part in that (`inspect.custom`, getters), and may throw. */
+function inspected(value: unknown): string {
+  const limits = { depth: 4, maxArrayLength: 100 };
+  try {
+    return inspect(value, limits);
+  } catch (error) {
+    try {
+      return inspect(value, { ...limits, customInspect: false });
+    } catch {
+      return `[a value that cannot be shown: ${error instanceof Error ? error.message : typeof error}]`;
+    }
+  }
+}
+
+/**
+ * A bundle as notebook files can hold it: bytes as base64 (as text where the type is text), numbers as text, and
+ * nothing for `undefined`. JSON types keep their values.
+ */
+export function storableBundle(bundle: MimeBundle): MimeBundle {
+  const entries = Object.entries(bundle).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries.map(([type, value]) => [type, storable(type, value)]));
+}
+
+function storable(type: string, value: unknown): unknown {
+  const isText = type.startsWith('text/') || type.endsWith('+xml') || type.endsWith('/javascript');
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    const bytes = ArrayBuffer.isView(value)
+      ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+      : Buffer.from(value);
+    return bytes.toString(isText ? 'utf8' : 'base64');
+  }
+  if (typeof value === 'bigint') return String(value);
+  const isJson = type.endsWith('json');
+  return !isJson && (typeof value === 'number' || typeof value === 'boolean') ? String(value) : value;
 }

@@ -2,7 +2,14 @@
  * Displays. Pure part: `imageGrid`, `traceView`, `rewardPlot`, `vegaPlot`, `tableView`, `tensorView`, `progressView`
  * make a {@link Display} from a value. Showing part: `display`, `updateDisplay`, `livePlot`, `progress`, `LiveDisplay`.
  */
-export { Display, type Displayable, isDisplayable, jupyterDisplay, type MimeBundle } from './bundle';
+export {
+  Display,
+  type Displayable,
+  type DisplayTransport,
+  isDisplayable,
+  jupyterDisplay,
+  type MimeBundle,
+} from './bundle';
 export { cleanHtml, markdownRenderer } from './clean';
 export { escapeHtml, html, SafeHtml } from './html';
 export { type CaptionedImage, type GridOptions, imageGrid, scoreText } from './grid';
@@ -35,4 +42,4 @@ export { type FrameLike, isFrame, type TableOptions, tableView } from './table';
 export { tensorView } from './tensor';
 export { displayFolder, TerminalTransport } from './terminal';
 export { type Trace, type TraceFact, type TraceOptions, traceView } from './trace';
-export { type DisplayTransport, displayTransport, liveDisplays, setDisplayTransport } from './transport';
+export { displayTransport, liveDisplays, setDisplayTransport } from './transport';

@@ -1,5 +1,12 @@
 /** From any value to its MIME bundle. */
-import { type Displayable, isDisplayable, jupyterDisplay, type MimeBundle, plainBundle } from './bundle';
+import {
+  type Displayable,
+  isDisplayable,
+  jupyterDisplay,
+  type MimeBundle,
+  plainBundle,
+  storableBundle,
+} from './bundle';
 import { imageGrid } from './grid';
 import { isImageTensor, isImage, isTensor, type ImageInput } from './images';
 import { isVegaLite, vegaPlot } from './plot';
@@ -14,17 +21,27 @@ import { tensorView } from './tensor';
 export function viewOf(value: unknown): Displayable | undefined {
   if (typeof value !== 'object' && typeof value !== 'function') return undefined;
   if (value === null) return undefined;
-  if (isFrame(value)) return tableView(value);
-  if (isDisplayable(value)) return value;
-  if (isImage(value)) return imageGrid(value);
-  if (isTensor(value)) return isImageTensor(value) ? imageGrid(value) : tensorView(value);
-  if (isVegaLite(value)) return vegaPlot(value);
-  if (Array.isArray(value) && value.length > 0) {
-    const list = value as unknown[];
-    const all = list.every((one) => isImage(one) || (isTensor(one) && one.shape.length >= 3 && isImageTensor(one)));
-    if (all) return imageGrid(list as ImageInput[]);
+  if (holds(value, isFrame)) return tableView(value);
+  if (holds(value, isDisplayable)) return value;
+  if (holds(value, isImage)) return imageGrid(value);
+  if (holds(value, isTensor)) return isImageTensor(value) ? imageGrid(value) : tensorView(value);
+  if (holds(value, isVegaLite)) return vegaPlot(value);
+  return holds(value, isImageList) ? imageGrid(value) : undefined;
+}
+
+function isImageList(value: unknown): value is ImageInput[] {
+  if (!Array.isArray(value) || value.length === 0) return false;
+  const list = value as unknown[];
+  return list.every((one) => isImage(one) || (isTensor(one) && one.shape.length >= 3 && isImageTensor(one)));
+}
+
+/** Whether a value is of some kind. A value that throws when it is looked at (a getter, a proxy) is of none. */
+function holds<T>(value: unknown, isKind: (value: unknown) => value is T): value is T {
+  try {
+    return isKind(value);
+  } catch {
+    return false;
   }
-  return undefined;
 }
 
 /**
@@ -49,8 +66,9 @@ async function completed(view: Displayable): Promise<MimeBundle> {
       `[Symbol.for('Jupyter.display')]() must return an object from MIME type to content, it returned ${typeof bundle}`,
     );
   }
-  if ('text/plain' in bundle) return bundle;
-  return { ...bundle, 'text/plain': twin(view, Object.keys(bundle)) };
+  const storable = storableBundle(bundle as MimeBundle);
+  if ('text/plain' in storable) return storable;
+  return { ...storable, 'text/plain': twin(view, Object.keys(storable)) };
 }
 
 /** A text for bundles that bring none: the object's own words where it has some. */

@@ -2,8 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic } from '../io/write-file';
-import type { MimeBundle } from './bundle';
-import type { DisplayTransport } from './transport';
+import type { DisplayTransport, MimeBundle } from './bundle';
 
 /** Where a terminal keeps images: `UNILAB_DISPLAY_DIR`, by default `out/display` in the working folder. */
 export function displayFolder(): string {

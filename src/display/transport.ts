@@ -1,38 +1,28 @@
 /** Where displays go: the notebook kernel, Deno's kernel, or a plain terminal. Chosen when something is shown. */
-import type { MimeBundle } from './bundle';
+import type { DisplayTransport, MimeBundle } from './bundle';
 import { TerminalTransport } from './terminal';
 
-/** Takes finished bundles to whoever shows them, in the order of the calls. */
-export interface DisplayTransport {
-  /** Shows a new display; with an id it can be updated later. The promise settles once the bundle is on its way. */
-  show(bundle: Promise<MimeBundle>, id?: string): Promise<void>;
-  /** Replaces what every display of this id shows. `final` tells that no other update follows. */
-  update(id: string, bundle: Promise<MimeBundle>, final: boolean): Promise<void>;
-  /** Clears the cell's output; with `wait` not before the next output comes. */
-  clear(wait: boolean): Promise<void>;
-}
-
-/** The kernel and cells may hold different copies of this module: they meet in this place. */
-interface Meeting {
+/** What the kernel and cells share, although each may have loaded a copy of this module. */
+interface SharedState {
   transport?: DisplayTransport;
   readonly live: Set<Flushable>;
 }
 
-/** Something live whose last state may not have been sent yet. */
+/** A live display whose last state may not have been sent yet. */
 export interface Flushable {
   flush(): Promise<void>;
 }
 
 const key = Symbol.for('unilab.display');
 
-function meeting(): Meeting {
-  const place = globalThis as { [key]?: Meeting };
-  return (place[key] ??= { live: new Set() });
+function sharedState(): SharedState {
+  const holder = globalThis as { [key]?: SharedState };
+  return (holder[key] ??= { live: new Set() });
 }
 
-/** Sets where displays go from now on; `undefined` goes back to choosing by the surroundings. */
+/** Sets where displays go from now on; `undefined` chooses by the environment again. */
 export function setDisplayTransport(transport: DisplayTransport | undefined): void {
-  meeting().transport = transport;
+  sharedState().transport = transport;
 }
 
 interface DenoKernel {
@@ -69,16 +59,16 @@ class DenoTransport implements DisplayTransport {
 
 let fallback: DisplayTransport | undefined;
 
-/** The transport in force: the kernel's, else Deno's, else the terminal. */
+/** The transport in use: the kernel's, else Deno's, else the terminal. */
 export function displayTransport(): DisplayTransport {
-  const set = meeting().transport;
+  const set = sharedState().transport;
   if (set) return set;
   const deno = (globalThis as { Deno?: { jupyter?: DenoKernel } }).Deno?.jupyter;
   return (fallback ??=
     deno && typeof deno.broadcast === 'function' ? new DenoTransport(deno) : new TerminalTransport());
 }
 
-/** Live displays announce themselves here, so that the kernel can ask for their last state before a cell ends. */
+/** Live displays that have something to send: the kernel flushes them before a cell ends. */
 export function liveDisplays(): Set<Flushable> {
-  return meeting().live;
+  return sharedState().live;
 }

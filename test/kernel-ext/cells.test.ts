@@ -124,7 +124,7 @@ test('what the package brings along can be imported anywhere, with its types', a
   assert.match(String(missing.reply.evalue), /Cannot find module 'no-such-package-here'/);
 });
 
-test('tsconfig.json is honoured: strict is strict', async () => {
+test('tsconfig.json is honored: strict is strict', async () => {
   const ran = await kernel.run('function loose(p) { return p }');
   assert.match(String(ran.reply.evalue), /implicitly has an 'any' type/);
 });
