@@ -94,7 +94,7 @@ export class Execution {
     try {
       return renderValue(value);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
