@@ -3,7 +3,7 @@ import { readValues, tf } from '../../src/engine';
 import { openSafetensors } from '../../src/io';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { Decoder } from '../../src/models/janus/decoder';
-import { JanusModel, janusSpecs } from '../../src/models/janus/model';
+import { JanusNetwork, janusSpecs } from '../../src/models/janus/network';
 import { Parameters } from '../../src/nn/parameters';
 import { likeliest } from '../../src/nn/token-sampling';
 import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
@@ -21,8 +21,8 @@ export function janusLarge(config: JanusConfig, lengths: readonly number[]): Lar
       const reader = await openSafetensors(folder);
       try {
         const parameters = await Parameters.read(specs, reader, folder);
-        const model = new JanusModel(config, parameters);
-        return { parameters: parameters.count(), run: (length, count) => decode(model, length, count) };
+        const network = new JanusNetwork(config, parameters);
+        return { parameters: parameters.count(), run: (length, count) => decode(network, length, count) };
       } finally {
         await reader.close();
       }
@@ -31,22 +31,23 @@ export function janusLarge(config: JanusConfig, lengths: readonly number[]): Lar
 }
 
 /** Reads `context` tokens, then says more, greedily. The first one warms up what the prompt's shapes did not. */
-async function decode(model: JanusModel, context: number, tokens: number): Promise<WorkTiming> {
-  const vocab = model.config.text.vocab_size;
-  const decoder = new Decoder(model);
+async function decode(network: JanusNetwork, context: number, tokens: number): Promise<WorkTiming> {
+  const vocab = network.config.text.vocab_size;
+  const decoder = new Decoder(network);
   const said: number[] = [];
   // What a token costs ends when it can be said: its logits are read.
   const say = (compute: () => tf.Tensor2D): Promise<Spent> =>
     spend(() => {
       const hidden = tf.tidy(compute);
-      const logits = readValues(() => model.textLogits(hidden));
+      const logits = readValues(() => network.textLogits(hidden));
       hidden.dispose();
       said.push(likeliest(logits, 0, vocab));
     });
   try {
     const whole = await say(() => decoder.start([Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab)]));
     const each: Spent[] = [];
-    for (let i = 0; i <= tokens; i++) each.push(await say(() => decoder.next(model.embed([[said[said.length - 1]]]))));
+    for (let i = 0; i <= tokens; i++)
+      each.push(await say(() => decoder.next(network.embed([[said[said.length - 1]]]))));
     return { whole, each: each.slice(1) };
   } finally {
     decoder.dispose();

@@ -13,16 +13,18 @@ import {
 } from '..';
 import { Rng } from '../../engine';
 import { vqganConfig } from '../../models/janus/config';
-import { VQ } from '../../models/janus/generation';
-import { codeEntries, janusMini, startCodesFromCodebook } from '../../models/janus/mini';
+import { isTokenizerParameter, VQ } from '../../models/janus/image-tokenizer';
 import { JanusModel } from '../../models/janus/model';
+import { JanusNetwork } from '../../models/janus/network';
 import { isTower } from '../../models/janus/vision';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { LoopOptions } from '../../sft/loop';
 import { SharedRowParameters } from '../../sft/shared-rows';
-import { janusTask, type JanusTrainingOptions } from '../../sft/train-janus';
-import { janusVisionTask, type LabeledImage } from '../../sft/train-janus-vision';
-import { isVq, janusVqTask, type VqTrainingOptions } from '../../sft/train-janus-vq';
+import { codeEntries, startCodesFromCodebook } from './janus-code-rows';
+import { janusMini } from './janus-config';
+import { janusTask, type JanusTrainingOptions } from './janus-task';
+import { janusTokenizerTask, type TokenizerTrainingOptions } from './janus-tokenizer-task';
+import { janusVisionTask, type LabeledImage } from './janus-vision-task';
 import {
   miniText,
   NAMES_MIXTURE,
@@ -40,7 +42,7 @@ type Loop = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weig
 export type JanusRecipe = Loop & Omit<JanusTrainingOptions, 'size'> & { readonly scenes?: SceneMixture };
 
 /** Training of the VQ tokenizer, which starts from Show-o mini's trained one: little is left to be learned. */
-export const JANUS_VQ_RECIPE: Loop & Omit<VqTrainingOptions, 'size'> = {
+export const JANUS_VQ_RECIPE: Loop & Omit<TokenizerTrainingOptions, 'size'> = {
   steps: 40,
   learningRate: 5e-4,
   weightDecay: 0,
@@ -124,16 +126,17 @@ const CODE_ROWS = 'model.generation_head.vision_head.weight';
 export function freshJanusMini(seed: number): JanusModel {
   const { text, bos, eos } = miniText();
   if (text.padId === undefined) throw new Error('the mini world tokenizer has no [PAD]');
-  return JanusModel.random(janusMini(text.vocabularySize, { bos, eos, pad: text.padId }), new Rng(seed).split('janus'));
+  const config = janusMini(text.vocabularySize, { bos, eos, pad: text.padId });
+  return JanusModel.random(config, text, new Rng(seed).split('janus'));
 }
 
 /** The VQ tokenizer's task. @param imageTokenizer Show-o mini's tokenizer, from whose weights it starts */
 export async function janusVqTraining(imageTokenizer: MagvitTokenizer, seed = JANUS_VQ_RECIPE.seed) {
   const sprites = await loadSprites();
   const model = freshJanusMini(seed);
-  vqFromMagvit(model.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
+  vqFromMagvit(model.network.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
   const source = sceneImages(sprites, 'train');
-  return { model, task: janusVqTask(model, source, { ...JANUS_VQ_RECIPE, size: IMAGE_SIZE }) };
+  return { model, task: janusTokenizerTask(model.network, source, { ...JANUS_VQ_RECIPE, size: IMAGE_SIZE }) };
 }
 
 const KINDS: readonly string[] = [...OBJECTS, ...SUBJECTS];
@@ -161,19 +164,17 @@ function patchSource(sprites: SpriteSheet, patch: number, split: Split): (rng: R
 export async function janusVisionTraining(trained: JanusModel, batch: number) {
   const sprites = await loadSprites();
   const source = patchSource(sprites, trained.config.vision.patch_size, 'train');
-  return {
-    model: trained,
-    task: janusVisionTask(trained, source, { batch, size: IMAGE_SIZE, classes: PATCH_CLASSES }),
-  };
+  const task = janusVisionTask(trained.network, source, { batch, size: IMAGE_SIZE, classes: PATCH_CLASSES });
+  return { model: trained, task };
 }
 
 /** The rest's task, with fresh weights. @param trained whose VQ tokenizer and vision tower are trained; it is disposed */
 export async function janusTraining(trained: JanusModel, seed = JANUS_RECIPE.seed) {
   const model = freshJanusMini(seed);
-  for (const [name, variable] of Object.entries(model.parameters.variables))
-    if (isVq(name) || isTower(name)) variable.assign(trained.parameters.get(name));
+  for (const [name, variable] of Object.entries(model.network.parameters.variables))
+    if (isTokenizerParameter(name) || isTower(name)) variable.assign(trained.network.parameters.get(name));
   trained.dispose();
-  startCodesFromCodebook(model, new Rng(seed).split('codes'));
+  startCodesFromCodebook(model.network, new Rng(seed).split('codes'));
   return janusMoreTraining(model, JANUS_RECIPE);
 }
 
@@ -185,8 +186,9 @@ export async function janusMoreTraining(trained: JanusModel, recipe: JanusRecipe
   const sprites = await loadSprites();
   if (recipe.scenes?.colorAugmentation) await addColorAugmentation(sprites);
   const { text } = miniText();
-  const parameters = new SharedRowParameters(trained.parameters, [CODE_ROWS], codeEntries(trained));
-  const model = new JanusModel(trained.config, parameters);
+  const { config, parameters } = trained.network;
+  const shared = new SharedRowParameters(parameters, [CODE_ROWS], codeEntries(trained.network));
+  const model = new JanusModel(new JanusNetwork(config, shared), trained.tokenizer);
   const source = sceneSource(sprites, text, 'train', recipe.scenes);
-  return { model, task: janusTask(model, source, { ...recipe, size: IMAGE_SIZE }) };
+  return { model, task: janusTask(model.network, source, { ...recipe, size: IMAGE_SIZE }) };
 }

@@ -1,10 +1,9 @@
 /** The three mini models as `unilab eval mini-world` sees them: what draws captions and answers questions. */
 import { readValues, Rng, type tf } from '../../engine';
-import { sampleAnswers as sampleJanus, type JanusPrefix } from '../../models/janus/answers';
-import { imageCodes } from '../../models/janus/config';
-import { generationIds, textIds, understandingIds } from '../../models/janus/layout';
+import type { Image } from '../../io';
+import { generationIds, type JanusPrompt, understandingIds } from '../../models/janus/layout';
 import type { JanusModel } from '../../models/janus/model';
-import { ImageBatch as JanusImages, type ImageOptions as JanusImageOptions } from '../../models/janus/images';
+import type { ImageOptions as UnifiedImageOptions } from '../../models/unified';
 import { imageIds } from '../../models/chameleon/layout';
 import type { ChameleonModel } from '../../models/chameleon/model';
 import type { ImageOptions } from '../../models/unified';
@@ -86,26 +85,36 @@ export function showoSubject(model: ShowoModel, options?: ShowoImageOptions): Su
   };
 }
 
-export function janusSubject(model: JanusModel, options?: JanusImageOptions): Subject {
+export function janusSubject(model: JanusModel, options?: UnifiedImageOptions): Subject {
   const { config } = model;
-  const answers = (prefixes: readonly JanusPrefix[]) =>
-    sampleJanus(model, prefixes, unused(prefixes), GREEDY).map(({ ids }) =>
-      ids.filter((id) => id !== config.tokens.eos),
-    );
+  const requests = (prompts: readonly JanusPrompt[], rngs: readonly Rng[]) =>
+    prompts.map((prompt, i) => ({ prompt, rng: rngs[i] }));
+  const answers = (prompts: readonly JanusPrompt[]) =>
+    model
+      .sampleText(requests(prompts, unused(prompts)), GREEDY)
+      .map(({ transitions: [{ sampledIds }] }) => [...sampledIds].filter((id) => id !== config.tokens.eos));
+  const question = (ids: Ids, image?: Image): JanusPrompt => {
+    const whole = understandingIds(config, image ? ['image', ids] : [ids]);
+    return { task: 'understand', ids: whole, images: image ? [image] : [], shared: 1 };
+  };
   return {
     draw: (captions, rngs) => {
-      const prompts = captions.map((caption) => generationIds(config, caption));
-      return model.decodeCodes(new JanusImages(model, prompts, rngs, options).finish().map(({ codes }) => codes));
+      const prompts = captions.map((caption): JanusPrompt => ({
+        task: 'generate',
+        ids: generationIds(config, caption),
+      }));
+      const images = model.imageSampler(requests(prompts, rngs), options).finish();
+      return model.imageTokenizer.decode(images.map(({ codes }) => codes));
     },
     giveBack: (images) => {
-      const codes = readValues<'int32'>(() => model.encodePixels(pixelsOf(images)));
-      return model.decodeCodes(rowsOf(codes, imageCodes(config)));
+      const { imageTokenizer } = model;
+      return imageTokenizer.decode(imageTokenizer.encode(images.map((rgb) => ({ width: 64, height: 64, rgb }))));
     },
     answerImages: (asked) => {
       const seen = ofImages(asked, (list) => list.map((rgb) => ({ width: 64, height: 64, rgb })));
-      return answers(asked.map(({ question }, i) => ({ ids: understandingIds(config, question), image: seen[i] })));
+      return answers(asked.map(({ question: ids }, i) => question(ids, seen[i])));
     },
-    answerTexts: (texts) => answers(texts.map((text) => ({ ids: textIds(config, text) }))),
+    answerTexts: (texts) => answers(texts.map((text) => question(text))),
     dispose: () => {
       model.dispose();
     },

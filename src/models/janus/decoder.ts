@@ -2,19 +2,15 @@
 import { tf } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import { KvCache } from '../../nn/kv-cache';
-import type { Parameters } from '../../nn/parameters';
 import { padLeft } from './layout';
-import type { JanusModel } from './model';
+import type { JanusNetwork } from './network';
 
 export class Decoder {
   private readonly cache: KvCache;
   private pads: readonly number[] = [];
 
-  constructor(
-    private readonly model: JanusModel,
-    private readonly parameters: Parameters = model.parameters,
-  ) {
-    this.cache = new KvCache(model.config.text.num_hidden_layers);
+  constructor(private readonly network: JanusNetwork) {
+    this.cache = new KvCache(network.config.text.num_hidden_layers);
   }
 
   /** Tokens seen so far, padding included. */
@@ -28,9 +24,9 @@ export class Decoder {
    * @returns hidden states of each prompt's last token, `[rows, hidden]`
    */
   start(prompts: readonly (readonly number[])[], features?: tf.Tensor3D): tf.Tensor2D {
-    const { ids, pads } = padLeft(this.model.config, prompts);
+    const { ids, pads } = padLeft(this.network.config, prompts);
     this.pads = pads;
-    return tf.tidy(() => this.run(this.model.embed(ids, features, this.parameters)));
+    return tf.tidy(() => this.run(this.network.embed(ids, features)));
   }
 
   /** One token a row. @param embeds `[rows, 1, hidden]` @returns `[rows, hidden]` */
@@ -54,15 +50,11 @@ export class Decoder {
     const before = this.cache.length;
     const at = Array.from({ length: tokens }, (_, t) => before + t);
     const padded = this.pads.some((pad) => pad > 0);
-    const hidden = this.model.hidden(
-      embeds,
-      {
-        cache: this.cache,
-        mask: causalMask(tokens, before + tokens, this.pads),
-        positions: padded ? this.pads.map((pad) => at.map((t) => Math.max(0, t - pad))) : at,
-      },
-      this.parameters,
-    );
+    const hidden = this.network.hidden(embeds, {
+      cache: this.cache,
+      mask: causalMask(tokens, before + tokens, this.pads),
+      positions: padded ? this.pads.map((pad) => at.map((t) => Math.max(0, t - pad))) : at,
+    });
     return tf.reshape(tf.slice(hidden, [0, tokens - 1, 0], [-1, 1, -1]), [rows, width]);
   }
 }

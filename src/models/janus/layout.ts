@@ -1,33 +1,38 @@
 /** Janus' sequence layouts: ids in, ids out. Every function is pure and works on plain numbers. */
-import { IGNORE } from '../../nn/packed-rows';
-import { type JanusConfig, imageCodes, visionTokens } from './config';
+import type { Image } from '../../io';
+import { PromptTooLongError } from '../unified';
+import { type JanusConfig, imageCodes, type JanusTokens, visionTokens } from './config';
 
-export { IGNORE };
-
-/** A sequence does not fit the model's positions. */
-export class PromptTooLongError extends RangeError {
-  override readonly name = 'PromptTooLongError';
+/** A question, whose answer follows. */
+export interface UnderstandingPrompt {
+  readonly task: 'understand';
+  readonly ids: readonly number[];
+  /** What the placeholders among the ids stand for, in order; of the size that the model sees. */
+  readonly images: readonly Image[];
+  /** Ids of the beginning that several questions may share: an image, say. */
+  readonly shared: number;
 }
+
+/** A description, whose image follows. */
+export interface GenerationPrompt {
+  readonly task: 'generate';
+  readonly ids: readonly number[];
+}
+
+export type JanusPrompt = UnderstandingPrompt | GenerationPrompt;
+
+/** What stands in a sequence between its begin and its end: ids of text, or an image that is looked at. */
+export type LayoutPart = readonly number[] | 'image';
 
 /**
- * A question about one image: `bos before begin-of-image placeholders end-of-image after`.
- * @param before ids before the image, e.g. of `<|User|>: `
- * @param after ids after it: the question, and what asks for the answer
+ * Text and images in order: `bos` and then, for each image, `begin-of-image placeholders end-of-image`.
  * @throws PromptTooLongError
  */
-export function understandingIds(
-  config: JanusConfig,
-  after: readonly number[],
-  before: readonly number[] = [],
-): number[] {
+export function understandingIds(config: JanusConfig, parts: readonly LayoutPart[]): number[] {
   const { bos, boi, image, eoi } = config.tokens;
   const placeholders = new Array<number>(visionTokens(config)).fill(image);
-  return fitting(config, [bos, ...before, boi, ...placeholders, eoi, ...after], 0);
-}
-
-/** Text alone: `bos text`. @throws PromptTooLongError */
-export function textIds(config: JanusConfig, text: readonly number[]): number[] {
-  return fitting(config, [config.tokens.bos, ...text], 0);
+  const ids = parts.flatMap((part) => (part === 'image' ? [boi, ...placeholders, eoi] : part));
+  return fitting(config, [bos, ...ids], 1);
 }
 
 /** An image to be generated: `bos text begin-of-image`. @throws PromptTooLongError */
@@ -40,28 +45,12 @@ export function unconditionalIds({ tokens }: JanusConfig, ids: readonly number[]
   return ids.map((id) => (id === tokens.bos || id === tokens.boi ? id : tokens.pad));
 }
 
-export interface Labelled {
-  readonly ids: number[];
-  /** What each position is; {@link IGNORE} where nothing is scored. The loss shifts them by one. */
-  readonly labels: number[];
-}
-
-/** Prefix, answer and end token, right-padded to `length`; answer and end token are scored. @throws PromptTooLongError */
-export function answerExample(
-  config: JanusConfig,
-  prefix: readonly number[],
-  answer: readonly number[],
-  length: number,
-): Labelled {
-  const { eos, pad } = config.tokens;
-  const ids = [...prefix, ...answer, eos];
-  if (ids.length > length)
-    throw new PromptTooLongError(`question and answer have ${ids.length} tokens, ${length} were expected at most`);
-  const padding = length - ids.length;
-  return {
-    ids: [...ids, ...new Array<number>(padding).fill(pad)],
-    labels: [...prefix.map(() => IGNORE), ...answer, eos, ...new Array<number>(padding).fill(IGNORE)],
-  };
+/**
+ * Ids that text is never sampled as: they mean images, and an answer with a placeholder in it could not be read again,
+ * for no image belongs to it.
+ */
+export function imageIds({ image, boi, eoi }: JanusTokens): number[] {
+  return [image, boi, eoi];
 }
 
 /** Rows of one length, padded on the left. @returns the rows, and how much padding each got */
@@ -77,7 +66,7 @@ export function padLeft(
 function fitting(config: JanusConfig, ids: number[], following: number): number[] {
   const most = config.text.max_position_embeddings;
   if (ids.length + following > most) {
-    const then = following > 0 ? ` and ${following} codes to come` : '';
+    const then = following > 1 ? ` and ${following} codes to come` : ' and an answer to come';
     throw new PromptTooLongError(
       `the prompt has ${ids.length} tokens${then}; this model has ${most} positions: shorten it`,
     );

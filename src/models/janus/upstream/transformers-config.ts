@@ -1,5 +1,5 @@
 /** `config.json` and `generation_config.json` as transformers writes them, to our configuration and back. */
-import { llamaConfigFromUpstream, llamaConfigToUpstream } from '../../nn/llama-config';
+import { llamaConfigFromUpstream, llamaConfigToUpstream } from '../../../nn/llama-config';
 import {
   checkJanusConfig,
   type JanusConfig,
@@ -8,7 +8,7 @@ import {
   type JanusVisionConfig,
   type JanusVqConfig,
   visionTokens,
-} from './config';
+} from '../config';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -29,7 +29,7 @@ export interface TokenSources {
  * @param where said in errors: the file
  * @throws JanusConfigError or LlamaConfigError naming the field, what was found and what was expected
  */
-export function janusConfigFromUpstream(json: Json, where: string, sources: TokenSources = {}): JanusConfig {
+export function janusConfigFromTransformers(json: Json, where: string, sources: TokenSources = {}): JanusConfig {
   if (json.model_type !== 'janus')
     throw new JanusConfigError(
       `${where}: model_type is ${JSON.stringify(json.model_type)}, expected "janus" (transformers) or "multi_modality" (deepseek's own)`,
@@ -54,7 +54,7 @@ export function janusConfigFromUpstream(json: Json, where: string, sources: Toke
 }
 
 /** The two files, for saving. @param dtype of the stored weights, e.g. `float32` */
-export function janusConfigToUpstream(config: JanusConfig, dtype: string): { config: Json; generation: Json } {
+export function janusConfigToTransformers(config: JanusConfig, dtype: string): { config: Json; generation: Json } {
   const { text, vision, vq, tokens } = config;
   const ids = { bos_token_id: tokens.bos, eos_token_id: tokens.eos, pad_token_id: tokens.pad };
   return {

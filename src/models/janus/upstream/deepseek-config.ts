@@ -1,13 +1,13 @@
 /** `config.json` of deepseek's own repository (`model_type: multi_modality`), to our configuration and back. */
-import { llamaConfigFromUpstream, llamaConfigToUpstream } from '../../nn/llama-config';
+import { llamaConfigFromUpstream, llamaConfigToUpstream } from '../../../nn/llama-config';
 import {
   checkJanusConfig,
   type JanusConfig,
   JanusConfigError,
   type JanusVisionConfig,
   type JanusVqConfig,
-} from './config';
-import { Fields, type Json, part, type TokenSources, tokensOf } from './upstream-config';
+} from '../config';
+import { Fields, type Json, part, type TokenSources, tokensOf } from './transformers-config';
 
 /** Sizes of the vision towers that the original knows by name. */
 const TOWERS: Readonly<Record<string, Json>> = {
@@ -31,12 +31,12 @@ const OWN = 'custom';
 
 /**
  * Reads the original's configuration. It names the vision tower and the image tokenizer instead of saying their sizes;
- * sizes that stand in their `params` nevertheless (as {@link janusConfigToOriginal} writes them for models that have no
+ * sizes that stand in their `params` nevertheless (as {@link janusConfigToDeepseek} writes them for models that have no
  * name) go first.
  * @param where said in errors: the file
  * @throws JanusConfigError or LlamaConfigError naming the field, what was found and what was expected
  */
-export function janusConfigFromOriginal(json: Json, where: string, sources: TokenSources = {}): JanusConfig {
+export function janusConfigFromDeepseek(json: Json, where: string, sources: TokenSources = {}): JanusConfig {
   const textJson = part(json, where, 'language_config');
   const text = llamaConfigFromUpstream(textJson, `${where}: language_config`);
   const vision = visionOf(json, where);
@@ -51,7 +51,7 @@ export function janusConfigFromOriginal(json: Json, where: string, sources: Toke
 }
 
 /** The file, for saving. Special tokens, which the original's tokenizer says, stand in it too. */
-export function janusConfigToOriginal({ text, vision, vq, tokens }: JanusConfig, dtype: string): Json {
+export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig, dtype: string): Json {
   const tower = { patch_size: vision.patch_size, width: vision.hidden_size, layers: vision.num_hidden_layers, heads: vision.num_attention_heads, mlp_ratio: vision.mlp_ratio }; // prettier-ignore
   const known = Object.entries(TOWERS).find(([, sizes]) => same(sizes, tower))?.[0];
   const own = { layer_norm_eps: vision.layer_norm_eps, attention_bias: vision.attention_bias, num_channels: vision.num_channels, hidden_act: vision.hidden_act }; // prettier-ignore

@@ -3,8 +3,8 @@
  * which are ours. Two differ in more than the name: queries, keys and values of the vision tower lie in one matrix, and
  * its positions have a first axis of 1.
  */
-import type { WritableTensor } from '../../io';
-import type { WeightSource } from '../../nn/parameters';
+import type { WritableTensor } from '../../../io';
+import type { WeightSource } from '../../../nn/parameters';
 
 /** Beginnings of names, theirs and ours; `{n}` stands for a number. */
 type Pairs = readonly (readonly [theirs: string, ours: string])[];
@@ -59,17 +59,17 @@ const OURS_SPLIT = /^model\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.([q
 const UNUSED = /^(vision_model\.vision_tower\.attn_pool\.|gen_vision_model\.quantize\.codebook_used$)/;
 
 /** Whether the names are deepseek's. */
-export function isOriginal(names: readonly string[]): boolean {
+export function isDeepseek(names: readonly string[]): boolean {
   return names.some((name) => PARTS.some(([theirs]) => name.startsWith(theirs)));
 }
 
 /** Our name of an original tensor; a name that is not known stays. Not for those that lie joined. */
-export function fromOriginalName(name: string): string {
+export function fromDeepseekName(name: string): string {
   return translate(name, 0);
 }
 
 /** The original name of our tensor. Not for those that lie joined. */
-export function toOriginalName(name: string): string {
+export function toDeepseekName(name: string): string {
   return translate(name, 1);
 }
 
@@ -77,7 +77,7 @@ export function toOriginalName(name: string): string {
  * Original tensors as if they were stored under our names and in our shapes. Joined tensors are read once for their
  * three parts where these are asked for one after the other.
  */
-export function originalSource(reader: WeightSource): WeightSource {
+export function deepseekSource(reader: WeightSource): WeightSource {
   interface Place {
     readonly stored: string;
     /** Which third of it. */
@@ -87,7 +87,7 @@ export function originalSource(reader: WeightSource): WeightSource {
   for (const stored of reader.names) {
     const joined = JOINED.exec(stored);
     if (UNUSED.test(stored)) continue;
-    if (!joined) places.set(fromOriginalName(stored), { stored });
+    if (!joined) places.set(fromDeepseekName(stored), { stored });
     else SPLIT.forEach((part, third) => places.set(`model.vision_model.encoder.layers.${joined[1]}.self_attn.${part}.${joined[2]}`, { stored, third })); // prettier-ignore
   }
   const placeOf = (name: string): Place => places.get(name) ?? { stored: name };
@@ -112,12 +112,12 @@ export function originalSource(reader: WeightSource): WeightSource {
 }
 
 /** Our tensors as the original stores them. */
-export function asOriginal(tensors: Readonly<Record<string, WritableTensor>>): Record<string, WritableTensor> {
+export function asDeepseek(tensors: Readonly<Record<string, WritableTensor>>): Record<string, WritableTensor> {
   const out: Record<string, WritableTensor> = {};
   for (const [name, tensor] of Object.entries(tensors)) {
     const split = OURS_SPLIT.exec(name);
-    if (name === POSITIONS) out[toOriginalName(name)] = { ...tensor, shape: [1, ...tensor.shape] };
-    else if (!split) out[toOriginalName(name)] = tensor;
+    if (name === POSITIONS) out[toDeepseekName(name)] = { ...tensor, shape: [1, ...tensor.shape] };
+    else if (!split) out[toDeepseekName(name)] = tensor;
     else if (split[2] === SPLIT[0]) {
       const parts = SPLIT.map((part) => tensors[name.replace(SPLIT[0], part)]);
       const [first, ...rest] = tensor.shape;

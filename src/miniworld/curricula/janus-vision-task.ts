@@ -2,13 +2,13 @@
  * First lessons for Janus' vision tower: to name what each patch shows. The published model starts from SigLIP's tower,
  * which knows images already; a fresh one is found out by the language model only after it has learned to guess.
  */
-import { crossEntropy, type Rng, tf } from '../engine';
-import { visionTokens } from '../models/janus/config';
-import type { JanusModel } from '../models/janus/model';
-import { isTower, visionFeatures } from '../models/janus/vision';
-import type { SupervisedTask } from './loop';
-import { partOf } from './train-janus-vq';
-import { pixelsTensor } from './train-magvit';
+import { crossEntropy, type Rng, tf } from '../../engine';
+import { visionTokens } from '../../models/janus/config';
+import type { JanusNetwork } from '../../models/janus/network';
+import { isTower, visionFeatures } from '../../models/janus/vision';
+import type { SupervisedTask } from '../../sft/loop';
+import { pixelsTensor } from '../../sft/train-magvit';
+import { partOf } from './janus-tokenizer-task';
 
 /** An image, and for every thing that is to be named the class of each patch, row by row. */
 export interface LabeledImage {
@@ -38,11 +38,11 @@ export interface VisionBatch {
  * @throws RangeError for labels that are not one a patch
  */
 export function janusVisionTask(
-  model: JanusModel,
+  network: JanusNetwork,
   source: (rng: Rng) => LabeledImage,
   { batch, size, classes }: VisionTrainingOptions,
 ): SupervisedTask<VisionBatch> {
-  const { config, parameters } = model;
+  const { config, parameters } = network;
   const patches = visionTokens(config);
   const width = config.vision.hidden_size;
   const heads = Object.fromEntries(
@@ -51,16 +51,22 @@ export function janusVisionTask(
   const named = Object.fromEntries(Object.entries(heads).map(([name, head]) => [`heads.${name}`, head]));
   return {
     name: 'janus-vision',
-    variables: { ...partOf(model, isTower), ...named },
+    variables: { ...partOf(network, isTower), ...named },
     batch: (_step, rng) => {
       const images = Array.from({ length: batch }, (_, i) => source(rng.split(i)));
       const labels = Object.keys(classes).map((name) => {
         for (const image of images)
           if (image.labels[name].length !== patches)
             throw new RangeError(`'${name}' has ${image.labels[name].length} labels, the image ${patches} patches`);
-        return [name, tf.tensor1d(images.flatMap((image) => Array.from(image.labels[name])), 'int32')] as const; // prettier-ignore
+        const flat = images.flatMap((image) => Array.from(image.labels[name]));
+        return [name, tf.tensor1d(flat, 'int32')] as const;
       });
-      return { pixels: pixelsTensor(images.map(({ pixels }) => pixels), size, size), labels: Object.fromEntries(labels) }; // prettier-ignore
+      const pixels = pixelsTensor(
+        images.map((image) => image.pixels),
+        size,
+        size,
+      );
+      return { pixels, labels: Object.fromEntries(labels) };
     },
     loss: ({ pixels, labels }) => {
       const features = tf.reshape<tf.Rank.R2>(visionFeatures(parameters, config, pixels), [-1, width]);

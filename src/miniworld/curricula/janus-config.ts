@@ -2,10 +2,7 @@
  * Janus mini: the real class at a size that two CPU cores train. It looks at 64 x 64 images as 8 x 8 patches, and
  * draws them with an 8 x 8 grid of 4096 codes.
  */
-import { l2Normalize } from '../../nn/vqgan-codebook';
-import { type Rng, tf } from '../../engine';
-import type { JanusConfig } from './config';
-import type { JanusModel } from './model';
+import type { JanusConfig } from '../../models/janus/config';
 
 /** Height and width of the images, pixels. */
 const SIDE = 64;
@@ -71,33 +68,4 @@ export function janusMini(textIds: number, text: { bos: number; eos: number; pad
     },
     tokens: { ...text, image, boi, eoi },
   };
-}
-
-/**
- * Where training of the language model starts: codes whose entries lie close together start with similar rows, on the
- * way in and on the way out. A plain random table treats 4,096 codes as 4,096 strangers.
- * @param share of the output rows' variance that the entries carry, in [0, 1]. Default 0.8
- */
-export function startCodesFromCodebook(model: JanusModel, rng: Rng, share = 0.8, std = 0.02): void {
-  const p = model.parameters;
-  const { embed_dim: dim, num_embeddings: codes, projection_dim: width } = model.config.vq;
-  tf.tidy(() => {
-    const entries = codeEntries(model);
-    p.variables['model.generation_embeddings.weight'].assign(entries);
-    const directions = tf.tensor2d(rng.split('directions').normal(dim * width), [dim, width]);
-    const noise = tf.tensor2d(rng.split('noise').normal(codes * width), [codes, width]);
-    const rows = tf.add(
-      tf.mul(tf.matMul(entries, directions), std * Math.sqrt(share / dim)),
-      tf.mul(noise, std * Math.sqrt(1 - share)),
-    );
-    p.variables['model.generation_head.vision_head.weight'].assign(rows);
-  });
-}
-
-/** The codebook's entries with unit variance in every dimension, `[codes, embed_dim]`: what like codes have in common. */
-export function codeEntries(model: JanusModel): tf.Tensor2D {
-  return tf.tidy(() => {
-    const entries = l2Normalize(model.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Tensor2D);
-    return tf.mul<tf.Tensor2D>(entries, Math.sqrt(model.config.vq.embed_dim));
-  });
 }

@@ -1,0 +1,104 @@
+/** Janus in a folder: read as transformers and deepseek publish it, and saved so that both read it. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { openSafetensors, writeSafetensors } from '../../io';
+import { type FileJob, writeFilesAtomic } from '../../io/write-file';
+import { Parameters } from '../../nn/parameters';
+import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
+import type { JanusTokens } from './config';
+import { janusSpecs, JanusNetwork } from './network';
+import { janusConfigFromDeepseek, janusConfigToDeepseek } from './upstream/deepseek-config';
+import { asDeepseek, deepseekSource, isDeepseek } from './upstream/deepseek-weights';
+import { janusConfigFromTransformers, janusConfigToTransformers, type Json } from './upstream/transformers-config';
+
+export interface LoadOptions {
+  /** Ids of special tokens that the checkpoint's files do not name, or name wrongly. */
+  readonly tokens?: Partial<JanusTokens>;
+  /** Default: the folder's `tokenizer.json`. */
+  readonly tokenizer?: TextTokenizer;
+}
+
+export interface SaveOptions {
+  /** How the weights are stored. Default `BF16`; `F32` keeps every bit. */
+  readonly dtype?: 'F32' | 'BF16';
+  /** Above so many bytes the weights go into several files with an index. Default 5e9, as transformers. */
+  readonly shardBytes?: number;
+  /** Whose file it is to be: transformers' (default), or deepseek's own, as its repository reads it. */
+  readonly layout?: 'transformers' | 'deepseek';
+}
+
+/** See `JanusModel.fromPretrained`. */
+export async function readPretrained(
+  folder: string,
+  { tokens, tokenizer }: LoadOptions = {},
+): Promise<{ network: JanusNetwork; tokenizer: TextTokenizer }> {
+  const file = path.join(folder, 'config.json');
+  const json = await readJson(file);
+  if (!json) throw new Error(`${file} is missing: ${folder} is no checkpoint of Janus`);
+  const read = json.model_type === 'multi_modality' ? janusConfigFromDeepseek : janusConfigFromTransformers;
+  const words = path.join(folder, 'tokenizer.json');
+  const config = read(json, file, {
+    generation: await readJson(path.join(folder, 'generation_config.json')),
+    named: tokenNames(await readJson(words)),
+    given: tokens,
+  });
+  // Before the weights, which may take minutes.
+  const text = tokenizer ?? loadTokenizer(words);
+  const reader = await openSafetensors(folder);
+  try {
+    const ignore = (name: string) => name.endsWith('.position_ids'); // a buffer of older files: 0, 1, 2, ...
+    const source = isDeepseek(reader.names) ? deepseekSource(reader) : reader;
+    const parameters = await Parameters.read(janusSpecs(config), source, folder, { ignore });
+    return { network: new JanusNetwork(config, parameters), tokenizer: text };
+  } finally {
+    await reader.close();
+  }
+}
+
+/** See `JanusModel.savePretrained`. */
+export async function writePretrained(
+  folder: string,
+  { config, parameters }: JanusNetwork,
+  tokenizer: TextTokenizer,
+  { dtype = 'BF16', shardBytes = 5e9, layout = 'transformers' }: SaveOptions = {},
+): Promise<void> {
+  const own = parameters.writable(dtype);
+  const tensors = layout === 'deepseek' ? asDeepseek(own) : own;
+  await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { metadata: { format: 'pt' }, shardBytes });
+  const stored = dtype === 'F32' ? 'float32' : 'bfloat16';
+  const files = janusConfigToTransformers(config, stored);
+  const job = (name: string, json: object): FileJob => ({
+    file: path.join(folder, name),
+    write: (put) => put(Buffer.from(`${JSON.stringify(json, null, 2)}\n`)),
+  });
+  // The configuration last: a folder that has one is whole.
+  await writeFilesAtomic([
+    job('tokenizer.json', tokenizer.json),
+    job('generation_config.json', files.generation),
+    job('config.json', layout === 'deepseek' ? janusConfigToDeepseek(config, stored) : files.config),
+  ]);
+}
+
+/** @returns undefined when there is no such file @throws Error naming a file that is no JSON object */
+async function readJson(file: string): Promise<Json | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return JSON.parse(text) as Json;
+  } catch (error) {
+    throw new Error(`${file} is no JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Ids of the tokens that a `tokenizer.json` adds to its vocabulary, by what they say. */
+function tokenNames(tokenizer: Json | undefined): Record<string, number> {
+  const added = Array.isArray(tokenizer?.added_tokens)
+    ? (tokenizer.added_tokens as { content: string; id: number }[])
+    : [];
+  return Object.fromEntries(added.map(({ content, id }) => [content, id]));
+}
