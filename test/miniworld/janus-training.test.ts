@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { readValues, startEngine, Rng, tf } from '../../src/engine';
-import { sampleAnswers } from '../../src/models/janus/answers';
+import { startCodesFromCodebook } from '../../src/miniworld/curricula/janus-code-rows';
+import { janusMini } from '../../src/miniworld/curricula/janus-config';
+import { type JanusSource, janusTask } from '../../src/miniworld/curricula/janus-task';
+import { janusTokenizerTask } from '../../src/miniworld/curricula/janus-tokenizer-task';
 import type { JanusConfig } from '../../src/models/janus/config';
-import { vqEntropy } from '../../src/models/janus/generation';
-import { textIds, understandingIds } from '../../src/models/janus/layout';
-import { janusMini, startCodesFromCodebook } from '../../src/models/janus/mini';
-import { JanusModel, janusSpecs } from '../../src/models/janus/model';
-import { packedLogits, packTurns } from '../../src/models/janus/packed';
+import { JanusImageTokenizer } from '../../src/models/janus/image-tokenizer';
+import { understandingIds } from '../../src/models/janus/layout';
+import { JanusNetwork, janusSpecs } from '../../src/models/janus/network';
+import { sampleText } from '../../src/models/janus/sampler';
+import { packedLogits, packTurns } from '../../src/models/janus/supervised';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
-import { type JanusSource, janusTask } from '../../src/sft/train-janus';
-import { janusVqTask, restartUnusedCodes } from '../../src/sft/train-janus-vq';
 
 const SIDE = 16;
 
@@ -43,7 +44,8 @@ const source: JanusSource = {
     const [red, left] = [rng.int(2), rng.int(2)];
     const pixels = new Uint8Array(SIDE * SIDE * 3).fill(255);
     for (let y = 4; y < 12; y++)
-      for (let x = 0; x < 8; x++) for (let c = 0; c < 3; c++) pixels[(y * SIDE + x + (left ? 0 : 8)) * 3 + c] = c === (red ? 0 : 2) ? 255 : 0; // prettier-ignore
+      for (let x = 0; x < 8; x++)
+        for (let c = 0; c < 3; c++) pixels[(y * SIDE + x + (left ? 0 : 8)) * 3 + c] = c === (red ? 0 : 2) ? 255 : 0;
     const turns = [
       { question: [10, 11], answer: [20 + red] },
       { question: [12, 11], answer: [22 + left] },
@@ -82,77 +84,88 @@ test('the mini model has 6 to 9 million parameters', () => {
 
 describe('training', () => {
   test('both stages learn, each its own part, and nothing leaks', async () => {
-    const model = JanusModel.random(tinyConfig(), new Rng(1));
-    const tokenizer = janusVqTask(model, images, {
+    const network = JanusNetwork.random(tinyConfig(), new Rng(1));
+    const tokenizer = janusTokenizerTask(network, images, {
       batch: 4,
       size: SIDE,
       restartEvery: 5,
       restartUntil: 20,
       probe: 8,
     });
-    const names = [Object.keys(tokenizer.variables), Object.keys(janusTask(model, source, { ...SIZES }).variables)];
+    const names = [Object.keys(tokenizer.variables), Object.keys(janusTask(network, source, { ...SIZES }).variables)];
     assert.ok(names[0].every((name) => name.startsWith('model.vqmodel.')));
-    assert.equal(names[0].length + names[1].length, Object.keys(model.parameters.variables).length);
+    assert.equal(names[0].length + names[1].length, Object.keys(network.parameters.variables).length);
     assert.equal(new Set(names.flat()).size, names.flat().length);
     const first = await collect(tokenizer, 30, 6e-3);
     assert.ok(mean(first.slice(-8), (r) => r.metrics.l1) < 0.6 * mean(first.slice(0, 8), (r) => r.metrics.l1));
     assert.ok(first.every((report) => report.metrics.used >= 1 && report.metrics.used <= 12));
 
-    startCodesFromCodebook(model, new Rng(2));
-    const vq = readValues(() => tf.clone(model.parameters.get('model.vqmodel.encoder.conv_in.weight')));
-    const second = await collect(janusTask(model, source, SIZES), 80, 6e-3);
+    startCodesFromCodebook(network, new Rng(2));
+    const vq = readValues(() => tf.clone(network.parameters.get('model.vqmodel.encoder.conv_in.weight')));
+    const second = await collect(janusTask(network, source, SIZES), 80, 6e-3);
     for (const part of ['t2i', 'mmu', 'lm']) {
       const [start, end] = [second.slice(0, 8), second.slice(-8)].map((list) => mean(list, (r) => r.metrics[part]));
       assert.ok(end < 0.75 * start, `${part}: ${start} to ${end}`);
     }
     assert.deepEqual(
-      readValues(() => tf.clone(model.parameters.get('model.vqmodel.encoder.conv_in.weight'))),
+      readValues(() => tf.clone(network.parameters.get('model.vqmodel.encoder.conv_in.weight'))),
       vq,
     );
     // What was learned is said when asked as samplers ask.
-    const text = { ids: textIds(model.config, [14, 10, 15, 17]) };
-    assert.deepEqual(sampleAnswers(model, [text], [], { temperature: 0, maxNewTokens: 4 })[0].ids, [25, 3]);
-    model.dispose();
+    const ids = understandingIds(network.config, [[14, 10, 15, 17]]);
+    const prompt = { task: 'understand', ids, images: [], shared: 1 } as const;
+    const asked = [{ prompt, rng: new Rng(1) }];
+    const [said] = sampleText(network, asked, (list) => list.join(), { temperature: 0, maxNewTokens: 4 });
+    assert.equal(said.text, '25,3');
+    network.dispose();
   });
 
   test('unused codes go where latents are', () => {
-    const model = JanusModel.random(tinyConfig(), new Rng(1));
-    const codebook = model.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
+    const network = JanusNetwork.random(tinyConfig(), new Rng(1));
+    const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+    const codebook = network.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
     tf.tidy(() => codebook.assign(tf.ones([12, 8]))); // every latent goes to the first
     const pixels = tf.tensor4d(new Rng(6).normal(4 * SIDE * SIDE * 3), [4, SIDE, SIDE, 3]);
-    const used = () => new Set(model.encodePixels(pixels).dataSync()).size;
+    const used = () => new Set(imageTokenizer.encodePixels(pixels).dataSync()).size;
     tf.tidy(() => assert.equal(used(), 1));
     const start = tf.memory().numTensors;
-    assert.equal(restartUnusedCodes(model, pixels, new Rng(9)), 11);
+    assert.equal(imageTokenizer.restartUnusedCodes(pixels, new Rng(9)), 11);
     assert.equal(tf.memory().numTensors, start);
     tf.tidy(() => assert.ok(used() >= 8, String(used())));
     pixels.dispose();
-    model.dispose();
+    network.dispose();
   });
 });
 
 const SIZES = { images: 4, asked: 3, questions: 2, texts: 4, size: SIDE };
 
 test('the entropy loss is lowest when sure latents use all codes alike, and reaches every code', () => {
-  const model = JanusModel.random(tinyConfig(), new Rng(1));
-  const codebook = model.parameters.variables['model.vqmodel.quantize.embedding.weight'];
+  const network = JanusNetwork.random(tinyConfig(), new Rng(1));
+  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+  const codebook = network.parameters.variables['model.vqmodel.quantize.embedding.weight'];
   // Twelve directions, far from each other: plus and minus along six axes.
-  const rows = Array.from({ length: 12 }, (_, i) => Array.from({ length: 8 }, (_, k) => (k === i >> 1 ? (i % 2 ? -2 : 2) : 0))); // prettier-ignore
+  const rows = Array.from({ length: 12 }, (_, i) =>
+    Array.from({ length: 8 }, (_, k) => (k === i >> 1 ? (i % 2 ? -2 : 2) : 0)),
+  );
   tf.tidy(() => codebook.assign(tf.tensor2d(rows)));
   const entropy = (latents: number[][], temperature?: number) =>
-    readValues(() => vqEntropy(model.parameters, tf.tensor2d(latents), temperature))[0];
+    readValues(() => imageTokenizer.entropy(tf.tensor2d(latents), temperature))[0];
   assert.ok(Math.abs(entropy(rows) + Math.log(12)) < 1e-4);
   assert.ok(Math.abs(entropy(rows.map(() => rows[3]))) < 1e-4);
   assert.ok(entropy(rows.slice(0, 6)) > entropy(rows) && entropy(rows.slice(0, 6)) < entropy(rows.slice(0, 2)));
-  const { value, grads } = tf.variableGrads(() => vqEntropy(model.parameters, tf.tensor2d([rows[0], [1, 1, 1, 0, 0, 0, 0, 0]]), 0.5), [codebook]); // prettier-ignore
+  const { value, grads } = tf.variableGrads(
+    () => imageTokenizer.entropy(tf.tensor2d([rows[0], [1, 1, 1, 0, 0, 0, 0, 0]]), 0.5),
+    [codebook],
+  );
   const reached = grads[codebook.name].arraySync() as number[][];
   assert.ok(reached.every((row) => row.some((g) => Math.abs(g) > 1e-6)));
   tf.dispose([value, grads] as tf.TensorContainer);
-  model.dispose();
+  network.dispose();
 });
 
 test('a cell has one code wherever it stands and whatever stands beside it', () => {
-  const model = JanusModel.random(tinyConfig(), new Rng(7));
+  const network = JanusNetwork.random(tinyConfig(), new Rng(7));
+  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
   const side = 4;
   const rng = new Rng(8);
   const cells = Array.from({ length: 16 }, () => rng.normal(side * side * 3));
@@ -167,31 +180,34 @@ test('a cell has one code wherever it stands and whatever stands beside it', () 
     return out;
   };
   const codes = (order: readonly number[]) =>
-    readValues<'int32'>(() => model.encodePixels(tf.tensor4d(image(order), [1, SIDE, SIDE, 3])));
+    readValues<'int32'>(() => imageTokenizer.encodePixels(tf.tensor4d(image(order), [1, SIDE, SIDE, 3])));
   const plain = codes(cells.map((_, i) => i));
   assert.ok(new Set(plain).size > 3);
   const shuffled = rng.shuffle(cells.map((_, i) => i));
-  assert.deepEqual([...codes(shuffled)], shuffled.map((cell) => plain[cell])); // prettier-ignore
+  assert.deepEqual(
+    [...codes(shuffled)],
+    shuffled.map((cell) => plain[cell]),
+  );
   const odd = tf.zeros<tf.Rank.R4>([1, 15, 16, 3]);
-  assert.throws(() => model.encodePixels(odd), /with sides divisible by 4, got \[1,15,16,3\]/);
+  assert.throws(() => imageTokenizer.encodePixels(odd), /with sides divisible by 4, got \[1,15,16,3\]/);
   odd.dispose();
-  model.dispose();
+  network.dispose();
 });
 
 test('turns packed into one row get the logits of separate rows', () => {
-  const model = JanusModel.random(tinyConfig(), new Rng(4));
-  const { config } = model;
+  const network = JanusNetwork.random(tinyConfig(), new Rng(4));
+  const { config } = network;
   const turns = [
     { question: [10, 11], answer: [20, 21] },
     { question: [12], answer: [22] },
     { question: [13, 14, 15], answer: [23] },
   ];
   const pixels = tf.tensor4d(new Rng(6).normal(2 * SIDE * SIDE * 3), [2, SIDE, SIDE, 3]);
-  const features = model.imageFeatures(pixels);
+  const features = network.imageFeatures(pixels);
   const first = tf.slice(features, [0, 0, 0], [1, -1, -1]);
-  const begin = understandingIds(config, []);
+  const begin = understandingIds(config, ['image']);
   const logitsOf = (rows: Parameters<typeof packedLogits>[1], seen: tf.Tensor3D) =>
-    readValues(() => packedLogits(model, rows, seen).logits);
+    readValues(() => packedLogits(network, rows, seen).logits);
   const packed = logitsOf([packTurns(config, begin, turns), packTurns(config, begin, turns.slice(0, 1))], features);
   let at = 0;
   for (const { question, answer } of turns) {
@@ -199,7 +215,7 @@ test('turns packed into one row get the logits of separate rows', () => {
     alone.forEach((value, i) => assert.ok(Math.abs(value - packed[at + i]) < 1e-4));
     at += alone.length;
   }
-  const { targets, logits } = packedLogits(model, [packTurns(config, begin, turns)], first);
+  const { targets, logits } = packedLogits(network, [packTurns(config, begin, turns)], first);
   assert.deepEqual(targets, [20, 21, 3, 22, 3, 23, 3]);
   assert.throws(() => packTurns(config, begin, [{ question: [], answer: [1] }]), /a turn needs a question/);
   assert.throws(
@@ -207,5 +223,5 @@ test('turns packed into one row get the logits of separate rows', () => {
     /this model has 64/,
   );
   tf.dispose([pixels, features, first, logits]);
-  model.dispose();
+  network.dispose();
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { vqganConfig } from '../../src/models/janus/config';
-import { VQ, vqDecode, vqEncode } from '../../src/models/janus/generation';
+import { VQ } from '../../src/models/janus/image-tokenizer';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI } from '../../src/miniworld/curricula/showo-config';
 import { freshChameleonMini } from '../../src/miniworld/curricula/chameleon-mini';
@@ -22,17 +22,15 @@ test('a codebook of corners gives the codes and the images of sign bits, compare
   const images = readValues(() => magvit.decode(rows));
 
   const janus = freshJanusMini(3);
-  const before = readValues(() => vqDecode(janus.parameters, janus.config, rows));
+  const before = readValues(() => janus.imageTokenizer.decode(rows));
   assert.ok(largest(images, before) > 0.1);
-  vqFromMagvit(janus.parameters, VQ, vqganConfig(janus.config.vq), magvit);
-  assert.deepEqual(
-    readValues<'int32'>(() => vqEncode(janus.parameters, janus.config, pixels)),
-    codes,
-  );
+  vqFromMagvit(janus.network.parameters, VQ, vqganConfig(janus.config.vq), magvit);
+  const again = readValues<'int32'>(() => janus.imageTokenizer.encodePixels(pixels));
+  assert.deepEqual(again, codes);
   assert.ok(
     largest(
       images,
-      readValues(() => vqDecode(janus.parameters, janus.config, rows)),
+      readValues(() => janus.imageTokenizer.decode(rows)),
     ) < 1e-4,
   );
 

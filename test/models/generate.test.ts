@@ -2,17 +2,13 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import type { Image } from '../../src/io';
-import * as janus from '../../src/models/janus';
 import { answerQuestions, decodeImages, generateImages } from '../../src/models/generate';
-import type { Asked, GeneratedImage, TextCodec } from '../../src/text/asked';
-import { fixtureModel } from './janus/fixture';
+import { JanusModel } from '../../src/models/janus';
+import type { Asked, GeneratedImage } from '../../src/text/asked';
+import { plainText, questionText } from '../../src/text/chat/janus';
+import type { TextTokenizer } from '../../src/text/tokenizer';
+import { fixtureModel, WORDS } from './janus/fixture';
 import { tinyModel as tinyShowo } from '../nn/tiny-showo';
-
-/** Words `w7` for ids 7: every vocabulary has them. */
-const words: TextCodec = {
-  encode: (text) => (text ? text.split(' ').map((word) => Number(word.slice(1))) : []),
-  decode: (ids) => ids.map((id) => `w${id}`).join(' '),
-};
 
 interface Subject {
   readonly side: number;
@@ -43,11 +39,11 @@ const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
     const side = model.config.vision.image_size;
     return {
       side,
-      codes: janus.imageCodes(model.config),
-      generate: (captions, seed) => janus.generateImages(model, words, captions, { seed }),
-      answer: (asked) => janus.answerQuestions(model, words, asked, { maxNewTokens: 4 }),
-      show: (codes) => janus.codesToImages(model, codes),
-      read: (images) => janus.imagesToCodes(model, images),
+      codes: 16,
+      generate: (captions, seed) => generateImages(model, captions, { seed }),
+      answer: (asked) => answerQuestions(model, asked, { maxNewTokens: 4 }),
+      show: (codes) => decodeImages(model, codes),
+      read: (images) => model.imageTokenizer.encode(images),
       dispose: () => model.dispose(),
     };
   },
@@ -67,12 +63,12 @@ describe('images and answers by text', () => {
       const tensors = tf.memory().numTensors;
       const captions = ['w21 w22', 'w23', 'w21 w22'];
       const drawn = await subject.generate(captions, 3);
-      assert.deepEqual(drawn.map(({ caption }) => caption), captions); // prettier-ignore
+      assert.deepEqual(drawn.map(({ caption }) => caption), captions);
       for (const { codes, image } of drawn) {
         assert.equal(codes.length, subject.codes);
         assert.equal(image.rgb.length, 3 * subject.side ** 2);
       }
-      assert.deepEqual(drawn.map(({ image }) => image), await subject.show(drawn.map(({ codes }) => codes))); // prettier-ignore
+      assert.deepEqual(drawn.map(({ image }) => image), await subject.show(drawn.map(({ codes }) => codes)));
       assert.notDeepEqual(drawn[0].codes, drawn[2].codes, 'each image has draws of its own');
       assert.deepEqual(await subject.generate(captions, 3), drawn);
       assert.deepEqual((await subject.generate(captions.slice(0, 1), 3))[0].codes, drawn[0].codes);
@@ -86,12 +82,12 @@ describe('images and answers by text', () => {
       const subject = await build();
       const tensors = tf.memory().numTensors;
       const [one, other] = [noise(subject.side, 1), noise(subject.side, 2)];
-      const asked = [{ question: 'w24 w25', image: one }, { question: 'w24 w25' }, { question: 'w31', image: other }]; // prettier-ignore
+      const asked = [{ question: 'w24 w25', image: one }, { question: 'w24 w25' }, { question: 'w31', image: other }];
       const answers = subject.answer(asked);
       assert.equal(answers.length, 3);
       for (const answer of answers) assert.match(answer, /^(w\d+( w\d+){0,3})?$/);
       assert.notDeepEqual(answers[0], answers[1], 'the image is looked at');
-      assert.deepEqual(asked.flatMap((question) => subject.answer([question])), answers); // prettier-ignore
+      assert.deepEqual(asked.flatMap((question) => subject.answer([question])), answers);
       assert.deepEqual(subject.answer([]), []);
       assert.equal(tf.memory().numTensors, tensors);
       const [codes] = subject.read([one]);
@@ -105,16 +101,22 @@ describe('images and answers by text', () => {
     });
   }
 
-  test('Janus-Pro is asked in its own format', async () => {
-    const model = await fixtureModel('janus');
+  test('Janus-Pro is asked in its own format, which its tokenizer tells', async () => {
+    const { network } = await fixtureModel('janus');
     const seen: string[] = [];
-    const spy: TextCodec = { encode: (text) => (seen.push(text), text ? [7] : []), decode: words.decode };
-    const options = { maxNewTokens: 1 };
-    const [formatted] = janus.answerQuestions(model, spy, [{ question: 'w24', image: noise(model.config.vision.image_size, 1) }], { ...options, format: janus.questionText }); // prettier-ignore
-    assert.equal(typeof formatted, 'string');
-    assert.deepEqual(seen, [janus.questionText('w24').before, janus.questionText('w24').after]);
-    await janus.generateImages(model, spy, ['a cup'], { format: janus.descriptionText });
-    assert.equal(seen[2], '<|User|>: a cup\n\n<|Assistant|>:');
+    const spy: TextTokenizer = {
+      ...WORDS,
+      encode: (text) => (seen.push(text), text ? [7] : []),
+      idOf: (token) => (token === '<|User|>' ? 9 : undefined),
+    };
+    const model = new JanusModel(network, spy);
+    answerQuestions(model, [{ question: 'w24', image: noise(model.config.vision.image_size, 1) }], { maxNewTokens: 1 });
+    const { before: start, after: end } = questionText('w24');
+    assert.deepEqual(seen.slice(0, 2), [start, end]);
+    seen.length = 0;
+    answerQuestions(model, [{ question: 'w24' }], { maxNewTokens: 1 });
+    await generateImages(model, ['a cup']);
+    assert.deepEqual(seen, [plainText('w24'), '<|User|>: a cup\n\n<|Assistant|>:']);
     model.dispose();
   });
 });

@@ -145,9 +145,12 @@ export function checkJanusConfig({ text, vision, vq, tokens }: JanusConfig): voi
   if (vision.patch_size > vision.image_size)
     fail(`vision_config.patch_size ${vision.patch_size} is larger than image_size ${vision.image_size}`);
   if (vision.hidden_size % vision.num_attention_heads)
-    fail(`vision_config.hidden_size ${vision.hidden_size} is not divisible by num_attention_heads ${vision.num_attention_heads}`); // prettier-ignore
+    fail(
+      `vision_config.hidden_size ${vision.hidden_size} is not divisible by num_attention_heads ${vision.num_attention_heads}`,
+    );
   for (const [part, { hidden_act: name }] of Object.entries({ vision_config: vision, vq_config: vq }))
-    if (!ACTIVATIONS.includes(name)) fail(`${part}.hidden_act '${name}' is not known; there are ${ACTIVATIONS.join(', ')}`); // prettier-ignore
+    if (!ACTIVATIONS.includes(name))
+      fail(`${part}.hidden_act '${name}' is not known; there are ${ACTIVATIONS.join(', ')}`);
   for (const [field, width] of [
     ['vision_config.projection_dim', vision.projection_dim],
     ['vq_config.projection_dim', vq.projection_dim],

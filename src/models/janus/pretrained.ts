@@ -5,7 +5,7 @@ import { openSafetensors, writeSafetensors } from '../../io';
 import { type FileJob, writeFilesAtomic } from '../../io/write-file';
 import { Parameters } from '../../nn/parameters';
 import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
-import type { JanusTokens } from './config';
+import type { JanusConfig, JanusTokens } from './config';
 import { janusSpecs, JanusNetwork } from './network';
 import { janusConfigFromDeepseek, janusConfigToDeepseek } from './upstream/deepseek-config';
 import { asDeepseek, deepseekSource, isDeepseek } from './upstream/deepseek-weights';
@@ -32,24 +32,33 @@ export async function readPretrained(
   folder: string,
   { tokens, tokenizer }: LoadOptions = {},
 ): Promise<{ network: JanusNetwork; tokenizer: TextTokenizer }> {
+  const config = await readConfig(folder, tokens);
+  // Before the weights, which may take minutes.
+  const text = tokenizer ?? loadTokenizer(path.join(folder, 'tokenizer.json'));
+  return { network: await readNetwork(folder, config), tokenizer: text };
+}
+
+/** The configuration of a folder. @throws JanusConfigError; Error when there is none */
+export async function readConfig(folder: string, tokens?: Partial<JanusTokens>): Promise<JanusConfig> {
   const file = path.join(folder, 'config.json');
   const json = await readJson(file);
   if (!json) throw new Error(`${file} is missing: ${folder} is no checkpoint of Janus`);
   const read = json.model_type === 'multi_modality' ? janusConfigFromDeepseek : janusConfigFromTransformers;
-  const words = path.join(folder, 'tokenizer.json');
-  const config = read(json, file, {
+  return read(json, file, {
     generation: await readJson(path.join(folder, 'generation_config.json')),
-    named: tokenNames(await readJson(words)),
+    named: tokenNames(await readJson(path.join(folder, 'tokenizer.json'))),
     given: tokens,
   });
-  // Before the weights, which may take minutes.
-  const text = tokenizer ?? loadTokenizer(words);
+}
+
+/** The weights of a folder, one tensor at a time. @throws CheckpointMismatchError, SafetensorsError */
+export async function readNetwork(folder: string, config: JanusConfig): Promise<JanusNetwork> {
   const reader = await openSafetensors(folder);
   try {
     const ignore = (name: string) => name.endsWith('.position_ids'); // a buffer of older files: 0, 1, 2, ...
     const source = isDeepseek(reader.names) ? deepseekSource(reader) : reader;
     const parameters = await Parameters.read(janusSpecs(config), source, folder, { ignore });
-    return { network: new JanusNetwork(config, parameters), tokenizer: text };
+    return new JanusNetwork(config, parameters);
   } finally {
     await reader.close();
   }

@@ -1,65 +1,94 @@
 /** Tiny Januses: those of the parity fixtures, and images and prompts that they can be asked with. */
 import path from 'node:path';
 import { readValues, Rng, tf } from '../../../src/engine';
-import type { Image } from '../../../src/io';
-import type { JanusPrefix } from '../../../src/models/janus/answers';
-import { generationIds, textIds, unconditionalIds, understandingIds } from '../../../src/models/janus/layout';
+import { type Image, imagesToTensor } from '../../../src/io';
+import {
+  type GenerationPrompt,
+  generationIds,
+  unconditionalIds,
+  type UnderstandingPrompt,
+} from '../../../src/models/janus/layout';
 import { JanusModel } from '../../../src/models/janus/model';
+import type { TextTokenizer } from '../../../src/text/tokenizer';
 
 export const PARITY = path.join(__dirname, '..', '..', 'parity');
+
+/** Words `w7` for ids 7: the fixtures have no tokenizer. */
+export const WORDS: TextTokenizer = {
+  encode: (text) => text.split(' ').flatMap((word) => (word ? [Number(word.slice(1))] : [])),
+  decode: (ids) => ids.map((id) => `w${id}`).join(' '),
+  idOf: (token) => (/^w\d+$/.test(token) ? Number(token.slice(1)) : undefined),
+  tokenOf: (id) => `w${id}`,
+  vocabularySize: 100,
+  unknownId: undefined,
+  padId: undefined,
+  json: { model: { type: 'words' } },
+};
 
 /** The fixture's model. @param name `janus` or `janus_tied`, whose head is tied and whose key-value heads are fewer */
 export function fixtureModel(name: 'janus' | 'janus_tied'): Promise<JanusModel> {
   const tokens = name === 'janus' ? { boi: 501, eoi: 502 } : { boi: 151, eoi: 152 };
-  return JanusModel.fromPretrained(path.join(PARITY, name), { tokens });
+  return JanusModel.fromPretrained(path.join(PARITY, name), { tokens, tokenizer: WORDS });
 }
 
 /** An image of noise of the size that the model sees. */
-export function noiseImage(model: JanusModel, seed: number): Image {
-  const side = model.config.vision.image_size;
+export function noiseImage(model: JanusModel, seed: number, side = model.config.vision.image_size): Image {
   const rng = new Rng(seed);
   return { width: side, height: side, rgb: Uint8Array.from({ length: side * side * 3 }, () => rng.int(256)) };
 }
 
 /** Two questions about images, of different length, and one without an image. */
-export function prefixes(model: JanusModel): JanusPrefix[] {
+export function questions(model: JanusModel): UnderstandingPrompt[] {
+  const ask = (parts: readonly (string | Image)[]) => model.prompt(parts, 'understand') as UnderstandingPrompt;
   return [
-    { ids: understandingIds(model.config, [9, 8, 7], [5]), image: noiseImage(model, 1) },
-    { ids: understandingIds(model.config, [4, 14, 24, 34, 44, 54]), image: noiseImage(model, 2) },
-    { ids: textIds(model.config, [10, 20, 30]) },
+    ask(['w5', noiseImage(model, 1), 'w9 w8 w7']),
+    ask([noiseImage(model, 2), 'w4 w14 w24 w34 w44 w54']),
+    ask(['w10 w20 w30']),
   ];
 }
 
-/** Prompts of different length. */
-export function prompts(model: JanusModel): number[][] {
-  return [[66, 134, 114], [5, 7], [9, 9, 9, 9, 12]].map((text) => generationIds(model.config, text)); // prettier-ignore
+/** Prompts of images, of different length. */
+export function prompts(model: JanusModel): GenerationPrompt[] {
+  return [
+    [66, 134, 114],
+    [5, 7],
+    [9, 9, 9, 9, 12],
+  ].map((text) => {
+    return { task: 'generate', ids: generationIds(model.config, text) };
+  });
 }
 
+export const ask = <P>(list: readonly P[], seed = 7) =>
+  list.map((prompt, i) => ({ prompt, rng: new Rng(seed).split(i) }));
+
 /** Logits of what follows one row, without any cache. */
-export function nextTextLogits(model: JanusModel, prefix: JanusPrefix, ids: readonly number[]): Float32Array {
+export function nextTextLogits(
+  { network }: JanusModel,
+  prompt: UnderstandingPrompt,
+  ids: readonly number[],
+): Float32Array {
   return readValues(() => {
-    const { image } = prefix;
-    const pixels = image && tf.sub<tf.Tensor4D>(tf.div(tf.tensor4d(Float32Array.from(image.rgb), [1, image.height, image.width, 3]), 127.5), 1); // prettier-ignore
-    const row = [...prefix.ids, ...ids];
-    const hidden = model.hidden(model.embed([row], pixels && model.imageFeatures(pixels)));
-    return model.textLogits(tf.reshape(tf.slice(hidden, [0, row.length - 1, 0], [1, 1, -1]), [1, -1]));
+    const features = prompt.images.length > 0 ? network.imageFeatures(imagesToTensor(prompt.images)) : undefined;
+    const row = [...prompt.ids, ...ids];
+    const hidden = network.hidden(network.embed([row], features));
+    return network.spokenLogits(tf.reshape(tf.slice(hidden, [0, row.length - 1, 0], [1, 1, -1]), [1, -1]));
   });
 }
 
 /** Guided logits of the code that follows, without any cache. */
 export function nextCodeLogits(
-  model: JanusModel,
-  prompt: readonly number[],
+  { network, config }: JanusModel,
+  { ids: prompt }: GenerationPrompt,
   codes: readonly number[],
   scale: number,
 ): Float32Array {
   const of = (ids: readonly number[]) =>
     readValues(() => {
-      const text = model.embed([ids]);
-      const embeds = codes.length > 0 ? tf.concat([text, model.embedCodes([codes])], 1) : text;
-      const hidden = model.hidden(embeds);
-      return model.codeLogits(tf.reshape(tf.slice(hidden, [0, embeds.shape[1] - 1, 0], [1, 1, -1]), [1, -1]));
+      const text = network.embed([ids]);
+      const embeds = codes.length > 0 ? tf.concat([text, network.embedCodes([codes])], 1) : text;
+      const hidden = network.hidden(embeds);
+      return network.codeLogits(tf.reshape(tf.slice(hidden, [0, embeds.shape[1] - 1, 0], [1, 1, -1]), [1, -1]));
     });
-  const [conditional, dropped] = [of(prompt), of(unconditionalIds(model.config, prompt))];
+  const [conditional, dropped] = [of(prompt), of(unconditionalIds(config, prompt))];
   return conditional.map((c, i) => dropped[i] + scale * (c - dropped[i]));
 }

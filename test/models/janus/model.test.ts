@@ -1,22 +1,29 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { fromTensor, readSafetensors, toTensor, writeSafetensors } from '../../../src/io';
-import { descriptionText, JANUS_SYSTEM, plainText, questionText } from '../../../src/models/janus/chat';
 import { JANUS_PRO_1B, JanusConfigError, imageCodes, visionTokens } from '../../../src/models/janus/config';
+import { generationIds, unconditionalIds, understandingIds } from '../../../src/models/janus/layout';
+import { JanusModel } from '../../../src/models/janus/model';
+import { janusSpecs } from '../../../src/models/janus/network';
 import {
-  answerExample,
-  generationIds,
-  textIds,
-  unconditionalIds,
-  understandingIds,
-} from '../../../src/models/janus/layout';
-import { JanusModel, janusSpecs } from '../../../src/models/janus/model';
-import { janusConfigFromUpstream, janusConfigToUpstream } from '../../../src/models/janus/upstream-config';
-import { fixtureModel, PARITY } from './fixture';
+  janusConfigFromTransformers,
+  janusConfigToTransformers,
+} from '../../../src/models/janus/upstream/transformers-config';
+import { descriptionText, JANUS_SYSTEM, plainText, questionText } from '../../../src/text/chat/janus';
+import { fixtureModel, PARITY, WORDS } from './fixture';
 
 let model: JanusModel;
 let tied: JanusModel;
@@ -42,12 +49,15 @@ describe('checkpoints', () => {
         const place = folder();
         await one.savePretrained(place, { dtype, shardBytes });
         assert.equal(existsSync(path.join(place, 'model.safetensors.index.json')), shardBytes !== undefined);
-        const again = await JanusModel.fromPretrained(place);
+        const again = await JanusModel.fromPretrained(place, { tokenizer: WORDS });
         assert.deepEqual(again.config, one.config);
-        const [old, fresh] = [await one.parameters.values(), await again.parameters.values()];
+        const [old, fresh] = [await one.network.parameters.values(), await again.network.parameters.values()];
         assert.deepEqual(Object.keys(fresh).sort(), Object.keys(old).sort());
         for (const name of Object.keys(old)) {
-          const worst = old[name].data.reduce((most, v, i) => Math.max(most, Math.abs(v - fresh[name].data[i]) / (Math.abs(v) || 1)), 0); // prettier-ignore
+          const worst = old[name].data.reduce(
+            (most, v, i) => Math.max(most, Math.abs(v - fresh[name].data[i]) / (Math.abs(v) || 1)),
+            0,
+          );
           assert.ok(worst <= tolerance, `${name}: ${worst}`);
         }
         again.dispose();
@@ -60,7 +70,6 @@ describe('checkpoints', () => {
       ['janus', model],
       ['janus_tied', tied],
     ] as const) {
-      // prettier-ignore
       const place = folder();
       await one.savePretrained(place, { dtype: 'F32' });
       const theirs = await readSafetensors(path.join(PARITY, name));
@@ -90,18 +99,21 @@ describe('checkpoints', () => {
       'model.aligner.fc1.weight': fromTensor(strange),
       'model.extra.weight': fromTensor(strange),
     });
-    await assert.rejects(JanusModel.fromPretrained(place, { tokens: { boi: 501, eoi: 502 } }), (error: Error) => {
-      assert.equal(error.name, 'CheckpointMismatchError');
-      for (const part of [
-        place,
-        'missing: model.language_model.norm.weight [64]',
-        'missing: model.generation_head.vision_head.bias [32]',
-        'model.aligner.fc1.weight: expected [64,32], found [2,3]',
-        'unknown: model.extra.weight [2,3]',
-      ])
-        assert.ok(error.message.includes(part), `${part} in ${error.message}`);
-      return true;
-    });
+    await assert.rejects(
+      JanusModel.fromPretrained(place, { tokens: { boi: 501, eoi: 502 }, tokenizer: WORDS }),
+      (error: Error) => {
+        assert.equal(error.name, 'CheckpointMismatchError');
+        for (const part of [
+          place,
+          'missing: model.language_model.norm.weight [64]',
+          'missing: model.generation_head.vision_head.bias [32]',
+          'model.aligner.fc1.weight: expected [64,32], found [2,3]',
+          'unknown: model.extra.weight [2,3]',
+        ])
+          assert.ok(error.message.includes(part), `${part} in ${error.message}`);
+        return true;
+      },
+    );
     strange.dispose();
     tf.dispose(held);
   });
@@ -110,10 +122,12 @@ describe('checkpoints', () => {
     const place = folder();
     await assert.rejects(JanusModel.fromPretrained(path.join(place, 'nowhere')), /config\.json is missing/);
     await tied.savePretrained(place, { dtype: 'F32' });
+    rmSync(path.join(place, 'tokenizer.json'));
+    await assert.rejects(JanusModel.fromPretrained(place), /tokenizer\.json could not be read/);
     truncateSync(path.join(place, 'model.safetensors'), 20_000);
-    await assert.rejects(JanusModel.fromPretrained(place), /model\.safetensors/);
+    await assert.rejects(JanusModel.fromPretrained(place, { tokenizer: WORDS }), /model\.safetensors/);
     writeFileSync(path.join(place, 'config.json'), '{');
-    await assert.rejects(JanusModel.fromPretrained(place), /config\.json is no JSON/);
+    await assert.rejects(JanusModel.fromPretrained(place, { tokenizer: WORDS }), /config\.json is no JSON/);
   });
 
   test('saving that fails leaves the old checkpoint whole', async () => {
@@ -121,11 +135,14 @@ describe('checkpoints', () => {
     await tied.savePretrained(place, { dtype: 'F32' });
     const before = readFileSync(path.join(place, 'model.safetensors'));
     const broken = await fixtureModel('janus_tied');
-    broken.parameters.variables['model.language_model.norm.weight'].dispose();
+    broken.network.parameters.variables['model.language_model.norm.weight'].dispose();
     await assert.rejects(broken.savePretrained(place, { dtype: 'F32' }));
     assert.ok(before.equals(readFileSync(path.join(place, 'model.safetensors'))));
-    assert.deepEqual(readdirSync(place).filter((name) => name.includes('partial')), []); // prettier-ignore
-    for (const [name, variable] of Object.entries(broken.parameters.variables))
+    assert.deepEqual(
+      readdirSync(place).filter((name) => name.includes('partial')),
+      [],
+    );
+    for (const [name, variable] of Object.entries(broken.network.parameters.variables))
       if (name !== 'model.language_model.norm.weight') variable.dispose();
   });
 });
@@ -138,14 +155,17 @@ describe('configuration', () => {
     const json = upstream();
     const { rope_parameters: _, ...text } = json.text_config;
     const old = { ...json, text_config: { ...text, rope_theta: 5e5, rope_scaling: null }, torch_dtype: 'bfloat16' };
-    const config = janusConfigFromUpstream(old, 'config.json', {
+    const config = janusConfigFromTransformers(old, 'config.json', {
       generation: { generation_kwargs: { boi_token_id: 501 } },
       named: { '<end_of_image>': 502 },
     });
     assert.equal(config.text.rope_theta, 5e5);
     assert.deepEqual(config.tokens, { bos: 1, eos: 2, pad: 3, image: 500, boi: 501, eoi: 502 });
-    const files = janusConfigToUpstream(config, 'float32');
-    assert.deepEqual(janusConfigFromUpstream(files.config, 'config.json', { generation: files.generation }), config);
+    const files = janusConfigToTransformers(config, 'float32');
+    assert.deepEqual(
+      janusConfigFromTransformers(files.config, 'config.json', { generation: files.generation }),
+      config,
+    );
   });
 
   test('what cannot be built is named', () => {
@@ -170,12 +190,15 @@ describe('configuration', () => {
       [{ ...upstream(), image_token_id: 4000 }, /the image token is 4000, expected an id below vocab_size 512/],
     ] as const) {
       assert.throws(
-        () => janusConfigFromUpstream(json, 'config.json', { given }),
+        () => janusConfigFromTransformers(json, 'config.json', { given }),
         (error: Error) => error instanceof JanusConfigError && message.test(error.message),
         String(message),
       );
     }
-    assert.throws(() => janusConfigFromUpstream(upstream(), 'c'), /the id of the boi token stands neither there, nor/);
+    assert.throws(
+      () => janusConfigFromTransformers(upstream(), 'c'),
+      /the id of the boi token stands neither there, nor/,
+    );
   });
 
   test('Janus-Pro-1B: the language model has the published 1,652,656,128 parameters in 219 tensors', () => {
@@ -191,22 +214,17 @@ describe('configuration', () => {
 });
 
 describe('layouts', () => {
-  test('questions, text, images, dropped conditions, examples', () => {
+  test('questions, text, images, dropped conditions', () => {
     const { config } = model;
     const placeholders = new Array<number>(16).fill(500);
-    assert.deepEqual(understandingIds(config, [8, 9], [7]), [1, 7, 501, ...placeholders, 502, 8, 9]);
-    assert.deepEqual(textIds(config, [4]), [1, 4]);
+    assert.deepEqual(understandingIds(config, [[7], 'image', [8, 9]]), [1, 7, 501, ...placeholders, 502, 8, 9]);
+    assert.deepEqual(understandingIds(config, [[4]]), [1, 4]);
     assert.deepEqual(generationIds(config, [4, 5]), [1, 4, 5, 501]);
     assert.deepEqual(unconditionalIds(config, [1, 4, 5, 501]), [1, 3, 3, 501]);
-    assert.deepEqual(answerExample(config, [1, 8], [9], 6), {
-      ids: [1, 8, 9, 2, 3, 3],
-      labels: [-100, -100, 9, 2, -100, -100],
-    });
     assert.throws(
       () => generationIds(config, new Array<number>(250).fill(4)),
       /252 tokens and 16 codes to come; this model has 256/,
     );
-    assert.throws(() => answerExample(config, [1], [2, 3], 3), /have 4 tokens, 3 were expected/);
   });
 
   test('the conversation that Janus-Pro was trained with', () => {
@@ -219,34 +237,46 @@ describe('layouts', () => {
 
 describe('forward passes', () => {
   test('wrong shapes are said with both', () => {
+    const { network } = model;
     const pixels = tf.zeros<tf.Rank.R4>([1, 16, 32, 3]);
-    assert.throws(() => model.imageFeatures(pixels), /needs pixels \[images, 32, 32, 3\], got \[1,16,32,3\]/);
+    assert.throws(() => network.imageFeatures(pixels), /needs pixels \[images, 32, 32, 3\], got \[1,16,32,3\]/);
     pixels.dispose();
-    assert.throws(() => model.embed([[1, 2], [1]]), /row 1 has 1 tokens, row 0 has 2/);
-    assert.throws(() => model.embed([[]]), /tokens were expected, there are none/);
-    assert.throws(() => model.embedCodes([[32]]), /image code 32 at 0 of row 0 is outside 0..31/);
-    assert.throws(() => model.decodeCodes([[1, 2, 3]]), /image 0 has 3 codes; 4 x 4 were expected/);
+    assert.throws(() => network.embed([[1, 2], [1]]), /row 1 has 1 tokens, row 0 has 2/);
+    assert.throws(() => network.embed([[]]), /tokens were expected, there are none/);
+    assert.throws(() => network.embedCodes([[32]]), /image code 32 at 0 of row 0 is outside 0..31/);
+    assert.throws(() => model.imageTokenizer.decode([[1, 2, 3]]), /image 0 has 3 codes; 4 x 4 were expected/);
+    assert.throws(() => model.imageTokenizer.decode([], [2, 8]), /the grid is 2 x 8; this tokenizer has 4 x 4/);
   });
 
   test('an image goes in at its placeholders: another image gives other logits behind it, none before it', () => {
-    const row = understandingIds(model.config, [8, 9, 10], [7, 6]);
+    const { network } = model;
+    const row = understandingIds(model.config, [[7, 6], 'image', [8, 9, 10]]);
     const logits = (seed: number) =>
       readValues(() => {
         const pixels = tf.tensor4d(new Rng(seed).normal(32 * 32 * 3), [1, 32, 32, 3]);
-        const hidden = model.hidden(model.embed([row], model.imageFeatures(pixels)));
-        return model.textLogits(tf.reshape(hidden, [row.length, -1]));
+        const hidden = network.hidden(network.embed([row], network.imageFeatures(pixels)));
+        return network.textLogits(tf.reshape(hidden, [row.length, -1]));
       });
     const [a, b] = [logits(1), logits(2)];
     const differs = row.map((_, t) => a.slice(t * 512, (t + 1) * 512).some((v, i) => v !== b[t * 512 + i]));
-    assert.deepEqual(differs, row.map((_, t) => t > 3)); // prettier-ignore
+    assert.deepEqual(
+      differs,
+      row.map((_, t) => t > 3),
+    );
   });
 
   test('codes of pixels, pixels of codes: nothing leaks', () => {
     const start = tf.memory().numTensors;
     const pixels = tf.tensor4d(new Rng(4).normal(2 * 32 * 32 * 3), [2, 32, 32, 3]);
-    const codes = model.encodePixels(pixels);
-    const back = model.decodeCodes(codes.arraySync());
-    assert.deepEqual([codes.shape, back.shape], [[2, 16], [2, 32, 32, 3]]); // prettier-ignore
+    const codes = model.imageTokenizer.encodePixels(pixels);
+    const back = model.imageTokenizer.decode(codes.arraySync());
+    assert.deepEqual(
+      [codes.shape, back.shape],
+      [
+        [2, 16],
+        [2, 32, 32, 3],
+      ],
+    );
     tf.dispose([pixels, codes, back]);
     assert.equal(tf.memory().numTensors, start);
   });

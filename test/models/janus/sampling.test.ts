@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
-import { type AnswerOptions, sampleAnswers } from '../../../src/models/janus/answers';
+import { imageIds } from '../../../src/models/janus/layout';
 import type { JanusModel } from '../../../src/models/janus/model';
-import { ImageBatch, type ImageOptions } from '../../../src/models/janus/images';
+import { JanusImageSampler } from '../../../src/models/janus/sampler';
+import type { ImageOptions, TextOptions } from '../../../src/models/unified';
 import { drawToken, logProbOf } from '../../../src/nn/token-sampling';
-import { fixtureModel, nextCodeLogits, nextTextLogits, prefixes, prompts } from './fixture';
+import { ask, fixtureModel, nextCodeLogits, nextTextLogits, noiseImage, prompts, questions } from './fixture';
 
 const models: JanusModel[] = [];
 
@@ -16,72 +17,138 @@ before(async () => {
 after(() => models.forEach((model) => model.dispose()));
 
 const rngs = (count: number, seed = 7) => Array.from({ length: count }, (_, i) => new Rng(seed).split(i));
+/** The ids of answers. */
+const idsOf = (segments: readonly { transitions: readonly { sampledIds: Int32Array }[] }[]) =>
+  segments.map(({ transitions }) => [...transitions[0].sampledIds]);
+const codesOf = (segments: readonly { codes: Int32Array }[]) => segments.map(({ codes }) => [...codes]);
+
+/** Counts how many rows the language model is asked to read at once, first pass first. */
+function countRows(model: JanusModel, run: () => void): number[] {
+  const { network } = model;
+  const rows: number[] = [];
+  const plain = network.hidden.bind(network);
+  network.hidden = (embeds, options) => {
+    rows.push(embeds.shape[0]);
+    return plain(embeds, options);
+  };
+  try {
+    run();
+  } finally {
+    network.hidden = plain;
+  }
+  return rows;
+}
 
 describe('answers', () => {
   for (const [name, options] of Object.entries({
     greedy: { temperature: 0 },
     sampled: {},
     'tempered, top-k, top-p': { temperature: 0.8, topK: 20, topP: 0.9 },
-  })) {
+  } satisfies Record<string, TextOptions>)) {
     test(`with the cache, in a batch of different lengths, are those without it: ${name}`, () => {
       for (const model of models) {
-        const asked = prefixes(model);
-        const got = sampleAnswers(model, asked, rngs(3), { ...options, maxNewTokens: 7 });
+        const asked = questions(model);
+        const got = model.sampleText(ask(asked), { ...options, maxNewTokens: 7 });
         const draws = rngs(3);
-        asked.forEach((prefix, b) => {
+        asked.forEach((prompt, b) => {
+          const [{ sampledIds, logProbs, actionMask }] = got[b].transitions;
           const ids: number[] = [];
-          for (let step = 0; step < got[b].ids.length; step++) {
-            const logits = nextTextLogits(model, prefix, ids);
+          for (let step = 0; step < sampledIds.length; step++) {
+            const logits = nextTextLogits(model, prompt, ids);
             const id = drawToken(logits, 0, logits.length, options, draws[b]);
             ids.push(id);
-            const temperature = (options as AnswerOptions).temperature || 1;
+            const temperature = (options as TextOptions).temperature || 1;
             const logProb = logProbOf(logits, 0, logits.length, id, temperature);
-            assert.ok(Math.abs(logProb - got[b].logProbs[step]) < 1e-4, `row ${b}, step ${step}`);
+            assert.ok(Math.abs(logProb - logProbs[step]) < 1e-4, `row ${b}, step ${step}`);
           }
-          assert.deepEqual(got[b].ids, ids);
+          assert.deepEqual([...sampledIds], ids);
+          assert.ok(actionMask.every((one) => one === 1));
           assert.equal(got[b].finished, ids[ids.length - 1] === model.config.tokens.eos);
           assert.ok(got[b].finished || ids.length === 7);
+          const words = ids.filter((id) => id > 3).map((id) => `w${id}`);
+          assert.equal(got[b].text, words.join(' '));
         });
       }
     });
   }
 
-  test('end at the end token, each row on its own; forced ids stand first and are no decisions', () => {
-    const [model] = models;
-    const asked = prefixes(model);
-    const forced = [[11, model.config.tokens.eos], [12], []];
-    const got = sampleAnswers(model, asked, rngs(3), { maxNewTokens: 5, forced });
-    assert.deepEqual(got[0].ids, [11, model.config.tokens.eos]);
-    assert.ok(got[0].finished);
-    assert.deepEqual([...got[0].mask], [0, 0]);
-    assert.equal(got[1].ids[0], 12);
-    assert.deepEqual([...got[1].mask], [0, 1, 1, 1, 1]);
-    assert.deepEqual([...got[2].mask], [1, 1, 1, 1, 1]);
-    const alone = sampleAnswers(model, [asked[2]], [new Rng(7).split(2)], { maxNewTokens: 5 });
-    assert.deepEqual(got[2].ids, alone[0].ids, 'a row does not depend on its neighbours');
+  test('a group shares its prompt, which is read once, and differs in its draws', () => {
+    const [, model] = models;
+    const [prompt] = questions(model);
+    let group: number[][] = [];
+    const rows = countRows(model, () => {
+      group = idsOf(model.sampleText(ask([prompt, prompt, prompt, prompt]), { maxNewTokens: 6 }));
+    });
+    assert.deepEqual(rows.slice(0, 2), [1, 4]);
+    const alone = rngs(4).map((rng) => model.sampleText([{ prompt: { ...prompt }, rng }], { maxNewTokens: 6 }));
+    assert.deepEqual(group, alone.flatMap(idsOf));
+    assert.ok(new Set(group.map((ids) => ids.join())).size > 1);
+    assert.deepEqual(idsOf(model.sampleText(ask([prompt, prompt]), { maxNewTokens: 6 })), group.slice(0, 2));
+    assert.notDeepEqual(idsOf(model.sampleText(ask([prompt, prompt], 8), { maxNewTokens: 6 })), group.slice(0, 2));
   });
 
-  test('a group shares its prefix and differs in its draws', () => {
-    const [, model] = models;
-    const [prefix] = prefixes(model);
-    const group = sampleAnswers(model, [prefix, prefix, prefix, prefix], rngs(4), { maxNewTokens: 6 });
-    const alone = rngs(4).map((rng) => sampleAnswers(model, [{ ...prefix }], [rng], { maxNewTokens: 6 })[0]);
-    assert.deepEqual(group.map(({ ids }) => ids), alone.map(({ ids }) => ids)); // prettier-ignore
-    assert.ok(new Set(group.map(({ ids }) => ids.join())).size > 1);
+  test('never say what means an image, also when nothing is as likely', () => {
+    const [model] = models;
+    const { network } = model;
+    const silent = imageIds(model.config.tokens);
+    const plain = network.textLogits.bind(network);
+    network.textLogits = (hidden) =>
+      tf.tidy(() => {
+        const logits = plain(hidden);
+        const loud = new Float32Array(logits.shape[1]);
+        for (const id of silent) loud[id] = 1e4;
+        return tf.add<tf.Tensor2D>(logits, tf.tensor1d(loud));
+      });
+    try {
+      for (const options of [{ temperature: 0 }, {}, { temperature: 3, topK: 4 }, { temperature: 50 }]) {
+        const said = model.sampleText(ask(questions(model)), { ...options, maxNewTokens: 12 });
+        for (const ids of idsOf(said)) assert.ok(!ids.some((id) => silent.includes(id)), ids.join());
+        const transitions = said.flatMap((segment) => segment.transitions);
+        const values = tf.tidy(() => model.replay(transitions).arraySync());
+        transitions.forEach(({ logProbs }, b) =>
+          logProbs.forEach((logProb, i) => assert.ok(logProb < 1e-6 && Math.abs(values[b][i] - logProb) < 1e-4)),
+        );
+      }
+    } finally {
+      network.textLogits = plain;
+    }
+  });
+
+  test('end where the positions end', () => {
+    const [model] = models;
+    const most = model.config.text.max_position_embeddings;
+    const words = Array.from({ length: most - 4 }, (_, i) => `w${10 + (i % 50)}`).join(' ');
+    const prompt = model.prompt([words], 'understand');
+    const [said] = model.sampleText(ask([prompt]), { maxNewTokens: 50 });
+    assert.ok(said.transitions[0].sampledIds.length <= 3);
+    assert.throws(() => model.prompt([`${words} ${words}`], 'understand'), /this model has 256 positions: shorten it/);
   });
 
   test('bad calls are named', () => {
     const [model] = models;
-    const [prefix] = prefixes(model);
-    assert.throws(() => sampleAnswers(model, [prefix], []), /1 prefixes need as many streams, got 0/);
-    assert.throws(() => sampleAnswers(model, [prefix], rngs(1), { topP: 0 }), /topP is 0/);
-    const small = { width: 3, height: 3, rgb: new Uint8Array(27) };
-    assert.throws(() => sampleAnswers(model, [{ ...prefix, image: small }], rngs(1)), /an image is 3 x 3; this model sees 32 x 32/); // prettier-ignore
-    assert.throws(() => sampleAnswers(model, [{ ids: prefix.ids.slice(4), image: prefix.image }], rngs(1)), /15 placeholders \(id 500\) stand in the rows, but the features are \[1,16,64\]/); // prettier-ignore
+    const [prompt] = questions(model);
+    const refuse = (options: TextOptions, message: RegExp) =>
+      assert.throws(
+        () => model.sampleText(ask([prompt]), options),
+        (error: Error) => error instanceof RangeError && message.test(error.message),
+      );
+    for (const temperature of [NaN, -1, Infinity]) refuse({ temperature }, /temperature is (NaN|-1|Infinity)/);
+    for (const topK of [0, -3, 1.5, NaN]) refuse({ topK }, /topK is/);
+    for (const topP of [0, -0.1, 1.1, NaN]) refuse({ topP }, /topP is/);
+    for (const maxNewTokens of [0, -1, 1.5, NaN, Infinity]) refuse({ maxNewTokens }, /maxNewTokens is/);
+    assert.deepEqual(model.sampleText([]), []);
+    assert.throws(() => model.sampleText(ask(prompts(model))), /made to generate cannot be used to understand/);
     assert.throws(
-      () => sampleAnswers(model, [{ ids: [1, 512] }], rngs(1)),
-      /token 512 at 1 of row 0 is outside 0..511/,
+      () => model.prompt([noiseImage(model, 1, 3)], 'understand'),
+      /an image is 3 x 3; this model sees 32 x 32/,
     );
+    assert.throws(
+      () => model.sampleText(ask([{ ...prompt, ids: prompt.ids.slice(4) }])),
+      /15 placeholders \(id 500\) stand in the rows, but the features are \[1,16,64\]/,
+    );
+    assert.throws(() => model.sampleText(ask([{ ...prompt, images: [], ids: [1, 512] }])), /token 512 at 1 of row 0/);
+    assert.throws(() => model.prompt(['w3'], 'interleave'), /does not mix text and images/);
+    assert.throws(() => model.prompt(['w3', noiseImage(model, 1)], 'generate'), /draws from text alone/);
   });
 });
 
@@ -94,7 +161,7 @@ describe('images', () => {
     test(`with the cache, in a batch of different lengths, are those without it: ${name}`, () => {
       for (const model of models) {
         const asked = prompts(model);
-        const got = new ImageBatch(model, asked, rngs(3), options).finish();
+        const got = model.imageSampler(ask(asked), options).finish();
         const draws = rngs(3);
         asked.forEach((prompt, b) => {
           const codes: number[] = [];
@@ -103,60 +170,124 @@ describe('images', () => {
             codes.push(drawToken(logits, 0, logits.length, options, draws[b]));
           }
           assert.deepEqual([...got[b].codes], codes, `image ${b}`);
+          assert.deepEqual(got[b].grid, [4, 4]);
         });
       }
     });
   }
 
-  test('log-probs: guided and conditional differ under guidance, and are one without; forced codes are no decisions', () => {
+  test('record the log-probs that are asked for: they differ under guidance, and are one without', () => {
     const [model] = models;
-    const asked = prompts(model).slice(0, 1);
-    const sample = (options: ImageOptions) => new ImageBatch(model, asked, rngs(1), options).finish()[0];
-    const guided = sample({ guidanceScale: 5 });
-    assert.ok(guided.guided.some((value, i) => Math.abs(value - guided.conditional[i]) > 0.1));
-    const plain = sample({ guidanceScale: 1 });
-    assert.deepEqual(plain.guided, plain.conditional);
-    const forced = sample({ forced: [[3, 1, 4]] });
-    assert.deepEqual([...forced.codes.slice(0, 3)], [3, 1, 4]);
-    assert.deepEqual([...forced.mask.slice(0, 5)], [0, 0, 0, 1, 1]);
-    assert.throws(() => sample({ guidanceScale: NaN }), /guidanceScale is NaN/);
+    const recorded = (options: ImageOptions) =>
+      model.imageSampler(ask(prompts(model).slice(0, 1)), options).finish()[0].transitions[0].logProbs;
+    const [guided, conditional] = (['guided', 'conditional'] as const).map((imageLogProbs) =>
+      recorded({ imageLogProbs }),
+    );
+    assert.ok(guided.some((value, i) => Math.abs(value - conditional[i]) > 0.1));
+    assert.deepEqual(recorded({}), conditional, 'the default');
+    const plain = recorded({ guidanceScale: 1, imageLogProbs: 'guided' });
+    assert.deepEqual(plain, recorded({ guidanceScale: 1, imageLogProbs: 'conditional' }));
+    assert.throws(() => recorded({ guidanceScale: NaN }), /guidanceScale is NaN/);
+    assert.throws(() => recorded({ imageLogProbs: 'both' as 'guided' }), /imageLogProbs is both, expected guided or/);
+    for (const temperature of [NaN, -1, Infinity]) assert.throws(() => recorded({ temperature }), RangeError);
+    assert.throws(() => recorded({ topK: 0 }), RangeError);
+    assert.throws(() => model.imageSampler(ask(questions(model))), /made to understand cannot be used to generate/);
   });
 
-  test('a group shares its prompt; a batch can be stopped, and leaves nothing behind', () => {
+  test('a group shares its prompt; a sampler can be stopped, and leaves nothing behind', () => {
     const [, model] = models;
     const [prompt] = prompts(model);
     const options = { guidanceScale: 1.5 };
-    const group = new ImageBatch(model, [prompt, prompt, prompt], rngs(3), options).finish();
-    const alone = rngs(3).map((rng) => new ImageBatch(model, [[...prompt]], [rng], options).finish()[0]);
-    assert.deepEqual(group.map(({ codes }) => codes), alone.map(({ codes }) => codes)); // prettier-ignore
-    assert.notDeepEqual(group[0].codes, group[1].codes);
+    let group: number[][] = [];
+    const rows = countRows(model, () => {
+      group = codesOf(model.imageSampler(ask([prompt, prompt, prompt]), options).finish());
+    });
+    assert.deepEqual(rows.slice(0, 2), [2, 6], 'one prompt with and one without the condition are read');
+    const alone = rngs(3).map((rng) => model.imageSampler([{ prompt: { ...prompt }, rng }], options).finish());
+    assert.deepEqual(group, alone.flatMap(codesOf));
+    assert.notDeepEqual(group[0], group[1]);
     const start = tf.memory().numTensors;
-    const stopped = new ImageBatch(model, [prompt], rngs(1), options);
-    stopped.advance();
-    stopped.advance();
+    const stopped = model.imageSampler(ask([prompt]), options);
+    assert.deepEqual([stopped.steps, stopped.stepsDone, stopped.done], [16, 0, false]);
+    stopped.step();
+    stopped.step();
     assert.equal(stopped.stepsDone, 2);
-    assert.deepEqual([...stopped.codes[0].slice(0, 3)], [...group[0].codes.slice(0, 2), -1]);
     assert.ok(tf.memory().numTensors > start);
     stopped.dispose();
     assert.equal(tf.memory().numTensors, start);
+    assert.throws(() => stopped.step(), /handed over to another sampler, or thrown away/);
+  });
+
+  test('are thinned out at any step, and go on as if alone', () => {
+    for (const model of models) {
+      for (const guidanceScale of [1, 4]) {
+        const asked = [...prompts(model), prompts(model)[1]];
+        const whole = codesOf(model.imageSampler(ask(asked), { guidanceScale }).finish());
+        const alone = ask(asked).map((one) => model.imageSampler([one], { guidanceScale }).finish());
+        assert.deepEqual(whole, alone.flatMap(codesOf));
+        const before = tf.memory().numTensors;
+        for (const steps of [0, 1, 7, 16]) {
+          const first = model.imageSampler(ask(asked), { guidanceScale });
+          for (let i = 0; i < steps; i++) first.step();
+          const second = first.select([3, 0, 2]);
+          assert.equal(second.stepsDone, steps);
+          second.step();
+          const third = second.select([1, 0]);
+          const done = third.finish();
+          assert.deepEqual(codesOf(done), [whole[0], whole[3]], `after ${steps} steps`);
+          const ratios = tf.tidy(() => model.replay(done.map(({ transitions }) => transitions[0])).arraySync());
+          done.forEach(({ transitions: [{ logProbs }] }, b) =>
+            logProbs.forEach((logProb, i) => assert.ok(Math.abs(Math.exp(ratios[b][i] - logProb) - 1) < 1e-4)),
+          );
+          assert.equal(tf.memory().numTensors, before);
+        }
+      }
+    }
+    const [model] = models;
+    const batch = model.imageSampler(ask(prompts(model)));
+    assert.throws(() => batch.select([0, 3]), /select \[0,3\]: expected different ones of 3 images/);
+    assert.throws(() => batch.select([1, 1]), RangeError);
+    assert.deepEqual(batch.select([]).finish(), []);
   });
 });
 
 describe('decoding', () => {
-  test('holds as many tensors at step 50 as at the first, and none at the end', () => {
+  test('holds as many tensors at every step, and none at the end or when something throws', () => {
     const [, model] = models;
-    const asked = prefixes(model);
+    const { network } = model;
     const start = tf.memory().numTensors;
     const counts: number[] = [];
-    const observe = () => void counts.push(tf.memory().numTensors);
-    // Forced, so that no row ends before the others.
-    sampleAnswers(model, asked, rngs(3), { maxNewTokens: 50, observe, forced: asked.map(() => new Array<number>(50).fill(9)) }); // prettier-ignore
-    assert.equal(counts.length, 50);
-    assert.equal(new Set(counts).size, 1, counts.join());
-    assert.equal(tf.memory().numTensors, start);
+    const plain = network.spokenLogits.bind(network);
+    let failAt = Infinity;
+    network.spokenLogits = (hidden) => {
+      counts.push(tf.memory().numTensors);
+      if (counts.length > failAt) throw new Error('the engine fell over');
+      // No row ends before the others.
+      return tf.tidy(() => {
+        const logits = plain(hidden);
+        const end = tf.oneHot(tf.tensor1d([model.config.tokens.eos], 'int32'), logits.shape[1]);
+        return tf.sub<tf.Tensor2D>(logits, tf.mul(end, 1e6));
+      });
+    };
+    try {
+      model.sampleText(ask(questions(model)), { maxNewTokens: 50 });
+      assert.equal(counts.length, 50);
+      assert.equal(new Set(counts).size, 1, counts.join());
+      assert.equal(tf.memory().numTensors, start);
+      failAt = counts.length + 3;
+      assert.throws(() => model.sampleText(ask(questions(model)), { maxNewTokens: 9 }), /the engine fell over/);
+      assert.equal(tf.memory().numTensors, start);
+    } finally {
+      network.spokenLogits = plain;
+    }
     counts.length = 0;
-    for (let i = 0; i < 4; i++) new ImageBatch(model, prompts(model), rngs(3), { observe }).finish();
+    const observe = () => void counts.push(tf.memory().numTensors);
+    for (let i = 0; i < 4; i++) JanusImageSampler.start(network, ask(prompts(model)), {}, observe).finish();
     assert.equal(new Set(counts).size, 1, counts.join());
+    const fail = (): never => {
+      throw new Error('the engine fell over');
+    };
+    assert.throws(() => JanusImageSampler.start(network, ask(prompts(model)), {}, fail).finish(), /fell over/);
     assert.equal(tf.memory().numTensors, start);
   });
 });

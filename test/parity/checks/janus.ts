@@ -1,15 +1,17 @@
 /** Janus: vision, aligner, language model, generation head, VQ tokenizer, greedy answers, greedy guided images. */
 import * as path from 'node:path';
-import { crossEntropy, readValues, tf } from '../../../src/engine';
+import { crossEntropy, readValues, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
+import { IGNORE } from '../../../src/nn/packed-rows';
 import { likeliest } from '../../../src/nn/token-sampling';
 import { imageCodes } from '../../../src/models/janus/config';
 import { Decoder } from '../../../src/models/janus/decoder';
-import { rawCodeEmbeddings, vqEncode, vqEntries, vqLatents, vqLoss } from '../../../src/models/janus/generation';
-import { generationIds, IGNORE, unconditionalIds } from '../../../src/models/janus/layout';
-import { JanusModel } from '../../../src/models/janus/model';
-import { ImageBatch, type StepLogits } from '../../../src/models/janus/images';
+import { generationIds, unconditionalIds } from '../../../src/models/janus/layout';
+import { JanusImageTokenizer } from '../../../src/models/janus/image-tokenizer';
+import type { JanusNetwork } from '../../../src/models/janus/network';
+import { readConfig, readNetwork } from '../../../src/models/janus/pretrained';
 import { imageCodeLogits } from '../../../src/models/janus/policy';
+import { JanusImageSampler, type StepLogits } from '../../../src/models/janus/sampler';
 import { visionFeatures, visionPooled } from '../../../src/models/janus/vision';
 import { type Check, close, closeOrRelative, holds, same } from './check';
 
@@ -28,12 +30,16 @@ interface Description {
 }
 
 class Fixture {
+  readonly tokenizer: JanusImageTokenizer;
+
   constructor(
     readonly special: Description['special'],
-    readonly model: JanusModel,
+    readonly network: JanusNetwork,
     readonly inputs: Readonly<Record<string, RawTensor>>,
     readonly expected: Readonly<Record<string, RawTensor>>,
-  ) {}
+  ) {
+    this.tokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+  }
 
   /** Hidden states and logits: 1e-4 absolute, relative where values are large. */
   close(name: string, quantity: string, compute: () => tf.Tensor): Check {
@@ -66,10 +72,11 @@ export async function* parity(
 ): AsyncGenerator<Check, void, undefined> {
   const { special } = description as unknown as Description;
   const { bos, eos, pad, boi, eoi, image_token: image } = special;
-  const model = await JanusModel.fromPretrained(folder, { tokens: { bos, eos, pad, boi, eoi, image } });
+  const config = await readConfig(folder, { bos, eos, pad, boi, eoi, image });
+  const network = await readNetwork(folder, config);
   try {
     const read = (name: string) => readSafetensors(path.join(folder, name));
-    const fixture = new Fixture(special, model, await read('inputs.safetensors'), await read('expected.safetensors'));
+    const fixture = new Fixture(special, network, await read('inputs.safetensors'), await read('expected.safetensors'));
     yield* visionChecks(fixture);
     yield* languageChecks(fixture);
     yield* answerChecks(fixture);
@@ -77,34 +84,34 @@ export async function* parity(
     yield* tokenizerChecks(fixture);
     yield* imageChecks(fixture);
   } finally {
-    model.dispose();
+    network.dispose();
   }
 }
 
 function* visionChecks(f: Fixture): Generator<Check> {
-  const { model } = f;
-  const p = model.parameters;
-  const features = () => visionFeatures(p, model.config, f.nhwc('pixel_values'));
+  const { network } = f;
+  const p = network.parameters;
+  const features = () => visionFeatures(p, network.config, f.nhwc('pixel_values'));
   yield f.close('vision', 'vision_last_hidden_state', features);
-  yield f.close('vision', 'vision_pooler_output', () => visionPooled(p, model.config, features()));
-  yield f.close('vision', 'aligner_output', () => model.imageFeatures(f.nhwc('pixel_values')));
+  yield f.close('vision', 'vision_pooler_output', () => visionPooled(p, network.config, features()));
+  yield f.close('vision', 'aligner_output', () => network.imageFeatures(f.nhwc('pixel_values')));
 }
 
 function* languageChecks(f: Fixture): Generator<Check> {
-  const { model } = f;
+  const { network } = f;
   const rows = f.rows('und_input_ids');
   const seen = f.rows('und_attention_mask');
   const pads = seen.map((row) => row.indexOf(1));
-  const flat = (hidden: tf.Tensor3D) => tf.reshape<tf.Rank.R2>(hidden, [-1, model.config.text.hidden_size]);
+  const flat = (hidden: tf.Tensor3D) => tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]);
   // Upstream's plain forward counts positions from the row's beginning, padding included.
   const all = (): tf.Tensor2D =>
     tf.tidy(() => {
-      const embeds = model.embed(rows, model.imageFeatures(f.nhwc('pixel_values')));
-      const hidden = model.hidden(embeds, { mask: leftPadded(seen) });
-      return model.textLogits(flat(hidden));
+      const embeds = network.embed(rows, network.imageFeatures(f.nhwc('pixel_values')));
+      const hidden = network.hidden(embeds, { mask: leftPadded(seen) });
+      return network.textLogits(flat(hidden));
     });
   const positions = seen.flatMap((row, b) => row.flatMap((one, t) => (one ? [b * row.length + t] : [])));
-  const vocab = model.config.text.vocab_size;
+  const vocab = network.config.text.vocab_size;
   const want = f.want('und_logits');
   yield closeOrRelative(
     'understanding',
@@ -114,39 +121,45 @@ function* languageChecks(f: Fixture): Generator<Check> {
     1e-4,
     1e-4,
   );
-  yield holds('understanding', 'padding on the left', pads.every((pad, b) => seen[b].slice(pad).every((one) => one === 1))); // prettier-ignore
+  yield holds(
+    'understanding',
+    'padding on the left',
+    pads.every((pad, b) => seen[b].slice(pad).every((one) => one === 1)),
+  );
   const labels = f.rows('und_labels');
   yield f.close('understanding', 'und_loss', () => {
-    const scored = labels.flatMap((row, b) => row.flatMap((label, t) => (t > 0 && label !== IGNORE ? [b * row.length + t - 1] : []))); // prettier-ignore
+    const scored = labels.flatMap((row, b) =>
+      row.flatMap((label, t) => (t > 0 && label !== IGNORE ? [b * row.length + t - 1] : [])),
+    );
     const targets = labels.flatMap((row) => row.slice(1).filter((label) => label !== IGNORE));
     return crossEntropy(tf.gather(all(), tf.tensor1d(scored, 'int32')), tf.tensor1d(targets, 'int32'));
   });
   yield f.close('text', 'text_logits', () =>
-    model.textLogits(flat(model.hidden(model.embed(f.rows('text_input_ids'))))),
+    network.textLogits(flat(network.hidden(network.embed(f.rows('text_input_ids'))))),
   );
 }
 
 /** Upstream's greedy continuation of the first row; the row has no padding. */
 function* answerChecks(f: Fixture): Generator<Check> {
-  const { model } = f;
+  const { network } = f;
   const [ids] = f.rows('und_input_ids');
   const got: number[] = [];
   const logits: number[] = [];
-  const decoder = new Decoder(model);
+  const decoder = new Decoder(network);
   let hidden: tf.Tensor2D | undefined;
   try {
     hidden = tf.tidy(() => {
       const first = tf.slice(f.nhwc('pixel_values'), [0, 0, 0, 0], [1, -1, -1, -1]);
-      return decoder.start([ids], model.imageFeatures(first));
+      return decoder.start([ids], network.imageFeatures(first));
     });
     for (;;) {
       const at: tf.Tensor2D = hidden;
-      const step = readValues(() => model.textLogits(at));
+      const step = readValues(() => network.textLogits(at));
       logits.push(...step);
       got.push(likeliest(step, 0, step.length));
       const id = got[got.length - 1];
-      if (id === model.config.tokens.eos || got.length === f.special.max_new_tokens) break;
-      hidden = tf.tidy(() => decoder.next(model.embed([[id]])));
+      if (id === network.config.tokens.eos || got.length === f.special.max_new_tokens) break;
+      hidden = tf.tidy(() => decoder.next(network.embed([[id]])));
       at.dispose();
     }
   } finally {
@@ -158,49 +171,50 @@ function* answerChecks(f: Fixture): Generator<Check> {
 }
 
 function* generationChecks(f: Fixture): Generator<Check> {
-  const { model } = f;
+  const { network } = f;
   const codes = f.rows('gen_codes');
-  const ids = (rows: number[][]) => tf.tensor2d(rows, undefined, 'int32');
-  yield f.close('generation', 'gen_embeds_raw', () => rawCodeEmbeddings(model.parameters, ids(codes)));
-  yield f.close('generation', 'gen_embeds_aligned', () => model.embedCodes(codes));
+  yield f.close('generation', 'gen_embeds_raw', () => network.codeRows(codes));
+  yield f.close('generation', 'gen_embeds_aligned', () => network.embedCodes(codes));
   const prefix = (): tf.Tensor3D => {
-    const first = model.embedCodes([codes[0].slice(0, f.special.prefix_codes)]);
-    return model.hidden(tf.concat([model.embed(f.rows('gen_prompt_ids')), first], 1));
+    const first = network.embedCodes([codes[0].slice(0, f.special.prefix_codes)]);
+    return network.hidden(tf.concat([network.embed(f.rows('gen_prompt_ids')), first], 1));
   };
   yield f.close('generation', 'gen_prefix_hidden', prefix);
-  yield f.close('generation', 'gen_prefix_head_logits', () => model.codeLogits(tf.reshape(prefix(), [-1, model.config.text.hidden_size]))); // prettier-ignore
+  yield f.close('generation', 'gen_prefix_head_logits', () =>
+    network.codeLogits(tf.reshape(prefix(), [-1, network.config.text.hidden_size])),
+  );
 }
 
 function* tokenizerChecks(f: Fixture): Generator<Check> {
-  const { model } = f;
-  const { parameters: p, config } = model;
+  const { tokenizer } = f;
   const pixels = () => f.nhwc('vq_pixel_values');
-  yield f.close('tokenizer', 'vq_encoder_hidden', () => nchw(vqLatents(p, config, pixels()).hidden));
-  yield f.close('tokenizer', 'vq_prequant', () => nchw(vqLatents(p, config, pixels()).latents));
+  yield f.close('tokenizer', 'vq_encoder_hidden', () => nchw(tokenizer.encoderHidden(pixels())));
+  yield f.close('tokenizer', 'vq_prequant', () => nchw(tokenizer.latents(pixels())));
   for (const [quantity, l2Norm] of [
     ['vq_encode_indices', false],
     ['vq_encode_indices_l2norm', true],
   ] as const) {
-    const codes = readValues<'int32'>(() => vqEncode(p, config, pixels(), l2Norm));
+    const codes = readValues<'int32'>(() => tokenizer.encodePixels(pixels(), l2Norm));
     yield same('tokenizer', quantity, codes, f.want(quantity));
   }
-  yield f.close('tokenizer', 'vq_embedding_loss', () => vqLoss(p, config, pixels(), false));
+  yield f.close('tokenizer', 'vq_embedding_loss', () => tokenizer.codebookLoss(pixels(), false));
   const codes = f.rows('gen_codes');
-  yield f.close('tokenizer', 'vq_decode_codebook_entry', () => nchw(vqEntries(p, config, codes)));
-  yield f.pixels('tokenizer', 'vq_decode_pixels_nchw', () => nchw(model.decodeCodes(codes)));
-  yield f.pixels('tokenizer', 'decode_image_tokens_nhwc', () => model.decodeCodes(codes));
+  yield f.close('tokenizer', 'vq_decode_codebook_entry', () => nchw(tokenizer.entries(codes)));
+  yield f.pixels('tokenizer', 'vq_decode_pixels_nchw', () => nchw(tokenizer.decode(codes)));
+  yield f.pixels('tokenizer', 'decode_image_tokens_nhwc', () => tokenizer.decode(codes));
 }
 
 function* imageChecks(f: Fixture): Generator<Check> {
-  const { model, special } = f;
+  const { network, special, tokenizer } = f;
   const [prompt] = f.rows('gen_prompt_ids');
-  yield same('layout', 'gen_prompt_ids', generationIds(model.config, prompt.slice(1, -1)), prompt);
-  const unconditional = unconditionalIds(model.config, prompt);
+  yield same('layout', 'gen_prompt_ids', generationIds(network.config, prompt.slice(1, -1)), prompt);
+  const unconditional = unconditionalIds(network.config, prompt);
   yield same('layout', 'gen_uncond_prompt_ids', unconditional, f.want('gen_uncond_prompt_ids'));
   const steps: StepLogits[] = [];
-  const observe = (_: number, logits: StepLogits) => void steps.push(logits);
-  const batch = new ImageBatch(model, [prompt], [], { temperature: 0, guidanceScale: special.cfg, observe });
-  const [{ codes }] = batch.finish();
+  const observe = (logits: StepLogits) => void steps.push(logits);
+  const request = { prompt: { task: 'generate', ids: prompt }, rng: new Rng(0) } as const;
+  const options = { temperature: 0, guidanceScale: special.cfg };
+  const [{ codes }] = JanusImageSampler.start(network, [request], options, observe).finish();
   yield same('image', 'gen_greedy_cfg_codes', codes, f.want('gen_greedy_cfg_codes'));
   for (const [part, quantity] of [
     ['conditional', 'gen_cfg_step_logits_cond'],
@@ -210,10 +224,12 @@ function* imageChecks(f: Fixture): Generator<Check> {
     const got = steps.flatMap((step) => Array.from(step[part] ?? []));
     yield closeOrRelative('image, with the cache', quantity, got, f.want(quantity), 1e-4, 1e-4);
   }
-  yield f.close('image, in one pass', 'gen_cfg_step_logits_cond', () => imageCodeLogits(model, [prompt], [codes]));
-  yield f.close('image, in one pass', 'gen_cfg_step_logits_uncond', () => imageCodeLogits(model, [unconditional], [codes])); // prettier-ignore
-  yield f.pixels('image', 'gen_greedy_cfg_pixels_nchw', () => nchw(model.decodeCodes([codes])));
-  yield holds('image', 'number of codes', codes.length === imageCodes(model.config));
+  yield f.close('image, in one pass', 'gen_cfg_step_logits_cond', () => imageCodeLogits(network, [prompt], [codes]));
+  yield f.close('image, in one pass', 'gen_cfg_step_logits_uncond', () =>
+    imageCodeLogits(network, [unconditional], [codes]),
+  );
+  yield f.pixels('image', 'gen_greedy_cfg_pixels_nchw', () => nchw(tokenizer.decode([codes])));
+  yield holds('image', 'number of codes', codes.length === imageCodes(network.config));
 }
 
 /** Causal, and nothing before a row's first 1 is seen. */

@@ -7,7 +7,7 @@ import { readSafetensors, toFloat32 } from '../../../src/io';
 import { chameleonConfigFromUpstream } from '../../../src/models/chameleon/config';
 import { fillPlaceholders, promptIds } from '../../../src/models/chameleon/layout';
 import { chameleonVocabulary } from '../../../src/models/chameleon/vocabulary';
-import { janusConfigFromUpstream } from '../../../src/models/janus/upstream-config';
+import { janusConfigFromTransformers } from '../../../src/models/janus/upstream/transformers-config';
 import { generationIds, understandingIds } from '../../../src/models/janus/layout';
 import {
   ChatFormatError,
@@ -91,7 +91,9 @@ describe('Janus', () => {
   test("in the layout they are the reference's ids", async () => {
     const { row } = await fixture('janus');
     const { boi, eoi } = readJson('janus', 'case.json').special as { boi: number; eoi: number };
-    const config = janusConfigFromUpstream(readJson('janus', 'config.json'), 'config.json', { given: { boi, eoi } });
+    const config = janusConfigFromTransformers(readJson('janus', 'config.json'), 'config.json', {
+      given: { boi, eoi },
+    });
     const generation = row('gen_prompt_ids', 0);
     assert.deepEqual(generationIds(config, generation.slice(1, -1)), generation);
     // The fixture's ids are the text; where the image stands in it is the layout's and the template's.
@@ -113,7 +115,7 @@ describe('Janus', () => {
       ['text', 'image', 'text'],
     );
     const [before, , after] = parts.map((part) => (part.kind === 'text' ? part.ids : []));
-    assert.deepEqual(understandingIds(config, after, before), und);
+    assert.deepEqual(understandingIds(config, [before, 'image', after]), und);
   });
 });
 

@@ -52,14 +52,17 @@ export function janusConfigFromDeepseek(json: Json, where: string, sources: Toke
 
 /** The file, for saving. Special tokens, which the original's tokenizer says, stand in it too. */
 export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig, dtype: string): Json {
-  const tower = { patch_size: vision.patch_size, width: vision.hidden_size, layers: vision.num_hidden_layers, heads: vision.num_attention_heads, mlp_ratio: vision.mlp_ratio }; // prettier-ignore
+  const { patch_size, mlp_ratio, layer_norm_eps, attention_bias, num_channels, hidden_act } = vision;
+  const { hidden_size: width, num_hidden_layers: layers, num_attention_heads: heads } = vision;
+  const tower = { patch_size, width, layers, heads, mlp_ratio };
   const known = Object.entries(TOWERS).find(([, sizes]) => same(sizes, tower))?.[0];
-  const own = { layer_norm_eps: vision.layer_norm_eps, attention_bias: vision.attention_bias, num_channels: vision.num_channels, hidden_act: vision.hidden_act }; // prettier-ignore
+  const own = { layer_norm_eps, attention_bias, num_channels, hidden_act };
   const plain =
     own.layer_norm_eps === 1e-6 && own.attention_bias && own.num_channels === 3 && own.hidden_act === 'gelu';
-  const coder = { ch: vq.base_channels, ch_mult: vq.channel_multiplier, num_res_blocks: vq.num_res_blocks, z_channels: vq.latent_channels, beta: vq.beta, norm_groups: vq.norm_groups }; // prettier-ignore
+  const { num_res_blocks, beta, norm_groups, base_channels: ch, channel_multiplier: ch_mult, latent_channels } = vq;
+  const coder = { ch, ch_mult, num_res_blocks, z_channels: latent_channels, beta, norm_groups };
   const isVq16 = same(coder, VQ_16) && vq.num_patches * vision.patch_size === vision.image_size && !vq.cell_encoder;
-  const projector = vq.hidden_act === 'gelu' ? { projector_type: 'mlp_gelu' } : { projector_type: 'mlp_gelu', hidden_act: vq.hidden_act }; // prettier-ignore
+  const projector = { projector_type: 'mlp_gelu', ...(vq.hidden_act === 'gelu' ? {} : { hidden_act: vq.hidden_act }) };
   return {
     architectures: ['MultiModalityCausalLM'],
     model_type: 'multi_modality',
@@ -79,7 +82,12 @@ export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig,
     aligner_config: {
       cls: 'MlpProjector',
       model_type: 'aligner',
-      params: { depth: vision.depth, input_dim: vision.hidden_size, n_embed: vision.projection_dim, projector_type: 'mlp_gelu' }, // prettier-ignore
+      params: {
+        depth: vision.depth,
+        input_dim: vision.hidden_size,
+        n_embed: vision.projection_dim,
+        projector_type: 'mlp_gelu',
+      },
     },
     gen_vision_config: {
       cls: isVq16 ? 'VQ-16' : OWN,
@@ -100,7 +108,11 @@ export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig,
     gen_head_config: {
       cls: 'vision_head',
       model_type: 'gen_head',
-      params: { image_token_embed: vq.projection_dim, image_token_size: vq.num_embeddings, n_embed: vq.image_token_embed_dim }, // prettier-ignore
+      params: {
+        image_token_embed: vq.projection_dim,
+        image_token_size: vq.num_embeddings,
+        n_embed: vq.image_token_embed_dim,
+      },
     },
     bos_token_id: tokens.bos,
     eos_token_id: tokens.eos,
@@ -119,7 +131,7 @@ function visionOf(json: Json, where: string): JanusVisionConfig {
     throw new JanusConfigError(
       `${where}: vision_config.params.model_name is ${JSON.stringify(name)}; there are ${Object.keys(TOWERS).join(', ')}`,
     );
-  const read = new Fields({ ...sizes, ...given }, `${where}: vision_config.params`);
+  const read = new Fields({ ...sizes, ...withoutNulls(given) }, `${where}: vision_config.params`);
   const aligner = projectorOf(json, where, 'aligner_config');
   const layers = read.number('layers');
   // -1 is the last layer, -2 the one before it; 3 the third.
@@ -145,7 +157,7 @@ function vqOf(json: Json, where: string, vision: JanusVisionConfig): JanusVqConf
   if (cls !== 'VQ-16' && cls !== OWN)
     throw new JanusConfigError(`${where}: gen_vision_config.cls is ${JSON.stringify(cls)}, expected "VQ-16"`);
   const read = new Fields(
-    { ...VQ_16, ...paramsOf(json, where, 'gen_vision_config') },
+    { ...VQ_16, ...withoutNulls(paramsOf(json, where, 'gen_vision_config')) },
     `${where}: gen_vision_config.params`,
   );
   const aligner = projectorOf(json, where, 'gen_aligner_config');
@@ -172,6 +184,11 @@ function vqOf(json: Json, where: string, vision: JanusVisionConfig): JanusVqConf
 
 function paramsOf(json: Json, where: string, name: string): Json {
   return part(part(json, where, name), `${where}: ${name}`, 'params');
+}
+
+/** Null says nothing, and must not stand before what is known. */
+function withoutNulls(json: Json): Json {
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
 }
 
 /** The parameters of an aligner, which must be of the kind that is built. */

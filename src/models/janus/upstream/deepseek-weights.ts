@@ -88,7 +88,10 @@ export function deepseekSource(reader: WeightSource): WeightSource {
     const joined = JOINED.exec(stored);
     if (UNUSED.test(stored)) continue;
     if (!joined) places.set(fromDeepseekName(stored), { stored });
-    else SPLIT.forEach((part, third) => places.set(`model.vision_model.encoder.layers.${joined[1]}.self_attn.${part}.${joined[2]}`, { stored, third })); // prettier-ignore
+    else
+      SPLIT.forEach((part, third) =>
+        places.set(`model.vision_model.encoder.layers.${joined[1]}.self_attn.${part}.${joined[2]}`, { stored, third }),
+      );
   }
   const placeOf = (name: string): Place => places.get(name) ?? { stored: name };
   let last: { readonly stored: string; readonly values: Float32Array } | undefined;

@@ -100,7 +100,12 @@ export class Fields {
   }
 
   numberOrNumbers(field: string, fallback: number): number | readonly number[] {
-    return this.get<number | readonly number[]>(field, fallback, (v) => typeof v === 'number' || isNumbers(v), 'a number or a list of them'); // prettier-ignore
+    return this.get<number | readonly number[]>(
+      field,
+      fallback,
+      (v) => typeof v === 'number' || isNumbers(v),
+      'a number or a list of them',
+    );
   }
 
   text(field: string, fallback: string): string {

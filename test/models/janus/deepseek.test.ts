@@ -6,10 +6,11 @@ import { after, before, describe, test } from 'node:test';
 import { readValues, startEngine, Rng } from '../../../src/engine';
 import { openSafetensors, readSafetensors, toFloat32, type WritableTensor, writeSafetensors } from '../../../src/io';
 import { JANUS_PRO_1B, type JanusConfig } from '../../../src/models/janus/config';
-import { JanusModel, janusSpecs } from '../../../src/models/janus/model';
-import { janusConfigFromOriginal, janusConfigToOriginal } from '../../../src/models/janus/original-config';
-import { fromOriginalName, toOriginalName } from '../../../src/models/janus/original-weights';
-import { nextCodeLogits, nextTextLogits, prefixes, prompts } from './fixture';
+import { JanusModel } from '../../../src/models/janus/model';
+import { janusSpecs } from '../../../src/models/janus/network';
+import { janusConfigFromDeepseek, janusConfigToDeepseek } from '../../../src/models/janus/upstream/deepseek-config';
+import { fromDeepseekName, toDeepseekName } from '../../../src/models/janus/upstream/deepseek-weights';
+import { nextCodeLogits, nextTextLogits, questions, prompts, WORDS } from './fixture';
 
 const TINY: JanusConfig = {
   text: {
@@ -23,30 +24,84 @@ const TINY: JanusConfig = {
     head_dim: 4,
     max_position_embeddings: 64,
   },
-  vision: { ...JANUS_PRO_1B.vision, hidden_size: 12, image_size: 8, patch_size: 4, num_hidden_layers: 2, num_attention_heads: 3, projection_dim: 16, depth: 3 }, // prettier-ignore
-  vq: { ...JANUS_PRO_1B.vq, embed_dim: 3, num_embeddings: 10, latent_channels: 4, num_patches: 2, base_channels: 4, channel_multiplier: [1, 2, 2], num_res_blocks: 1, norm_groups: 2, projection_dim: 16, image_token_embed_dim: 16 }, // prettier-ignore
+  vision: {
+    ...JANUS_PRO_1B.vision,
+    hidden_size: 12,
+    image_size: 8,
+    patch_size: 4,
+    num_hidden_layers: 2,
+    num_attention_heads: 3,
+    projection_dim: 16,
+    depth: 3,
+  },
+  vq: {
+    ...JANUS_PRO_1B.vq,
+    embed_dim: 3,
+    num_embeddings: 10,
+    latent_channels: 4,
+    num_patches: 2,
+    base_channels: 4,
+    channel_multiplier: [1, 2, 2],
+    num_res_blocks: 1,
+    norm_groups: 2,
+    projection_dim: 16,
+    image_token_embed_dim: 16,
+  },
   tokens: { bos: 0, eos: 1, pad: 2, image: 150, boi: 151, eoi: 152 },
 };
 
 /** As deepseek's repository publishes Janus-Pro-1B; the special tokens stand in the tokenizer. */
 const PUBLISHED = {
-  aligner_config: { cls: 'MlpProjector', model_type: 'aligner', params: { depth: 2, input_dim: 1024, n_embed: 2048, projector_type: 'mlp_gelu' } }, // prettier-ignore
+  aligner_config: {
+    cls: 'MlpProjector',
+    model_type: 'aligner',
+    params: { depth: 2, input_dim: 1024, n_embed: 2048, projector_type: 'mlp_gelu' },
+  },
   architectures: ['MultiModalityCausalLM'],
-  gen_aligner_config: { cls: 'MlpProjector', model_type: 'gen_aligner', params: { depth: 2, input_dim: 8, n_embed: 2048, projector_type: 'mlp_gelu' } }, // prettier-ignore
-  gen_head_config: { cls: 'vision_head', model_type: 'gen_head', params: { image_token_embed: 2048, image_token_size: 16384, n_embed: 2048 } }, // prettier-ignore
+  gen_aligner_config: {
+    cls: 'MlpProjector',
+    model_type: 'gen_aligner',
+    params: { depth: 2, input_dim: 8, n_embed: 2048, projector_type: 'mlp_gelu' },
+  },
+  gen_head_config: {
+    cls: 'vision_head',
+    model_type: 'gen_head',
+    params: { image_token_embed: 2048, image_token_size: 16384, n_embed: 2048 },
+  },
   gen_vision_config: { cls: 'VQ-16', model_type: 'gen_vision', params: { image_token_size: 16384, n_embed: 8 } },
-  language_config: { hidden_size: 2048, intermediate_size: 5632, max_position_embeddings: 16384, model_type: 'llama', num_attention_heads: 16, num_hidden_layers: 24, num_key_value_heads: 16, torch_dtype: 'bfloat16', vocab_size: 102400 }, // prettier-ignore
+  language_config: {
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    max_position_embeddings: 16384,
+    model_type: 'llama',
+    num_attention_heads: 16,
+    num_hidden_layers: 24,
+    num_key_value_heads: 16,
+    torch_dtype: 'bfloat16',
+    vocab_size: 102400,
+  },
   model_type: 'multi_modality',
-  vision_config: { cls: 'CLIPVisionTower', model_type: 'vision', params: { image_size: 384, model_name: 'siglip_large_patch16_384', select_feature: 'same', select_layer: -1 } }, // prettier-ignore
+  vision_config: {
+    cls: 'CLIPVisionTower',
+    model_type: 'vision',
+    params: { image_size: 384, model_name: 'siglip_large_patch16_384', select_feature: 'same', select_layer: -1 },
+  },
 };
-const NAMED = { '<｜begin▁of▁sentence｜>': 100000, '<｜end▁of▁sentence｜>': 100001, '<｜▁pad▁｜>': 100002, '<image_placeholder>': 100581, '<begin_of_image>': 100016, '<end_of_image>': 100593 }; // prettier-ignore
+const NAMED = {
+  '<｜begin▁of▁sentence｜>': 100000,
+  '<｜end▁of▁sentence｜>': 100001,
+  '<｜▁pad▁｜>': 100002,
+  '<image_placeholder>': 100581,
+  '<begin_of_image>': 100016,
+  '<end_of_image>': 100593,
+};
 
 const root = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
 const folder = path.join(root, 'deepseek');
 let model: JanusModel;
 before(async () => {
   await startEngine({ precision: 'float32' });
-  model = JanusModel.random(TINY, new Rng(1));
+  model = JanusModel.random(TINY, WORDS, new Rng(1));
   await model.savePretrained(folder, { dtype: 'F32', layout: 'deepseek' });
 });
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -54,8 +109,12 @@ after(() => rmSync(root, { recursive: true, force: true }));
 /** The saved tensors, to be written again with changes. */
 async function saved(): Promise<Record<string, WritableTensor>> {
   const tensors = await readSafetensors(folder);
-  return Object.fromEntries(Object.entries(tensors).map(([name, raw]) => [name, { dtype: 'F32', shape: raw.shape, data: toFloat32(raw) }])); // prettier-ignore
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, raw]) => [name, { dtype: 'F32', shape: raw.shape, data: toFloat32(raw) }]),
+  );
 }
+
+const load = (place: string) => JanusModel.fromPretrained(place, { tokenizer: WORDS });
 
 /** The folder with other tensors. */
 async function changed(name: string, tensors: Record<string, WritableTensor>): Promise<string> {
@@ -67,17 +126,20 @@ async function changed(name: string, tensors: Record<string, WritableTensor>): P
 
 describe("Janus under deepseek's own names", () => {
   test('a model that is saved and loaded again computes the same, bit for bit', async () => {
-    const again = await JanusModel.fromPretrained(folder);
+    const again = await load(folder);
     assert.deepEqual(again.config, TINY);
-    assert.deepEqual(await again.parameters.values(), await model.parameters.values());
-    const [prefix] = prefixes(model);
+    assert.deepEqual(await again.network.parameters.values(), await model.network.parameters.values());
+    const [prefix] = questions(model);
     assert.deepEqual(nextTextLogits(again, prefix, [3, 4]), nextTextLogits(model, prefix, [3, 4]));
-    assert.deepEqual(nextCodeLogits(again, prompts(model)[1], [3, 4], 2), nextCodeLogits(model, prompts(model)[1], [3, 4], 2)); // prettier-ignore
+    assert.deepEqual(
+      nextCodeLogits(again, prompts(model)[1], [3, 4], 2),
+      nextCodeLogits(model, prompts(model)[1], [3, 4], 2),
+    );
     // Our own layout gives the same weights from other files.
     const ours = path.join(root, 'transformers');
     await again.savePretrained(ours, { dtype: 'F32' });
-    const third = await JanusModel.fromPretrained(ours);
-    assert.deepEqual(await third.parameters.values(), await model.parameters.values());
+    const third = await load(ours);
+    assert.deepEqual(await third.network.parameters.values(), await model.network.parameters.values());
     again.dispose();
     third.dispose();
   });
@@ -120,7 +182,10 @@ describe("Janus under deepseek's own names", () => {
       'language_model.lm_head.weight': [160, 16],
     };
     assert.deepEqual(Object.fromEntries(Object.keys(expected).map((name) => [name, shapes[name]])), expected);
-    const foreign = Object.keys(shapes).filter((name) => !/^(vision_model\.vision_tower|aligner|gen_(vision_model|aligner|head|embed)|language_model)\./.test(name)); // prettier-ignore
+    const foreign = Object.keys(shapes).filter(
+      (name) =>
+        !/^(vision_model\.vision_tower|aligner|gen_(vision_model|aligner|head|embed)|language_model)\./.test(name),
+    );
     assert.deepEqual(foreign, []);
   });
 
@@ -128,19 +193,24 @@ describe("Janus under deepseek's own names", () => {
     for (const config of [TINY, JANUS_PRO_1B])
       for (const name of Object.keys(janusSpecs(config))) {
         if (/vision_model.*[qkv]_proj/.test(name)) continue; // these lie joined
-        const original = toOriginalName(name);
+        const original = toDeepseekName(name);
         assert.notEqual(original, name);
-        assert.equal(fromOriginalName(original), name);
+        assert.equal(fromDeepseekName(original), name);
       }
   });
 
   test('of the joined matrix queries come first, then keys, then values', async () => {
     const tensors = await saved();
     const name = 'vision_model.vision_tower.blocks.0.attn.qkv.bias';
-    const other = await changed('qkv', { ...tensors, [name]: { dtype: 'F32', shape: [36], data: Float32Array.from({ length: 36 }, (_, i) => i) } }); // prettier-ignore
-    const loaded = await JanusModel.fromPretrained(other);
+    const other = await changed('qkv', {
+      ...tensors,
+      [name]: { dtype: 'F32', shape: [36], data: Float32Array.from({ length: 36 }, (_, i) => i) },
+    });
+    const loaded = await load(other);
     ['q_proj', 'k_proj', 'v_proj'].forEach((part, i) => {
-      const values = readValues(() => loaded.parameters.get(`model.vision_model.encoder.layers.0.self_attn.${part}.bias`).clone()); // prettier-ignore
+      const values = readValues(() =>
+        loaded.network.parameters.get(`model.vision_model.encoder.layers.0.self_attn.${part}.bias`).clone(),
+      );
       assert.deepEqual(
         [...values],
         Array.from({ length: 12 }, (_, k) => 12 * i + k),
@@ -153,42 +223,66 @@ describe("Janus under deepseek's own names", () => {
     const tensors = await saved();
     const one = { dtype: 'F32' as const, shape: [3], data: new Float32Array(3) };
     const more = { 'vision_model.vision_tower.attn_pool.latent': one, 'gen_vision_model.quantize.codebook_used': one };
-    const loaded = await JanusModel.fromPretrained(await changed('more', { ...tensors, ...more }));
-    assert.deepEqual(await loaded.parameters.values(), await model.parameters.values());
+    const loaded = await load(await changed('more', { ...tensors, ...more }));
+    assert.deepEqual(await loaded.network.parameters.values(), await model.network.parameters.values());
     loaded.dispose();
     const { 'gen_embed.weight': _, ...rest } = tensors;
     const bad = { ...rest, 'gen_extra.weight': one, 'vision_model.vision_tower.blocks.0.attn.qkv.bias': one };
     await assert.rejects(
-      JanusModel.fromPretrained(await changed('bad', bad)),
+      load(await changed('bad', bad)),
       /missing: model\.generation_embeddings\.weight \[10,3\][\s\S]*unknown: gen_extra\.weight/,
     );
     await assert.rejects(
-      JanusModel.fromPretrained(await changed('short', { ...tensors, 'vision_model.vision_tower.blocks.0.attn.qkv.bias': one })), // prettier-ignore
+      load(await changed('short', { ...tensors, 'vision_model.vision_tower.blocks.0.attn.qkv.bias': one })),
       /layers\.0\.self_attn\.q_proj\.bias: expected \[12\], found \[1\]/,
     );
   });
 
   test('the published configuration is that of Janus-Pro-1B', () => {
-    assert.deepEqual(janusConfigFromOriginal(PUBLISHED, 'config.json', { named: NAMED }), JANUS_PRO_1B);
-    const written = janusConfigToOriginal(JANUS_PRO_1B, 'bfloat16');
+    assert.deepEqual(janusConfigFromDeepseek(PUBLISHED, 'config.json', { named: NAMED }), JANUS_PRO_1B);
+    const written = janusConfigToDeepseek(JANUS_PRO_1B, 'bfloat16');
     for (const [name, fields] of Object.entries(PUBLISHED))
       if (name !== 'language_config') assert.deepEqual(written[name], fields, name);
-    assert.deepEqual(janusConfigFromOriginal(written, 'config.json'), JANUS_PRO_1B);
+    assert.deepEqual(janusConfigFromDeepseek(written, 'config.json'), JANUS_PRO_1B);
+  });
+
+  test('null stands for a field that is not there', () => {
+    const { vision_config: vision, gen_vision_config: codes, aligner_config: aligner } = PUBLISHED;
+    const nulls = {
+      ...PUBLISHED,
+      bos_token_id: null,
+      vision_config: { ...vision, params: { ...vision.params, layers: null, width: null, layer_norm_eps: null } },
+      gen_vision_config: { ...codes, params: { ...codes.params, ch: null, ch_mult: null, num_patches: null } },
+      aligner_config: { ...aligner, params: { ...aligner.params, hidden_act: null } },
+      language_config: { ...PUBLISHED.language_config, head_dim: null, rope_scaling: null, rms_norm_eps: null },
+    };
+    assert.deepEqual(janusConfigFromDeepseek(nulls, 'config.json', { named: NAMED }), JANUS_PRO_1B);
   });
 
   test('what cannot be built is named', () => {
-    const read = (change: object) => () => janusConfigFromOriginal({ ...PUBLISHED, ...change }, 'config.json', { named: NAMED }); // prettier-ignore
+    const read = (change: object) => () =>
+      janusConfigFromDeepseek({ ...PUBLISHED, ...change }, 'config.json', { named: NAMED });
     const vision = (params: object) => ({
       vision_config: { params: { ...PUBLISHED.vision_config.params, ...params } },
     });
     assert.throws(read(vision({ model_name: 'clip' })), /model_name is "clip"; there are siglip_large_patch16_384/);
     assert.throws(read({ gen_vision_config: undefined }), /config\.json: gen_vision_config is undefined/);
-    assert.throws(read({ gen_vision_config: { ...PUBLISHED.gen_vision_config, cls: 'VQ-8' } }), /cls is "VQ-8", expected "VQ-16"/); // prettier-ignore
-    assert.throws(read({ aligner_config: { params: { depth: 2, n_embed: 2048, projector_type: 'linear' } } }), /projector_type is "linear"/); // prettier-ignore
     assert.throws(
-      () => janusConfigFromOriginal(PUBLISHED, 'config.json'),
+      read({ gen_vision_config: { ...PUBLISHED.gen_vision_config, cls: 'VQ-8' } }),
+      /cls is "VQ-8", expected "VQ-16"/,
+    );
+    assert.throws(
+      read({ aligner_config: { params: { depth: 2, n_embed: 2048, projector_type: 'linear' } } }),
+      /projector_type is "linear"/,
+    );
+    assert.throws(
+      () => janusConfigFromDeepseek(PUBLISHED, 'config.json'),
       /the id of the bos token stands neither there/,
     );
-    assert.equal(janusConfigFromOriginal({ ...PUBLISHED, ...vision({ select_layer: -2 }) }, 'config.json', { named: NAMED }).vision.num_hidden_layers, 23); // prettier-ignore
+    assert.equal(
+      janusConfigFromDeepseek({ ...PUBLISHED, ...vision({ select_layer: -2 }) }, 'config.json', { named: NAMED }).vision
+        .num_hidden_layers,
+      23,
+    );
   });
 });
