@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ChameleonModel } from './chameleon/model';
+import { JanusModel } from './janus/model';
 import { ShowoModel } from './showo/model';
 import type { UnifiedModel } from './unified';
 
@@ -10,6 +11,8 @@ const LOADERS: Readonly<Record<string, (folder: string) => Promise<UnifiedModel>
   showo: (folder) => ShowoModel.fromPretrained(folder),
   chameleon: (folder) => ChameleonModel.fromPretrained(folder),
   chameleon_xllmx: (folder) => ChameleonModel.fromPretrained(folder, { layout: 'lumina' }),
+  janus: (folder) => JanusModel.fromPretrained(folder),
+  multi_modality: (folder) => JanusModel.fromPretrained(folder), // deepseek's own files of Janus
 };
 
 /**

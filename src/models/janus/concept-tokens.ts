@@ -69,7 +69,7 @@ export class ConceptTokens {
   /** Logits of the vocabulary, and behind them that of `<sks>`. @param hidden `[rows, hidden]` */
   withSubject(logits: tf.Tensor2D, hidden: tf.Tensor2D): tf.Tensor2D {
     return tf.tidy(() => {
-      const own = tf.add<tf.Tensor2D>(tf.matMul(hidden, this.output as tf.Tensor2D, false, true), OUTPUT_BIAS);
+      const own = tf.add<tf.Tensor2D>(tf.matMul(hidden, this.output, false, true), OUTPUT_BIAS);
       return tf.concat([logits, own], 1);
     });
   }

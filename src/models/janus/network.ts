@@ -82,7 +82,7 @@ export class JanusNetwork {
       // One look-up in all of them: rows of the text, the features in order, the subject's tokens.
       const parts: tf.Tensor2D[] = [tf.reshape(text, [-1, width])];
       if (features) parts.push(tf.reshape(features, [-1, width]));
-      if (concept) parts.push(concept.embed as tf.Tensor2D);
+      if (concept) parts.push(concept.embed);
       let next = flat.length;
       const subject = flat.length + (features ? features.size / width : 0);
       const from = flat.map((id, i) => {

@@ -39,7 +39,7 @@ export class JanusPrompts {
       return { task, ids, images, shared: Math.min(sharedLength(this.config, layout), ids.length - 1) };
     }
     if (images.length > 0) throw new RangeError('Janus draws from text alone: an image cannot stand in this prompt');
-    const text = parts.join(' ');
+    const text = parts.filter((part) => typeof part === 'string').join(' ');
     return { task, ids: generationIds(this.config, this.encode(this.isChat ? descriptionText(text) : text)) };
   }
 

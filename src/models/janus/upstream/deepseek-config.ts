@@ -52,33 +52,13 @@ export function janusConfigFromDeepseek(json: Json, where: string, sources: Toke
 
 /** The file, for saving. Special tokens, which the original's tokenizer says, stand in it too. */
 export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig, dtype: string): Json {
-  const { patch_size, mlp_ratio, layer_norm_eps, attention_bias, num_channels, hidden_act } = vision;
-  const { hidden_size: width, num_hidden_layers: layers, num_attention_heads: heads } = vision;
-  const tower = { patch_size, width, layers, heads, mlp_ratio };
-  const known = Object.entries(TOWERS).find(([, sizes]) => same(sizes, tower))?.[0];
-  const own = { layer_norm_eps, attention_bias, num_channels, hidden_act };
-  const plain =
-    own.layer_norm_eps === 1e-6 && own.attention_bias && own.num_channels === 3 && own.hidden_act === 'gelu';
-  const { num_res_blocks, beta, norm_groups, base_channels: ch, channel_multiplier: ch_mult, latent_channels } = vq;
-  const coder = { ch, ch_mult, num_res_blocks, z_channels: latent_channels, beta, norm_groups };
-  const isVq16 = same(coder, VQ_16) && vq.num_patches * vision.patch_size === vision.image_size && !vq.cell_encoder;
   const projector = { projector_type: 'mlp_gelu', ...(vq.hidden_act === 'gelu' ? {} : { hidden_act: vq.hidden_act }) };
   return {
     architectures: ['MultiModalityCausalLM'],
     model_type: 'multi_modality',
     torch_dtype: dtype,
     language_config: { ...llamaConfigToUpstream(text), model_type: 'llama' },
-    vision_config: {
-      cls: 'CLIPVisionTower',
-      model_type: 'vision',
-      params: {
-        image_size: vision.image_size,
-        model_name: known && plain ? known : OWN,
-        select_feature: 'same',
-        select_layer: -1,
-        ...(known && plain ? {} : { ...tower, ...own }),
-      },
-    },
+    vision_config: { cls: 'CLIPVisionTower', model_type: 'vision', params: towerParams(vision) },
     aligner_config: {
       cls: 'MlpProjector',
       model_type: 'aligner',
@@ -89,17 +69,7 @@ export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig,
         projector_type: 'mlp_gelu',
       },
     },
-    gen_vision_config: {
-      cls: isVq16 ? 'VQ-16' : OWN,
-      model_type: 'gen_vision',
-      params: {
-        image_token_size: vq.num_embeddings,
-        n_embed: vq.embed_dim,
-        ...(isVq16
-          ? {}
-          : { ...coder, num_patches: vq.num_patches, ...(vq.cell_encoder ? { cell_encoder: true } : {}) }),
-      },
-    },
+    gen_vision_config: codesConfig(vq, vision),
     gen_aligner_config: {
       cls: 'MlpProjector',
       model_type: 'gen_aligner',
@@ -121,6 +91,28 @@ export function janusConfigToDeepseek({ text, vision, vq, tokens }: JanusConfig,
     boi_token_id: tokens.boi,
     eoi_token_id: tokens.eoi,
   };
+}
+
+/** A tower that has a name is said by its name alone, another by its sizes. */
+function towerParams(vision: JanusVisionConfig): Json {
+  const { patch_size, mlp_ratio, layer_norm_eps, attention_bias, num_channels, hidden_act } = vision;
+  const { hidden_size: width, num_hidden_layers: layers, num_attention_heads: heads } = vision;
+  const tower = { patch_size, width, layers, heads, mlp_ratio };
+  const rest = { layer_norm_eps, attention_bias, num_channels, hidden_act };
+  const isPlain = layer_norm_eps === 1e-6 && attention_bias && num_channels === 3 && hidden_act === 'gelu';
+  const name = isPlain ? Object.entries(TOWERS).find(([, sizes]) => same(sizes, tower))?.[0] : undefined;
+  const params = { image_size: vision.image_size, select_feature: 'same', select_layer: -1 };
+  return name ? { ...params, model_name: name } : { ...params, model_name: OWN, ...tower, ...rest };
+}
+
+/** The same for the image tokenizer. */
+function codesConfig(vq: JanusVqConfig, vision: JanusVisionConfig): Json {
+  const { num_res_blocks, beta, norm_groups, base_channels: ch, channel_multiplier: ch_mult, latent_channels } = vq;
+  const coder = { ch, ch_mult, num_res_blocks, z_channels: latent_channels, beta, norm_groups };
+  const isVq16 = same(coder, VQ_16) && vq.num_patches * vision.patch_size === vision.image_size && !vq.cell_encoder;
+  const sizes = { ...coder, num_patches: vq.num_patches, ...(vq.cell_encoder ? { cell_encoder: true } : {}) };
+  const params = { image_token_size: vq.num_embeddings, n_embed: vq.embed_dim, ...(isVq16 ? {} : sizes) };
+  return { cls: isVq16 ? 'VQ-16' : OWN, model_type: 'gen_vision', params };
 }
 
 function visionOf(json: Json, where: string): JanusVisionConfig {
