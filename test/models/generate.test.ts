@@ -63,12 +63,18 @@ describe('images and answers by text', () => {
       const tensors = tf.memory().numTensors;
       const captions = ['w21 w22', 'w23', 'w21 w22'];
       const drawn = await subject.generate(captions, 3);
-      assert.deepEqual(drawn.map(({ caption }) => caption), captions);
+      assert.deepEqual(
+        drawn.map(({ caption }) => caption),
+        captions,
+      );
       for (const { codes, image } of drawn) {
         assert.equal(codes.length, subject.codes);
         assert.equal(image.rgb.length, 3 * subject.side ** 2);
       }
-      assert.deepEqual(drawn.map(({ image }) => image), await subject.show(drawn.map(({ codes }) => codes)));
+      assert.deepEqual(
+        drawn.map(({ image }) => image),
+        await subject.show(drawn.map(({ codes }) => codes)),
+      );
       assert.notDeepEqual(drawn[0].codes, drawn[2].codes, 'each image has draws of its own');
       assert.deepEqual(await subject.generate(captions, 3), drawn);
       assert.deepEqual((await subject.generate(captions.slice(0, 1), 3))[0].codes, drawn[0].codes);
@@ -87,7 +93,10 @@ describe('images and answers by text', () => {
       assert.equal(answers.length, 3);
       for (const answer of answers) assert.match(answer, /^(w\d+( w\d+){0,3})?$/);
       assert.notDeepEqual(answers[0], answers[1], 'the image is looked at');
-      assert.deepEqual(asked.flatMap((question) => subject.answer([question])), answers);
+      assert.deepEqual(
+        asked.flatMap((question) => subject.answer([question])),
+        answers,
+      );
       assert.deepEqual(subject.answer([]), []);
       assert.equal(tf.memory().numTensors, tensors);
       const [codes] = subject.read([one]);

@@ -4,7 +4,7 @@
  * first has introduced.
  */
 import { type Rng, tf } from '../../engine';
-import type { ConceptRows, ConceptTokenOptions } from '../unified';
+import type { ConceptTokenOptions } from '../unified';
 
 /** Added to the logit of `<sks>`: a word that nobody asked for must not win over the vocabulary's. */
 const OUTPUT_BIAS = -5;
@@ -54,10 +54,6 @@ export class ConceptTokens {
   /** Ids of the new tokens. */
   get count(): number {
     return this.embed.shape[0];
-  }
-
-  get variables(): Readonly<Record<keyof ConceptRows, tf.Variable>> {
-    return { embed: this.embed, output: this.output };
   }
 
   /** What a prompt's first `<sks>` becomes. */

@@ -36,7 +36,10 @@ import { JanusImageSampler, sampleText } from './sampler';
 import { supervisedLoss } from './supervised';
 
 /** Names of the new rows among the variables. */
-const CONCEPT_ROWS: ConceptRows = { embed: 'concept_tokens.embed', output: 'concept_tokens.output' };
+const CONCEPT_ROWS: ConceptRows = {
+  embed: 'model.language_model.embed_tokens.extra.weight',
+  output: 'lm_head.extra.weight',
+};
 
 export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransition> {
   readonly modelType = 'janus';
