@@ -8,7 +8,7 @@ const unended = [1010, 1160, 1161];
 const unendedString = 1002;
 
 /**
- * Judges by the first thing that is wrong with the text: at its end, more may mend it; before its end, nothing can.
+ * Decides by the first syntax error: at the end of the text, more text may fix it; before the end, nothing can.
  */
 export function completeness(code: string): 'complete' | 'incomplete' | 'invalid' {
   const file = ts.createSourceFile('cell.ts', `export {};\n${code}`, ts.ScriptTarget.Latest, false, ts.ScriptKind.TS);

@@ -1,4 +1,4 @@
-/** Where the package stands on this machine; never derived from the working folder. */
+/** Paths of this package on this machine. They do not depend on the working folder. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 

@@ -61,7 +61,7 @@ export class CellRunner {
     });
   }
 
-  /** Loads what the first cell needs, once. @returns settles when signals are heard, too */
+  /** Loads what the first cell needs, once. @returns settles when signals are received too */
   warmUp(): Promise<unknown> {
     return (this.warmedUp ??= this.prepare());
   }

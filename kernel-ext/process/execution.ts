@@ -1,4 +1,4 @@
-/** Executing requests one after the other: the cell, its displays, its result, and whom output belongs to. */
+/** Executes requests one after the other: the cell, its displays, its result, and the request that its output answers. */
 import type { CellRunner, Outcome } from './cell-runner';
 import { failureOf } from './errors';
 import type { History } from '../protocol/history';

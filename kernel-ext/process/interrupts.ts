@@ -1,7 +1,7 @@
 /**
- * Interrupts that reach code which never yields. Node.js hears of a signal only between two turns of the event loop;
- * so a second thread waits for SIGINT, tells the main thread, and, where that does not answer, stops what it runs.
- * The same thread ends a kernel that is busy and whom nobody can interrupt any more, for its parent is gone.
+ * Interrupts for code that never yields. Node.js handles a signal only between two turns of the event loop, so a
+ * second thread waits for SIGINT and tells the main thread. If the main thread does not answer, it stops the code there.
+ * The same thread ends a busy kernel whose parent process is gone: nobody could interrupt it any more.
  */
 import { Worker } from 'node:worker_threads';
 import { hasEnded, type ParentProcess, parentProcess } from './parent-process';
@@ -12,13 +12,13 @@ const slots = {
   synchronous: 0,
   /** How many signals the watcher passed on. */
   told: 1,
-  /** How many of them the main thread has heard of. */
+  /** How many of them the main thread has received. */
   heard: 2,
   /** Nothing is ever written here: the watcher sleeps on it. */
   sleep: 3,
 } as const;
 
-/** What the watcher says. */
+/** The watcher's messages to the main thread. */
 type WatcherMessage = 'ready' | 'interrupt' | 'stopped';
 
 interface WatcherData {
@@ -63,7 +63,7 @@ function watch(): void {
     else process.kill(process.pid, 'SIGKILL');
   };
 
-  // Only a script that Node.js runs with this option is told of signals while it runs in a thread.
+  // Node.js interrupts a script in a thread only if it was started with this option.
   const option = { breakOnSigint: true } as const;
   const sleep = (): void => {
     try {
@@ -86,7 +86,7 @@ function watch(): void {
       for (;;) sleep();
     },
   });
-  // The outer script keeps the signal's handler in place between two sleeps.
+  // The outer script keeps the signal handler installed between two sleeps.
   for (;;) {
     try {
       vm.runInThisContext('globalThis.unilabRest()', option);
@@ -140,7 +140,7 @@ export class Interrupts {
     });
   }
 
-  /** Whether the watcher hears signals; else scripts must be run with `breakOnSigint`. */
+  /** Whether the watcher receives signals. If not, scripts must run with `breakOnSigint`. */
   get watching(): boolean {
     return this.active;
   }
@@ -151,7 +151,7 @@ export class Interrupts {
     try {
       return run();
     } finally {
-      // The watcher was quicker: what it stops must be this code, not what comes after it.
+      // The watcher has already decided to stop this code: wait, so that it does not stop the code after it.
       const claimed = Atomics.compareExchange(this.state, slots.synchronous, 1, 0) === 2;
       const until = performance.now() + 1000;
       while (claimed && performance.now() < until);

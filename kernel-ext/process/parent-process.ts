@@ -1,4 +1,4 @@
-/** Whoever started the kernel: without it nobody can reach the kernel any more, which then ends. */
+/** The process that started the kernel. When it is gone, nobody can reach the kernel, and the kernel ends. */
 
 export interface ParentProcess {
   readonly pid: number;
@@ -13,7 +13,7 @@ export function parentProcess(): ParentProcess | null {
   return pid > 1 ? { pid, direct: pid === process.ppid } : null;
 }
 
-/** Whether it has ended. Uses nothing from outside, for it runs in another thread from its source text, too. */
+/** Whether the parent has ended. It also runs in another thread from its source text, so it uses nothing from this file. */
 export function hasEnded({ pid, direct }: ParentProcess): boolean {
   if (direct) return process.ppid !== pid;
   try {

@@ -13,7 +13,7 @@ import { InputRequests } from '../protocol/input-requests';
 import { ZmqServer } from './tslab';
 import { addressOf, decode, encode, type Header, type Json, type Message, newHeader } from '../protocol/messages';
 
-/** The place that a client asks about. */
+/** The position in the code that a request is about. */
 const codePosition = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
   code: String(code),
   cursor_pos: Number(at),
@@ -36,14 +36,14 @@ export class KernelServer extends ZmqServer {
   });
   private readonly waiting: Waiting[] = [];
   private draining = false;
-  /** What runs, and what it shows. */
+  /** Runs cells and publishes their output. */
   readonly execution: Execution;
   readonly inputRequests = new InputRequests(this.session, (header, content, { identities, header: parent }) => {
     const message = { header, parent, metadata: {}, content, identities, buffers: [] };
     this.stdin.send(encode(this.connInfo.key, message)).catch(() => undefined);
   });
 
-  /** @param onShutdown called once a client asked for the end and was answered */
+  /** @param onShutdown called when a client has asked for a shutdown and has got its reply */
   constructor(
     private readonly cells: CellRunner,
     connectionFile: string,
@@ -248,7 +248,7 @@ export class KernelServer extends ZmqServer {
     this.cells.interrupt();
   }
 
-  /** Asks the person at the client for a line. @throws Error where nobody can be asked */
+  /** Asks the user for a line of text. @throws Error if the client takes no input */
   async ask(prompt: string, password: boolean): Promise<string> {
     await this.output.drained();
     return this.inputRequests.ask(this.execution.request, prompt, password);

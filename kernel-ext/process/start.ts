@@ -65,7 +65,7 @@ function routeOutput(server: KernelServer): void {
       return true;
     };
   }
-  // Read by src/display, which may be loaded from elsewhere: both meet under this symbol.
+  // src/display reads this. It may be another copy of the module, so the two share a global symbol.
   const key = Symbol.for('unilab.display');
   const place = globalThis as { [key: symbol]: { transport?: object; live: Set<object> } | undefined };
   place[key] = {

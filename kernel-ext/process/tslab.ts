@@ -11,7 +11,7 @@ function loadConverter(): TslabConverter {
   return require(converterFile) as TslabConverter;
 }
 
-/** Loads tslab's server with a converter in its place that is loaded when it is first asked. */
+/** Loads tslab's server with a stand-in for the converter, which loads the real one on first use. */
 function loadJupyter(): Jupyter {
   const later = new Module(converterFile);
   later.exports = { isCompleteCode: (code: string) => loadConverter().isCompleteCode(code) };

@@ -15,7 +15,7 @@ export class CellVariables {
   constructor(private readonly values: Record<string, unknown>) {
     this.exports = new Proxy(values, {
       set: (_, name, value) => this.assign(name as string, value),
-      // An import is written as a property with a getter. Its value is taken: later cells may declare the name anew.
+      // An import is written as a property with a getter. The value is stored, so that later cells can redeclare the name.
       defineProperty: (_, name, property) =>
         this.assign(name as string, property.get ? (property.get() as unknown) : property.value),
     });

@@ -18,7 +18,7 @@ export interface StartOptions {
   /** Where the kernel's own stderr (not that of cells) goes. Default `inherit`. */
   readonly stderr?: 'inherit' | 'ignore' | 'pipe';
   /**
-   * How kernel and client meet. Default `ipc` (sockets in a private folder) where the system has it: a TCP port that is
+   * How kernel and client connect. Default `ipc` (sockets in a private folder) where the system has it: a TCP port that is
    * free now may be taken by the time that the kernel has started, even by a client that tries to reach the kernel.
    */
   readonly transport?: Transport;
@@ -39,7 +39,7 @@ export interface Request {
   readonly id: string;
   /** The kernel's answer. Rejected with {@link KernelDied}. */
   readonly reply: Promise<Message>;
-  /** Settles when the kernel said `idle` to this request, and so all its output has come. */
+  /** Settles when the kernel reports `idle` for this request: all its output has arrived. */
   readonly idle: Promise<void>;
 }
 
@@ -97,7 +97,7 @@ export class KernelClient {
   }
 
   /**
-   * Starts a kernel and waits until it answers and its output is heard.
+   * Starts a kernel and waits until it answers and its output arrives.
    * @throws KernelDied when the process ends; Error when nothing is answered in time (the process is killed)
    */
   static async start(options: StartOptions): Promise<KernelClient> {
@@ -209,7 +209,7 @@ export class KernelClient {
     return () => this.listeners.delete(listener);
   }
 
-  /** Sends a request. @param onOutput hears what is published for it, in order */
+  /** Sends a request. @param onOutput receives what is published for it, in order */
   request(type: string, content: Json, channel: Channel = 'shell', onOutput?: (message: Message) => void): Request {
     const header = newHeader(type, this.session);
     const frames = encode(this.connection.key, {
@@ -242,7 +242,7 @@ export class KernelClient {
     return { id: header.msg_id, reply, idle };
   }
 
-  /** Runs code. @param onOutput hears stream, display_data, execute_result, error, status and the rest, in order */
+  /** Runs code. @param onOutput receives stream, display_data, execute_result, error, status and the rest, in order */
   execute(code: string, options: Json = {}, onOutput?: (message: Message) => void): Request {
     const content = {
       code,

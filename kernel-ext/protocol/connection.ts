@@ -1,4 +1,4 @@
-/** Where a kernel and its client meet: sockets in a private folder, or TCP ports. */
+/** The connection between a kernel and its client: sockets in a private folder, or TCP ports. */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -43,7 +43,7 @@ export async function newConnection(folder: string, wanted?: Transport): Promise
   };
 }
 
-/** Begins the names of folders in which kernel and client meet. */
+/** The names of folders with a kernel's sockets begin with this. */
 const folderPrefix = 'unilab-kernel-';
 
 /** A private folder for one kernel. What clients that were killed have left behind is removed. */

@@ -13,7 +13,7 @@ export interface HistoryEntry {
   readonly output?: string;
 }
 
-/** An entry as the protocol has it: with the output where it was asked for. */
+/** An entry in the protocol's form, with the output if the request wants it. */
 export type HistoryRow = [session: number, line: number, input: string | [string, string | null]];
 
 /** At most this much of the end of the file is read, in bytes. */

@@ -1,6 +1,6 @@
 /**
  * The kernel's output to everyone: one queue, in order, nothing lost. Pieces of stdout and stderr are joined; a
- * picture that is still being encoded keeps its place.
+ * display that is still being rendered keeps its place.
  */
 import { type Header, type Json } from './messages';
 
@@ -29,7 +29,7 @@ interface StreamText {
 
 /** Joined text is sent when it is this long, in characters ... */
 const maxTextLength = 1 << 18;
-/** ... or this old, in milliseconds; code that never yields is heard, too, because each write looks at the clock. */
+/** ... or this old, in milliseconds. Each write checks the clock, so output of code that never yields is sent too. */
 const maxTextAge = 50;
 
 export class OutputQueue {
