@@ -13,19 +13,14 @@ import {
   type NameRules,
 } from './checkpoint-fit';
 import { type Module, namedParameters, type NamedParameters, type Parameter, type Weight } from './module';
+import { randomValues, sizeOf, type StorageType, tensorOf, upstreamOf, weightOf } from './parameter-values';
 import { Bf16Weight, Float32Weight } from './weights';
-
-/** How a store holds its numbers: float32 that can learn, or frozen bfloat16 in half the memory. */
-export type StorageType = 'F32' | 'BF16';
 
 /** What is saved of one parameter: upstream shape and values. */
 export interface ParameterValues {
   readonly shape: number[];
   readonly data: Float32Array;
 }
-
-const CONV_TO_TF = [2, 3, 1, 0];
-const CONV_TO_TORCH = [3, 2, 0, 1];
 
 export class ParamStore {
   private constructor(
@@ -144,7 +139,7 @@ export class ParamStore {
 
   /** Number of scalars, tied ones once. */
   count(): number {
-    return [...this.named.own.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    return countOf(this.named.own);
   }
 
   /** Memory that the numbers take. */
@@ -233,16 +228,18 @@ export class ParamStore {
 
   private async valuesOf(name: string): Promise<ParameterValues> {
     const { shape, layout } = this.parameter(name);
-    const upstream = tf.tidy(() => {
-      const held = this.get(name);
-      return layout === 'conv' ? tf.transpose(held, CONV_TO_TORCH) : tf.clone(held);
-    });
+    const upstream = tf.tidy(() => upstreamOf(this.get(name), layout));
     try {
       return { shape: [...shape], data: new Float32Array(await upstream.data<'float32'>()) };
     } finally {
       upstream.dispose();
     }
   }
+}
+
+/** Number of scalars of a module, tied ones once; it needs no numbers for that. */
+export function parameterCount(net: Module): number {
+  return countOf(namedParameters(net).own);
 }
 
 /** What a checkpoint of a module holds. */
@@ -253,15 +250,6 @@ export function expectedTensors(net: Module): ExpectedTensors {
     return [alias, { shape, tiedTo: name }] as const;
   });
   return Object.fromEntries([...[...own].map(([name, { shape }]) => [name, { shape }] as const), ...tied]);
-}
-
-/** The first values of a parameter. */
-export function randomValues({ shape, initial }: Parameter, rng: Rng): Float32Array {
-  const size = sizeOf(shape);
-  if ('constant' in initial) return new Float32Array(size).fill(initial.constant);
-  const values = rng.normal(size);
-  for (let i = 0; i < size; i++) values[i] *= initial.normal;
-  return values;
 }
 
 function floatWeights(
@@ -278,35 +266,6 @@ function floatWeights(
   return weights;
 }
 
-function weightOf(parameter: Parameter, values: Float32Array, dtype: StorageType): Weight {
-  const tensor = tensorOf(parameter, values);
-  try {
-    if (dtype === 'BF16') return Bf16Weight.copy(tensor);
-    const weight = new Float32Weight(tf.variable(tensor));
-    uploadNow(weight.variable);
-    return weight;
-  } finally {
-    tensor.dispose();
-  }
-}
-
-/** Upstream's values in the layout that the forward pass uses. */
-function tensorOf({ shape, layout }: Parameter, values: Float32Array): tf.Tensor {
-  return tf.tidy(() => {
-    const tensor = tf.tensor(values, [...shape], 'float32');
-    return layout === 'conv' ? tf.transpose(tensor, CONV_TO_TF) : tensor;
-  });
-}
-
-/** A native engine copies a tensor's numbers when it first uses them; until then they would stand outside it, too. */
-function uploadNow(tensor: tf.Tensor): void {
-  if (tensor.size === 0 || tensor.rank === 0) return;
-  const { shape } = tensor;
-  const first = shape.map(() => 0);
-  const one = shape.map(() => 1);
-  tf.tidy(() => void tf.slice(tensor, first, one));
-}
-
-function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
+function countOf(own: ReadonlyMap<string, Parameter>): number {
+  return [...own.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }

@@ -7,7 +7,8 @@ import { Rng, startEngine, tf } from '../../src/engine';
 import { openSafetensors, type RawTensor, readSafetensors, type WritableTensor, writeSafetensors } from '../../src/io';
 import { CheckpointMismatchError, type NameRules } from '../../src/nn/checkpoint-fit';
 import { Linear } from '../../src/nn/layers';
-import { ParamStore, type StorageType } from '../../src/nn/store';
+import type { StorageType } from '../../src/nn/parameter-values';
+import { ParamStore } from '../../src/nn/store';
 import { SumWeight } from '../../src/nn/weights';
 import { apart, livelyStore, logitsOf, TINY_CONFIG, TinyNetwork } from './tiny-network';
 

@@ -9,16 +9,16 @@ import { writeFileAtomic } from '../../io/write-file';
 import { type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
-import { Parameters } from '../../nn/parameters';
-import { JUDGE_TRUNK, type TrunkConfig } from '../../nn/trunk';
+import type { ConvBackboneConfig } from '../../nn/conv-backbone';
+import { ParamStore } from '../../nn/store';
 import { decodeDetections, type Detections } from './decode';
 import { CATEGORIES, CELLS, COLORS, BACKGROUNDS, IDENTITIES } from './labels';
-import { HEAD_SIZES, detectorForward, detectorSpecs } from './network';
+import { DETECTOR_BACKBONE, DetectorNetwork, HEAD_SIZES } from './network';
 
 /** What `config.json` of a detector's checkpoint holds: the names are checked against those of the code. */
 interface DetectorFile {
   readonly model_type: 'scene-reader';
-  readonly trunk: TrunkConfig;
+  readonly trunk: ConvBackboneConfig;
   readonly categories: readonly string[];
   readonly colors: readonly string[];
   readonly identities: readonly string[];
@@ -34,14 +34,19 @@ export const DETECTOR_FOLDER = 'scene-reader';
 const CHUNK = 64;
 
 export class SceneDetector {
-  constructor(
-    readonly parameters: Parameters,
-    readonly trunk: TrunkConfig = JUDGE_TRUNK,
-  ) {}
+  /** Computes with the parameters. */
+  readonly net: DetectorNetwork;
 
-  /** A reader that has learned nothing yet. */
-  static random(rng: Rng, trunk: TrunkConfig = JUDGE_TRUNK): SceneDetector {
-    return new SceneDetector(Parameters.random(detectorSpecs(trunk), rng), trunk);
+  constructor(
+    readonly parameters: ParamStore,
+    readonly backbone: ConvBackboneConfig = DETECTOR_BACKBONE,
+  ) {
+    this.net = new DetectorNetwork(backbone).with(parameters);
+  }
+
+  /** A detector that has learned nothing yet. */
+  static random(rng: Rng, backbone: ConvBackboneConfig = DETECTOR_BACKBONE): SceneDetector {
+    return new SceneDetector(ParamStore.random(new DetectorNetwork(backbone), rng), backbone);
   }
 
   /**
@@ -69,20 +74,14 @@ export class SceneDetector {
       }
     }
     const weights = path.join(folder, 'model.safetensors');
-    return new SceneDetector(
-      Parameters.fromTensors(detectorSpecs(config.trunk), await readSafetensors(weights), weights),
-      config.trunk,
-    );
+    const net = new DetectorNetwork(config.trunk);
+    return new SceneDetector(ParamStore.fromTensors(net, await readSafetensors(weights), weights), config.trunk);
   }
 
   /** Saves as {@link SceneDetector.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
-    const values = Object.entries(await this.parameters.values());
-    await writeSafetensors(
-      path.join(folder, 'model.safetensors'),
-      Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
-    );
-    const file: DetectorFile = { model_type: 'scene-reader', trunk: this.trunk, ...NAMES };
+    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable('BF16'));
+    const file: DetectorFile = { model_type: 'scene-reader', trunk: this.backbone, ...NAMES };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
 
@@ -101,7 +100,7 @@ export class SceneDetector {
   private detectChunk(pixels: tf.Tensor4D, from: number, count: number): Detections[] {
     const outputs = tf.tidy(() => {
       const part = tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]);
-      const o = detectorForward(this.parameters, this.trunk, part);
+      const o = this.net.forward(part);
       return [tf.softmax(o.category), tf.softmax(o.color), tf.softmax(o.identity), o.offset, tf.softmax(o.background)];
     });
     const [category, color, identity, offset, background] = outputs.map((tensor) => tensor.dataSync<'float32'>());

@@ -5,7 +5,6 @@
  */
 import { type Concept, conceptReferences, CONCEPTS, SUBJECT_ROW, CELL, SIZES, type SpriteSheet } from '..';
 import { readValues, tf } from '../../engine';
-import { trunk } from '../../nn/trunk';
 import type { SceneDetector } from './detector';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
@@ -59,7 +58,7 @@ export class SubjectSimilarity {
 function featuresAt(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
   return COLUMNS.map((x) => {
     const flat = readValues(() => {
-      const map = trunk(detector.parameters, 'trunk', detector.trunk, pixels);
+      const map = detector.net.trunk.forward(pixels);
       return tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
     });
     const size = flat.length / pixels.shape[0];

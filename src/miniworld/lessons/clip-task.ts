@@ -2,7 +2,6 @@
 import { loadSprites, IMAGE_SIZE, renderScene, type SpriteSheet } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/scorers/mini-clip';
-import { imageEmbeddings, textEmbeddings } from '../../models/scorers/mini-clip/network';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
@@ -96,10 +95,10 @@ export function clipBatch(
 
 /** Symmetric InfoNCE (Radford et al. 2021, figure 3); true captions of other images do not count as wrong. */
 export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
-  const { config, parameters } = clip;
-  const images = imageEmbeddings(parameters, config, batch.pixels);
-  const texts = textEmbeddings(parameters, config, batch.ids, batch.present);
-  const scale = tf.minimum(tf.exp(parameters.get('logit_scale')), MAX_SCALE);
+  const { net } = clip;
+  const images = net.imageEmbeddings(batch.pixels);
+  const texts = net.textEmbeddings(batch.ids, batch.present);
+  const scale = tf.minimum(tf.exp(net.logit_scale.value), MAX_SCALE);
   const logits: tf.Tensor2D = tf.add(tf.mul(tf.matMul(images, texts, false, true), scale), batch.blocked);
   const own = tf.range(0, logits.shape[0], 1, 'int32');
   const toText = crossEntropy(logits, own);

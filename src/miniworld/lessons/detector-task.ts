@@ -2,7 +2,6 @@
 import { loadSprites, IMAGE_SIZE, type SpriteSheet } from '..';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { cellTargets } from '../detector/labels';
-import { detectorForward } from '../detector/network';
 import { SceneDetector } from '../detector/detector';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
@@ -62,7 +61,7 @@ export function detectorLoss(
   detector: SceneDetector,
   batch: DetectorBatch,
 ): { loss: tf.Scalar; metrics: Record<string, tf.Scalar> } {
-  const out = detectorForward(detector.parameters, detector.trunk, batch.pixels);
+  const out = detector.net.forward(batch.pixels);
   const figures = tf.maximum(tf.sum(batch.present), 1);
   const perFigure = tf.div(batch.category.size, figures);
   const category: tf.Scalar = tf.mul(crossEntropy(out.category, batch.category), perFigure);

@@ -4,28 +4,19 @@
  */
 import { crossEntropy, logSoftmax, type Rng, tf } from '../../engine';
 import { openSafetensors } from '../../io';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
+import { Module } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
 import { ConfigFields } from './bert/fields';
-import { freeze, isPositionIds } from './bert/load';
+import { frozen, type FrozenNetwork, isPositionIds, randomFrozen } from './bert/load';
 import { bothMasks, causalPart, checkRows, checkTable, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { type BlipConfig, readBlipConfig } from './blip/config';
-import { decode, type DecodingOptions } from './blip/decoding';
-import {
-  declareWordHead,
-  HEAD_BIAS,
-  OWN_PROJECTION,
-  projectionIsTied,
-  SECOND_BIAS,
-  unusedBias,
-  wordLogits,
-} from './blip/head';
-import { blipText, declareBlipText, imageKeys } from './blip/text';
-import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
+import { type CaptionDecoder, decode, type DecodingOptions } from './blip/decoding';
+import { HEAD_BIAS, OWN_PROJECTION, projectionIsTied, SECOND_BIAS, unusedBias, WordHead } from './blip/head';
+import { BlipTextModel } from './blip/text';
+import { type BlipVisionOutput, BlipVisionTower } from './blip/vision';
 
 export { BLIP_BASE, type BlipConfig } from './blip/config';
 export type { BlipVisionOutput } from './blip/vision';
-
-const DECODER = 'text_decoder.bert';
 
 export interface CaptionOptions extends DecodingOptions {
   /**
@@ -35,15 +26,34 @@ export interface CaptionOptions extends DecodingOptions {
   readonly prompt?: TokenRows;
 }
 
+/** The whole network under upstream's names. */
+export class BlipCaptionNetwork extends Module<BlipConfig> {
+  readonly vision_model = new BlipVisionTower(this.config.vision);
+  readonly text_decoder: CaptionDecoder;
+
+  /** @param tied whether the words' table is the output projection */
+  constructor(config: BlipConfig, tied = config.tie_word_embeddings) {
+    super(config);
+    const bert = new BlipTextModel(config.text);
+    const table = bert.embeddings.word_embeddings;
+    this.text_decoder = { bert, cls: { predictions: new WordHead(config.text, tied ? table : undefined) } };
+  }
+}
+
 export class BlipCaptioner {
-  private constructor(
-    readonly config: BlipConfig,
-    readonly parameters: Parameters,
-  ) {}
+  readonly config: BlipConfig;
+  readonly parameters: ParamStore;
+  private readonly net: BlipCaptionNetwork;
+
+  private constructor({ net, parameters }: FrozenNetwork<BlipCaptionNetwork>) {
+    this.config = net.config;
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /** One with random weights. */
   static random(config: BlipConfig, rng: Rng): BlipCaptioner {
-    return new BlipCaptioner(config, freeze(Parameters.random(blipCaptionerSpecs(config), rng)));
+    return new BlipCaptioner(randomFrozen(new BlipCaptionNetwork(config), rng));
   }
 
   /**
@@ -55,22 +65,23 @@ export class BlipCaptioner {
     const reader = await openSafetensors(folder);
     try {
       const tied = await projectionIsTied(reader, config.tie_word_embeddings);
-      const parameters = await Parameters.read(blipCaptionerSpecs(config, tied), reader, folder, {
+      const net = new BlipCaptionNetwork(config, tied);
+      const parameters = await ParamStore.read(net, reader, folder, {
         rename: (name) => (name === SECOND_BIAS ? HEAD_BIAS : name),
         ignore: (name) =>
           isPositionIds(name) ||
           (tied && name === OWN_PROJECTION) ||
           name === unusedBias(reader.names, config.tie_word_embeddings),
       });
-      return new BlipCaptioner(config, freeze(parameters));
+      return new BlipCaptioner(frozen(net, parameters));
     } finally {
       await reader.close();
     }
   }
 
-  /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
+  /** What the vision tower sees, see {@link BlipVisionTower}; the caller disposes it. */
   vision(pixels: tf.Tensor4D): BlipVisionOutput {
-    return blipVision(this.parameters, this.config.vision, pixels);
+    return this.net.vision_model.forward(pixels);
   }
 
   /**
@@ -80,14 +91,14 @@ export class BlipCaptioner {
    */
   logits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor3D {
     const [, tokens] = this.check(pixels, rows);
-    const { parameters: p, config } = this;
+    const { bert, cls } = this.net.text_decoder;
     return tf.tidy(() => {
-      const { hidden } = blipText(p, DECODER, config.text, {
+      const { hidden } = bert.forward({
         ids: tableTensor(rows.ids),
         mask: bothMasks(causalPart(tokens), paddingMask(rows.mask)),
-        image: imageKeys(p, DECODER, config.text, this.vision(pixels).lastHiddenState),
+        image: bert.imageKeys(this.vision(pixels).lastHiddenState),
       });
-      return wordLogits(p, config.text, hidden) as tf.Tensor3D;
+      return cls.predictions.forward(hidden);
     });
   }
 
@@ -110,7 +121,8 @@ export class BlipCaptioner {
       const [batch, tokens] = shape;
       const before = tf.slice(this.logits(pixels, rows), [0, 0, 0], [batch, tokens - 1, words]);
       const flat = tf.reshape<tf.Rank.R2>(before, [batch * (tokens - 1), words]);
-      const after = tf.tensor1d(wanted.flatMap((row) => Array.from(row).slice(1)), 'int32'); // prettier-ignore
+      const next = wanted.flatMap((row) => Array.from(row).slice(1));
+      const after = tf.tensor1d(next, 'int32');
       const exact = crossEntropy(flat, after);
       if (smoothing === 0) return exact;
       const counted = tf.cast(tf.notEqual(after, -100), 'float32');
@@ -139,9 +151,10 @@ export class BlipCaptioner {
     const { start, shown } = this.startOf(batch, options.prompt);
     if (start[0].length >= maxLength)
       throw new RangeError(`a caption of ${maxLength} tokens has no room behind a start of ${start[0].length}`);
-    const image = tf.tidy(() => imageKeys(this.parameters, DECODER, text, this.vision(pixels).lastHiddenState));
+    const { text_decoder: decoder } = this.net;
+    const image = tf.tidy(() => decoder.bert.imageKeys(this.vision(pixels).lastHiddenState));
     try {
-      return decode(this.parameters, DECODER, text, image, start, shown, { ...options, maxLength });
+      return decode(decoder, image, start, shown, { ...options, maxLength });
     } finally {
       for (const { keys, values } of image) tf.dispose([keys, values]);
     }
@@ -183,16 +196,4 @@ export class BlipCaptioner {
     const { vocab_size: vocabulary, max_position_embeddings: positions } = this.config.text;
     return checkRows(rows, { model: 'blip', vocabulary, positions });
   }
-}
-
-/** Every parameter under its upstream name. @param tied whether the words' table is the output projection */
-export function blipCaptionerSpecs(
-  config: BlipConfig,
-  tied = config.tie_word_embeddings,
-): Record<string, ParameterSpec> {
-  const specs: Record<string, ParameterSpec> = {};
-  declareBlipVision(specs, config.vision);
-  declareBlipText(specs, DECODER, config.text);
-  declareWordHead(specs, config.text, tied);
-  return specs;
 }

@@ -4,29 +4,43 @@
  * names. Frozen.
  */
 import { type Rng, tf } from '../../engine';
-import { declareLinear, namedLinear } from '../../nn/encoder';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
+import { Linear } from '../../nn/layers';
+import { Module } from '../../nn/module';
+import type { ParamStore } from '../../nn/store';
 import { ConfigFields } from './bert/fields';
-import { freeze, loadFrozen } from './bert/load';
+import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
+import { firstToken } from './bert/network';
 import { checkRows, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { type BlipConfig, readBlipConfig } from './blip/config';
-import { blipText, declareBlipText, imageKeys } from './blip/text';
+import { BlipTextModel } from './blip/text';
 import { unitVectors } from './blip/unit-vectors';
-import { blipVision, type BlipVisionOutput, declareBlipVision } from './blip/vision';
+import { type BlipVisionOutput, BlipVisionTower } from './blip/vision';
 
-const ENCODER = 'text_encoder';
+/** The whole network under upstream's names. */
+export class BlipMatchNetwork extends Module<BlipConfig> {
+  readonly vision_model = new BlipVisionTower(this.config.vision);
+  readonly text_encoder = new BlipTextModel(this.config.text);
+  readonly vision_proj = new Linear(this.config.vision.hidden_size, this.config.image_text_hidden_size);
+  readonly text_proj = new Linear(this.config.text.hidden_size, this.config.image_text_hidden_size);
+  readonly itm_head = new Linear(this.config.text.hidden_size, 2);
+}
 
 export class BlipMatcher {
   readonly name = 'blip';
 
-  private constructor(
-    readonly config: BlipConfig,
-    readonly parameters: Parameters,
-  ) {}
+  readonly config: BlipConfig;
+  readonly parameters: ParamStore;
+  private readonly net: BlipMatchNetwork;
+
+  private constructor({ net, parameters }: FrozenNetwork<BlipMatchNetwork>) {
+    this.config = net.config;
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /** One with random weights. */
   static random(config: BlipConfig, rng: Rng): BlipMatcher {
-    return new BlipMatcher(config, freeze(Parameters.random(blipMatcherSpecs(config), rng)));
+    return new BlipMatcher(randomFrozen(new BlipMatchNetwork(config), rng));
   }
 
   /**
@@ -35,7 +49,7 @@ export class BlipMatcher {
    */
   static async fromPretrained(folder: string): Promise<BlipMatcher> {
     const config = readBlipConfig(await ConfigFields.read(folder));
-    return new BlipMatcher(config, await loadFrozen(folder, blipMatcherSpecs(config)));
+    return new BlipMatcher(await loadFrozen(folder, new BlipMatchNetwork(config)));
   }
 
   /** Side of the images in pixels. */
@@ -48,9 +62,9 @@ export class BlipMatcher {
     return this.config.text.max_position_embeddings;
   }
 
-  /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
+  /** What the vision tower sees, see {@link BlipVisionTower}; the caller disposes it. */
   vision(pixels: tf.Tensor4D): BlipVisionOutput {
-    return blipVision(this.parameters, this.config.vision, pixels);
+    return this.net.vision_model.forward(pixels);
   }
 
   /**
@@ -59,15 +73,15 @@ export class BlipMatcher {
    * @throws RangeError for rows that do not fit
    */
   textHidden(rows: TokenRows, seen?: tf.Tensor3D): tf.Tensor3D {
-    const { parameters: p } = this;
+    const { text_encoder } = this.net;
     const { text } = this.config;
     const limits = { model: 'blip', vocabulary: text.vocab_size, positions: text.max_position_embeddings };
     const [batch] = checkRows(rows, limits);
     if (seen && seen.shape[0] !== batch)
       throw new RangeError(`blip: there are ${seen.shape[0]} images and ${batch} texts`);
     return tf.tidy(() => {
-      const image = seen && imageKeys(p, ENCODER, text, seen);
-      return blipText(p, ENCODER, text, { ids: tableTensor(rows.ids), mask: paddingMask(rows.mask), image }).hidden;
+      const image = seen && text_encoder.imageKeys(seen);
+      return text_encoder.forward({ ids: tableTensor(rows.ids), mask: paddingMask(rows.mask), image }).hidden;
     });
   }
 
@@ -78,20 +92,18 @@ export class BlipMatcher {
   matchLogits(pixels: tf.Tensor4D, rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => {
       const hidden = this.textHidden(rows, this.vision(pixels).lastHiddenState);
-      return namedLinear(this.parameters, 'itm_head', firstToken(hidden)) as tf.Tensor2D;
+      return this.net.itm_head.forward(firstToken(hidden));
     });
   }
 
   /** Images as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() =>
-      unitVectors(namedLinear(this.parameters, 'vision_proj', firstToken(this.vision(pixels).lastHiddenState))),
-    );
+    return tf.tidy(() => unitVectors(this.net.vision_proj.forward(firstToken(this.vision(pixels).lastHiddenState))));
   }
 
   /** Texts as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
   textFeatures(rows: TokenRows): tf.Tensor2D {
-    return tf.tidy(() => unitVectors(namedLinear(this.parameters, 'text_proj', firstToken(this.textHidden(rows)))));
+    return tf.tidy(() => unitVectors(this.net.text_proj.forward(firstToken(this.textHidden(rows)))));
   }
 
   /** Cosine of every image with every text, `[images, texts]`, no temperature; the caller disposes it. */
@@ -102,19 +114,4 @@ export class BlipMatcher {
   dispose(): void {
     this.parameters.dispose();
   }
-}
-
-/** Every parameter under its upstream name. */
-export function blipMatcherSpecs(config: BlipConfig): Record<string, ParameterSpec> {
-  const specs: Record<string, ParameterSpec> = {};
-  declareBlipVision(specs, config.vision);
-  declareBlipText(specs, ENCODER, config.text);
-  declareLinear(specs, 'vision_proj', config.vision.hidden_size, config.image_text_hidden_size);
-  declareLinear(specs, 'text_proj', config.text.hidden_size, config.image_text_hidden_size);
-  declareLinear(specs, 'itm_head', config.text.hidden_size, 2);
-  return specs;
-}
-
-function firstToken(hidden: tf.Tensor3D): tf.Tensor2D {
-  return tf.squeeze<tf.Tensor2D>(tf.slice(hidden, [0, 0, 0], [-1, 1, -1]), [1]);
 }

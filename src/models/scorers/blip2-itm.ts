@@ -2,21 +2,17 @@
  * BLIP-2 as a judge of images with texts (Li et al. 2023; `Blip2ForImageTextRetrieval`): matching (ITM) and contrast
  * (ITC), the "BLIP evaluation" of UniCTokens-R1. Hugging Face parameter names. Frozen.
  */
-import { embedding, type Rng, tf } from '../../engine';
-import { declareLinear, namedLinear } from '../../nn/encoder';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
+import { type Rng, tf } from '../../engine';
+import { Embedding, Linear } from '../../nn/layers';
+import { Module, Parameter } from '../../nn/module';
+import type { ParamStore } from '../../nn/store';
 import { ConfigFields } from './bert/fields';
-import { freeze, loadFrozen } from './bert/load';
+import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
+import { firstToken } from './bert/network';
 import { checkRows, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { unitVectors } from './blip/unit-vectors';
-import {
-  blipVision,
-  type BlipVisionConfig,
-  type BlipVisionOutput,
-  declareBlipVision,
-  readBlipVisionConfig,
-} from './blip/vision';
-import { declareQFormer, qformer, QFORMER_BASE, type QFormerConfig, readQFormerConfig } from './qformer';
+import { type BlipVisionConfig, type BlipVisionOutput, BlipVisionTower, readBlipVisionConfig } from './blip/vision';
+import { QFormer, QFORMER_BASE, type QFormerConfig, readQFormerConfig } from './qformer';
 
 export interface Blip2Config {
   readonly vision: BlipVisionConfig;
@@ -45,17 +41,37 @@ export const BLIP2_VIT_G: Blip2Config = {
   image_text_hidden_size: 256,
 };
 
+/** The whole network under upstream's names. */
+export class Blip2MatchNetwork extends Module<Blip2Config> {
+  private readonly hidden = this.config.qformer.hidden_size;
+  readonly vision_model = new BlipVisionTower(this.config.vision);
+  readonly query_tokens = new Parameter<tf.Tensor3D>([1, this.config.num_query_tokens, this.hidden], { normal: 0.02 });
+  readonly embeddings = {
+    word_embeddings: new Embedding(this.config.qformer.vocab_size, this.hidden),
+    position_embeddings: new Embedding(this.config.qformer.max_position_embeddings, this.hidden),
+  };
+  readonly qformer = new QFormer(this.config.qformer);
+  readonly vision_projection = new Linear(this.hidden, this.config.image_text_hidden_size);
+  readonly text_projection = new Linear(this.hidden, this.config.image_text_hidden_size);
+  readonly itm_head = new Linear(this.hidden, 2);
+}
+
 export class Blip2Matcher {
   readonly name = 'blip2';
 
-  private constructor(
-    readonly config: Blip2Config,
-    readonly parameters: Parameters,
-  ) {}
+  readonly config: Blip2Config;
+  readonly parameters: ParamStore;
+  private readonly net: Blip2MatchNetwork;
+
+  private constructor({ net, parameters }: FrozenNetwork<Blip2MatchNetwork>) {
+    this.config = net.config;
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /** One with random weights. */
   static random(config: Blip2Config, rng: Rng): Blip2Matcher {
-    return new Blip2Matcher(config, freeze(Parameters.random(blip2MatcherSpecs(config), rng)));
+    return new Blip2Matcher(randomFrozen(new Blip2MatchNetwork(config), rng));
   }
 
   /**
@@ -64,7 +80,7 @@ export class Blip2Matcher {
    */
   static async fromPretrained(folder: string): Promise<Blip2Matcher> {
     const config = readBlip2Config(await ConfigFields.read(folder));
-    return new Blip2Matcher(config, await loadFrozen(folder, blip2MatcherSpecs(config)));
+    return new Blip2Matcher(await loadFrozen(folder, new Blip2MatchNetwork(config)));
   }
 
   /** Side of the images in pixels. */
@@ -77,16 +93,16 @@ export class Blip2Matcher {
     return this.config.qformer.max_position_embeddings;
   }
 
-  /** What the vision tower sees, see {@link blipVision}; the caller disposes it. */
+  /** What the vision tower sees, see {@link BlipVisionTower}; the caller disposes it. */
   vision(pixels: tf.Tensor4D): BlipVisionOutput {
-    return blipVision(this.parameters, this.config.vision, pixels);
+    return this.net.vision_model.forward(pixels);
   }
 
   /** What the queries found in images, `[batch, queries, hidden]`; the caller disposes it. @param seen image tokens */
   imageHidden(seen: tf.Tensor3D): tf.Tensor3D {
     const { num_query_tokens: queries } = this.config;
     return tf.tidy(() =>
-      qformer(this.parameters, this.config.qformer, {
+      this.net.qformer.forward({
         embedded: this.queries(seen.shape[0]),
         queries,
         image: seen,
@@ -99,7 +115,7 @@ export class Blip2Matcher {
   textHidden(rows: TokenRows): tf.Tensor3D {
     this.check(rows);
     return tf.tidy(() =>
-      qformer(this.parameters, this.config.qformer, {
+      this.net.qformer.forward({
         embedded: this.words(rows),
         queries: 0,
         mask: paddingMask(rows.mask),
@@ -121,13 +137,13 @@ export class Blip2Matcher {
     return tf.tidy(() => {
       const always = new Array<number>(queries).fill(1);
       const mask = rows.mask && paddingMask(rows.mask.map((row) => [...always, ...Array.from(row)]));
-      const hidden = qformer(this.parameters, this.config.qformer, {
+      const hidden = this.net.qformer.forward({
         embedded: tf.concat([this.queries(batch), this.words(rows)], 1),
         queries,
         image: this.vision(pixels).lastHiddenState,
         mask: mask ?? null,
       });
-      const each = namedLinear(this.parameters, 'itm_head', tf.slice(hidden, [0, 0, 0], [-1, queries, -1]));
+      const each = this.net.itm_head.forward(tf.slice(hidden, [0, 0, 0], [-1, queries, -1]));
       return tf.mean<tf.Tensor2D>(each, 1);
     });
   }
@@ -136,15 +152,15 @@ export class Blip2Matcher {
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor3D {
     return tf.tidy(() => {
       const found = this.imageHidden(this.vision(pixels).lastHiddenState);
-      return unitVectors<tf.Tensor3D>(namedLinear(this.parameters, 'vision_projection', found));
+      return unitVectors<tf.Tensor3D>(this.net.vision_projection.forward(found));
     });
   }
 
   /** Texts as unit vectors, of their first token: `[batch, image_text_hidden_size]`; the caller disposes them. */
   textFeatures(rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => {
-      const first = tf.squeeze(tf.slice(this.textHidden(rows), [0, 0, 0], [-1, 1, -1]), [1]);
-      return unitVectors<tf.Tensor2D>(namedLinear(this.parameters, 'text_projection', first));
+      const first = firstToken(this.textHidden(rows));
+      return unitVectors<tf.Tensor2D>(this.net.text_projection.forward(first));
     });
   }
 
@@ -164,13 +180,13 @@ export class Blip2Matcher {
   }
 
   private queries(batch: number): tf.Tensor3D {
-    return tf.tile<tf.Tensor3D>(this.parameters.get('query_tokens') as tf.Tensor<tf.Rank.R3>, [batch, 1, 1]);
+    return tf.tile(this.net.query_tokens.value, [batch, 1, 1]);
   }
 
   private words({ ids }: TokenRows): tf.Tensor3D {
-    const table = this.parameters.get('embeddings.position_embeddings.weight') as tf.Tensor2D;
-    const words = embedding(this.parameters.get('embeddings.word_embeddings.weight'), tableTensor(ids));
-    return tf.add<tf.Tensor3D>(words, tf.slice(table, [0, 0], [ids[0].length, -1]));
+    const { word_embeddings, position_embeddings } = this.net.embeddings;
+    const places = tf.slice(position_embeddings.weight.value, [0, 0], [ids[0].length, -1]);
+    return tf.add(word_embeddings.forward(tableTensor(ids)), places);
   }
 
   private check(rows: TokenRows): [number, number] {
@@ -194,23 +210,4 @@ export function readBlip2Config(fields: ConfigFields): Blip2Config {
   };
   fields.check();
   return config;
-}
-
-/** Every parameter under its upstream name. */
-export function blip2MatcherSpecs(config: Blip2Config): Record<string, ParameterSpec> {
-  const specs: Record<string, ParameterSpec> = {};
-  const { qformer: former, num_query_tokens: queries, image_text_hidden_size: size } = config;
-  const { hidden_size: hidden } = former;
-  declareBlipVision(specs, config.vision);
-  specs.query_tokens = { shape: [1, queries, hidden], init: { normal: 0.02 } };
-  specs['embeddings.word_embeddings.weight'] = { shape: [former.vocab_size, hidden], init: { normal: 0.02 } };
-  specs['embeddings.position_embeddings.weight'] = {
-    shape: [former.max_position_embeddings, hidden],
-    init: { normal: 0.02 },
-  };
-  declareQFormer(specs, former);
-  declareLinear(specs, 'vision_projection', hidden, size);
-  declareLinear(specs, 'text_projection', hidden, size);
-  declareLinear(specs, 'itm_head', hidden, 2);
-  return specs;
 }

@@ -4,12 +4,12 @@
  */
 import { readValues, type Rng, tf } from '../../engine';
 import { ImageProcessor, type Image } from '../../io';
-import { Parameters } from '../../nn/parameters';
+import type { ParamStore } from '../../nn/store';
 import { ClipTokenizer } from '../../text/clip-bpe';
-import { freeze, loadFrozen } from './bert/load';
+import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
 import { padRows, type TokenRows } from './bert/rows';
 import { type ClipConfig, clipConfigFromUpstream } from './clip/config';
-import { clipSpecs, textTower, type TowerOutput, visionTower } from './clip/towers';
+import { ClipNetwork, type TowerOutput } from './clip/towers';
 import { embedInBatches } from './vision/batches';
 import { readConfigJson } from './vision/config';
 
@@ -28,13 +28,17 @@ export interface ClipReaders {
 
 export class Clip {
   readonly processor: ImageProcessor;
+  readonly parameters: ParamStore;
+  private readonly net: ClipNetwork;
   private readonly tokenizer?: ClipTokenizer;
 
   private constructor(
     readonly config: ClipConfig,
-    readonly parameters: Parameters,
+    { net, parameters }: FrozenNetwork<ClipNetwork>,
     readers: ClipReaders,
   ) {
+    this.net = net;
+    this.parameters = parameters;
     this.processor = readers.processor ?? ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR);
     this.tokenizer = readers.tokenizer;
   }
@@ -42,7 +46,7 @@ export class Clip {
   /** A frozen one with random weights. */
   static random(config: ClipConfig, rng: Rng, readers: ClipReaders = {}): Clip {
     checkVocabulary(config, readers.tokenizer);
-    return new Clip(config, freeze(Parameters.random(clipSpecs(config), rng)), readers);
+    return new Clip(config, randomFrozen(new ClipNetwork(config), rng), readers);
   }
 
   /**
@@ -59,7 +63,7 @@ export class Clip {
       tokenizer: tokenizer ?? (await ClipTokenizer.find(folder)),
     };
     checkVocabulary(config, readers.tokenizer);
-    return new Clip(config, await loadFrozen(folder, clipSpecs(config)), readers);
+    return new Clip(config, await loadFrozen(folder, new ClipNetwork(config)), readers);
   }
 
   /** Length of a vector. */
@@ -69,7 +73,7 @@ export class Clip {
 
   /** The learned factor on cosines, exp(logit_scale): 100 in OpenAI's. */
   get scale(): number {
-    return readValues(() => tf.exp(this.parameters.get('logit_scale')))[0];
+    return readValues(() => tf.exp(this.net.logit_scale.value))[0];
   }
 
   /**
@@ -77,7 +81,7 @@ export class Clip {
    * @throws RangeError for rows that do not fit, or that hold no end token
    */
   text(rows: TokenRows): TowerOutput {
-    return textTower(this.parameters, this.config.text, rows);
+    return this.net.text_model.forward(rows);
   }
 
   /**
@@ -87,17 +91,17 @@ export class Clip {
    * @throws RangeError for pixels of another shape, or of another size unless positions are interpolated
    */
   vision(pixels: tf.Tensor4D, options: { readonly interpolatePositions?: boolean } = {}): TowerOutput {
-    return visionTower(this.parameters, this.config.vision, pixels, options.interpolatePositions ?? false);
+    return this.net.vision_model.forward(pixels, options.interpolatePositions ?? false);
   }
 
   /** Texts in the shared space, not normalized, `[batch, size]`. @throws RangeError as {@link Clip.text} */
   textFeatures(rows: TokenRows): tf.Tensor2D {
-    return tf.tidy(() => this.parameters.linear('text_projection', this.text(rows).poolerOutput) as tf.Tensor2D);
+    return tf.tidy(() => this.net.text_projection.forward(this.text(rows).poolerOutput));
   }
 
   /** Images in the shared space, not normalized, `[batch, size]`. @throws RangeError as {@link Clip.vision} */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => this.parameters.linear('visual_projection', this.vision(pixels).poolerOutput) as tf.Tensor2D);
+    return tf.tidy(() => this.net.visual_projection.forward(this.vision(pixels).poolerOutput));
   }
 
   /** {@link Clip.textFeatures} of length 1. */
@@ -112,9 +116,7 @@ export class Clip {
 
   /** exp(logit_scale) times the cosine of every image with every text, `[images, texts]`. */
   logitsPerImage(imageEmbeds: tf.Tensor2D, textEmbeds: tf.Tensor2D): tf.Tensor2D {
-    return tf.tidy(() =>
-      tf.mul(tf.matMul(imageEmbeds, textEmbeds, false, true), tf.exp(this.parameters.get('logit_scale'))),
-    );
+    return tf.tidy(() => tf.mul(tf.matMul(imageEmbeds, textEmbeds, false, true), tf.exp(this.net.logit_scale.value)));
   }
 
   /**

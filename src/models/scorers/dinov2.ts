@@ -4,17 +4,11 @@
  */
 import type { Rng } from '../../engine';
 import { ImageProcessor } from '../../io';
-import type { EncoderNames } from '../../nn/encoder';
-import { Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
-import { freeze, isPositionIds, loadFrozen } from './bert/load';
+import { isPositionIds, loadFrozen, randomFrozen } from './bert/load';
 import { checkModelType, readConfigJson, readImageGrid } from './vision/config';
-import { type VisionConfig, VisionTransformer, visionSpecs } from './vision/transformer';
-
-export interface Dinov2Config extends VisionConfig {
-  /** SwiGLU in place of the two-layer MLP, as in the giant model. */
-  readonly gated: boolean;
-}
+import { type VisionConfig, VisionNetwork } from './vision/network';
+import { VisionTransformer } from './vision/transformer';
 
 /** Names that a checkpoint with a head of its own puts before this model's. */
 const PREFIX = 'dinov2.';
@@ -22,28 +16,11 @@ const PREFIX = 'dinov2.';
 /** Upstream's image processor for this model. */
 const PROCESSOR = 'BitImageProcessor';
 
-function namesOf(gated: boolean): EncoderNames {
-  return {
-    norm1: 'norm1',
-    project: {
-      query: 'attention.attention.query',
-      key: 'attention.attention.key',
-      value: 'attention.attention.value',
-    },
-    output: 'attention.output.dense',
-    scales: ['layer_scale1.lambda1', 'layer_scale2.lambda1'],
-    norm2: 'norm2',
-    up: gated ? 'mlp.weights_in' : 'mlp.fc1',
-    down: gated ? 'mlp.weights_out' : 'mlp.fc2',
-    gated,
-  };
-}
-
 /**
  * Reads a DINOv2's `config.json`; absent fields have transformers' defaults.
  * @throws ExpertConfigError listing every field at fault
  */
-export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>, where: string): Dinov2Config {
+export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>, where: string): VisionConfig {
   const fields = ConfigFields.of(json, where);
   checkModelType(fields, 'dinov2');
   const hidden = fields.size('hidden_size', 768);
@@ -52,7 +29,7 @@ export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>
   const gated = fields.flag('use_swiglu_ffn', false);
   const wide = Math.trunc(hidden * fields.number('mlp_ratio', 4));
   if (wide < 1) fields.fault(`mlp_ratio leaves ${wide} of ${hidden} numbers`);
-  const config: Dinov2Config = {
+  const config: VisionConfig = {
     hidden,
     heads,
     gated,
@@ -74,12 +51,11 @@ export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>
 export class Dinov2 extends VisionTransformer {
   /** A frozen one with random weights. @param processor default: upstream's defaults, 224 x 224 */
   static random(
-    config: Dinov2Config,
+    config: VisionConfig,
     rng: Rng,
     processor = ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR),
   ): Dinov2 {
-    const names = namesOf(config.gated);
-    return new Dinov2(config, names, freeze(Parameters.random(visionSpecs(config, names), rng)), processor);
+    return new Dinov2(randomFrozen(new VisionNetwork(config), rng), processor);
   }
 
   /**
@@ -90,12 +66,11 @@ export class Dinov2 extends VisionTransformer {
   static async fromPretrained(folder: string): Promise<Dinov2> {
     const { json, file } = await readConfigJson(folder);
     const config = dinov2ConfigFromUpstream(json, file);
-    const names = namesOf(config.gated);
     const processor = await ImageProcessor.fromPretrained(folder, PROCESSOR);
-    const parameters = await loadFrozen(folder, visionSpecs(config, names), () => ({
+    const network = await loadFrozen(folder, new VisionNetwork(config), () => ({
       rename: (name) => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name),
       ignore: (name) => isPositionIds(name) || name.startsWith('classifier.'),
     }));
-    return new Dinov2(config, names, parameters, processor);
+    return new Dinov2(network, processor);
   }
 }

@@ -4,11 +4,9 @@
  */
 import { readValues, type Rng, tf } from '../../engine';
 import { openSafetensors, type Image } from '../../io';
-import { Parameters } from '../../nn/parameters';
-import { freeze } from './bert/load';
-import { EMBEDDING_SIZE, facenetEmbeddings, facenetSpecs, LEAST_SIDE } from './facenet/network';
-
-export { facenetSpecs } from './facenet/network';
+import { ParamStore } from '../../nn/store';
+import { frozen, type FrozenNetwork, randomFrozen } from './bert/load';
+import { EMBEDDING_SIZE, FaceNetNetwork, LEAST_SIDE } from './facenet/network';
 
 /** Faces embedded at once. */
 const CHUNK = 16;
@@ -35,15 +33,20 @@ export class FaceNet {
   readonly name = 'facenet';
   readonly size = EMBEDDING_SIZE;
 
-  private constructor(
-    readonly parameters: Parameters,
-    /** Classes of the classifier that came with the weights; 0 without one. */
-    readonly classes: number,
-  ) {}
+  /** Classes of the classifier that came with the weights; 0 without one. */
+  readonly classes: number;
+  readonly parameters: ParamStore;
+  private readonly net: FaceNetNetwork;
+
+  private constructor({ net, parameters }: FrozenNetwork<FaceNetNetwork>) {
+    this.classes = net.config.classes;
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /** One that has learned nothing yet. @param classes default 8631, as many people as VGGFace2 trains on */
   static random(rng: Rng, classes = 8631): FaceNet {
-    return new FaceNet(freeze(Parameters.random(facenetSpecs(classes), rng)), classes);
+    return new FaceNet(randomFrozen(new FaceNetNetwork({ classes }), rng));
   }
 
   /**
@@ -58,8 +61,8 @@ export class FaceNet {
       const classes = reader.tensors.get('logits.weight')?.shape[0] ?? 0;
       // Counters of training steps: no numbers of the network's.
       const ignore = (name: string): boolean => name.endsWith('.num_batches_tracked');
-      const parameters = await Parameters.read(facenetSpecs(classes), reader, where, { ignore });
-      return new FaceNet(freeze(parameters), classes);
+      const net = new FaceNetNetwork({ classes });
+      return new FaceNet(frozen(net, await ParamStore.read(net, reader, where, { ignore })));
     } finally {
       await reader.close();
     }
@@ -73,7 +76,7 @@ export class FaceNet {
   embeddings(faces: tf.Tensor4D): tf.Tensor2D {
     checkFaces(faces);
     return tf.tidy(() => {
-      const raw = facenetEmbeddings(this.parameters, faces);
+      const raw = this.net.forward(faces);
       return tf.div<tf.Tensor2D>(raw, tf.maximum(tf.norm(raw, 2, 1, true), 1e-12));
     });
   }
@@ -84,8 +87,9 @@ export class FaceNet {
    */
   logits(faces: tf.Tensor4D): tf.Tensor2D {
     checkFaces(faces);
-    if (this.classes === 0) throw new Error('these FaceNet weights have no classifier (logits.weight)');
-    return tf.tidy(() => this.parameters.linear('logits', facenetEmbeddings(this.parameters, faces)) as tf.Tensor2D);
+    const { logits } = this.net;
+    if (!logits) throw new Error('these FaceNet weights have no classifier (logits.weight)');
+    return tf.tidy(() => logits.forward(this.net.forward(faces)));
   }
 
   /** One vector a face; faces are of one size, e.g. `cropFace`'s. An empty list gives an empty list. */

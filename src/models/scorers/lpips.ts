@@ -4,9 +4,11 @@
  */
 import { readValues, tf } from '../../engine';
 import { openSafetensors, type RawTensor, readSafetensors, toFloat32 } from '../../io';
-import { CheckpointMismatchError, type ParameterSpec, Parameters } from '../../nn/parameters';
-import { freeze } from './bert/load';
-import { VGG16_CHANNELS, VGG16_LEAST_SIDE, VGG16_SLICES, vggFeatures, vggSpecs } from './vgg';
+import { CheckpointMismatchError } from '../../nn/checkpoint-fit';
+import { Parameter } from '../../nn/module';
+import type { ParamStore } from '../../nn/store';
+import { type FrozenNetwork, frozenFromTensors } from './bert/load';
+import { Vgg16, VGG16_CHANNELS, VGG16_LEAST_SIDE, VGG16_SLICES } from './vgg';
 
 /** Mean and spread of ImageNet's colors, for pixels in [-1, 1] (the package's `scaling_layer`). */
 const SHIFT = [-0.03, -0.088, -0.188];
@@ -24,13 +26,38 @@ export interface LpipsResult {
   readonly perLayer: Float32Array[];
 }
 
+/** A slice's weights, one a channel. */
+function head(channels: number) {
+  const weight = new Parameter<tf.Tensor4D>([1, channels, 1, 1], { constant: 1 / channels }, 'conv');
+  return { model: { 1: { weight } } };
+}
+
+/** VGG16 and its five heads. */
+export class LpipsNetwork extends Vgg16 {
+  readonly lin0 = head(this.config.channels[0]);
+  readonly lin1 = head(this.config.channels[1]);
+  readonly lin2 = head(this.config.channels[2]);
+  readonly lin3 = head(this.config.channels[3]);
+  readonly lin4 = head(this.config.channels[4]);
+
+  heads(): tf.Tensor4D[] {
+    return [this.lin0, this.lin1, this.lin2, this.lin3, this.lin4].map(({ model }) => model[1].weight.value);
+  }
+}
+
 export class Lpips {
+  readonly parameters: ParamStore;
+  private readonly net: LpipsNetwork;
+
   private constructor(
-    readonly parameters: Parameters,
+    { net, parameters }: FrozenNetwork<LpipsNetwork>,
     /** `[-0.03, -0.088, -0.188]` and `[0.458, 0.448, 0.45]`, or what the checkpoint says. */
     private readonly shift: readonly number[],
     private readonly scale: readonly number[],
-  ) {}
+  ) {
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /**
    * Loads the lpips package's whole state dict from one file, or torchvision's VGG16 and the package's `lin` weights
@@ -64,8 +91,8 @@ export class Lpips {
       else throw new CheckpointMismatchError(`${where}: ${name}: expected [1,3,1,1], found [${tensor.shape}]`);
     }
     const channels = VGG16_SLICES.map(([first], i) => own[`features.${first}.weight`]?.shape[0] ?? VGG16_CHANNELS[i]);
-    const parameters = Parameters.fromTensors(lpipsSpecs(channels), own, where);
-    return new Lpips(freeze(parameters), scaling.shift, scaling.scale);
+    const network = frozenFromTensors(new LpipsNetwork({ channels }), own, where);
+    return new Lpips(network, scaling.shift, scaling.scale);
   }
 
   /**
@@ -91,12 +118,12 @@ export class Lpips {
     return this.compare(a, b).distance;
   }
 
-  /** The five slices' features, see {@link vggFeatures}; the caller disposes them. @param x as in {@link compare} */
+  /** The five slices' features, see {@link Vgg16.slices}; the caller disposes them. @param x as in {@link compare} */
   features(x: tf.Tensor4D): tf.Tensor4D[] {
     checkPair(x, x);
     return tf.tidy(() => {
-      const centred = tf.sub<tf.Tensor4D>(x, tf.tensor1d([...this.shift]));
-      return vggFeatures(this.parameters, tf.div(centred, tf.tensor1d([...this.scale])));
+      const centered = tf.sub<tf.Tensor4D>(x, tf.tensor1d([...this.shift]));
+      return this.net.slices(tf.div(centered, tf.tensor1d([...this.scale])));
     });
   }
 
@@ -108,22 +135,14 @@ export class Lpips {
   private layers(a: tf.Tensor4D, b: tf.Tensor4D): tf.Tensor2D {
     const pairs = a.shape[0];
     const slices = this.features(tf.concat([a, b], 0));
+    const heads = this.net.heads();
     const shares = slices.map((slice, i) => {
       const length = tf.sqrt(tf.sum(tf.square(slice), -1, true));
       const [one, other] = tf.split(tf.div<tf.Tensor4D>(slice, tf.add(length, EPS)), [pairs, pairs], 0);
-      const head = this.parameters.get(`lin${i}.model.1.weight`) as tf.Tensor4D;
-      return tf.mean(tf.conv2d(tf.squaredDifference<tf.Tensor4D>(one, other), head, 1, 'valid'), [1, 2, 3]);
+      return tf.mean(tf.conv2d(tf.squaredDifference<tf.Tensor4D>(one, other), heads[i], 1, 'valid'), [1, 2, 3]);
     });
     return tf.stack(shares, 1) as tf.Tensor2D;
   }
-}
-
-function lpipsSpecs(channels: readonly number[]): Record<string, ParameterSpec> {
-  const specs = vggSpecs(channels);
-  channels.forEach((size, i) => {
-    specs[`lin${i}.model.1.weight`] = { shape: [1, size, 1, 1], init: { constant: 1 / size }, layout: 'conv' };
-  });
-  return specs;
 }
 
 /** The package's own state dict numbers torchvision's places by slice, and holds its heads twice. */

@@ -8,17 +8,9 @@ import { writeFileAtomic } from '../../io/write-file';
 import { readValues, type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
-import { Parameters } from '../../nn/parameters';
+import { ParamStore } from '../../nn/store';
 import { loadTokenizer, type TextTokenizer } from '../../text';
-import {
-  type MiniClipConfig,
-  miniClipConfig,
-  miniClipSpecs,
-  imageEmbeddings,
-  type ImageFeatures,
-  imageFeatures,
-  textEmbeddings,
-} from './mini-clip/network';
+import { type ImageFeatures, type MiniClipConfig, miniClipConfig, MiniClipNetwork } from './mini-clip/network';
 
 interface MiniClipFile {
   readonly model_type: 'mini-clip';
@@ -34,10 +26,13 @@ const CHUNK = 64;
 export { type MiniClipConfig, miniClipConfig, type ImageFeatures } from './mini-clip/network';
 
 export class MiniClip {
+  /** Computes with the parameters. */
+  readonly net: MiniClipNetwork;
+
   /** @throws Error when the vocabulary of the text tokenizer is not the one it was trained with */
   constructor(
     readonly config: MiniClipConfig,
-    readonly parameters: Parameters,
+    readonly parameters: ParamStore,
     readonly text: TextTokenizer = loadTokenizer(),
   ) {
     if (text.vocabularySize !== config.vocabulary) {
@@ -45,6 +40,7 @@ export class MiniClip {
         `mini_clip was trained with ${config.vocabulary} words, the tokenizer has ${text.vocabularySize}; train it again: unilab train clip`,
       );
     }
+    this.net = new MiniClipNetwork(config).with(parameters);
   }
 
   /** One that has learned nothing yet. */
@@ -53,7 +49,7 @@ export class MiniClip {
     text: TextTokenizer = loadTokenizer(),
     config = miniClipConfig(text.vocabularySize),
   ): MiniClip {
-    return new MiniClip(config, Parameters.random(miniClipSpecs(config), rng), text);
+    return new MiniClip(config, ParamStore.random(new MiniClipNetwork(config), rng), text);
   }
 
   /**
@@ -74,19 +70,13 @@ export class MiniClip {
     if (found.model_type !== 'mini-clip')
       throw new Error(`${file}: model_type is ${JSON.stringify(found.model_type)}, expected "mini-clip"`);
     const weights = path.join(folder, 'model.safetensors');
-    return new MiniClip(
-      found.config,
-      Parameters.fromTensors(miniClipSpecs(found.config), await readSafetensors(weights), weights),
-    );
+    const net = new MiniClipNetwork(found.config);
+    return new MiniClip(found.config, ParamStore.fromTensors(net, await readSafetensors(weights), weights));
   }
 
   /** Saves as {@link MiniClip.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
-    const values = Object.entries(await this.parameters.values());
-    await writeSafetensors(
-      path.join(folder, 'model.safetensors'),
-      Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
-    );
+    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable('BF16'));
     const file: MiniClipFile = { model_type: 'mini-clip', config: this.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
@@ -97,12 +87,12 @@ export class MiniClip {
    * @throws RangeError for another shape
    */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => imageEmbeddings(this.parameters, this.config, part)))); // prettier-ignore
+    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => this.net.imageEmbeddings(part))));
   }
 
   /** Patch features `[n, 64, 128]` and pooled ones `[n, 256]` before the common space; the caller's to dispose. */
   patchFeatures(pixels: tf.Tensor4D): ImageFeatures {
-    return imageFeatures(this.parameters, this.config, pixels);
+    return this.net.visual.features(pixels);
   }
 
   /**
@@ -112,7 +102,7 @@ export class MiniClip {
   textFeatures(captions: readonly (readonly number[])[]): tf.Tensor2D {
     return tf.tidy(() => {
       const { ids, present } = this.textBatch(captions);
-      return textEmbeddings(this.parameters, this.config, ids, present);
+      return this.net.textEmbeddings(ids, present);
     });
   }
 

@@ -8,11 +8,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { linear, readValues, type Rng, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
-import { declareTrunk, trunk, type TrunkConfig, trunkStride } from '../../nn/trunk';
+import { backboneFeatures, backboneStride, ConvBackbone, type ConvBackboneConfig } from '../../nn/conv-backbone';
+import { Linear } from '../../nn/layers';
+import { Module } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
 
 /** Which judge: its `model_type`, and the folder of the one that ships. */
 export type LooksName = 'mini-face' | 'mini-figure';
@@ -24,7 +26,7 @@ const STAGES: Readonly<Record<LooksName, string>> = { 'mini-face': 'face', 'mini
 export interface MiniLooksConfig {
   /** Side of the crops in pixels: a figure. */
   readonly size: number;
-  readonly trunk: TrunkConfig;
+  readonly trunk: ConvBackboneConfig;
   readonly looks: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -34,29 +36,45 @@ interface MiniLooksFile {
 }
 
 /** Small: crops of 40 pixels with flat colors. */
-export const MINI_LOOKS_TRUNK: TrunkConfig = { channels: [24, 48, 96], blocks: [0, 1, 0] };
+export const MINI_LOOKS_TRUNK: ConvBackboneConfig = { channels: [24, 48, 96], blocks: [0, 1, 0] };
 
-function specs({ size, trunk: net, looks }: MiniLooksConfig): Record<string, ParameterSpec> {
-  const out: Record<string, ParameterSpec> = {};
-  declareTrunk(out, 'trunk', net);
-  const inputs = (size / trunkStride(net)) ** 2 * net.channels[net.channels.length - 1];
-  for (const [look, names] of Object.entries(looks)) {
-    out[`${look}.weight`] = { shape: [names.length, inputs], init: { normal: inputs ** -0.5 } };
-    out[`${look}.bias`] = { shape: [names.length], init: { constant: 0 } };
+/** The heads are named after what they tell apart, `shape.weight`, beside `trunk`. */
+export class LooksNetwork extends Module<MiniLooksConfig> {
+  readonly trunk = new ConvBackbone(this.config.trunk);
+
+  constructor(config: MiniLooksConfig) {
+    super(config);
+    const inputs = (config.size / backboneStride(config.trunk)) ** 2 * backboneFeatures(config.trunk);
+    const heads = Object.entries(config.looks).map(([look, names]) => {
+      return [look, new Linear(inputs, names.length, { std: inputs ** -0.5 })] as const;
+    });
+    Object.assign(this, Object.fromEntries(heads));
   }
-  return out;
+
+  /** Logits of every look, `[n, ways]` each. */
+  forward(crops: tf.Tensor4D): Record<string, tf.Tensor2D> {
+    return tf.tidy(() => {
+      const flat = tf.reshape<tf.Rank.R2>(this.trunk.forward(crops), [crops.shape[0], -1]);
+      const heads = this as unknown as Readonly<Record<string, Linear>>;
+      return Object.fromEntries(Object.keys(this.config.looks).map((look) => [look, heads[look].forward(flat)]));
+    });
+  }
 }
 
 export class MiniLooks {
+  private readonly net: LooksNetwork;
+
   constructor(
     readonly name: LooksName,
     readonly config: MiniLooksConfig,
-    readonly parameters: Parameters,
-  ) {}
+    readonly parameters: ParamStore,
+  ) {
+    this.net = new LooksNetwork(config).with(parameters);
+  }
 
   /** One that has learned nothing yet. */
   static random(name: LooksName, config: MiniLooksConfig, rng: Rng): MiniLooks {
-    return new MiniLooks(name, config, Parameters.random(specs(config), rng));
+    return new MiniLooks(name, config, ParamStore.random(new LooksNetwork(config), rng));
   }
 
   /**
@@ -77,20 +95,13 @@ export class MiniLooks {
     if (found.model_type !== name)
       throw new Error(`${file}: model_type is ${JSON.stringify(found.model_type)}, expected "${name}"`);
     const weights = path.join(folder, 'model.safetensors');
-    return new MiniLooks(
-      name,
-      found.config,
-      Parameters.fromTensors(specs(found.config), await readSafetensors(weights), weights),
-    );
+    const net = new LooksNetwork(found.config);
+    return new MiniLooks(name, found.config, ParamStore.fromTensors(net, await readSafetensors(weights), weights));
   }
 
   /** Saves as {@link MiniLooks.load} reads, bf16; `config.json` last, so that half a folder is not a checkpoint. */
   async save(folder: string): Promise<void> {
-    const values = Object.entries(await this.parameters.values());
-    await writeSafetensors(
-      path.join(folder, 'model.safetensors'),
-      Object.fromEntries(values.map(([name, v]) => [name, { ...v, dtype: 'BF16' as const }])),
-    );
+    await writeSafetensors(path.join(folder, 'model.safetensors'), this.parameters.writable('BF16'));
     const file: MiniLooksFile = { model_type: this.name, config: this.config };
     await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
   }
@@ -100,16 +111,10 @@ export class MiniLooks {
    * @param crops `[n, size, size, 3]` in [-1, 1] @throws RangeError for another shape
    */
   logits(crops: tf.Tensor4D): Record<string, tf.Tensor2D> {
-    const { size, looks } = this.config;
+    const { size } = this.config;
     if (crops.shape[1] !== size || crops.shape[2] !== size)
       throw new RangeError(`${this.name} sees crops [n, ${size}, ${size}, 3], got [${crops.shape}]`);
-    return tf.tidy(() => {
-      const map = trunk(this.parameters, 'trunk', this.config.trunk, crops);
-      const flat = tf.reshape<tf.Rank.R2>(map, [crops.shape[0], -1]);
-      const head = (name: string) =>
-        linear(flat, this.parameters.get(`${name}.weight`), this.parameters.get(`${name}.bias`)) as tf.Tensor2D;
-      return Object.fromEntries(Object.keys(looks).map((look) => [look, head(look)]));
-    });
+    return this.net.forward(crops);
   }
 
   /**

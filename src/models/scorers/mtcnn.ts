@@ -5,11 +5,19 @@
 import * as path from 'node:path';
 import { readValues, tf } from '../../engine';
 import { type Image, readSafetensors } from '../../io';
-import type { Parameters } from '../../nn/parameters';
-import { freeze } from './bert/load';
+import type { Module } from '../../nn/module';
+import type { ParamStore } from '../../nn/store';
 import { AreaTable } from './mtcnn/area';
 import { type Box, pixelsOf, proposedBoxes, regressCrop, regressProposal, suppress, toSquare } from './mtcnn/boxes';
-import { NETWORK_SIDES, networkFromTensors, outputs, proposals, refinements } from './mtcnn/networks';
+import {
+  type MtcnnNetworks,
+  NETWORK_SIDES,
+  networkFromTensors,
+  type NetworkName,
+  ONet,
+  PNet,
+  RNet,
+} from './mtcnn/networks';
 
 export { type CropOptions, cropFace } from './mtcnn/crop';
 
@@ -57,9 +65,9 @@ export class Mtcnn {
 
   /** @throws RangeError for options outside their ranges */
   constructor(
-    readonly pnet: Parameters,
-    readonly rnet: Parameters,
-    readonly onet: Parameters,
+    readonly networks: MtcnnNetworks,
+    /** Their numbers; disposed with this. */
+    private readonly parameters: readonly ParamStore[],
     options: MtcnnOptions = {},
   ) {
     this.options = { minFaceSize: 20, thresholds: [0.6, 0.7, 0.7], factor: 0.709, order: 'size', ...options };
@@ -76,15 +84,20 @@ export class Mtcnn {
    * @throws CheckpointMismatchError or SafetensorsError naming file and tensors
    */
   static async load(folder: string, options: MtcnnOptions = {}): Promise<Mtcnn> {
-    const made: Parameters[] = [];
+    const stores: ParamStore[] = [];
+    const read = async <M extends Module>(name: NetworkName, make: (widths: readonly number[]) => M): Promise<M> => {
+      const file = path.join(folder, `${name}.safetensors`);
+      const { net, parameters } = networkFromTensors(name, make, await readSafetensors(file), file);
+      stores.push(parameters);
+      return net;
+    };
     try {
-      for (const name of ['pnet', 'rnet', 'onet'] as const) {
-        const file = path.join(folder, `${name}.safetensors`);
-        made.push(freeze(networkFromTensors(name, await readSafetensors(file), file)));
-      }
-      return new Mtcnn(made[0], made[1], made[2], options);
+      const pnet = await read('pnet', (widths) => new PNet(widths));
+      const rnet = await read('rnet', (widths) => new RNet(widths));
+      const onet = await read('onet', (widths) => new ONet(widths));
+      return new Mtcnn({ pnet, rnet, onet }, stores, options);
     } catch (error) {
-      for (const network of made) network.dispose();
+      for (const store of stores) store.dispose();
       throw error;
     }
   }
@@ -108,7 +121,7 @@ export class Mtcnn {
   }
 
   dispose(): void {
-    for (const network of [this.pnet, this.rnet, this.onet]) network.dispose();
+    for (const store of this.parameters) store.dispose();
   }
 
   /** Sizes at which the image is looked at, as shares of its own. */
@@ -137,7 +150,8 @@ export class Mtcnn {
         const most = Math.max(1, Math.floor(CHUNK_PIXELS / (rows * columns)));
         for (let at = 0; at < alike.length; at += most) {
           const part = alike.slice(at, at + most);
-          const boxes = this.proposeAt(part.map((i) => tables[i]), rows, columns, scale); // prettier-ignore
+          const looked = part.map((i) => tables[i]);
+          const boxes = this.proposeAt(looked, rows, columns, scale);
           part.forEach((i, k) => found[i].push(...suppress(boxes[k], SAME_SIZE_OVERLAP).map((j) => boxes[k][j])));
         }
       }
@@ -154,7 +168,9 @@ export class Mtcnn {
     tables.forEach((table, i) => table.resample(whole, rows, columns, pixels, i * size));
     let places: [number, number] = [0, 0];
     const values = readValues(() => {
-      const { probability, regression } = proposals(this.pnet, tf.tensor4d(pixels, [tables.length, rows, columns, 3]));
+      const { probability, regression } = this.networks.pnet.forward(
+        tf.tensor4d(pixels, [tables.length, rows, columns, 3]),
+      );
       places = [probability.shape[1], probability.shape[2]];
       return tf.concat([probability, regression], 3);
     });
@@ -166,7 +182,7 @@ export class Mtcnn {
 
   private refine(tables: readonly AreaTable[], proposed: readonly (readonly Box[])[]): Box[][] {
     const looked = look(tables, proposed, NETWORK_SIDES.rnet, (crops) => {
-      const { probability, regression } = refinements(this.rnet, crops);
+      const { probability, regression } = this.networks.rnet.forward(crops);
       return tf.concat([probability, regression], 1);
     });
     return looked.map(({ boxes, values }) => {
@@ -180,7 +196,7 @@ export class Mtcnn {
 
   private output(tables: readonly AreaTable[], refined: readonly (readonly Box[])[]): Omit<MtcnnTrace, 'counts'>[] {
     const looked = look(tables, refined, NETWORK_SIDES.onet, (pixels) => {
-      const { probability, regression, points } = outputs(this.onet, pixels);
+      const { probability, regression, points } = this.networks.onet.forward(pixels);
       return tf.concat([probability, regression, points], 1);
     });
     return looked.map((seen) => ({

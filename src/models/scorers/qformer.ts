@@ -3,15 +3,15 @@
  * attention, at a text's; queries and text have feed-forward parts of their own. Names are upstream's.
  */
 import { tf } from '../../engine';
-import { declareLayerNorm, namedLayerNorm } from '../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../nn/parameters';
+import { LayerNorm } from '../../nn/layers';
+import { Module } from '../../nn/module';
 import {
-  attend,
+  Attention,
   type BlockConfig,
-  declareAttention,
-  declareFeedForward,
   feedForward,
-  keysValues,
+  newAddNorm,
+  newIntermediate,
+  Projections,
   readBlockConfig,
 } from './bert/block';
 import type { ConfigFields } from './bert/fields';
@@ -40,8 +40,6 @@ export const QFORMER_BASE: QFormerConfig = {
   cross_attention_frequency: 2,
 };
 
-const FORMER = 'qformer';
-
 /** The `qformer_config` of a configuration. @param imageWidth width of the vision tower; upstream takes that one */
 export function readQFormerConfig(fields: ConfigFields, imageWidth: number): QFormerConfig {
   fields.only('position_embedding_type', 'absolute', 'positions are built');
@@ -52,19 +50,6 @@ export function readQFormerConfig(fields: ConfigFields, imageWidth: number): QFo
     encoder_hidden_size: imageWidth,
     cross_attention_frequency: fields.size('cross_attention_frequency', QFORMER_BASE.cross_attention_frequency),
   };
-}
-
-/** Declares every parameter of the Q-Former; the text's embeddings and the queries stand outside it. */
-export function declareQFormer(specs: Record<string, ParameterSpec>, config: QFormerConfig): void {
-  declareLayerNorm(specs, `${FORMER}.layernorm`, config.hidden_size);
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const block = `${FORMER}.encoder.layer.${layer}`;
-    declareAttention(specs, `${block}.attention`, 'attention', config);
-    if (layer % config.cross_attention_frequency === 0)
-      declareAttention(specs, `${block}.crossattention`, 'attention', config, config.encoder_hidden_size);
-    declareFeedForward(specs, block, config);
-    declareFeedForward(specs, block, config, '_query');
-  }
 }
 
 export interface QFormerInput {
@@ -78,43 +63,65 @@ export interface QFormerInput {
   readonly mask: tf.Tensor4D | null;
 }
 
-/** `[batch, queries + tokens, hidden]`; the caller disposes it. @throws RangeError for queries without an image */
-export function qformer(p: Parameters, config: QFormerConfig, input: QFormerInput): tf.Tensor3D {
-  const { queries, image } = input;
-  if (queries > 0 && !image) throw new RangeError('the queries of a Q-Former need an image to look at');
-  return tf.tidy(() => {
-    let h = namedLayerNorm(p, `${FORMER}.layernorm`, input.embedded, config.layer_norm_eps) as tf.Tensor3D;
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-      const next = block(p, config, layer, h, input);
-      h.dispose();
-      h = next;
-    }
-    return h;
-  });
+class QFormerAttention extends Attention {
+  readonly attention = new Projections(this.config);
+
+  protected projections(): Projections {
+    return this.attention;
+  }
 }
 
-function block(
-  p: Parameters,
-  config: QFormerConfig,
-  layer: number,
-  x: tf.Tensor3D,
-  { queries, image, mask }: QFormerInput,
-): tf.Tensor3D {
-  return tf.tidy(() => {
-    const name = `${FORMER}.encoder.layer.${layer}`;
-    const own = keysValues(p, `${name}.attention`, 'attention', config, x);
-    const mixed = attend(p, `${name}.attention`, 'attention', config, x, own, mask);
-    const words = mixed.shape[1] - queries;
-    const parts: tf.Tensor3D[] = [];
-    if (queries > 0 && image) {
-      let h = tf.slice(mixed, [0, 0, 0], [-1, queries, -1]);
-      if (layer % config.cross_attention_frequency === 0) {
-        const seen = keysValues(p, `${name}.crossattention`, 'attention', config, image);
-        h = attend(p, `${name}.crossattention`, 'attention', config, h, seen, null);
+/** Layers 0, n, 2n, ... look at the image. */
+class QFormerBlock extends Module<QFormerConfig & { readonly looksAtImage: boolean }> {
+  readonly attention = new QFormerAttention(this.config);
+  readonly crossattention = this.config.looksAtImage
+    ? new QFormerAttention(this.config, this.config.encoder_hidden_size)
+    : undefined;
+  readonly intermediate = newIntermediate(this.config);
+  readonly output = newAddNorm(this.config, this.config.intermediate_size);
+  readonly intermediate_query = newIntermediate(this.config);
+  readonly output_query = newAddNorm(this.config, this.config.intermediate_size);
+
+  forward(x: tf.Tensor3D, { queries, image, mask }: QFormerInput): tf.Tensor3D {
+    return tf.tidy(() => {
+      const mixed = this.attention.attend(x, this.attention.keysValues(x), mask);
+      const words = mixed.shape[1] - queries;
+      const parts: tf.Tensor3D[] = [];
+      if (queries > 0 && image) {
+        const asked = tf.slice(mixed, [0, 0, 0], [-1, queries, -1]);
+        const { crossattention: cross } = this;
+        const seen = cross ? cross.attend(asked, cross.keysValues(image), null) : asked;
+        parts.push(feedForward(this.config, this.intermediate_query, this.output_query, seen));
       }
-      parts.push(feedForward(p, name, config, h, '_query'));
-    }
-    if (words > 0) parts.push(feedForward(p, name, config, tf.slice(mixed, [0, queries, 0], [-1, words, -1])));
-    return parts.length > 1 ? tf.concat(parts, 1) : parts[0];
-  });
+      if (words > 0) {
+        const text = tf.slice(mixed, [0, queries, 0], [-1, words, -1]);
+        parts.push(feedForward(this.config, this.intermediate, this.output, text));
+      }
+      return parts.length > 1 ? tf.concat(parts, 1) : parts[0];
+    });
+  }
+}
+
+export class QFormer extends Module<QFormerConfig> {
+  readonly layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
+  readonly encoder = {
+    layer: Array.from({ length: this.config.num_hidden_layers }, (_, layer) => {
+      const looksAtImage = layer % this.config.cross_attention_frequency === 0;
+      return new QFormerBlock({ ...this.config, looksAtImage });
+    }),
+  };
+
+  /** `[batch, queries + tokens, hidden]`; the caller disposes it. @throws RangeError for queries without an image */
+  forward(input: QFormerInput): tf.Tensor3D {
+    if (input.queries > 0 && !input.image) throw new RangeError('the queries of a Q-Former need an image to look at');
+    return tf.tidy(() => {
+      let h = this.layernorm.forward(input.embedded);
+      for (const block of this.encoder.layer) {
+        const next = block.forward(h, input);
+        h.dispose();
+        h = next;
+      }
+      return h;
+    });
+  }
 }

@@ -4,25 +4,11 @@
  */
 import type { Rng } from '../../engine';
 import { ImageProcessor, openSafetensors } from '../../io';
-import type { EncoderNames } from '../../nn/encoder';
-import { Parameters } from '../../nn/parameters';
 import { ConfigFields } from './bert/fields';
-import { freeze, isPositionIds, loadFrozen } from './bert/load';
+import { isPositionIds, loadFrozen, randomFrozen } from './bert/load';
 import { checkModelType, readConfigJson, readImageGrid } from './vision/config';
-import { type VisionConfig, VisionTransformer, visionSpecs } from './vision/transformer';
-
-const NAMES: EncoderNames = {
-  norm1: 'layernorm_before',
-  project: {
-    query: 'attention.attention.query',
-    key: 'attention.attention.key',
-    value: 'attention.attention.value',
-  },
-  output: 'attention.output.dense',
-  norm2: 'layernorm_after',
-  up: 'intermediate.dense',
-  down: 'output.dense',
-};
+import { type VisionConfig, VisionNetwork } from './vision/network';
+import { VisionTransformer } from './vision/transformer';
 
 /** Names that a checkpoint with a head of its own puts before this model's. */
 const PREFIX = 'vit.';
@@ -76,7 +62,7 @@ export class Vit extends VisionTransformer {
     rng: Rng,
     processor = ImageProcessor.fromUpstream({}, PROCESSOR, PROCESSOR),
   ): Vit {
-    return new Vit(config, NAMES, freeze(Parameters.random(visionSpecs(config, NAMES), rng)), processor);
+    return new Vit(randomFrozen(new VisionNetwork(config), rng), processor);
   }
 
   /**
@@ -88,11 +74,11 @@ export class Vit extends VisionTransformer {
     const { json, file } = await readConfigJson(folder);
     const config = vitConfigFromUpstream(json, file, (await storedNames(folder)).map(bare));
     const processor = await ImageProcessor.fromPretrained(folder, PROCESSOR);
-    const parameters = await loadFrozen(folder, visionSpecs(config, NAMES), () => ({
+    const network = await loadFrozen(folder, new VisionNetwork(config), () => ({
       rename: bare,
       ignore: (name) => isPositionIds(name) || name.startsWith('classifier.'),
     }));
-    return new Vit(config, NAMES, parameters, processor);
+    return new Vit(network, processor);
   }
 }
 

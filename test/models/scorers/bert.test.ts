@@ -6,7 +6,9 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, writeSafetensors } from '../../../src/io';
-import { BERT_BASE, type BertConfig, BertModel, bertSpecs, MINILM_L6, padRows } from '../../../src/models/scorers/bert';
+import { BERT_BASE, type BertConfig, BertModel, MINILM_L6, padRows } from '../../../src/models/scorers/bert';
+import { BertNetwork } from '../../../src/models/scorers/bert/network';
+import { parameterCount } from '../../../src/nn/store';
 import { ErnieModel } from '../../../src/models/scorers/ernie';
 import { SentenceEncoder } from '../../../src/models/scorers/sentences';
 
@@ -160,8 +162,7 @@ describe('BERT', () => {
   });
 
   it('has the sizes of the published models', () => {
-    const count = (config: BertConfig) =>
-      Object.values(bertSpecs(config)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const count = (config: BertConfig) => parameterCount(new BertNetwork({ ...config, pooler: true }));
     assert.equal(count(BERT_BASE), 109_482_240);
     assert.equal(count(MINILM_L6), 22_713_216);
   });
@@ -171,7 +172,9 @@ describe('sentences', () => {
   it('embeds texts by the files of a folder: vocabulary, pooling, longest row', async () => {
     const words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'red', 'ball', 'dog', '##s', '.'];
     const vocabulary = [...words, ...Array.from({ length: 150 - words.length }, (_, i) => `[unused${i}]`)];
-    const folder = copied('bert', 'sentences', (place) => writeFileSync(path.join(place, 'vocab.txt'), vocabulary.join('\n'))); // prettier-ignore
+    const folder = copied('bert', 'sentences', (place) =>
+      writeFileSync(path.join(place, 'vocab.txt'), vocabulary.join('\n')),
+    );
     const mean = await SentenceEncoder.fromPretrained(folder);
     assert.deepEqual([mean.name, mean.size, mean.pooling, mean.maxTokens], ['sentences', 48, 'mean', 48]);
     const kept = tf.memory().numTensors;
@@ -182,7 +185,8 @@ describe('sentences', () => {
     assert.ok(far(one, alone) < 1e-5);
 
     cpSync(path.join(PARITY, 'bert', 'config.json'), path.join(folder, '1_Pooling', 'config.json'));
-    const note = (pooling: object) => writeFileSync(path.join(folder, '1_Pooling', 'config.json'), JSON.stringify(pooling)); // prettier-ignore
+    const note = (pooling: object) =>
+      writeFileSync(path.join(folder, '1_Pooling', 'config.json'), JSON.stringify(pooling));
     note({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: false });
     writeFileSync(path.join(folder, 'sentence_bert_config.json'), '{ "max_seq_length": 4, "do_lower_case": false }');
     const first = await SentenceEncoder.fromPretrained(folder, { name: 'tiny' });

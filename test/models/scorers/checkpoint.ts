@@ -3,11 +3,11 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type WritableTensor, writeSafetensors } from '../../../src/io';
-import type { Parameters } from '../../../src/nn/parameters';
+import type { ParamStore } from '../../../src/nn/store';
 
 /** Writes a folder with these files. @param rename names in the file */
 export async function writeCheckpoint(
-  parameters: Parameters,
+  parameters: ParamStore,
   config: object,
   rename: (name: string) => string = (name) => name,
 ): Promise<string> {

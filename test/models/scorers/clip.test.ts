@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, writeSafetensors, type Image } from '../../../src/io';
 import { Clip, type ClipConfig, clipConfigFromUpstream } from '../../../src/models/scorers/clip';
-import { clipSpecs } from '../../../src/models/scorers/clip/towers';
+import { ClipNetwork } from '../../../src/models/scorers/clip/towers';
 import { pickScores } from '../../../src/models/scorers/clip/pick-score';
+import { parameterCount } from '../../../src/nn/store';
 import { ClipTokenizer } from '../../../src/text/clip-bpe';
 import { writeCheckpoint } from './checkpoint';
 
@@ -90,8 +91,7 @@ describe('CLIP', () => {
   });
 
   it("has the published models' parameters", () => {
-    const count = (config: ClipConfig): number =>
-      Object.values(clipSpecs(config)).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const count = (config: ClipConfig): number => parameterCount(new ClipNetwork(config));
     assert.equal(count(clipConfigFromUpstream({}, 'config.json')), 151_277_313); // OpenAI's ViT-B/32
     const huge = {
       projection_dim: 1024,
@@ -123,7 +123,10 @@ describe('CLIP', () => {
     assert.ok(Math.abs(one.reduce((sum, v) => sum + v * v, 0) - 1) < 1e-5);
     const old = { ...json, text_config: { ...json.text_config, eos_token_id: 2 } };
     const largest = Clip.random(clipConfigFromUpstream(old, 'config.json'), new Rng(2));
-    assert.deepEqual(readValues(() => largest.textEmbeds({ ids: [text] })), one); // prettier-ignore
+    assert.deepEqual(
+      readValues(() => largest.textEmbeds({ ids: [text] })),
+      one,
+    );
     largest.dispose();
     clip.dispose();
   });
@@ -133,7 +136,16 @@ describe('CLIP', () => {
     assert.throws(() => clip.text({ ids: [[18, 3, 4]] }), /row 0 holds no end token \(19\)/);
     assert.throws(() => clip.text({ ids: [[18, 20, 19]] }), /token 20 at row 0, position 1 is outside 0..19/);
     assert.throws(() => clip.text({ ids: [Array.from({ length: 9 }, () => 19)] }), /at most 8 tokens; row 0 has 9/);
-    assert.throws(() => clip.text({ ids: [[18, 19], [18, 3, 19]] }), /row 1 has 3 entries, expected 2/); // prettier-ignore
+    assert.throws(
+      () =>
+        clip.text({
+          ids: [
+            [18, 19],
+            [18, 3, 19],
+          ],
+        }),
+      /row 1 has 3 entries, expected 2/,
+    );
     const wide = tf.zeros<tf.Rank.R4>([1, 12, 16, 3]);
     assert.throws(() => clip.vision(wide), /expected pixels \[batch, 12, 12, 3\], got \[1,12,16,3\]/);
     const output = clip.vision(wide, { interpolatePositions: true });

@@ -5,7 +5,9 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { startEngine, tf } from '../../../src/engine';
 import { type Image, type WritableTensor, writeSafetensors } from '../../../src/io';
-import { FaceNet, facenetSpecs, fixedImageStandardization } from '../../../src/models/scorers/facenet';
+import { FaceNet, fixedImageStandardization } from '../../../src/models/scorers/facenet';
+import { FaceNetNetwork } from '../../../src/models/scorers/facenet/network';
+import { expectedTensors } from '../../../src/nn/store';
 
 let scratch: string;
 
@@ -20,7 +22,7 @@ const plain = (n: number, t: number): number => (((n + 31 * t) * 7919) % 10007) 
 
 /** Weights by that rule, at the spread that keeps activations in size, with or without a classifier. */
 function plainWeights(classes: number): Record<string, WritableTensor> {
-  const specs = facenetSpecs(classes);
+  const specs = expectedTensors(new FaceNetNetwork({ classes }));
   const names = Object.keys(specs).sort();
   const places = new Map(names.filter((name) => !name.startsWith('logits')).map((name, t) => [name, t]));
   return Object.fromEntries(
@@ -85,7 +87,7 @@ test("with given weights the embeddings are facenet-pytorch's; counters are pass
 });
 
 test('names, shapes and number of parameters are those of the published VGGFace2 model', () => {
-  const specs = facenetSpecs(8631);
+  const specs = expectedTensors(new FaceNetNetwork({ classes: 8631 }));
   const learned = Object.entries(specs).filter(([name]) => !name.includes('.running_'));
   const count = learned.reduce((sum, [, { shape }]) => sum + shape.reduce((a, b) => a * b, 1), 0);
   assert.equal(count, 27_910_327);
@@ -129,5 +131,8 @@ test('faces of two sizes are refused; standardisation is (value - 127.5) / 128',
   );
   assert.throws(() => fixedImageStandardization([]), /no faces/);
   const face: Image = { width: 1, height: 1, rgb: Uint8Array.of(0, 128, 255) };
-  assert.deepEqual(Array.from(tf.tidy(() => fixedImageStandardization([face]).dataSync())), [-0.99609375, 0.00390625, 0.99609375]); // prettier-ignore
+  assert.deepEqual(
+    Array.from(tf.tidy(() => fixedImageStandardization([face]).dataSync())),
+    [-0.99609375, 0.00390625, 0.99609375],
+  );
 });

@@ -10,8 +10,8 @@ import type { Image } from '../../../src/io';
 import { cropFace, Mtcnn, type MtcnnOptions } from '../../../src/models/scorers/mtcnn';
 import { AreaTable } from '../../../src/models/scorers/mtcnn/area';
 import { type Box, pixelsOf, suppress, toSquare } from '../../../src/models/scorers/mtcnn/boxes';
-import { networkFromTensors, networkSpecs, poolCeil } from '../../../src/models/scorers/mtcnn/networks';
-import { Parameters } from '../../../src/nn/parameters';
+import { networkFromTensors, ONet, PNet, poolCeil, RNet } from '../../../src/models/scorers/mtcnn/networks';
+import { randomFrozen } from '../../../src/models/scorers/bert/load';
 
 /** The published weights are not ours to carry: they are looked for beside the repository. */
 const published = path.join(__dirname, '../../../../shared/parity/mtcnn');
@@ -25,8 +25,12 @@ function image(seed: number, width: number, height: number): Image {
 
 /** Untrained networks. */
 function untrained(options: MtcnnOptions = {}): Mtcnn {
-  const of = (name: 'pnet' | 'rnet' | 'onet') => Parameters.random(networkSpecs(name), new Rng(4).split(name));
-  return new Mtcnn(of('pnet'), of('rnet'), of('onet'), options);
+  const rng = new Rng(4);
+  const pnet = randomFrozen(new PNet(), rng.split('pnet'));
+  const rnet = randomFrozen(new RNet(), rng.split('rnet'));
+  const onet = randomFrozen(new ONet(), rng.split('onet'));
+  const stores = [pnet, rnet, onet].map(({ parameters }) => parameters);
+  return new Mtcnn({ pnet: pnet.net, rnet: rnet.net, onet: onet.net }, stores, options);
 }
 
 describe('detection', () => {
@@ -84,7 +88,7 @@ describe('detection', () => {
     assert.throws(() => untrained().detect([torn]), /30 x 30 image needs 2700 bytes of RGB, got 12/);
     const weight = { dtype: 'F32', shape: [7, 3, 3, 3], data: new Float32Array(189) } as const;
     assert.throws(
-      () => networkFromTensors('pnet', { 'conv1.weight': weight }, 'pnet.safetensors'),
+      () => networkFromTensors('pnet', (widths) => new PNet(widths), { 'conv1.weight': weight }, 'pnet.safetensors'),
       /missing: conv1\.bias \[7\]\n.*missing: prelu1\.weight \[7\]\n.*missing: conv2\.weight \[16,7,3,3\]/,
     );
   });
@@ -123,7 +127,14 @@ describe('its parts', () => {
     );
   });
 
-  const box = (x1: number, y1: number, x2: number, y2: number, score: number): Box => ({ x1, y1, x2, y2, score, regression: [] }); // prettier-ignore
+  const box = (x1: number, y1: number, x2: number, y2: number, score: number): Box => ({
+    x1,
+    y1,
+    x2,
+    y2,
+    score,
+    regression: [],
+  });
 
   it('suppress by union or by the smaller box, the better one first', () => {
     const outer = box(0, 0, 100, 100, 0.8);
@@ -139,7 +150,10 @@ describe('its parts', () => {
     assert.deepEqual(suppress(twins, 0.5, 'smaller'), [1]);
     assert.deepEqual(suppress([box(0, 0, 10, 10, 0.5), box(0, 0, 10, 20, 0.4)], 0.5), [0, 1], 'exactly the threshold');
     assert.deepEqual(suppress([], 0.5), []);
-    const boxes = fc.array(fc.tuple(fc.nat(40), fc.nat(40), fc.integer({ min: 1, max: 30 }), fc.float({ noNaN: true, min: 0, max: 1 })), { maxLength: 25 }); // prettier-ignore
+    const boxes = fc.array(
+      fc.tuple(fc.nat(40), fc.nat(40), fc.integer({ min: 1, max: 30 }), fc.float({ noNaN: true, min: 0, max: 1 })),
+      { maxLength: 25 },
+    );
     fc.assert(
       fc.property(boxes, (list) => {
         const given = list.map(([x, y, side, score]) => box(x, y, x + side, y + side, score));
@@ -159,7 +173,9 @@ describe('its parts', () => {
   it('cut faces out with their margin, inside the image', () => {
     const source = image(3, 20, 16);
     const whole = cropFace(source, [4.9, 3.2, 12.7, 11.99], { size: 8 });
-    const expected = Array.from({ length: 8 }, (_, y) => Array.from(source.rgb.subarray(((y + 3) * 20 + 4) * 3, ((y + 3) * 20 + 12) * 3))); // prettier-ignore
+    const expected = Array.from({ length: 8 }, (_, y) =>
+      Array.from(source.rgb.subarray(((y + 3) * 20 + 4) * 3, ((y + 3) * 20 + 12) * 3)),
+    );
     assert.deepEqual(Array.from(whole.rgb), expected.flat());
     // Four of eight pixels for the surroundings: a box of 4 x 4 grows by 2 on each side.
     const around = cropFace(source, [6, 5, 10, 9], { size: 8, margin: 4 });

@@ -4,7 +4,6 @@ import * as path from 'node:path';
 import { tf } from '../../../src/engine';
 import { type Image, type RawTensor, readImage, readSafetensors, toFloat32 } from '../../../src/io';
 import { cropFace, Mtcnn, type MtcnnTrace } from '../../../src/models/scorers/mtcnn';
-import { outputs, proposals, refinements } from '../../../src/models/scorers/mtcnn/networks';
 import { type Check, close, same } from './check';
 
 interface Description {
@@ -59,9 +58,9 @@ async function weightsFolder(folder: string, named = ''): Promise<string> {
 
 function* networkChecks(mtcnn: Mtcnn, inputs: Tensors, expected: Tensors): Generator<Check> {
   const runs: Record<string, (x: tf.Tensor4D) => object> = {
-    pnet: (x) => proposals(mtcnn.pnet, x),
-    rnet: (x) => refinements(mtcnn.rnet, x),
-    onet: (x) => outputs(mtcnn.onet, x),
+    pnet: (x) => mtcnn.networks.pnet.forward(x),
+    rnet: (x) => mtcnn.networks.rnet.forward(x),
+    onet: (x) => mtcnn.networks.onet.forward(x),
   };
   const quantities = { regression: 'reg', probability: 'prob', points: 'points' };
   for (const [name, run] of Object.entries(runs)) {
@@ -88,9 +87,27 @@ function* imageChecks(name: string, image: Image, trace: MtcnnTrace, expected: T
     return raw ? toFloat32(raw) : [];
   };
   if (expected[`${name}_stage_counts`]) yield same(name, 'stage_counts', counts, Array.from(wanted('stage_counts')));
-  yield close(name, 'boxes', faces.flatMap((face) => face.box), wanted('boxes'), PIXELS); // prettier-ignore
-  yield close(name, 'probs', faces.map((face) => face.probability), wanted('probs'), PROBABILITY); // prettier-ignore
-  yield close(name, 'landmarks', faces.flatMap((face) => face.landmarks.flat()), wanted('landmarks'), PIXELS); // prettier-ignore
+  yield close(
+    name,
+    'boxes',
+    faces.flatMap((face) => face.box),
+    wanted('boxes'),
+    PIXELS,
+  );
+  yield close(
+    name,
+    'probs',
+    faces.map((face) => face.probability),
+    wanted('probs'),
+    PROBABILITY,
+  );
+  yield close(
+    name,
+    'landmarks',
+    faces.flatMap((face) => face.landmarks.flat()),
+    wanted('landmarks'),
+    PIXELS,
+  );
   const seen = expected[`${name}_onet_input`];
   if (seen) {
     const [count, , side] = seen.shape;

@@ -4,8 +4,8 @@
  */
 import { attention, tf } from '../../../engine';
 import { activation } from '../../../nn/activations';
-import { declareLayerNorm, declareLinear, namedLayerNorm, namedLinear } from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
+import { LayerNorm, Linear } from '../../../nn/layers';
+import { Module } from '../../../nn/module';
 import type { ConfigFields } from './fields';
 
 export interface BlockConfig {
@@ -18,16 +18,11 @@ export interface BlockConfig {
   readonly layer_norm_eps: number;
 }
 
-/** What upstream calls the three projections' parent inside an attention: `self`, but in the Q-Former `attention`. */
-export type ProjectionParent = 'self' | 'attention';
-
 /** Keys and values of an attention, `[batch, heads, tokens, headDim]` each. */
 export type KeysValues = {
   readonly keys: tf.Tensor4D;
   readonly values: tf.Tensor4D;
 };
-
-type MutableSpecs = Record<string, ParameterSpec>;
 
 /** The block's fields of a configuration. @param defaults upstream's, used where the file leaves a field out */
 export function readBlockConfig(fields: ConfigFields, defaults: BlockConfig): BlockConfig {
@@ -44,81 +39,105 @@ export function readBlockConfig(fields: ConfigFields, defaults: BlockConfig): Bl
   return config;
 }
 
-/** One attention and its norm. @param source width of what keys and values are made of; default the block's own */
-export function declareAttention(
-  specs: MutableSpecs,
-  name: string,
-  parent: ProjectionParent,
-  { hidden_size: hidden }: BlockConfig,
-  source = hidden,
-): void {
-  declareLinear(specs, `${name}.${parent}.query`, hidden, hidden);
-  declareLinear(specs, `${name}.${parent}.key`, source, hidden);
-  declareLinear(specs, `${name}.${parent}.value`, source, hidden);
-  declareLinear(specs, `${name}.output.dense`, hidden, hidden);
-  declareLayerNorm(specs, `${name}.output.LayerNorm`, hidden);
+/** A linear map that is added to what came in, then normed. */
+class AddNorm extends Module<{ readonly inputs: number; readonly hidden: number; readonly eps: number }> {
+  readonly dense = new Linear(this.config.inputs, this.config.hidden);
+  readonly LayerNorm = new LayerNorm(this.config.hidden, this.config.eps);
+
+  forward(x: tf.Tensor3D, added: tf.Tensor3D): tf.Tensor3D {
+    return this.LayerNorm.forward(tf.add<tf.Tensor3D>(x, this.dense.forward(added)));
+  }
 }
 
-/** The two maps and the norm of a feed-forward part. @param suffix `_query` for the Q-Former's queries */
-export function declareFeedForward(specs: MutableSpecs, block: string, config: BlockConfig, suffix = ''): void {
-  const { hidden_size: hidden, intermediate_size: intermediate } = config;
-  declareLinear(specs, `${block}.intermediate${suffix}.dense`, hidden, intermediate);
-  declareLinear(specs, `${block}.output${suffix}.dense`, intermediate, hidden);
-  declareLayerNorm(specs, `${block}.output${suffix}.LayerNorm`, hidden);
+/** The three projections of an attention. */
+export class Projections extends Module<BlockConfig & { readonly source: number }> {
+  readonly query = new Linear(this.config.hidden_size, this.config.hidden_size);
+  readonly key = new Linear(this.config.source, this.config.hidden_size);
+  readonly value = new Linear(this.config.source, this.config.hidden_size);
+
+  /** Keys and values of `source` `[batch, tokens, width]`. */
+  keysValues(source: tf.Tensor3D): KeysValues {
+    return tf.tidy(() => ({ keys: this.inHeads(this.key, source), values: this.inHeads(this.value, source) }));
+  }
+
+  /** attention(x, keys, values), `[batch, queries, hidden]`; see {@link Attention.attend}. */
+  mix(x: tf.Tensor3D, { keys, values }: KeysValues, mask: tf.Tensor | null): tf.Tensor3D {
+    const mixed = attention(this.inHeads(this.query, x), keys, values, mask);
+    return tf.reshape<tf.Rank.R3>(tf.transpose(mixed, [0, 2, 1, 3]), x.shape);
+  }
+
+  private inHeads(layer: Linear, x: tf.Tensor3D): tf.Tensor4D {
+    const { hidden_size: hidden, num_attention_heads: heads } = this.config;
+    const [batch, tokens] = x.shape;
+    const split = tf.reshape<tf.Rank.R4>(layer.forward(x), [batch, tokens, heads, hidden / heads]);
+    return tf.transpose(split, [0, 2, 1, 3]);
+  }
 }
 
-/** Keys and values of `source` `[batch, tokens, width]`. */
-export function keysValues(
-  p: Parameters,
-  name: string,
-  parent: ProjectionParent,
-  config: BlockConfig,
-  source: tf.Tensor,
-): KeysValues {
-  return tf.tidy(() => ({
-    keys: inHeads(namedLinear(p, `${name}.${parent}.key`, source), config),
-    values: inHeads(namedLinear(p, `${name}.${parent}.value`, source), config),
-  }));
+/** One attention and its norm. Upstreams differ in what they call the three projections' parent. */
+export abstract class Attention extends Module<BlockConfig & { readonly source: number }> {
+  protected abstract projections(): Projections;
+  readonly output = newAddNorm(this.config, this.config.hidden_size);
+
+  /** @param source width of what keys and values are made of; default the block's own */
+  constructor(config: BlockConfig, source = config.hidden_size) {
+    super({ ...config, source });
+  }
+
+  /** Keys and values of `source` `[batch, tokens, width]`. */
+  keysValues(source: tf.Tensor3D): KeysValues {
+    return this.projections().keysValues(source);
+  }
+
+  /**
+   * norm(x + attention(x, keys, values)).
+   * @param x `[batch, queries, hidden]`
+   * @param mask added to the scores, `[batch or 1, 1, queries or 1, keys]`; null: all is seen
+   */
+  attend(x: tf.Tensor3D, keysValues: KeysValues, mask: tf.Tensor | null): tf.Tensor3D {
+    return tf.tidy(() => this.output.forward(x, this.projections().mix(x, keysValues, mask)));
+  }
 }
 
-/**
- * norm(x + attention(x, keys, values)).
- * @param x `[batch, queries, hidden]`
- * @param mask added to the scores, `[batch or 1, 1, queries or 1, keys]`; null: all is seen
- */
-export function attend(
-  p: Parameters,
-  name: string,
-  parent: ProjectionParent,
-  config: BlockConfig,
-  x: tf.Tensor3D,
-  { keys, values }: KeysValues,
-  mask: tf.Tensor | null,
-): tf.Tensor3D {
-  return tf.tidy(() => {
-    const query = inHeads(namedLinear(p, `${name}.${parent}.query`, x), config);
-    const mixed = tf.reshape(tf.transpose(attention(query, keys, values, mask), [0, 2, 1, 3]), x.shape);
-    const out = tf.add(x, namedLinear(p, `${name}.output.dense`, mixed));
-    return namedLayerNorm(p, `${name}.output.LayerNorm`, out, config.layer_norm_eps) as tf.Tensor3D;
-  });
+/** BERT's and BLIP's, with the projections under `self`. */
+export class BertAttention extends Attention {
+  readonly self = new Projections(this.config);
+
+  protected projections(): Projections {
+    return this.self;
+  }
+}
+
+/** A feed-forward part's first map. */
+export function newIntermediate({ hidden_size, intermediate_size }: BlockConfig): { readonly dense: Linear } {
+  return { dense: new Linear(hidden_size, intermediate_size) };
+}
+
+/** What ends an attention or a feed-forward part. @param inputs width of what is added */
+export function newAddNorm({ hidden_size, layer_norm_eps }: BlockConfig, inputs: number): AddNorm {
+  return new AddNorm({ inputs, hidden: hidden_size, eps: layer_norm_eps });
 }
 
 /** norm(x + feed-forward(x)). */
 export function feedForward(
-  p: Parameters,
-  block: string,
   config: BlockConfig,
+  { dense }: { readonly dense: Linear },
+  output: AddNorm,
   x: tf.Tensor3D,
-  suffix = '',
 ): tf.Tensor3D {
-  return tf.tidy(() => {
-    const wide = activation(config.hidden_act)(namedLinear(p, `${block}.intermediate${suffix}.dense`, x));
-    const out = tf.add(x, namedLinear(p, `${block}.output${suffix}.dense`, wide));
-    return namedLayerNorm(p, `${block}.output${suffix}.LayerNorm`, out, config.layer_norm_eps) as tf.Tensor3D;
-  });
+  return tf.tidy(() => output.forward(x, activation(config.hidden_act)(dense.forward(x)) as tf.Tensor3D));
 }
 
-function inHeads(x: tf.Tensor, { hidden_size: hidden, num_attention_heads: heads }: BlockConfig): tf.Tensor4D {
-  const [batch, tokens] = x.shape;
-  return tf.transpose(tf.reshape<tf.Rank.R4>(x, [batch, tokens, heads, hidden / heads]), [0, 2, 1, 3]);
+/** BERT's block. */
+export class BertBlock extends Module<BlockConfig> {
+  readonly attention = new BertAttention(this.config);
+  readonly intermediate = newIntermediate(this.config);
+  readonly output = newAddNorm(this.config, this.config.intermediate_size);
+
+  forward(x: tf.Tensor3D, mask: tf.Tensor | null): tf.Tensor3D {
+    return tf.tidy(() => {
+      const mixed = this.attention.attend(x, this.attention.keysValues(x), mask);
+      return feedForward(this.config, this.intermediate, this.output, mixed);
+    });
+  }
 }

@@ -1,6 +1,16 @@
-/** Loading a frozen scorer's weights: tensor by tensor, what does not fit listed at once, nothing trainable. */
-import { openSafetensors } from '../../../io';
-import { type NameRules, Parameters, type ParameterSpecs } from '../../../nn/parameters';
+/** A frozen scorer's weights: read tensor by tensor, what does not fit listed at once, nothing trainable. */
+import type { Rng } from '../../../engine';
+import { openSafetensors, type RawTensor } from '../../../io';
+import type { NameRules } from '../../../nn/checkpoint-fit';
+import type { Module } from '../../../nn/module';
+import { ParamStore } from '../../../nn/store';
+
+/** A network that computes, and its numbers. */
+export interface FrozenNetwork<M extends Module> {
+  readonly net: M;
+  /** Disposed by whoever holds the network. */
+  readonly parameters: ParamStore;
+}
 
 /** A buffer that older transformers saved: 0, 1, 2, ... */
 export function isPositionIds(name: string): boolean {
@@ -8,24 +18,38 @@ export function isPositionIds(name: string): boolean {
 }
 
 /**
- * The weights of a folder: `model.safetensors`, or its shards and index. Gradients leave them alone.
+ * A network with the weights of a folder: `model.safetensors`, or its shards and index. Gradients leave them alone.
  * @throws SafetensorsError for what cannot be read; CheckpointMismatchError listing all that does not fit
  */
-export async function loadFrozen(
+export async function loadFrozen<M extends Module>(
   folder: string,
-  specs: ParameterSpecs,
+  net: M,
   rules: (names: readonly string[]) => NameRules = () => ({ ignore: isPositionIds }),
-): Promise<Parameters> {
+): Promise<FrozenNetwork<M>> {
   const reader = await openSafetensors(folder);
   try {
-    return freeze(await Parameters.read(specs, reader, folder, rules(reader.names)));
+    return frozen(net, await ParamStore.read(net, reader, folder, rules(reader.names)));
   } finally {
     await reader.close();
   }
 }
 
-/** Takes the parameters out of every gradient: a judge does not learn. */
-export function freeze(parameters: Parameters): Parameters {
+/** One with random weights. */
+export function randomFrozen<M extends Module>(net: M, rng: Rng): FrozenNetwork<M> {
+  return frozen(net, ParamStore.random(net, rng));
+}
+
+/** One with weights in memory. @throws CheckpointMismatchError listing all that does not fit */
+export function frozenFromTensors<M extends Module>(
+  net: M,
+  tensors: Readonly<Record<string, RawTensor>>,
+  where: string,
+): FrozenNetwork<M> {
+  return frozen(net, ParamStore.fromTensors(net, tensors, where));
+}
+
+/** Binds a store that no gradient reaches: a scorer does not learn. */
+export function frozen<M extends Module>(net: M, parameters: ParamStore): FrozenNetwork<M> {
   for (const variable of Object.values(parameters.variables)) variable.trainable = false;
-  return parameters;
+  return { net: net.with(parameters), parameters };
 }

@@ -1,11 +1,9 @@
 /** Continuing captions word by word, with the keys and values of what was said kept. */
 import { readValues, type Rng, tf } from '../../../engine';
-import type { Parameters } from '../../../nn/parameters';
 import type { KeysValues } from '../bert/block';
 import { bothMasks, causalPart, paddingMask, tableTensor } from '../bert/rows';
-import type { BlipTextConfig } from './config';
-import { wordLogits } from './head';
-import { blipText } from './text';
+import type { WordHead } from './head';
+import type { BlipTextModel } from './text';
 
 export interface DecodingOptions {
   /** Longest caption in tokens, first token and prompt included. Default 20, as upstream, or what the model can reach. */
@@ -20,6 +18,12 @@ export interface DecodingOptions {
   readonly onStep?: (logits: Float32Array) => void;
 }
 
+/** What decodes captions. */
+export interface CaptionDecoder {
+  readonly bert: BlipTextModel;
+  readonly cls: { readonly predictions: WordHead };
+}
+
 /**
  * @param image every layer's keys and values of the images
  * @param start first tokens of each row, all of one length
@@ -27,15 +31,14 @@ export interface DecodingOptions {
  * @returns rows of one length: `start`, what was said, sep where it ended, then pads
  */
 export function decode(
-  p: Parameters,
-  name: string,
-  config: BlipTextConfig,
+  { bert, cls }: CaptionDecoder,
   image: readonly KeysValues[],
   start: readonly (readonly number[])[],
   shown: readonly (readonly number[])[],
   options: DecodingOptions & { readonly maxLength: number },
 ): number[][] {
   const { maxLength, temperature = 0, rngs, cache = true, onStep } = options;
+  const { config } = bert;
   const rows = start.map((row) => [...row]);
   const masks = shown.map((row) => [...row]);
   const finished = rows.map(() => false);
@@ -46,14 +49,14 @@ export function decode(
       const logits = readValues(() => {
         const ids = tableTensor(rows.map((row) => row.slice(known)));
         const mask = bothMasks(causalPart(rows[0].length - known, known), paddingMask(masks));
-        const next = blipText(p, name, config, { ids, mask, image, past });
+        const next = bert.forward({ ids, mask, image, past });
         if (cache) {
           disposeAll(past);
           past = next.past;
           for (const { keys, values } of past) [keys, values].forEach((kept) => tf.keep(kept));
         }
         const last = tf.slice(next.hidden, [0, next.hidden.shape[1] - 1, 0], [-1, 1, -1]);
-        return wordLogits(p, config, last);
+        return cls.predictions.forward(last);
       });
       onStep?.(logits);
       rows.forEach((row, r) => {

@@ -1,9 +1,9 @@
 /** The word head of BLIP's decoder: a map, an activation, a norm, then the words' own table turned round. */
-import { linear, tf } from '../../../engine';
+import { tf } from '../../../engine';
 import { type SafetensorsReader } from '../../../io';
 import { activation } from '../../../nn/activations';
-import { declareLayerNorm, declareLinear, namedLayerNorm, namedLinear } from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
+import { type Embedding, LayerNorm, Linear } from '../../../nn/layers';
+import { Module, Parameter } from '../../../nn/module';
 import type { BlipTextConfig } from './config';
 
 const HEAD = 'text_decoder.cls.predictions';
@@ -15,22 +15,29 @@ export const HEAD_BIAS = `${HEAD}.bias`;
 /** The second name of {@link HEAD_BIAS}: the same tensor where all is tied, the one that is used where nothing is. */
 export const SECOND_BIAS = `${HEAD}.decoder.bias`;
 
-/** @param tied whether the words' table is the projection */
-export function declareWordHead(specs: Record<string, ParameterSpec>, config: BlipTextConfig, tied: boolean): void {
-  const { hidden_size: hidden, vocab_size: words } = config;
-  declareLinear(specs, `${HEAD}.transform.dense`, hidden, hidden);
-  declareLayerNorm(specs, `${HEAD}.transform.LayerNorm`, hidden);
-  specs[HEAD_BIAS] = { shape: [words], init: { constant: 0 } };
-  if (!tied) specs[OWN_PROJECTION] = { shape: [words, hidden], init: { normal: 0.02 } };
-}
+/** Upstream's `cls.predictions`. */
+export class WordHead extends Module<BlipTextConfig> {
+  readonly transform = {
+    dense: new Linear(this.config.hidden_size, this.config.hidden_size),
+    LayerNorm: new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps),
+  };
+  readonly bias = new Parameter<tf.Tensor1D>([this.config.vocab_size], { constant: 0 });
+  readonly decoder: Linear;
 
-/** Logits `[..., vocab]` of hidden states `[..., hidden]`. */
-export function wordLogits(p: Parameters, config: BlipTextConfig, hidden: tf.Tensor): tf.Tensor {
-  return tf.tidy(() => {
-    const turned = activation(config.hidden_act)(namedLinear(p, `${HEAD}.transform.dense`, hidden));
-    const normed = namedLayerNorm(p, `${HEAD}.transform.LayerNorm`, turned, config.layer_norm_eps);
-    return linear(normed, p.get(p.has(OWN_PROJECTION) ? OWN_PROJECTION : WORDS), p.get(HEAD_BIAS));
-  });
+  /** @param tiedTo the words' table, where it is the projection; default: a projection of its own */
+  constructor(config: BlipTextConfig, tiedTo?: Embedding) {
+    super(config);
+    this.decoder = new Linear(config.hidden_size, config.vocab_size, { bias: false, tiedTo });
+  }
+
+  /** Logits `[..., vocab]` of hidden states `[..., hidden]`. */
+  forward<X extends tf.Tensor>(hidden: X): X {
+    const { dense, LayerNorm: norm } = this.transform;
+    return tf.tidy(() => {
+      const turned = activation(this.config.hidden_act)(dense.forward(hidden)) as X;
+      return this.decoder.weight.product(norm.forward(turned), this.bias.value);
+    });
+  }
 }
 
 /** Which of the two biases is left out, when a file holds both. */

@@ -1,36 +1,12 @@
 /**
- * BLIP's text model (Li et al. 2022, Sec. 3.1): BERT without token types, each block with cross attention to a
+ * BLIP's text model (Li et al. 2022, Sec. 3.1): BERT without token types, each block with cross attention to an
  * image's tokens between self attention and feed-forward. The same network encodes (both ways) and decodes (causal).
  */
-import { embedding, tf } from '../../../engine';
-import { declareLayerNorm, namedLayerNorm } from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
-import { attend, declareAttention, declareFeedForward, feedForward, type KeysValues, keysValues } from '../bert/block';
+import { tf } from '../../../engine';
+import { Embedding, LayerNorm } from '../../../nn/layers';
+import { Module } from '../../../nn/module';
+import { BertAttention, feedForward, type KeysValues, newAddNorm, newIntermediate } from '../bert/block';
 import type { BlipTextConfig } from './config';
-
-/** Declares every parameter of the text model. @param name upstream's name of it: `text_encoder`, `text_decoder.bert` */
-export function declareBlipText(specs: Record<string, ParameterSpec>, name: string, config: BlipTextConfig): void {
-  const { hidden_size: hidden, vocab_size, max_position_embeddings, encoder_hidden_size } = config;
-  specs[`${name}.embeddings.word_embeddings.weight`] = { shape: [vocab_size, hidden], init: { normal: 0.02 } };
-  specs[`${name}.embeddings.position_embeddings.weight`] = {
-    shape: [max_position_embeddings, hidden],
-    init: { normal: 0.02 },
-  };
-  declareLayerNorm(specs, `${name}.embeddings.LayerNorm`, hidden);
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const block = `${name}.encoder.layer.${layer}`;
-    declareAttention(specs, `${block}.attention`, 'self', config);
-    declareAttention(specs, `${block}.crossattention`, 'self', config, encoder_hidden_size);
-    declareFeedForward(specs, block, config);
-  }
-}
-
-/** Every layer's keys and values of the images' tokens `[batch, tokens, width]`; computed once an image. */
-export function imageKeys(p: Parameters, name: string, config: BlipTextConfig, tokens: tf.Tensor3D): KeysValues[] {
-  return Array.from({ length: config.num_hidden_layers }, (_, layer) =>
-    keysValues(p, `${name}.encoder.layer.${layer}.crossattention`, 'self', config, tokens),
-  );
-}
 
 export interface BlipTextInput {
   /** `[batch, tokens]` int32. */
@@ -51,45 +27,65 @@ export type BlipTextOutput = {
   readonly past: KeysValues[];
 };
 
-/** One pass over token rows. */
-export function blipText(p: Parameters, name: string, config: BlipTextConfig, input: BlipTextInput): BlipTextOutput {
-  return tf.tidy(() => {
-    let h = embed(p, name, config, input.ids, input.past?.[0]?.keys.shape[2] ?? 0);
-    const past: KeysValues[] = [];
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-      const next = block(p, `${name}.encoder.layer.${layer}`, config, h, input, layer);
-      h.dispose();
-      h = next.hidden;
-      past.push(next.own);
-    }
-    return { hidden: h, past };
-  });
+class BlipTextBlock extends Module<BlipTextConfig> {
+  readonly attention = new BertAttention(this.config);
+  readonly crossattention = new BertAttention(this.config, this.config.encoder_hidden_size);
+  readonly intermediate = newIntermediate(this.config);
+  readonly output = newAddNorm(this.config, this.config.intermediate_size);
+
+  /** @returns the block's output, and keys and values of all tokens so far */
+  forward(
+    x: tf.Tensor3D,
+    mask: tf.Tensor4D | null,
+    image: KeysValues | undefined,
+    past: KeysValues | undefined,
+  ): { hidden: tf.Tensor3D; all: KeysValues } {
+    return tf.tidy(() => {
+      const own = this.attention.keysValues(x);
+      const all = past ? joined(past, own) : own;
+      const mixed = this.attention.attend(x, all, mask);
+      const seen = image ? this.crossattention.attend(mixed, image, null) : mixed;
+      return { hidden: feedForward(this.config, this.intermediate, this.output, seen), all };
+    });
+  }
 }
 
-function embed(p: Parameters, name: string, config: BlipTextConfig, ids: tf.Tensor2D, from: number): tf.Tensor3D {
-  return tf.tidy(() => {
-    const words = embedding(p.get(`${name}.embeddings.word_embeddings.weight`), ids);
-    const table = p.get(`${name}.embeddings.position_embeddings.weight`) as tf.Tensor2D;
-    const sum = tf.add(words, tf.slice(table, [from, 0], [ids.shape[1], -1]));
-    return namedLayerNorm(p, `${name}.embeddings.LayerNorm`, sum, config.layer_norm_eps) as tf.Tensor3D;
-  });
-}
+export class BlipTextModel extends Module<BlipTextConfig> {
+  readonly embeddings = {
+    word_embeddings: new Embedding(this.config.vocab_size, this.config.hidden_size),
+    position_embeddings: new Embedding(this.config.max_position_embeddings, this.config.hidden_size),
+    LayerNorm: new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps),
+  };
+  readonly encoder = {
+    layer: Array.from({ length: this.config.num_hidden_layers }, () => new BlipTextBlock(this.config)),
+  };
 
-function block(
-  p: Parameters,
-  name: string,
-  config: BlipTextConfig,
-  x: tf.Tensor3D,
-  { mask, image, past }: BlipTextInput,
-  layer: number,
-): { hidden: tf.Tensor3D; own: KeysValues } {
-  return tf.tidy(() => {
-    const fresh = keysValues(p, `${name}.attention`, 'self', config, x);
-    const own = past ? joined(past[layer], fresh) : fresh;
-    let h = attend(p, `${name}.attention`, 'self', config, x, own, mask);
-    if (image) h = attend(p, `${name}.crossattention`, 'self', config, h, image[layer], null);
-    return { hidden: feedForward(p, name, config, h), own };
-  });
+  /** Every layer's keys and values of the images' tokens `[batch, tokens, width]`; computed once an image. */
+  imageKeys(tokens: tf.Tensor3D): KeysValues[] {
+    return this.encoder.layer.map(({ crossattention }) => crossattention.keysValues(tokens));
+  }
+
+  /** One pass over token rows. */
+  forward({ ids, mask, image, past }: BlipTextInput): BlipTextOutput {
+    return tf.tidy(() => {
+      let hidden = this.embed(ids, past?.[0]?.keys.shape[2] ?? 0);
+      const all = this.encoder.layer.map((block, layer) => {
+        const next = block.forward(hidden, mask, image?.[layer], past?.[layer]);
+        hidden.dispose();
+        hidden = next.hidden;
+        return next.all;
+      });
+      return { hidden, past: all };
+    });
+  }
+
+  private embed(ids: tf.Tensor2D, from: number): tf.Tensor3D {
+    const { word_embeddings, position_embeddings, LayerNorm: norm } = this.embeddings;
+    return tf.tidy(() => {
+      const places = tf.slice(position_embeddings.weight.value, [from, 0], [ids.shape[1], -1]);
+      return norm.forward(tf.add<tf.Tensor3D>(word_embeddings.forward(ids), places));
+    });
+  }
 }
 
 function joined(before: KeysValues, after: KeysValues): KeysValues {

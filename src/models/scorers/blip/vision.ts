@@ -1,10 +1,12 @@
 /** The vision transformer of BLIP (Li et al. 2022) and of BLIP-2 (there EVA-CLIP's ViT-g): one fused qkv, a class token. */
 import { tf } from '../../../engine';
-import { declareEncoder, declareLayerNorm, encode, type EncoderNames, namedLayerNorm } from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
-import { embedPatches } from '../../../nn/patches';
+import { EncoderBlock, type EncoderConfig, type EncoderParts, runBlocks } from '../../../nn/encoder';
+import { LayerNorm } from '../../../nn/layers';
+import { Module, Parameter } from '../../../nn/module';
+import { PatchEmbedding } from '../../../nn/patches';
 import { type BlockConfig, readBlockConfig } from '../bert/block';
 import type { ConfigFields } from '../bert/fields';
+import { firstToken } from '../bert/network';
 
 export interface BlipVisionConfig extends BlockConfig {
   /** Side of the images in pixels. */
@@ -22,18 +24,6 @@ export interface BlipVisionOutput {
   readonly poolerOutput: tf.Tensor2D;
 }
 
-const names: EncoderNames = {
-  norm1: 'layer_norm1',
-  project: { qkv: 'self_attn.qkv' },
-  output: 'self_attn.projection',
-  norm2: 'layer_norm2',
-  up: 'mlp.fc1',
-  down: 'mlp.fc2',
-};
-
-/** The name before all of the tower's parameters. */
-const TOWER = 'vision_model';
-
 /** The `vision_config` of a configuration. @param defaults upstream's */
 export function readBlipVisionConfig(fields: ConfigFields, defaults: BlipVisionConfig): BlipVisionConfig {
   const config: BlipVisionConfig = {
@@ -47,47 +37,55 @@ export function readBlipVisionConfig(fields: ConfigFields, defaults: BlipVisionC
   return config;
 }
 
-/** Declares every parameter of the tower under its upstream name. */
-export function declareBlipVision(specs: Record<string, ParameterSpec>, config: BlipVisionConfig): void {
-  const { hidden_size: hidden, image_size, patch_size: patch } = config;
-  const tokens = 1 + Math.floor(image_size / patch) ** 2;
-  specs[`${TOWER}.embeddings.class_embedding`] = { shape: [1, 1, hidden], init: { normal: 0.02 } };
-  specs[`${TOWER}.embeddings.position_embedding`] = { shape: [1, tokens, hidden], init: { normal: 0.02 } };
-  specs[`${TOWER}.embeddings.patch_embedding.weight`] = {
-    shape: [hidden, 3, patch, patch],
-    init: { normal: 0.02 },
-    layout: 'conv',
+class BlipVisionBlock extends EncoderBlock {
+  readonly layer_norm1 = this.newNorm();
+  readonly self_attn = { qkv: this.newProjection(3), projection: this.newOutput() };
+  readonly layer_norm2 = this.newNorm();
+  readonly mlp = this.newMlp();
+
+  protected parts(): EncoderParts {
+    const { layer_norm1: norm1, layer_norm2: norm2, self_attn } = this;
+    const { fc1: up, fc2: down } = this.mlp;
+    return { norm1, project: self_attn, output: self_attn.projection, norm2, up, down };
+  }
+}
+
+export class BlipVisionTower extends Module<BlipVisionConfig> {
+  private readonly side = Math.floor(this.config.image_size / this.config.patch_size);
+  readonly embeddings = {
+    class_embedding: new Parameter<tf.Tensor3D>([1, 1, this.config.hidden_size], { normal: 0.02 }),
+    patch_embedding: new PatchEmbedding(3, this.config.hidden_size, [this.config.patch_size, this.config.patch_size]),
+    position_embedding: new Parameter<tf.Tensor3D>([1, 1 + this.side ** 2, this.config.hidden_size], { normal: 0.02 }),
   };
-  specs[`${TOWER}.embeddings.patch_embedding.bias`] = { shape: [hidden], init: { constant: 0 } };
-  declareEncoder(specs, `${TOWER}.encoder.layers`, encoderConfig(config), names);
-  declareLayerNorm(specs, `${TOWER}.post_layernorm`, hidden);
+  readonly encoder = {
+    layers: Array.from(
+      { length: this.config.num_hidden_layers },
+      () => new BlipVisionBlock(encoderConfig(this.config)),
+    ),
+  };
+  readonly post_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
+
+  /**
+   * Images as vectors; the caller disposes them.
+   * @param pixels `[batch, image_size, image_size, 3]`, scaled and normed as upstream's processor does
+   * @throws RangeError for another shape
+   */
+  forward(pixels: tf.Tensor4D): BlipVisionOutput {
+    const { image_size: side } = this.config;
+    if (pixels.rank !== 4 || pixels.shape.slice(1).join() !== `${side},${side},3`)
+      throw new RangeError(`images must be [batch, ${side}, ${side}, 3], got [${pixels.shape}]`);
+    const { class_embedding, patch_embedding, position_embedding } = this.embeddings;
+    return tf.tidy(() => {
+      const first = tf.tile(class_embedding.value, [pixels.shape[0], 1, 1]);
+      const tokens = tf.concat([first, patch_embedding.tokens(pixels)], 1);
+      const placed = tf.add<tf.Tensor3D>(tokens, position_embedding.value);
+      const lastHiddenState = this.post_layernorm.forward(runBlocks(this.encoder.layers, placed));
+      return { lastHiddenState, poolerOutput: this.post_layernorm.forward(firstToken(lastHiddenState)) };
+    });
+  }
 }
 
-/**
- * Images as vectors; the caller disposes them.
- * @param pixels `[batch, image_size, image_size, 3]`, scaled and normed as upstream's processor does
- * @throws RangeError for another shape
- */
-export function blipVision(p: Parameters, config: BlipVisionConfig, pixels: tf.Tensor4D): BlipVisionOutput {
-  const { image_size: side, hidden_size: hidden, layer_norm_eps: eps } = config;
-  if (pixels.rank !== 4 || pixels.shape.slice(1).join() !== `${side},${side},3`)
-    throw new RangeError(`images must be [batch, ${side}, ${side}, 3], got [${pixels.shape}]`);
-  return tf.tidy(() => {
-    const patches = embedPatches(
-      pixels,
-      p.get(`${TOWER}.embeddings.patch_embedding.weight`) as tf.Tensor4D,
-      p.get(`${TOWER}.embeddings.patch_embedding.bias`),
-    );
-    const first = tf.tile(p.get(`${TOWER}.embeddings.class_embedding`), [pixels.shape[0], 1, 1]) as tf.Tensor3D;
-    const placed = tf.add<tf.Tensor3D>(tf.concat([first, patches], 1), p.get(`${TOWER}.embeddings.position_embedding`));
-    const h = encode(p, `${TOWER}.encoder.layers`, encoderConfig(config), names, placed);
-    const lastHiddenState = namedLayerNorm(p, `${TOWER}.post_layernorm`, h, eps) as tf.Tensor3D;
-    const token = tf.reshape<tf.Rank.R2>(tf.slice(lastHiddenState, [0, 0, 0], [-1, 1, -1]), [-1, hidden]);
-    return { lastHiddenState, poolerOutput: namedLayerNorm(p, `${TOWER}.post_layernorm`, token, eps) as tf.Tensor2D };
-  });
-}
-
-function encoderConfig(config: BlipVisionConfig) {
+function encoderConfig(config: BlipVisionConfig): EncoderConfig {
   return {
     hidden: config.hidden_size,
     layers: config.num_hidden_layers,

@@ -1,17 +1,11 @@
 /** CLIP's two towers (Radford et al. 2021), as transformers names their parameters. */
 import { tf } from '../../../engine';
-import {
-  declareEncoder,
-  declareLayerNorm,
-  declareLinear,
-  encode,
-  type EncoderNames,
-  namedLayerNorm,
-} from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
+import { EncoderBlock, type EncoderParts, runBlocks } from '../../../nn/encoder';
+import { Embedding, LayerNorm, Linear } from '../../../nn/layers';
+import { Module, Parameter } from '../../../nn/module';
+import { PatchEmbedding } from '../../../nn/patches';
 import { checkRows, tableTensor, type TokenRows } from '../bert/rows';
-import { imageTokens } from '../vision/tokens';
-import { classToken } from '../vision/transformer';
+import { classToken, imageTokens } from '../vision/tokens';
 import type { ClipConfig, ClipTextConfig, ClipVisionConfig } from './config';
 
 /** What a tower gives; the tensors are the caller's to dispose. */
@@ -22,95 +16,82 @@ export interface TowerOutput {
   readonly poolerOutput: tf.Tensor2D;
 }
 
-const NAMES: EncoderNames = {
-  norm1: 'layer_norm1',
-  project: { query: 'self_attn.q_proj', key: 'self_attn.k_proj', value: 'self_attn.v_proj' },
-  output: 'self_attn.out_proj',
-  norm2: 'layer_norm2',
-  up: 'mlp.fc1',
-  down: 'mlp.fc2',
-};
-
 /** Added to attention scores where nothing is to be seen. */
 const HIDDEN = -1e9;
 
-/** Every parameter by its upstream name. @throws RangeError for widths that heads do not divide */
-export function clipSpecs({ text, vision, projection, logitScale }: ClipConfig): Record<string, ParameterSpec> {
-  const { grid, patch, channels } = vision;
-  const init = { normal: 0.02 };
-  const specs: Record<string, ParameterSpec> = {
-    logit_scale: { shape: [], init: { constant: logitScale } },
-    'text_model.embeddings.token_embedding.weight': { shape: [text.vocabulary, text.hidden], init },
-    'text_model.embeddings.position_embedding.weight': { shape: [text.positions, text.hidden], init },
-    'vision_model.embeddings.class_embedding': { shape: [vision.hidden], init },
-    'vision_model.embeddings.patch_embedding.weight': {
-      shape: [vision.hidden, channels, ...patch],
-      init,
-      layout: 'conv',
-    },
-    'vision_model.embeddings.position_embedding.weight': {
-      shape: [1 + grid[0] * grid[1], vision.hidden],
-      init,
-    },
+export class ClipBlock extends EncoderBlock {
+  readonly layer_norm1 = this.newNorm();
+  readonly self_attn = {
+    q_proj: this.newProjection(),
+    k_proj: this.newProjection(),
+    v_proj: this.newProjection(),
+    out_proj: this.newOutput(),
   };
-  declareEncoder(specs, 'text_model.encoder.layers', text, NAMES);
-  declareLayerNorm(specs, 'text_model.final_layer_norm', text.hidden);
-  declareLayerNorm(specs, 'vision_model.pre_layrnorm', vision.hidden); // spelt so upstream
-  declareEncoder(specs, 'vision_model.encoder.layers', vision, NAMES);
-  declareLayerNorm(specs, 'vision_model.post_layernorm', vision.hidden);
-  declareLinear(specs, 'text_projection', text.hidden, projection, false);
-  declareLinear(specs, 'visual_projection', vision.hidden, projection, false);
-  return specs;
+  readonly layer_norm2 = this.newNorm();
+  readonly mlp = this.newMlp();
+
+  protected parts(): EncoderParts {
+    const { q_proj: query, k_proj: key, v_proj: value, out_proj: output } = this.self_attn;
+    const { fc1: up, fc2: down } = this.mlp;
+    return { norm1: this.layer_norm1, project: { query, key, value }, output, norm2: this.layer_norm2, up, down };
+  }
 }
 
-/** @throws RangeError for rows that do not fit, or that hold no end token */
-export function textTower(p: Parameters, config: ClipTextConfig, rows: TokenRows): TowerOutput {
-  const [batch, tokens] = checkRows(rows, {
-    model: 'CLIP',
-    vocabulary: config.vocabulary,
-    positions: config.positions,
-  });
-  const ends = rows.ids.map((row, r) => endOf(row, r, config.end));
-  return tf.tidy(() => {
-    const positions = tf.slice(p.get('text_model.embeddings.position_embedding.weight'), [0, 0], [tokens, -1]);
-    const words = p.embedding('text_model.embeddings.token_embedding', tableTensor(rows.ids));
-    const entering = tf.add<tf.Tensor3D>(words, positions);
-    const last = encode(p, 'text_model.encoder.layers', config, NAMES, entering, textMask(rows, batch, tokens));
-    const lastHiddenState = namedLayerNorm(p, 'text_model.final_layer_norm', last, config.eps) as tf.Tensor3D;
-    const flat = tf.reshape<tf.Rank.R2>(lastHiddenState, [batch * tokens, config.hidden]);
-    const at = tf.tensor1d(
-      ends.map((end, r) => r * tokens + end),
-      'int32',
-    );
-    return { lastHiddenState, poolerOutput: tf.gather(flat, at) };
-  });
+export class ClipTextTower extends Module<ClipTextConfig> {
+  readonly embeddings = {
+    token_embedding: new Embedding(this.config.vocabulary, this.config.hidden),
+    position_embedding: new Embedding(this.config.positions, this.config.hidden),
+  };
+  readonly encoder = { layers: Array.from({ length: this.config.layers }, () => new ClipBlock(this.config)) };
+  readonly final_layer_norm = new LayerNorm(this.config.hidden, this.config.eps);
+
+  /** @throws RangeError for rows that do not fit, or that hold no end token */
+  forward(rows: TokenRows): TowerOutput {
+    const { vocabulary, positions, end, hidden } = this.config;
+    const [batch, tokens] = checkRows(rows, { model: 'CLIP', vocabulary, positions });
+    const ends = rows.ids.map((row, r) => endOf(row, r, end));
+    return tf.tidy(() => {
+      const places = tf.slice(this.embeddings.position_embedding.weight.value, [0, 0], [tokens, -1]);
+      const words = this.embeddings.token_embedding.forward(tableTensor(rows.ids));
+      const last = runBlocks(this.encoder.layers, tf.add(words, places), textMask(rows, batch, tokens));
+      const lastHiddenState = this.final_layer_norm.forward(last);
+      const flat = tf.reshape<tf.Rank.R2>(lastHiddenState, [batch * tokens, hidden]);
+      const at = ends.map((place, r) => r * tokens + place);
+      return { lastHiddenState, poolerOutput: tf.gather(flat, tf.tensor1d(at, 'int32')) };
+    });
+  }
 }
 
-/** @throws RangeError for pixels of another shape, or of another size unless positions are interpolated */
-export function visionTower(
-  p: Parameters,
-  config: ClipVisionConfig,
-  pixels: tf.Tensor4D,
-  interpolatePositions: boolean,
-): TowerOutput {
-  return tf.tidy(() => {
-    const tokens = imageTokens(
-      pixels,
-      {
-        weight: p.get('vision_model.embeddings.patch_embedding.weight') as tf.Tensor4D,
-        bias: null,
-        classToken: p.get('vision_model.embeddings.class_embedding'),
-        positions: p.get('vision_model.embeddings.position_embedding.weight'),
-      },
-      config,
-      interpolatePositions,
-    );
-    const entering = namedLayerNorm(p, 'vision_model.pre_layrnorm', tokens, config.eps) as tf.Tensor3D;
-    const lastHiddenState = encode(p, 'vision_model.encoder.layers', config, NAMES, entering);
-    const token = classToken(lastHiddenState);
-    const poolerOutput = namedLayerNorm(p, 'vision_model.post_layernorm', token, config.eps) as tf.Tensor2D;
-    return { lastHiddenState, poolerOutput };
-  });
+export class ClipVisionTower extends Module<ClipVisionConfig> {
+  private readonly tokens = 1 + this.config.grid[0] * this.config.grid[1];
+  readonly embeddings = {
+    class_embedding: new Parameter<tf.Tensor1D>([this.config.hidden], { normal: 0.02 }),
+    patch_embedding: new PatchEmbedding(this.config.channels, this.config.hidden, this.config.patch, { bias: false }),
+    position_embedding: new Embedding(this.tokens, this.config.hidden),
+  };
+  /** Spelt so upstream. */
+  readonly pre_layrnorm = new LayerNorm(this.config.hidden, this.config.eps);
+  readonly encoder = { layers: Array.from({ length: this.config.layers }, () => new ClipBlock(this.config)) };
+  readonly post_layernorm = new LayerNorm(this.config.hidden, this.config.eps);
+
+  /** @throws RangeError for pixels of another shape, or of another size unless positions are interpolated */
+  forward(pixels: tf.Tensor4D, interpolatePositions: boolean): TowerOutput {
+    const { class_embedding, patch_embedding: patches, position_embedding } = this.embeddings;
+    return tf.tidy(() => {
+      const parts = { patches, classToken: class_embedding.value, positions: position_embedding.weight.value };
+      const tokens = imageTokens(pixels, parts, this.config, interpolatePositions);
+      const lastHiddenState = runBlocks(this.encoder.layers, this.pre_layrnorm.forward(tokens));
+      return { lastHiddenState, poolerOutput: this.post_layernorm.forward(classToken(lastHiddenState)) };
+    });
+  }
+}
+
+export class ClipNetwork extends Module<ClipConfig> {
+  readonly logit_scale = new Parameter<tf.Scalar>([], { constant: this.config.logitScale });
+  readonly text_model = new ClipTextTower(this.config.text);
+  readonly vision_model = new ClipVisionTower(this.config.vision);
+  readonly text_projection = new Linear(this.config.text.hidden, this.config.projection, { bias: false });
+  readonly visual_projection = new Linear(this.config.vision.hidden, this.config.projection, { bias: false });
 }
 
 /** Where a text ends. */

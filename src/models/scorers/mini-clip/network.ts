@@ -1,10 +1,14 @@
 /** MiniClip's two encoders: a conv net for images, two transformer blocks for captions, one space for both. */
-import { attention, embedding, geluTanh, layerNorm, linear, tf } from '../../../engine';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
-import { declareTrunk, trunk, type TrunkConfig, trunkStride } from '../../../nn/trunk';
+import { geluTanh, tf } from '../../../engine';
+import { BLOCKED } from '../../../nn/causal-mask';
+import { backboneFeatures, backboneStride, ConvBackbone, type ConvBackboneConfig } from '../../../nn/conv-backbone';
+import { EncoderBlock, type EncoderParts, runBlocks } from '../../../nn/encoder';
+import { Embedding, LayerNorm, Linear } from '../../../nn/layers';
+import { Module, Parameter } from '../../../nn/module';
 
 export interface MiniClipConfig {
-  readonly trunk: TrunkConfig;
+  /** The conv net that looks at images. */
+  readonly trunk: ConvBackboneConfig;
   /** Side of the images in pixels. */
   readonly imageSize: number;
   /** Text ids; 0 is padding. */
@@ -19,13 +23,13 @@ export interface MiniClipConfig {
   readonly embedding: number;
 }
 
-/** A step cheaper than the reader's: contrast needs large batches more than depth. */
-const TRUNK: TrunkConfig = { channels: [32, 64, 128], blocks: [0, 0, 1] };
+/** A step cheaper than the scene detector's: contrast needs large batches more than depth. */
+const BACKBONE: ConvBackboneConfig = { channels: [32, 64, 128], blocks: [0, 0, 1] };
 
 /** The configuration that ships; `vocabulary` is the mini world's. */
 export function miniClipConfig(vocabulary: number): MiniClipConfig {
   return {
-    trunk: TRUNK,
+    trunk: BACKBONE,
     imageSize: 64,
     vocabulary,
     maxTokens: 64,
@@ -45,108 +49,110 @@ export interface ImageFeatures {
 }
 
 const NORM_EPS = 1e-5;
-const BLOCKED = -1e9;
 
-export function miniClipSpecs(config: MiniClipConfig): Record<string, ParameterSpec> {
-  const specs: Record<string, ParameterSpec> = {};
-  const { width, layers } = config;
-  const channels = config.trunk.channels[config.trunk.channels.length - 1];
-  const places = (config.imageSize / trunkStride(config.trunk)) ** 2;
-  const dense = (name: string, out: number, inp: number, std = inp ** -0.5) => {
-    specs[`${name}.weight`] = { shape: [out, inp], init: { normal: std } };
-    specs[`${name}.bias`] = { shape: [out], init: { constant: 0 } };
-  };
-  const norm = (name: string, size: number) => {
-    specs[`${name}.weight`] = { shape: [size], init: { constant: 1 } };
-    specs[`${name}.bias`] = { shape: [size], init: { constant: 0 } };
-  };
-  declareTrunk(specs, 'visual.trunk', config.trunk);
-  specs['visual.position'] = { shape: [places, channels], init: { normal: 0.02 } };
-  dense('visual.mix', channels, channels);
-  dense('visual.projection', config.embedding, 2 * channels);
-  specs['text.token.weight'] = { shape: [config.vocabulary, width], init: { normal: 0.1 } };
-  specs['text.position'] = { shape: [config.maxTokens, width], init: { normal: 0.02 } };
-  for (let i = 0; i < layers; i++) {
-    norm(`text.${i}.ln_1`, width);
-    for (const part of ['q', 'k', 'v']) dense(`text.${i}.attn.${part}`, width, width);
-    dense(`text.${i}.attn.out`, width, width, (2 * layers * width) ** -0.5);
-    norm(`text.${i}.ln_2`, width);
-    dense(`text.${i}.mlp.fc1`, 2 * width, width);
-    dense(`text.${i}.mlp.fc2`, width, 2 * width, (4 * layers * width) ** -0.5);
-  }
-  norm('text.ln_final', width);
-  dense('text.projection', config.embedding, width);
-  specs.logit_scale = { shape: [1], init: { constant: Math.log(1 / 0.07) } };
-  return specs;
+/** A linear layer whose outputs begin with the variance of its inputs. @param share of the standard deviation */
+function dense(inputs: number, outputs: number, std = inputs ** -0.5): Linear {
+  return new Linear(inputs, outputs, { std });
 }
 
-const dense = (p: Parameters, name: string, x: tf.Tensor) => linear(x, p.get(`${name}.weight`), p.get(`${name}.bias`));
-const normed = (p: Parameters, name: string, x: tf.Tensor) =>
-  layerNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, p.get(`${name}.bias`) as tf.Tensor1D, NORM_EPS);
+class Visual extends Module<MiniClipConfig> {
+  private readonly channels = backboneFeatures(this.config.trunk);
+  private readonly places = (this.config.imageSize / backboneStride(this.config.trunk)) ** 2;
+  readonly trunk = new ConvBackbone(this.config.trunk);
+  readonly position = new Parameter<tf.Tensor2D>([this.places, this.channels], { normal: 0.02 });
+  readonly mix = dense(this.channels, this.channels);
+  readonly projection = dense(2 * this.channels, this.config.embedding);
 
-/** @param pixels `[batch, 64, 64, 3]` in [-1, 1] @throws RangeError for another shape */
-export function imageFeatures(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): ImageFeatures {
-  if (pixels.shape[1] !== config.imageSize || pixels.shape[2] !== config.imageSize) {
-    throw new RangeError(
-      `mini_clip sees images [batch, ${config.imageSize}, ${config.imageSize}, 3], got [${pixels.shape}]`,
+  /** @param pixels `[batch, 64, 64, 3]` in [-1, 1] @throws RangeError for another shape */
+  features(pixels: tf.Tensor4D): ImageFeatures {
+    const { imageSize: side } = this.config;
+    if (pixels.shape[1] !== side || pixels.shape[2] !== side)
+      throw new RangeError(`mini_clip sees images [batch, ${side}, ${side}, 3], got [${pixels.shape}]`);
+    return tf.tidy(() => {
+      const map = this.trunk.forward(pixels);
+      const flat = tf.reshape<tf.Rank.R3>(map, [map.shape[0], this.places, this.channels]);
+      const placed = tf.add<tf.Tensor3D>(flat, this.position.value);
+      const patches = geluTanh(this.mix.forward(placed)) as tf.Tensor3D;
+      return { patches, pooled: tf.concat([tf.mean<tf.Tensor2D>(patches, 1), tf.max<tf.Tensor2D>(patches, 1)], 1) };
+    });
+  }
+}
+
+class TextBlock extends EncoderBlock {
+  private readonly residualStd = (2 * this.config.layers * this.config.hidden) ** -0.5;
+  readonly ln_1 = this.newNorm();
+  readonly attn = {
+    q: dense(this.config.hidden, this.config.hidden),
+    k: dense(this.config.hidden, this.config.hidden),
+    v: dense(this.config.hidden, this.config.hidden),
+    out: dense(this.config.hidden, this.config.hidden, this.residualStd),
+  };
+  readonly ln_2 = this.newNorm();
+  readonly mlp = {
+    fc1: dense(this.config.hidden, this.config.intermediate),
+    fc2: dense(
+      this.config.intermediate,
+      this.config.hidden,
+      (2 * this.config.layers * this.config.intermediate) ** -0.5,
+    ),
+  };
+
+  protected parts(): EncoderParts {
+    const { q: query, k: key, v: value, out: output } = this.attn;
+    const { fc1: up, fc2: down } = this.mlp;
+    return { norm1: this.ln_1, project: { query, key, value }, output, norm2: this.ln_2, up, down };
+  }
+}
+
+/** Its blocks are named by number, `0.attn.q.weight`, beside the rest. */
+class Text extends Module<MiniClipConfig> {
+  readonly [block: number]: TextBlock;
+  readonly token = new Embedding(this.config.vocabulary, this.config.width, 0.1);
+  readonly position = new Parameter<tf.Tensor2D>([this.config.maxTokens, this.config.width], { normal: 0.02 });
+  readonly ln_final = new LayerNorm(this.config.width, NORM_EPS);
+  readonly projection = dense(this.config.width, this.config.embedding);
+
+  constructor(config: MiniClipConfig) {
+    super(config);
+    const { width: hidden, layers, heads } = config;
+    const block = { hidden, layers, heads, intermediate: 2 * hidden, eps: NORM_EPS, activation: 'gelu_new' };
+    Object.assign(
+      this,
+      Array.from({ length: layers }, () => new TextBlock(block)),
     );
   }
-  return tf.tidy(() => {
-    const map = trunk(p, 'visual.trunk', config.trunk, pixels);
-    const [batch, rows, columns, channels] = map.shape;
-    const placed = tf.add(tf.reshape(map, [batch, rows * columns, channels]), p.get('visual.position'));
-    const patches = geluTanh(dense(p, 'visual.mix', placed)) as tf.Tensor3D;
-    return { patches, pooled: tf.concat([tf.mean(patches, 1), tf.max(patches, 1)], 1) as tf.Tensor2D };
-  });
+
+  /** @param ids `[batch, tokens]` int32, 0 where padded @param present `[batch, tokens]`, 1 where a token is */
+  forward(ids: tf.Tensor2D, present: tf.Tensor2D): tf.Tensor2D {
+    return tf.tidy(() => {
+      const [batch, tokens] = ids.shape;
+      const mask = tf.reshape(tf.mul(tf.sub(1, present), BLOCKED), [batch, 1, 1, tokens]);
+      const placed = tf.add<tf.Tensor3D>(this.token.forward(ids), tf.slice(this.position.value, 0, tokens));
+      const blocks = Array.from({ length: this.config.layers }, (_, i) => this[i]);
+      const shown = tf.mul(this.ln_final.forward(runBlocks(blocks, placed, mask)), tf.expandDims(present, 2));
+      const pooled = tf.div<tf.Tensor2D>(tf.sum(shown, 1), tf.maximum(tf.sum(present, 1, true), 1));
+      return this.projection.forward(pooled);
+    });
+  }
 }
 
-/** Images -> unit vectors `[batch, embedding]`. */
-export function imageEmbeddings(p: Parameters, config: MiniClipConfig, pixels: tf.Tensor4D): tf.Tensor2D {
-  return tf.tidy(() => unit(dense(p, 'visual.projection', imageFeatures(p, config, pixels).pooled)));
-}
+export class MiniClipNetwork extends Module<MiniClipConfig> {
+  readonly visual = new Visual(this.config);
+  readonly text = new Text(this.config);
+  readonly logit_scale = new Parameter<tf.Tensor1D>([1], { constant: Math.log(1 / 0.07) });
 
-/**
- * Captions -> unit vectors `[batch, embedding]`.
- * @param ids `[batch, tokens]` int32, 0 where padded; @param pads `[batch, tokens]`, 1 where a token is
- */
-export function textEmbeddings(
-  p: Parameters,
-  config: MiniClipConfig,
-  ids: tf.Tensor2D,
-  present: tf.Tensor2D,
-): tf.Tensor2D {
-  return tf.tidy(() => {
-    const [batch, tokens] = ids.shape;
-    const { heads, width } = config;
-    const mask = tf.reshape(tf.mul(tf.sub(1, present), BLOCKED), [batch, 1, 1, tokens]);
-    let x = tf.add(
-      embedding(p.get('text.token.weight'), ids),
-      tf.slice(p.get('text.position') as tf.Tensor2D, 0, tokens),
-    );
-    for (let i = 0; i < config.layers; i++) {
-      const h = normed(p, `text.${i}.ln_1`, x);
-      const part = (name: string) =>
-        tf.transpose(
-          tf.reshape(dense(p, `text.${i}.attn.${name}`, h), [batch, tokens, heads, width / heads]),
-          [0, 2, 1, 3],
-        );
-      const mixed = attention(part('q'), part('k'), part('v'), mask);
-      x = tf.add(
-        x,
-        dense(p, `text.${i}.attn.out`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, width])),
-      );
-      x = tf.add(
-        x,
-        dense(p, `text.${i}.mlp.fc2`, geluTanh(dense(p, `text.${i}.mlp.fc1`, normed(p, `text.${i}.ln_2`, x)))),
-      );
-    }
-    const shown = tf.mul(normed(p, 'text.ln_final', x), tf.expandDims(present, 2));
-    const pooled = tf.div(tf.sum(shown, 1), tf.maximum(tf.sum(present, 1, true), 1));
-    return unit(dense(p, 'text.projection', pooled));
-  });
+  /** Images -> unit vectors `[batch, embedding]`. */
+  imageEmbeddings(pixels: tf.Tensor4D): tf.Tensor2D {
+    return tf.tidy(() => unit(this.visual.projection.forward(this.visual.features(pixels).pooled)));
+  }
+
+  /** Captions -> unit vectors `[batch, embedding]`; see {@link Text.forward}. */
+  textEmbeddings(ids: tf.Tensor2D, present: tf.Tensor2D): tf.Tensor2D {
+    return tf.tidy(() => unit(this.text.forward(ids, present)));
+  }
 }
 
 /** Rows scaled to length 1. */
-function unit(x: tf.Tensor): tf.Tensor2D {
+function unit(x: tf.Tensor2D): tf.Tensor2D {
   return tf.div(x, tf.sqrt(tf.add(tf.sum(tf.square(x), -1, true), 1e-12)));
 }

@@ -1,6 +1,6 @@
 /** An image as the tokens that enter a vision transformer: class token, patches, positions. */
 import { tf } from '../../../engine';
-import { embedPatches, interpolatePositions } from '../../../nn/patches';
+import { interpolatePositions, type PatchEmbedding } from '../../../nn/patches';
 
 /** How images are cut up. */
 export interface ImageGrid {
@@ -14,10 +14,7 @@ export interface ImageGrid {
 }
 
 export interface TokenParts {
-  /** `[patch height, patch width, channels, hidden]` */
-  readonly weight: tf.Tensor4D;
-  /** `[hidden]` */
-  readonly bias: tf.Tensor | null;
+  readonly patches: PatchEmbedding;
   /** `hidden` numbers, in whatever shape upstream keeps them. */
   readonly classToken: tf.Tensor;
   /** `1 + rows * columns` times `hidden` numbers, in whatever shape upstream keeps them. */
@@ -31,8 +28,7 @@ export function imageGrid(
   channels: number,
 ): ImageGrid {
   const grid = image.map((side, i) => Math.floor(side / patch[i])) as [number, number];
-  if (grid.includes(0))
-    throw new RangeError(`a picture of ${image.join(' x ')} holds no patch of ${patch.join(' x ')}`);
+  if (grid.includes(0)) throw new RangeError(`an image of ${image.join(' x ')} holds no patch of ${patch.join(' x ')}`);
   return { image, patch, channels, grid };
 }
 
@@ -44,7 +40,7 @@ export function imageGrid(
  */
 export function imageTokens(
   pixels: tf.Tensor4D,
-  { weight, bias, classToken, positions }: TokenParts,
+  { patches: embedding, classToken, positions }: TokenParts,
   { image, patch, grid, channels }: ImageGrid,
   stretch: boolean,
 ): tf.Tensor3D {
@@ -60,11 +56,16 @@ export function imageTokens(
   if (height < patch[0] || width < patch[1])
     throw new RangeError(`pixels [${shape}] hold no whole patch of ${patch[0]} x ${patch[1]}`);
   return tf.tidy(() => {
-    const patches = embedPatches(pixels, weight, bias);
+    const patches = embedding.tokens(pixels);
     const hidden = patches.shape[2];
     const first = tf.tile(tf.reshape<tf.Rank.R3>(classToken, [1, 1, hidden]), [batch, 1, 1]);
     const to = [Math.floor(height / patch[0]), Math.floor(width / patch[1])] as const;
     const table = interpolatePositions(tf.reshape<tf.Rank.R2>(positions, [-1, hidden]), grid, to);
     return tf.add<tf.Tensor3D>(tf.concat([first, patches], 1), table);
   });
+}
+
+/** `[batch, tokens, hidden]` -> its first token, `[batch, hidden]`. */
+export function classToken(states: tf.Tensor3D): tf.Tensor2D {
+  return tf.tidy(() => tf.squeeze<tf.Tensor2D>(tf.slice(states, [0, 0, 0], [-1, 1, -1]), [1]));
 }

@@ -4,28 +4,11 @@
  */
 import { tf } from '../../../engine';
 import type { ImageProcessor, Image } from '../../../io';
-import { activation } from '../../../nn/activations';
-import {
-  declareEncoder,
-  declareLayerNorm,
-  declareLinear,
-  encode,
-  type EncoderConfig,
-  type EncoderNames,
-  namedLayerNorm,
-} from '../../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../../nn/parameters';
+import type { ParamStore } from '../../../nn/store';
+import type { FrozenNetwork } from '../bert/load';
 import { embedInBatches } from './batches';
-import { imageTokens, type ImageGrid } from './tokens';
-
-export interface VisionConfig extends EncoderConfig, ImageGrid {
-  /** What is made of the class token: a layer's output, the token itself, or nothing. */
-  readonly pooler?: { readonly size: number; readonly activation: string } | 'class token';
-  /** Which of the two it is. DINOv2 stretches its positions to images of any size without being asked. */
-  readonly model: 'vit' | 'dinov2';
-  /** Shape of the learned stand-in for a hidden patch; training needs it, features do not. */
-  readonly maskToken?: readonly number[];
-}
+import type { VisionConfig, VisionNetwork } from './network';
+import { classToken } from './tokens';
 
 /** What one forward pass gives; every tensor is the caller's to dispose. */
 export interface VisionOutput {
@@ -44,34 +27,20 @@ export interface VisionForwardOptions {
   readonly hiddenStates?: boolean;
 }
 
-/** Every parameter by its upstream name. @throws RangeError for widths that heads do not divide */
-export function visionSpecs(config: VisionConfig, names: EncoderNames): Record<string, ParameterSpec> {
-  const { hidden, channels, patch, grid } = config;
-  const specs: Record<string, ParameterSpec> = {
-    'embeddings.cls_token': { shape: [1, 1, hidden], init: { normal: 0.02 } },
-    'embeddings.position_embeddings': { shape: [1, 1 + grid[0] * grid[1], hidden], init: { normal: 0.02 } },
-    'embeddings.patch_embeddings.projection.weight': {
-      shape: [hidden, channels, ...patch],
-      init: { normal: 0.02 },
-      layout: 'conv',
-    },
-    'embeddings.patch_embeddings.projection.bias': { shape: [hidden], init: { constant: 0 } },
-  };
-  if (config.maskToken) specs['embeddings.mask_token'] = { shape: config.maskToken, init: { constant: 0 } };
-  declareEncoder(specs, 'encoder.layer', config, names);
-  declareLayerNorm(specs, 'layernorm', hidden);
-  if (typeof config.pooler === 'object') declareLinear(specs, 'pooler.dense', hidden, config.pooler.size);
-  return specs;
-}
-
 export class VisionTransformer {
+  readonly config: VisionConfig;
+  readonly parameters: ParamStore;
+  private readonly net: VisionNetwork;
+
   protected constructor(
-    readonly config: VisionConfig,
-    private readonly names: EncoderNames,
-    readonly parameters: Parameters,
+    { net, parameters }: FrozenNetwork<VisionNetwork>,
     /** Makes of images what {@link VisionTransformer.forward} takes. */
     readonly processor: ImageProcessor,
-  ) {}
+  ) {
+    this.config = net.config;
+    this.net = net;
+    this.parameters = parameters;
+  }
 
   /** Length of a feature vector. */
   get size(): number {
@@ -84,28 +53,15 @@ export class VisionTransformer {
    */
   forward(pixels: tf.Tensor4D, options: VisionForwardOptions = {}): VisionOutput {
     const { interpolatePositions = this.config.model === 'dinov2', hiddenStates = false } = options;
-    const p = this.parameters;
-    const { config } = this;
     const kept: tf.Tensor3D[] = [];
     const found = tf.tidy(() => {
-      const embeddings = imageTokens(
+      const { lastHiddenState, poolerOutput } = this.net.forward(
         pixels,
-        {
-          weight: p.get('embeddings.patch_embeddings.projection.weight') as tf.Tensor4D,
-          bias: p.get('embeddings.patch_embeddings.projection.bias'),
-          classToken: p.get('embeddings.cls_token'),
-          positions: p.get('embeddings.position_embeddings'),
-        },
-        config,
         interpolatePositions,
+        hiddenStates ? (state) => kept.push(state) : undefined,
       );
-      if (hiddenStates) kept.push(embeddings);
-      const keep = hiddenStates ? (output: tf.Tensor3D) => kept.push(output) : undefined;
-      const last = encode(p, 'encoder.layer', config, this.names, embeddings, null, keep);
-      const lastHiddenState = namedLayerNorm(p, 'layernorm', last, config.eps) as tf.Tensor3D;
       const out: Record<string, tf.Tensor> = { lastHiddenState };
-      const pooled = this.pool(lastHiddenState);
-      if (pooled) out.poolerOutput = pooled;
+      if (poolerOutput) out.poolerOutput = poolerOutput;
       kept.forEach((state, i) => (out[i] = state));
       return out;
     });
@@ -138,17 +94,4 @@ export class VisionTransformer {
   dispose(): void {
     this.parameters.dispose();
   }
-
-  private pool(lastHiddenState: tf.Tensor3D): tf.Tensor2D | undefined {
-    const { pooler } = this.config;
-    if (pooler === undefined) return undefined;
-    const token = classToken(lastHiddenState);
-    if (pooler === 'class token') return token;
-    return activation(pooler.activation)(this.parameters.linear('pooler.dense', token)) as tf.Tensor2D;
-  }
-}
-
-/** `[batch, tokens, hidden]` -> its first token, `[batch, hidden]`. */
-export function classToken(states: tf.Tensor3D): tf.Tensor2D {
-  return tf.tidy(() => tf.squeeze<tf.Tensor2D>(tf.slice(states, [0, 0, 0], [-1, 1, -1]), [1]));
 }
