@@ -6,14 +6,8 @@
  */
 import type { Image } from '../io';
 import { cropFace, type DetectedFace } from '../models/scorers/mtcnn';
-import type { ScoreResult, Scorer } from './scorer';
-
-/** What FER needs of a sample. */
-export interface FaceSample {
-  readonly image: Image;
-  /** Images of the person, one or more; the mean of the cosines counts. Those without a face are left out. */
-  readonly references: readonly Image[];
-}
+import { defineReward, type Reward, type Score } from './reward';
+import { scoreImages, type SeenSample } from './seen';
 
 /** Finds faces, the one to be compared first. `Mtcnn` is one. */
 export interface FaceFinder {
@@ -50,10 +44,10 @@ export function faceSimilarity(
   finder: FaceFinder,
   embedder: FaceEmbedder,
   options: FaceSimilarityOptions = {},
-): Scorer<FaceSample> {
+): Reward {
   const { name = 'fer', noFaceValue = 0 } = options;
   const known = new WeakMap<Image, Found>();
-  const scoreOne = (own: Found, references: readonly Found[]): ScoreResult => {
+  const scoreOne = (own: Found, references: readonly Found[]): Score => {
     if ('broken' in own) return { value: NaN, reason: own.broken };
     const others = references.flatMap((found) => ('vector' in found ? [found.vector] : []));
     if (others.length === 0) return { value: NaN, reason: `no face was found in ${references.length} references` };
@@ -63,24 +57,18 @@ export function faceSimilarity(
     const value = cosines.reduce((sum, v) => sum + v, 0) / cosines.length;
     return { value, parts: { ...parts, probability: own.probability } };
   };
-  return {
-    name,
-    range: [Math.min(-1, noFaceValue), Math.max(1, noFaceValue)],
-    higherIsBetter: true,
-    async score(samples) {
-      const fresh = new Set(samples.flatMap(({ references }) => references.filter((image) => !known.has(image))));
-      const images = [...samples.map(({ image }) => image), ...fresh];
+  const range = [Math.min(-1, noFaceValue), Math.max(1, noFaceValue)] as const;
+  return defineReward(name, range, (samples) =>
+    scoreImages(samples, async (seen) => {
+      const fresh = new Set(seen.flatMap(({ references }) => references.filter((image) => !known.has(image))));
+      const images = [...seen.map(({ image }) => image), ...fresh];
       const found = lookAll(finder, embedder, images, options);
-      [...fresh].forEach((image, i) => known.set(image, found[samples.length + i]));
+      [...fresh].forEach((image, i) => known.set(image, found[seen.length + i]));
       const unknown: Found = { none: 'no face was found' };
-      return samples.map(({ references }, i) =>
-        scoreOne(
-          found[i],
-          references.map((image) => known.get(image) ?? unknown),
-        ),
-      );
-    },
-  };
+      const others = ({ references }: SeenSample) => references.map((image) => known.get(image) ?? unknown);
+      return Promise.resolve(seen.map((sample, i) => scoreOne(found[i], others(sample))));
+    }),
+  );
 }
 
 /** The first face of each image; all faces are embedded together. */
