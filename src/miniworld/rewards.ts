@@ -10,7 +10,8 @@ import { MiniClip } from '../models/scorers/mini-clip';
 import { MiniLooks } from '../models/scorers/mini-looks';
 import { MobileNet } from '../models/scorers/mobilenet';
 import { UseLite } from '../models/scorers/use-lite';
-import { berReward, cosine, defineReward, type Reward, scoreImages, tierReward, type TierTruth } from '../rewards';
+import { berReward, defineReward, type Reward, scoreImages, tierReward, type TierTruth } from '../rewards';
+import { cosine } from '../rewards/feature-cosine';
 import { figureAttributes } from './lessons/figure-task';
 import { SIZES, SUBJECT_ROW } from './scene';
 import { IMAGE_SIZE } from './world';
@@ -68,12 +69,13 @@ function figureSimilarity(name: string, locator: MiniLooks, embed: Embed): Rewar
   return defineReward(name, [-1, 1], (samples) =>
     scoreImages(samples, async (seen) => {
       const fresh = [...new Set(seen.flatMap(({ references }) => references))].filter((image) => !known.has(image));
-      (await embedded(fresh, embed)).forEach((places, i) => known.set(fresh[i], places[locations(locator, fresh)[i]]));
+      const place = fresh.length > 0 ? locations(locator, fresh) : [];
+      (await embedded(fresh, embed)).forEach((places, i) => known.set(fresh[i], places[place[i]]));
       const own = await embedded(seen.map(({ image }) => image), embed);
       return seen.map(({ references }, i) => {
         const others = references.flatMap((image) => known.get(image) ?? []);
         if (others.length === 0) return { value: NaN, reason: 'there are no reference images' };
-        const means = own[i].map((place) => others.reduce((sum, other) => sum + cosine(place, other), 0));
+        const means = own[i].map((figure) => others.reduce((sum, other) => sum + cosine(figure, other), 0));
         return { value: Math.max(...means) / others.length };
       });
     }),

@@ -74,6 +74,26 @@ export class RewardBatch<Truth = unknown> {
   }
 }
 
+/** Scores trajectories; their images are freed afterwards. */
+export async function scoreTrajectories<Truth>(
+  tokenizer: ImageTokenizer,
+  sampled: readonly Sampled<Truth>[],
+  score: (samples: readonly RewardSample<Truth>[]) => Promise<readonly Score[]>,
+): Promise<readonly Score[]> {
+  const batch = new RewardBatch(tokenizer, sampled);
+  try {
+    return await score(batch.samples);
+  } finally {
+    batch.dispose();
+  }
+}
+
+/** The parts of scores as columns, for their metrics; NaN where a sample lacks one. */
+export function columnsOf(scores: readonly Score[]): Record<string, number[]> {
+  const names = new Set(scores.flatMap(({ parts }) => Object.keys(parts ?? {})));
+  return Object.fromEntries([...names].map((name) => [name, scores.map(({ parts }) => parts?.[name] ?? NaN)]));
+}
+
 export interface WeightedReward<Truth = unknown> {
   readonly reward: Reward<Truth>;
   readonly weight: number;

@@ -1,12 +1,12 @@
 /** Rewards: one a file, all on the same sample; `defineReward` makes another. */
-export { RewardBatch, type Sampled, type WeightedReward, weightedSum } from './batch';
+export { columnsOf, RewardBatch, type Sampled, scoreTrajectories, type WeightedReward, weightedSum } from './batch';
 export { berReward } from './ber';
 export { captionSimilarity, type Captioner } from './caption-similarity';
 export { clipImageSimilarity, type ClipImageOptions } from './clip-i';
 export { clipTextSimilarity, type ClipTextOptions } from './clip-t';
 export { dinoName, dinoSimilarity, type DinoSimilarityOptions } from './dino-similarity';
 export { type FaceEmbedder, type FaceFinder, faceSimilarity, type FaceSimilarityOptions } from './face-similarity';
-export { cosine, type Feature } from './feature-cosine';
+export type { Feature } from './feature-cosine';
 export { type ImageEmbedder, referenceCosine } from './image-features';
 export type { ImageTextScorer } from './image-text';
 export { imageTextMatch } from './image-text-match';
