@@ -175,3 +175,46 @@ export function dsogMetrics(
     'dsog/next_threshold': next,
   };
 }
+
+/** What early selection saw and did, for metrics and pictures. */
+export interface DsogReport {
+  /** Early scores of all candidates, in the order they were sampled. */
+  readonly scores: readonly number[];
+  /** What they were compared with. */
+  readonly threshold: number;
+  /** Candidates above it. */
+  readonly passed: number;
+  readonly next: ThresholdState;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/**
+ * DSOG: candidates come in batches and are looked at early, until G of them pass the threshold or 4 G / TPR have been
+ * looked at; then the best of the rest fill the group, which is counted.
+ * @param options `batch`: candidates sampled at a time
+ * @param before the threshold's state; undefined before the first group, whose first batch sets it
+ * @param sample gives `count` candidates with early scores, the first of them being the `from`-th of the group
+ * @returns the G that are to be finished, and the report with the next state
+ */
+export async function selectEarly<C>(
+  options: ThresholdOptions & { readonly groupSize: number; readonly batch: number },
+  before: ThresholdState | undefined,
+  sample: (from: number, count: number) => Promise<readonly { readonly candidate: C; readonly score: number }[]>,
+): Promise<{ chosen: C[]; report: DsogReport }> {
+  const { groupSize, batch, targetPassRate } = options;
+  const limit = maxCandidates(groupSize, targetPassRate);
+  const pool: { candidate: C; score: number }[] = [];
+  let state = before;
+  for (;;) {
+    pool.push(...(await sample(pool.length, Math.min(batch, limit - pool.length))));
+    const scores = pool.map(({ score }) => score);
+    state ??= { threshold: initialThreshold(scores, targetPassRate), trend: 0 };
+    const choice = selectCandidates(scores, { threshold: state.threshold, groupSize, targetPassRate });
+    if (!choice.enough) continue;
+    const { threshold, trend } = nextThreshold(state, choice.passRate, options);
+    const metrics = dsogMetrics(choice, scores, state.threshold, threshold);
+    const { passed } = choice;
+    const report = { scores, threshold: state.threshold, passed, next: { threshold, trend }, metrics };
+    return { chosen: choice.selected.map((i) => pool[i].candidate), report };
+  }
+}

@@ -10,6 +10,8 @@ export {
 } from './advantages';
 export {
   dsogMetrics,
+  type DsogReport,
+  selectEarly,
   initialThreshold,
   maxCandidates,
   nextThreshold,
