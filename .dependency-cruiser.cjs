@@ -1,6 +1,6 @@
 /**
  * Who may lean on whom, from the ground up:
- *   engine, io <- nn, text <- models <- rewards, rl, sft, data <- eval, miniworld <- recipes <- cli
+ *   engine, io <- nn, text <- models <- rewards, rl, sft, data <- eval <- recipes <- miniworld <- cli
  * display leans on io alone, kernel-ext on display, the runner of cli on kernel-ext. Only models/load and the curricula
  * of the mini checkpoints name a backbone.
  */

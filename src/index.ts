@@ -16,7 +16,7 @@ export { generateImages, answerQuestions } from './models/generate';
 export { loadModel } from './models/load';
 export * from './models/showo';
 export * from './nn';
-export * from './recipes/unictokens-r1';
+export * from './recipes';
 export * from './rewards';
 export * from './rl';
 export * from './sft';

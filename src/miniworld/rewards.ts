@@ -10,19 +10,12 @@ import { MiniClip } from '../models/scorers/mini-clip';
 import { MiniLooks } from '../models/scorers/mini-looks';
 import { MobileNet } from '../models/scorers/mobilenet';
 import { UseLite } from '../models/scorers/use-lite';
-import { berReward, defineReward, type Reward, scoreImages, tierReward, type TierTruth } from '../rewards';
+import type { SubjectRewards } from '../recipes/sync-grpo-run';
+import { berReward, defineReward, type Reward, scoreImages, tierReward } from '../rewards';
 import { cosine } from '../rewards/feature-cosine';
 import { figureAttributes } from './lessons/figure-task';
 import { SIZES, SUBJECT_ROW } from './scene';
 import { IMAGE_SIZE } from './world';
-
-/** R's parts; FER is of people alone. */
-export interface SubjectRewards {
-  readonly tier: Reward<TierTruth>;
-  readonly ber: Reward;
-  readonly der: Reward;
-  readonly fer?: Reward;
-}
 
 /** Left edges of the places where a figure can stand, pixels. */
 const FIGURE_COLUMNS = [0, 8, 24] as const;
@@ -71,7 +64,10 @@ function figureSimilarity(name: string, locator: MiniLooks, embed: Embed): Rewar
       const fresh = [...new Set(seen.flatMap(({ references }) => references))].filter((image) => !known.has(image));
       const place = fresh.length > 0 ? locations(locator, fresh) : [];
       (await embedded(fresh, embed)).forEach((places, i) => known.set(fresh[i], places[place[i]]));
-      const own = await embedded(seen.map(({ image }) => image), embed);
+      const own = await embedded(
+        seen.map(({ image }) => image),
+        embed,
+      );
       return seen.map(({ references }, i) => {
         const others = references.flatMap((image) => known.get(image) ?? []);
         if (others.length === 0) return { value: NaN, reason: 'there are no reference images' };

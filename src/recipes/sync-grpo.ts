@@ -61,6 +61,7 @@ const subject = {
     'One stage after the other, or both at once (Table 3).',
   ),
   epochs: option(z.int().positive(), 15, 'Passes over the references in each stage.'),
+  steps: option(z.int().positive().nullable(), null, 'Optimizer steps of each stage; null: those of the epochs.'),
   learningRate: option(z.number().positive(), 1e-3, 'AdamW, of the new rows alone.'),
   understandingBatch: option(z.int().positive(), 4, 'Questions a step.'),
   generationBatch: option(z.int().positive(), 1, 'Images a step.'),
@@ -118,7 +119,7 @@ export const syncGrpoMini = {
   text: { maxNewTokens: 6 },
   image: { steps: 8, guidanceScale: 3, scored: 'unmasked' },
   dsog: { batch: 18 },
-  subject: { understanding: 4, generation: 2, learningRate: 1e-2, generationBatch: 6 },
+  subject: { understanding: 4, generation: 2, steps: 60, learningRate: 1e-2, generationBatch: 6 },
 } as const;
 
 /** w1..w4 of TIER, BER, DER, FER (Sec. 3.3). */

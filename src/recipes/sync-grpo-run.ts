@@ -1,0 +1,178 @@
+/**
+ * One run of Sync-GRPO from end to end: the subject's tokens, reinforcement, a comparison on held-out prompts. Notebooks,
+ * scripts and the command line go through here; what differs is who looks.
+ */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { PersonalizationTask, SubjectKind, SubjectTruth } from '../data/personalization';
+import type { EvaluatedItem, Evaluation } from '../data/task';
+import { Rng, tf } from '../engine';
+import { type PairedDifference, pairedClusteredBootstrap } from '../eval';
+import { fromTensor, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
+import { loadModel } from '../models/load';
+import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
+import type { Reward, TierTruth, WeightedReward } from '../rewards';
+import { type ConceptReport, learnConceptTokens } from '../sft';
+import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep, syncGrpoWeights } from './sync-grpo';
+
+/** R's parts (Sec. 3.3), each with the scorer that it is computed by in its name. FER is of people alone. */
+export interface SubjectRewards {
+  readonly tier: Reward<TierTruth>;
+  readonly ber: Reward;
+  readonly der: Reward;
+  readonly fer?: Reward;
+}
+
+export interface SyncGrpoRunOptions {
+  /** A checkpoint's folder, of any backbone. */
+  readonly model: string;
+  readonly task: PersonalizationTask;
+  readonly rewards: SubjectRewards;
+  readonly options: SyncGrpoOptions;
+  /** The run's folder. Default: nothing is kept. */
+  readonly out?: string;
+  /** Go on with the run in the folder. */
+  readonly resume?: boolean;
+}
+
+/** What a finished run leaves behind as `result.json`. */
+export interface SyncGrpoResult {
+  readonly subject: string;
+  readonly steps: number;
+  readonly seed: number;
+  /** The metric that a run is judged by; `prompts` distinct ones, whose intervals are clustered by prompt. */
+  readonly heldout: Omit<PairedDifference, 'clusters' | 'left'> & { readonly metric: string; readonly prompts: number };
+  /** Mean reward of the first and the last five steps. */
+  readonly rewards: { readonly first: number; readonly last: number };
+  readonly metrics: Readonly<Record<string, PairedDifference>>;
+}
+
+export class SyncGrpoRun {
+  private readonly history: number[] = [];
+
+  private constructor(
+    readonly model: UnifiedModel,
+    readonly task: PersonalizationTask,
+    readonly rewards: SubjectRewards,
+    readonly options: SyncGrpoOptions,
+    private readonly rows: ConceptRows,
+    private readonly folder?: string,
+    private readonly run?: Run & { close(): Promise<void> },
+  ) {}
+
+  /**
+   * Loads the model and gives it the subject's tokens, which know nothing yet.
+   * @throws Error for a model that cannot learn a subject; RunError when the folder holds another run
+   */
+  static async open({ model: from, task, rewards, options, out, resume }: SyncGrpoRunOptions): Promise<SyncGrpoRun> {
+    const model = await loadModel(from);
+    if (!isPersonalizable(model)) throw new Error(`${from}: ${model.modelType} cannot be given tokens of a subject`);
+    const { understanding, generation } = options.subject;
+    const tokens = { initializer: task.subject.className, understanding, generation };
+    const rows = model.addConceptTokens(tokens, new Rng(options.seed).split('subject'));
+    const identity = { recipe: 'sync-grpo', model: path.basename(from), concept: task.subject.name, ...options };
+    const run = out === undefined ? undefined : await RunFolder.open(out, identity, { resume });
+    return new SyncGrpoRun(model, task, rewards, options, rows, out, run);
+  }
+
+  /** The supervised stages (Sec. 3.1); a run that is gone on with has what they gave in its folder. */
+  async *learnSubject(): AsyncGenerator<ConceptReport, void> {
+    const file = this.folder && path.join(this.folder, 'subject.safetensors');
+    const variables = this.subjectVariables();
+    if (file && existsSync(file)) {
+      const saved = await readSafetensors(file);
+      for (const [name, variable] of Object.entries(variables)) {
+        const tensor = toTensor(saved[name]);
+        variable.assign(tensor);
+        tensor.dispose();
+      }
+      return;
+    }
+    const { epochs, steps, ...stages } = this.options.subject;
+    const settings = { ...stages, epochs, steps: steps ?? undefined, seed: this.options.seed };
+    yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, this.task.subject.references, settings);
+    const tensors = Object.entries(variables).map(([name, variable]) => [name, fromTensor(variable)]);
+    if (file) await writeSafetensors(file, Object.fromEntries(tensors));
+  }
+
+  /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
+  async *steps(): AsyncGenerator<SyncGrpoStep, void> {
+    const { model, task, run, options } = this;
+    const rewards = weightedRewards(task.subject.kind, this.rewards, options.understanding);
+    const setup = { model, task, rewards, judge: this.rewards.ber as Reward<SubjectTruth>, run };
+    for await (const step of syncGrpo({ ...setup, subjectRows: Object.values(this.rows) }, options)) {
+      this.history.push(step.metrics.reward);
+      yield step;
+    }
+  }
+
+  /** Held-out prompts with the model as it now is; the same random numbers every time. */
+  evaluate(count?: number): Promise<Evaluation> {
+    const { text, image } = this.options;
+    return this.task.evaluate(this.model, new Rng(this.options.seed).split('evaluation'), { count, text, image });
+  }
+
+  /** @param metric that the run is judged by. Default: the first that both evaluations have */
+  result(before: Evaluation, after: Evaluation, metric = Object.keys(before.metrics)[0]): SyncGrpoResult {
+    const metrics = compareEvaluations(before, after, this.options.seed);
+    const { clusters, left: _, ...heldout } = metrics[metric];
+    const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+    return {
+      subject: this.task.subject.name,
+      steps: this.options.steps,
+      seed: this.options.seed,
+      heldout: { metric, prompts: clusters, ...heldout },
+      rewards: { first: mean(this.history.slice(0, 5)), last: mean(this.history.slice(-5)) },
+      metrics,
+    };
+  }
+
+  /** Closes the folder's files and frees the model. */
+  async close(): Promise<void> {
+    await this.run?.close();
+    this.model.dispose();
+  }
+
+  private subjectVariables(): Record<string, tf.Variable> {
+    const variables = this.model.variables();
+    return Object.fromEntries(Object.values(this.rows).map((name: string) => [name, variables[name]]));
+  }
+}
+
+const isPersonalizable = (model: UnifiedModel): model is PersonalizableModel => 'addConceptTokens' in model;
+
+/** R = w1 TIER + w2 BER + w3 DER + w4 FER. Without reasoning there is nothing for TIER to read. */
+export function weightedRewards(
+  kind: SubjectKind,
+  rewards: SubjectRewards,
+  understanding = true,
+): WeightedReward<SubjectTruth>[] {
+  const weights = syncGrpoWeights[kind];
+  const all = [
+    { reward: rewards.tier as Reward<SubjectTruth>, weight: understanding ? weights.tier : 0 },
+    { reward: rewards.ber as Reward<SubjectTruth>, weight: weights.ber },
+    { reward: rewards.der as Reward<SubjectTruth>, weight: weights.der },
+    ...(rewards.fer ? [{ reward: rewards.fer as Reward<SubjectTruth>, weight: weights.fer }] : []),
+  ];
+  return all.filter(({ weight }) => weight > 0);
+}
+
+/** Metric by metric: before, after, their difference with a paired interval that is clustered by prompt. */
+export function compareEvaluations(
+  before: Evaluation,
+  after: Evaluation,
+  seed: number,
+): Record<string, PairedDifference> {
+  const prompts = before.items.map(({ prompt }) => prompt);
+  if (prompts.join('\n') !== after.items.map(({ prompt }) => prompt).join('\n'))
+    throw new RangeError('the evaluations are of different prompts: they cannot be compared pair by pair');
+  const column = (items: readonly EvaluatedItem[], metric: string) => items.map(({ scores }) => scores[metric] ?? NaN);
+  const names = Object.keys(before.metrics).filter((name) => before.items.some(({ scores }) => name in scores));
+  const compared = names.map((name) => [
+    name,
+    pairedClusteredBootstrap(column(before.items, name), column(after.items, name), prompts, {
+      rng: new Rng(seed).split(name),
+    }),
+  ]);
+  return Object.fromEntries(compared) as Record<string, PairedDifference>;
+}
