@@ -2,10 +2,11 @@
 import { type Command, UsageError } from './command';
 
 // Loaded only when asked for: `unilab help` need not start TensorFlow.
-const commands: Record<string, () => { command: Command }> = {
+const commands: Record<string, (args: readonly string[]) => { command: Command }> = {
   doctor: () => require('./doctor') as { command: Command },
   data: () => require('./data') as { command: Command },
-  train: () => require('./train') as { command: Command },
+  // Recipes have options of their own.
+  train: ([stage]) => require(stage === 'sync-grpo' ? './train-sync-grpo' : './train') as { command: Command },
   eval: () => require('./eval') as { command: Command },
   run: () => require('./run') as { command: Command },
   kernel: () => require('./kernel') as { command: Command },
@@ -18,7 +19,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const [name, ...args] = argv;
   if (!name || name === 'help' || name === '--help') {
     console.log('unilab COMMAND [OPTIONS]\n');
-    for (const [key, load] of Object.entries(commands)) console.log(`  ${key.padEnd(8)} ${load().command.summary}`);
+    for (const [key, load] of Object.entries(commands)) console.log(`  ${key.padEnd(8)} ${load([]).command.summary}`);
     console.log('\nunilab COMMAND --help says more.');
     return name ? 0 : 2;
   }
@@ -27,7 +28,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     console.error(`unilab: there is no command '${name}'. The commands: ${Object.keys(commands).join(', ')}.`);
     return 2;
   }
-  const { command } = load();
+  const { command } = load(args);
   if (args.includes('--help')) {
     console.log(command.usage);
     return 0;

@@ -5,7 +5,8 @@ import { runTraining, STAGES } from '../miniworld/curricula/stages';
 
 export const command: Command = {
   summary: 'train a mini checkpoint (tokenizer, showo, scorers), with resume',
-  usage: `unilab train STAGE [--steps N] [--seed N] [--out FOLDER] [--checkpoints FOLDER] [--fallback]
+  usage: `unilab train sync-grpo [OPTIONS]      (unilab train sync-grpo --help)
+       unilab train STAGE [--steps N] [--seed N] [--out FOLDER] [--checkpoints FOLDER] [--fallback]
 
 STAGE is one of: ${Object.keys(STAGES).join(', ')}.
   --steps N             optimiser steps (default: the recipe's)

@@ -12,7 +12,7 @@ import { fromTensor, readSafetensors, type Run, RunFolder, toTensor, writeSafete
 import { loadModel } from '../models/load';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, TierTruth, WeightedReward } from '../rewards';
-import { type ConceptReport, learnConceptTokens } from '../sft';
+import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
 import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep, syncGrpoWeights } from './sync-grpo';
 
 /** R's parts (Sec. 3.3), each with the scorer that it is computed by in its name. FER is of people alone. */
@@ -88,11 +88,15 @@ export class SyncGrpoRun {
       }
       return;
     }
-    const { epochs, steps, ...stages } = this.options.subject;
-    const settings = { ...stages, epochs, steps: steps ?? undefined, seed: this.options.seed };
-    yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, this.task.subject.references, settings);
+    const { references } = this.task.subject;
+    yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, references, this.settings);
     const tensors = Object.entries(variables).map(([name, variable]) => [name, fromTensor(variable)]);
     if (file) await writeSafetensors(file, Object.fromEntries(tensors));
+  }
+
+  /** Steps of all supervised stages together, for a progress bar. */
+  get subjectSteps(): number {
+    return conceptSteps(this.task.subject.references, this.settings);
   }
 
   /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
@@ -131,6 +135,11 @@ export class SyncGrpoRun {
   async close(): Promise<void> {
     await this.run?.close();
     this.model.dispose();
+  }
+
+  private get settings() {
+    const { steps, ...stages } = this.options.subject;
+    return { ...stages, steps: steps ?? undefined, seed: this.options.seed };
   }
 
   private subjectVariables(): Record<string, tf.Variable> {

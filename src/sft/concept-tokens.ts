@@ -51,10 +51,8 @@ export async function* learnConceptTokens(
   options: ConceptStageOptions,
 ): AsyncGenerator<ConceptReport, void> {
   if (references.length === 0) throw new RangeError('a subject needs at least one reference image');
-  const joint: readonly ConceptStage[] = ['joint'];
-  const stages = options.initialization === 'joint' ? joint : (['understanding', 'generation'] as const);
   const examples = examplesOf(model, references);
-  for (const stage of stages) {
+  for (const stage of stagesOf(options)) {
     const task = stageTask(model, rows, examples, options, stage);
     for await (const report of trainSupervised(task, loopOptions(examples, options, stage))) yield { ...report, stage };
   }
@@ -80,14 +78,34 @@ function examplesOf(model: PersonalizableModel, references: readonly ConceptRefe
   return { understand, generate };
 }
 
-function loopOptions(examples: Examples, options: ConceptStageOptions, stage: ConceptStage): LoopOptions {
-  const { epochs = 15, understandingBatch = 4, generationBatch = 1, learningRate = 1e-3, seed } = options;
-  const stepsOf = {
-    understanding: examples.understand.length / understandingBatch,
-    generation: examples.generate.length / generationBatch,
+/** Optimizer steps of all stages together. */
+export function conceptSteps(references: readonly ConceptReference[], options: ConceptStageOptions): number {
+  const counts = { understand: references.flatMap(({ questions }) => questions).length, generate: references.length };
+  return stagesOf(options).reduce((sum, stage) => sum + stepsOf(counts, options, stage), 0);
+}
+
+function stagesOf({ initialization }: ConceptStageOptions): readonly ConceptStage[] {
+  return initialization === 'joint' ? ['joint'] : ['understanding', 'generation'];
+}
+
+/** Of one stage. @param counts questions and captions */
+function stepsOf(
+  counts: { readonly understand: number; readonly generate: number },
+  { epochs = 15, steps, understandingBatch = 4, generationBatch = 1 }: ConceptStageOptions,
+  stage: ConceptStage,
+): number {
+  const ofEpoch = {
+    understanding: counts.understand / understandingBatch,
+    generation: counts.generate / generationBatch,
   };
-  const longest = stage === 'joint' ? Math.max(stepsOf.generation, stepsOf.understanding) : stepsOf[stage];
-  return { steps: options.steps ?? Math.ceil(epochs * longest), learningRate, weightDecay: 0, seed };
+  const longest = stage === 'joint' ? Math.max(ofEpoch.generation, ofEpoch.understanding) : ofEpoch[stage];
+  return steps ?? Math.ceil(epochs * longest);
+}
+
+function loopOptions(examples: Examples, options: ConceptStageOptions, stage: ConceptStage): LoopOptions {
+  const { learningRate = 1e-3, seed } = options;
+  const counts = { understand: examples.understand.length, generate: examples.generate.length };
+  return { steps: stepsOf(counts, options, stage), learningRate, weightDecay: 0, seed };
 }
 
 function stageTask(

@@ -4,6 +4,7 @@ export {
   type ConceptReport,
   type ConceptStage,
   type ConceptStageOptions,
+  conceptSteps,
   learnConceptTokens,
 } from './concept-tokens';
 export { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';

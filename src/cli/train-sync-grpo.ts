@@ -1,0 +1,101 @@
+/** `unilab train sync-grpo`: a model of any backbone learns a subject, of the mini world or of a folder. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { readFileSync } from 'node:fs';
+import { ConceptFolderTask } from '../data/concept-folder';
+import { listConcepts } from '../data/concept-files';
+import { progress } from '../display';
+import { startEngine } from '../engine';
+import { dataFolder } from '../io/package-root';
+import { help, resolveOptions } from '../io/options';
+import { writeFileAtomic } from '../io/write-file';
+import { ConceptTask } from '../miniworld/concept-task';
+import { miniRewards } from '../miniworld/rewards';
+import { syncGrpoMini, syncGrpoOptions } from '../recipes/sync-grpo';
+import { SyncGrpoRun } from '../recipes/sync-grpo-run';
+import { type Command, UsageError } from './command';
+
+const PRESETS = { paper: {}, mini: syncGrpoMini } as const;
+
+export const command: Command = {
+  summary: 'a model learns a subject by reasoning and drawing (Sync-R1 / UniCTokens-R1)',
+  usage: `unilab train sync-grpo --concept NAME [--model FOLDER] [--data FOLDER] [--preset paper|mini] [--config FILE]
+                       [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
+
+  --concept NAME   of the mini world (default mira), or a name in --data (default: its first)
+  --model FOLDER   a checkpoint of any backbone (default: Show-o mini)
+  --data FOLDER    subjects in UnifyBench++'s layout; texts as the mini world has them with --preset mini
+  --preset         paper (default) or mini: what differs is listed in src/recipes/sync-grpo.ts
+  --config FILE    options as JSON; --set KEY=VALUE goes over it
+  --out DIR        the run's folder (default out/sync-grpo/CONCEPT): options, metrics, TensorBoard, samples, checkpoints
+  --resume         go on with the run in the folder
+  --held-out N     prompts that are compared before and after (default 96)
+
+Ctrl-C stops after the running step; the same command with --resume goes on, bit for bit, also after a kill.
+
+Options, with range, default and paper:
+
+${help(syncGrpoOptions)}`,
+  async run(args) {
+    const { values } = parseArgs({
+      args: args.slice(1), // behind the recipe's name
+      options: {
+        concept: { type: 'string' },
+        model: { type: 'string', default: dataFolder('checkpoints', 'showo-mini') },
+        data: { type: 'string' },
+        preset: { type: 'string', default: 'paper' },
+        config: { type: 'string' },
+        set: { type: 'string', multiple: true, default: [] },
+        out: { type: 'string' },
+        resume: { type: 'boolean', default: false },
+        'held-out': { type: 'string', default: '96' },
+      },
+    });
+    const { model, data, preset, config, set, resume } = values;
+    if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
+    const heldOut = Number(values['held-out']);
+    if (!Number.isInteger(heldOut) || heldOut < 1)
+      throw new UsageError(`--held-out needs a whole number from 1, got '${values['held-out']}'`);
+    const file = config === undefined ? {} : (JSON.parse(readFileSync(config, 'utf8')) as object);
+    const options = resolveOptions(syncGrpoOptions, PRESETS[preset as keyof typeof PRESETS], file, set);
+    await startEngine();
+    const concept = values.concept ?? (data === undefined ? 'mira' : listConcepts(data)[0]);
+    const style = preset === 'mini' ? 'spaced' : 'plain';
+    const task =
+      data === undefined ? await ConceptTask.open(concept) : await ConceptFolderTask.open(data, concept, { style });
+    const rewards = await miniRewards(task.subject.kind);
+    const out = values.out ?? path.join('out', 'sync-grpo', concept);
+    await follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
+    return 0;
+  },
+};
+
+/** Everything of a run, with progress; leaves `result.json`. Ctrl-C stops between two steps. */
+export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const learning = progress(run.subjectSteps, 'subject');
+  for await (const { stage, loss } of run.learnSubject()) learning.tick({ stage, loss });
+  await learning.done();
+  const before = await run.evaluate(heldOut);
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+    console.error('stopping after this step; --resume goes on from there');
+  };
+  process.once('SIGINT', stop);
+  const bar = progress(run.options.steps, 'Sync-GRPO');
+  for await (const { metrics } of run.steps()) {
+    bar.tick({ reward: metrics.reward, kl: metrics.kl, passed: metrics['dsog/pass_rate'] });
+    if (stopped) break;
+  }
+  process.removeListener('SIGINT', stop);
+  await bar.done();
+  if (!stopped) {
+    const result = run.result(before, await run.evaluate(heldOut));
+    await writeFileAtomic(path.join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+    console.log(JSON.stringify(result.heldout));
+  }
+  await run.close();
+  if (stopped) process.exitCode = 130;
+}
