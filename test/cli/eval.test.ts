@@ -17,7 +17,7 @@ import { readImage } from '../../src/io';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI, showoMini } from '../../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../../src/models/showo/model';
-import { miniText } from '../../src/miniworld/curricula/mini-world';
+import { miniText } from '../../src/miniworld/curricula/scenes';
 
 const step = (n: number, loss: number) =>
   `${JSON.stringify({ step: n, steps: 300, loss, gradNorm: 1, learningRate: 1e-3, metrics: { t2i: loss, mmu: loss / 2, lm: 1 }, seconds: 2 })}\n`;

@@ -13,7 +13,7 @@ import { UseLite } from '../../src/models/scorers/use-lite';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { type ShowoConfig } from '../../src/models/showo/config';
 import { ShowoModel } from '../../src/models/showo/model';
-import { miniText } from '../../src/miniworld/curricula/mini-world';
+import { miniText } from '../../src/miniworld/curricula/scenes';
 import {
   conceptJudges,
   type ConceptJudges,

@@ -48,7 +48,7 @@ async function trainingHistory(model: MiniModel, folder: string, training: strin
     } else if (existsSync(file) && stage in STAGES) {
       const curve = await readCurve(file);
       await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
-      const { seed } = STAGES[stage].recipe;
+      const { seed } = STAGES[stage].settings;
       commands.push(`\`bin/unilab train ${stage}\`: seed ${seed}, ${curve.steps} steps, ${spent(curve.seconds)}`);
       plots.push(`curve-${stage}`);
     } else if (stage === model.stage)
