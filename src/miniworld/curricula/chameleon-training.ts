@@ -63,7 +63,7 @@ async function languageTraining(name: ChameleonStageName, trained: ChameleonMode
   const parameters = new SharedRowParameters(trained.network.parameters, CODE_ROWS, codeEntries(trained));
   const network = new ChameleonNetwork(trained.config, parameters);
   const model = new ChameleonModel(network, trained.imageTokenizer, trained.tokenizer);
-  const source = sceneSource(sprites, trained.tokenizer, 'train', stage.scenes);
+  const source = sceneSource(sprites, miniText().text, 'train', stage.scenes);
   const task = chameleonTask(model, source, { ...taskOptions(stage), weights: stage.weights });
   return { task: { ...task, name }, save: saveBf16(model) };
 }

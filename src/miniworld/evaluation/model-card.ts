@@ -76,7 +76,7 @@ ${model.notes.map((line) => `- ${line}`).join('\n')}
 - Files: ${files(folder)}.
 
 ## Data
-Scenes of the mini world (\`src/data\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
+Scenes of the mini world (\`src/miniworld\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
 context. Twelve (object, colour) combinations occur in no training image, caption, question or fact: ${heldOut}.
 
 ## Held-out scores

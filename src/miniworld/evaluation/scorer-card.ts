@@ -60,7 +60,6 @@ their own training references.`,
   },
 } as const;
 
-
 /** Writes README.md, curve.json, curve.svg and eval.json. */
 export async function writeScorerCard(
   folder: string,
