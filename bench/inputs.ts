@@ -1,7 +1,7 @@
 /** What both sides of the benchmark compute on: one model's weights and one set of ids, as files that both read. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loadSprites } from '../src/miniworld';
+import { IMAGE_SIZE, loadSprites } from '../src/miniworld';
 import { Rng } from '../src/engine';
 import { readSafetensors, writeSafetensors } from '../src/io';
 import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
@@ -14,7 +14,8 @@ import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
 import { Parameters } from '../src/nn/parameters';
-import { miniText, IMAGE_SIZE, sceneSource, SHOWO_RECIPE } from '../src/miniworld/curricula/mini-world';
+import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
+import { SHOWO_STAGES } from '../src/miniworld/curricula/showo-curriculum';
 import { type ShowoBatch, showoTask } from '../src/sft/train-showo';
 import { writeFileAtomic } from '../src/io/write-file';
 
@@ -34,10 +35,7 @@ export interface BenchSizes {
 }
 
 export const BENCH_SIZES: BenchSizes = {
-  images: SHOWO_RECIPE.images,
-  asked: SHOWO_RECIPE.asked,
-  questions: SHOWO_RECIPE.questions,
-  texts: SHOWO_RECIPE.texts,
+  ...SHOWO_STAGES['showo-cell-codes'].batch,
   rollouts: 8,
   steps: 8,
   guidanceScale: 3,

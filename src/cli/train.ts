@@ -1,7 +1,8 @@
 /** `unilab train STAGE`: trains a mini checkpoint; progress on stderr, checkpoints as it goes, resumes where it stopped. */
 import { parseArgs } from 'node:util';
 import { type Command, UsageError } from './command';
-import { runTraining, STAGES } from '../miniworld/curricula/stages';
+import { runTraining } from '../miniworld/curricula/run-stage';
+import { STAGES } from '../miniworld/curricula/stages';
 
 export const command: Command = {
   summary: 'train a mini checkpoint (tokenizer, showo, scorers), with resume',

@@ -5,11 +5,11 @@ export { type Image, encodePng, readImage, resizeImage, savePng } from './images
 export * from './preprocess';
 export * from './safetensors';
 export { fromTensor, imagesToTensor, tensorToImages, toTensor } from './tensors';
+export { RunError } from './run-identity';
 export {
   type LoggedSample,
   type LoggedStep,
   type Run,
-  RunError,
   RunFolder,
   type RunFolderOptions,
   type RunParts,

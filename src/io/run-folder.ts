@@ -8,15 +8,15 @@
  *   checkpoints/      weights, optimizer, and the state of the recipe
  */
 import type * as tf from '@tensorflow/tfjs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { CheckpointStore } from './checkpoints';
 import { EventFile } from './event-files';
 import { encodePng, type Image } from './images';
 import { JsonLines } from './json-lines';
-import { packageRoot } from './package-root';
+import { claimFolder, RunError } from './run-identity';
 import { fromTensor, toTensor } from './tensors';
-import { type FileJob, writeFileAtomic, writeFilesAtomic } from './write-file';
+import { type FileJob, writeFilesAtomic } from './write-file';
 import type { RawTensor, WritableTensor } from './safetensors';
 
 interface Variables {
@@ -85,11 +85,6 @@ export interface Run {
   close(): Promise<void>;
 }
 
-/** The folder belongs to a run with other options, or cannot be gone on with. */
-export class RunError extends Error {
-  override readonly name = 'RunError';
-}
-
 interface SavedState {
   readonly state: RunState;
   /** Where the event file ended. */
@@ -121,19 +116,7 @@ export class RunFolder implements Run {
     const { resume = false, checkpointEvery = 1, keep = 2, fallback = false } = settings;
     if (!Number.isInteger(checkpointEvery) || checkpointEvery < 1)
       throw new RangeError(`checkpointEvery must be a positive integer, got ${checkpointEvery}`);
-    const given = JSON.parse(JSON.stringify(options)) as Record<string, unknown>;
-    const file = path.join(folder, 'options.json');
-    const before = await readIdentity(file);
-    if (before) {
-      const differences = differencesOf(before.options, given);
-      if (!resume) throw new RunError(`${folder} holds a run already: resume it, or give another folder`);
-      if (differences.length > 0)
-        throw new RunError(`${folder} holds a run with other options: ${differences.join('; ')}`);
-    } else {
-      await mkdir(folder, { recursive: true });
-      const identity = { options: given, seed: given.seed, versions: await versions() };
-      await writeFileAtomic(file, `${JSON.stringify(identity, null, 2)}\n`);
-    }
+    const given = await claimFolder(folder, options, resume);
     const steps = settings.steps ?? (typeof given.steps === 'number' ? given.steps : undefined);
     const store = new CheckpointStore<SavedState>(path.join(folder, 'checkpoints'), keep);
     return new RunFolder(folder, store, checkpointEvery, steps, fallback);
@@ -163,11 +146,10 @@ export class RunFolder implements Run {
     const { lines, events } = this.ready();
     if (step !== this.logged + 1)
       throw new RangeError(`step ${step} cannot be logged: the last one was ${this.logged}`);
-    const seconds = Object.entries(timings).map(([name, value]) => [`time/${name}`, value]);
-    const line: Line = { step, ...metrics, ...Object.fromEntries(seconds) };
+    const scalars: Record<string, number> = { ...metrics };
+    for (const [name, seconds] of Object.entries(timings)) scalars[`time/${name}`] = seconds;
     if (samples.length > 0) await this.writeSamples(stepName(step), samples);
-    await lines.append(line);
-    const { step: _, ...scalars } = line;
+    await lines.append({ step, ...scalars });
     await events.append(step, await summaryOf(scalars, samples));
     this.logged = step;
   }
@@ -231,7 +213,7 @@ export class RunFolder implements Run {
     const jobs: FileJob[] = [];
     const put = (file: string, data: Uint8Array) =>
       jobs.push({ file: path.join(folder, file), write: (write) => write(data) });
-    const records = [];
+    const records: object[] = [];
     for (const [i, { image, ...rest }] of samples.entries()) {
       const file = image && `${String(i).padStart(2, '0')}.png`;
       if (image && file) put(file, await encodePng(image));
@@ -301,42 +283,4 @@ function restoreTensors(folder: string, tensors: Readonly<Record<string, RawTens
   }
   parts.optimizer.load(optimizer);
   for (const tensor of Object.values(optimizer)) tensor.dispose();
-}
-
-interface Identity {
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-async function readIdentity(file: string): Promise<Identity | undefined> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as Identity;
-  } catch (error) {
-    throw new RunError(`${file} cannot be read (${(error as Error).message})`, { cause: error });
-  }
-}
-
-/** `NAME: was A, is B`, for every option that differs. */
-function differencesOf(before: unknown, now: unknown, name = ''): string[] {
-  const isObject = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (isObject(before) && isObject(now)) {
-    const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
-    return names.flatMap((key) => differencesOf(before[key], now[key], name ? `${name}.${key}` : key));
-  }
-  const [was, is] = [before, now].map((value) => JSON.stringify(value) ?? 'not there');
-  return was === is ? [] : [`${name}: was ${was}, is ${is}`];
-}
-
-async function versions(): Promise<Record<string, string>> {
-  const file = path.join(packageRoot(), 'package.json');
-  const { version, dependencies = {} } = JSON.parse(await readFile(file, 'utf8')) as {
-    version: string;
-    dependencies?: Record<string, string>;
-  };
-  return { unilab: version, node: process.versions.node, '@tensorflow/tfjs': dependencies['@tensorflow/tfjs'] };
 }

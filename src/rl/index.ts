@@ -28,6 +28,7 @@ export {
   aggregations,
   importanceSamplingLevels,
   klEstimates,
+  PendingGradients,
   policyLoss,
   type PolicyBatch,
   type PolicyLoss,
@@ -44,4 +45,4 @@ export {
   trainStepShape,
 } from './options';
 export type { Advantages } from './rows';
-export { PendingGradients, synchronizeReference, trainStep, type TrainStepMore } from './train-step';
+export { synchronizeReference, trainStep, type TrainStepMore } from './train-step';

@@ -234,3 +234,34 @@ function clipped(
 function masked(x: tf.Tensor2D, mask: tf.Tensor2D): tf.Tensor2D {
   return tf.where(tf.cast(mask, 'bool'), x, tf.zerosLike(x));
 }
+
+/** Gradients of minibatches that have not made an update yet. */
+export class PendingGradients {
+  private sums: Record<string, tf.Tensor> = {};
+  /** Minibatches added. */
+  steps = 0;
+  /** Their metrics, and whether one of them has an advantage that is not 0. */
+  readonly metrics: Record<string, number>[] = [];
+  loss = 0;
+  teaches = false;
+
+  get gradients(): Readonly<Record<string, tf.Tensor>> {
+    return this.sums;
+  }
+
+  /** Takes the tensors over. */
+  add(gradients: Readonly<Record<string, tf.Tensor>>): void {
+    for (const [name, gradient] of Object.entries(gradients)) {
+      const before = this.sums[name] as tf.Tensor | undefined;
+      this.sums[name] = before ? tf.add(before, gradient) : gradient;
+      if (before) tf.dispose([before, gradient]);
+    }
+  }
+
+  /** Forgets everything; the object can be used again. */
+  dispose(): void {
+    tf.dispose(this.sums);
+    [this.sums, this.steps, this.loss, this.teaches] = [{}, 0, 0, false];
+    this.metrics.length = 0;
+  }
+}

@@ -1,8 +1,9 @@
 /** What rewards, completions and updates look like in numbers, under TRL's names and with TRL's meaning. */
+import { tf } from '../engine';
 import type { Trajectory } from '../models/unified';
 import { isFlat, isMissing, type MaybeReward, mean, scoredOf, standardDeviation } from './advantages';
 import { resolveTrainStep, type SelfCheckOptions, type TrainStepOptions } from './options';
-import { sampledTokens, type WeightedRow } from './rows';
+import { placeOf, type Row, sampledTokens, type WeightedRow } from './rows';
 
 /** A step that was refused: the weights are as they were, and nothing must be saved. */
 export class StepRefusedError extends Error {
@@ -142,38 +143,92 @@ function entropySum(rows: readonly WeightedRow[]): number {
   );
 }
 
+/** @throws StepRefusedError for a NaN or an infinity at a scored token */
+export function checkFinite(chunk: readonly Row[], logProbs: readonly Float32Array[], whose: string): void {
+  for (const [i, row] of chunk.entries()) {
+    const at = row.mask.findIndex((m, t) => m !== 0 && !Number.isFinite(logProbs[i][t]));
+    if (at < 0) continue;
+    const place = placeOf(row, at);
+    throw new StepRefusedError(`the ${whose} log-prob at ${place} is ${logProbs[i][at]}: the step was not taken`);
+  }
+}
+
+/** A sum of 0 x weight is 0 unless one is not finite, on every engine. */
+export async function checkWeights(variables: Readonly<Record<string, tf.Variable>>): Promise<void> {
+  const list = Object.values(variables);
+  if (list.length === 0) return;
+  const sums = tf.tidy(() => tf.stack(list.map((variable) => tf.sum(tf.mul(variable, 0)))));
+  const values = await sums.data();
+  sums.dispose();
+  const at = values.findIndex((value) => value !== 0);
+  if (at >= 0)
+    throw new StepRefusedError(`the weights '${Object.keys(variables)[at]}' are not finite: the step was not taken`);
+}
+
 /**
- * How far replayed log-probs lie from those recorded while sampling, over all scored tokens: TRL's `sampling/...`.
- * With unchanged weights this is the numerical mismatch alone.
+ * Before the first update the policy is the one that sampled: what is replayed is what was recorded, or positions,
+ * images, temperature or guidance are not those of the sampler. Remembers how far both lie apart.
  */
-export class SamplingMismatch {
+export class RatioCheck {
   private readonly differences: number[] = [];
 
-  /** @param difference replayed - sampled */
-  add(difference: number): void {
-    this.differences.push(difference);
+  /**
+   * @param exact whether products are float32
+   * @param replaysOld whether old log-probs were replayed, and must come out the same again
+   */
+  constructor(
+    private readonly options: SelfCheckOptions,
+    private readonly exact: boolean,
+    private readonly replaysOld: boolean,
+  ) {}
+
+  /** @throws StepRefusedError naming the worst position */
+  check(chunk: readonly Row[], replayed: readonly Float32Array[]): void {
+    const worst = { apart: 0, place: '', now: 0, recorded: 0 };
+    const from = this.differences.length;
+    for (const [i, row] of chunk.entries()) {
+      for (const [t, m] of row.mask.entries()) {
+        if (!m) continue;
+        const [now, recorded] = [replayed[i][t], row.transition.logProbs[t]];
+        if (this.options.ratio && this.replaysOld && row.old && row.old[t] !== now)
+          throw new StepRefusedError(
+            `the ratio before the first update is not 1 at ${placeOf(row, t)}: replaying it twice gives ${row.old[t]} and ${now}`,
+          );
+        this.differences.push(now - recorded);
+        const apart = Math.abs(now - recorded);
+        if (!(apart <= worst.apart)) Object.assign(worst, { apart, place: placeOf(row, t), now, recorded });
+      }
+    }
+    if (!this.options.ratio || this.isClose(worst.apart, this.differences.slice(from))) return;
+    const { place, now, recorded } = worst;
+    throw new StepRefusedError(
+      `the ratio before the first update is not 1 at ${place}: replayed log-prob ${now.toPrecision(6)}, recorded ${recorded.toPrecision(6)} (ratio ${Math.exp(now - recorded).toPrecision(6)}). What is replayed is not what was sampled: look at positions, images, temperature and guidance`,
+    );
   }
 
-  /** Nothing when nothing was compared. @param cap of truncated importance sampling; without it no ratio is logged */
+  private isClose(worst: number, differences: readonly number[]): boolean {
+    if (this.exact) return Math.expm1(worst) <= this.options.ratioTolerance;
+    return mean(differences.map(Math.abs)) <= this.options.mismatchTolerance;
+  }
+
+  /**
+   * TRL's `sampling/...`, over all tokens that were compared; nothing without any.
+   * @param cap of truncated importance sampling; without it no ratio is logged
+   */
   metrics(cap?: number): Record<string, number> {
-    const { differences } = this;
-    if (differences.length === 0) return {};
-    let [sum, most, ratios, least, largest] = [0, 0, 0, Infinity, 0];
-    for (const difference of differences) {
-      const apart = Math.abs(difference);
-      const ratio = Math.min(Math.exp(difference), cap ?? Infinity);
-      [sum, most, ratios] = [sum + apart, Math.max(most, apart), ratios + ratio];
-      [least, largest] = [Math.min(least, ratio), Math.max(largest, ratio)];
-    }
-    const name = 'sampling/importance_sampling_ratio';
+    if (this.differences.length === 0) return {};
+    const apart = this.differences.map(Math.abs);
+    const logp = {
+      'sampling/sampling_logp_difference/mean': mean(apart),
+      'sampling/sampling_logp_difference/max': apart.reduce((a, b) => Math.max(a, b)),
+    };
+    if (cap === undefined) return logp;
+    const ratios = this.differences.map((difference) => Math.min(Math.exp(difference), cap));
     return {
-      'sampling/sampling_logp_difference/mean': sum / differences.length,
-      'sampling/sampling_logp_difference/max': most,
-      ...(cap !== undefined && {
-        [`${name}/min`]: least,
-        [`${name}/mean`]: ratios / differences.length,
-        [`${name}/max`]: largest,
-      }),
+      ...logp,
+      'sampling/importance_sampling_ratio/min': ratios.reduce((a, b) => Math.min(a, b)),
+      'sampling/importance_sampling_ratio/mean': mean(ratios),
+      'sampling/importance_sampling_ratio/max': ratios.reduce((a, b) => Math.max(a, b)),
     };
   }
 }

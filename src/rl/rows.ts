@@ -1,6 +1,7 @@
 /** From trajectories to the rows of forward passes: what is scored, by which advantage, with which weight in the loss. */
 import { tf } from '../engine';
 import type { Segment, SegmentName, Trajectory, Transition } from '../models/unified';
+import type { PolicyBatch } from './losses';
 import { aggregationOf, type TrainStepOptions } from './options';
 
 /** One number a trajectory, or one for each of its kinds of segments (CoRL's separate advantages). */
@@ -47,7 +48,7 @@ export function rowsOf<T extends Transition>(
   return trajectories.map((trajectory, t) => {
     const leftOut = maskTruncatedCompletions && isCut(trajectory);
     return trajectory.segments.flatMap((segment, s) => {
-      const rows = (segment.transitions as readonly T[]).map((transition, index) => {
+      const rows = segment.transitions.map((transition, index) => {
         const mask = leftOut ? new Uint8Array(transition.actionMask.length) : transition.actionMask;
         return { transition, mask, tokens: countOf(mask), index };
       });
@@ -142,4 +143,89 @@ export function sampledTokens({ transitions }: Segment): number {
 
 function countOf(mask: Uint8Array): number {
   return mask.reduce((sum, m) => sum + (m ? 1 : 0), 0);
+}
+
+/** Which tokens are among the given share of highest entropy of a minibatch. */
+export function highEntropy(rows: readonly Row[], share: number): (row: Row, token: number) => boolean {
+  if (share === 1) return () => true;
+  const all = rows.flatMap(({ mask, entropies }) =>
+    [...mask.keys()].filter((t) => mask[t]).map((t) => entropies?.[t] ?? 0),
+  );
+  const sorted = all.sort((a, b) => a - b);
+  const at = (1 - share) * (sorted.length - 1);
+  const [below, above] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
+  const threshold = below + (at - Math.floor(at)) * (above - below);
+  return ({ entropies }, token) => (entropies?.[token] ?? 0) >= threshold;
+}
+
+/** @throws RangeError for an order that does not name each once */
+export function ordered<R>(rows: readonly R[], order: readonly number[] | undefined): readonly R[] {
+  if (!order) return rows;
+  if (order.length !== rows.length || new Set(order).size !== rows.length || order.some((i) => !(i in rows)))
+    throw new RangeError(`an order of ${rows.length} trajectories must name each of them once`);
+  return order.map((i) => rows[i]);
+}
+
+/** @throws RangeError when they do not go into parts of one size */
+export function cut<R>(rows: readonly R[], parts: number): R[][] {
+  if (rows.length === 0) throw new RangeError('there are no trajectories');
+  if (rows.length % parts > 0)
+    throw new RangeError(`${rows.length} trajectories cannot be cut into ${parts} minibatches`);
+  const size = rows.length / parts;
+  return Array.from({ length: parts }, (_, i) => rows.slice(i * size, (i + 1) * size));
+}
+
+export function checkShape(chunk: readonly Row[], { shape }: tf.Tensor): void {
+  const expected = [chunk.length, longestOf(chunk)];
+  if (shape.join() !== expected.join())
+    throw new RangeError(`replay gave [${shape.join(', ')}] for transitions of [${expected.join(', ')}]`);
+}
+
+/** What a forward pass gives for rows, as numbers. @throws RangeError for another shape */
+export async function rowsRead(chunk: readonly Row[], compute: () => tf.Tensor2D): Promise<Float32Array[]> {
+  const tensor = tf.tidy(compute);
+  try {
+    checkShape(chunk, tensor);
+    return cutRows(chunk, await tensor.data<'float32'>());
+  } finally {
+    tensor.dispose();
+  }
+}
+
+export function cutRows(chunk: readonly Row[], values: Float32Array): Float32Array[] {
+  const longest = longestOf(chunk);
+  return chunk.map(({ mask }, i) => values.slice(i * longest, i * longest + mask.length));
+}
+
+export const sequenceOf = ({ trajectory, segment }: Row): string => `${trajectory} ${segment}`;
+
+/**
+ * The tensors of a chunk; the caller disposes them.
+ * @param keeps which tokens the surrogate keeps
+ * @param sequences sums of `new - old` over segments that several rows make up, by {@link sequenceOf}
+ */
+export function batchOf(
+  chunk: readonly WeightedRow[],
+  keeps: (row: Row, token: number) => boolean,
+  sequences: ReadonlyMap<string, number> | undefined,
+  { importanceSamplingCorrection, importanceSamplingCap, topEntropyQuantile }: TrainStepOptions,
+): Omit<PolicyBatch, 'logProbs'> {
+  const factor = (row: Row, t: number): number => {
+    if (!keeps(row, t)) return 0;
+    if (!importanceSamplingCorrection || !row.old) return 1;
+    return Math.min(Math.exp(row.old[t] - row.transition.logProbs[t]), importanceSamplingCap);
+  };
+  const isWeighed = importanceSamplingCorrection || topEntropyQuantile < 1;
+  return {
+    mask: table(chunk, () => 1),
+    weights: table(chunk, ({ weight }) => weight),
+    advantages: column(chunk, ({ advantage }) => advantage),
+    oldLogProbs: chunk[0].old && table(chunk, ({ old }, t) => (old as Float32Array)[t]),
+    refLogProbs: chunk[0].reference && table(chunk, ({ reference }, t) => (reference as Float32Array)[t]),
+    surrogateWeights: isWeighed ? table(chunk, factor) : undefined,
+    sequence: sequences && {
+      difference: column(chunk, (row) => sequences.get(sequenceOf(row)) ?? 0),
+      length: column(chunk, ({ segmentTokens }) => segmentTokens),
+    },
+  };
 }

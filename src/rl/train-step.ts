@@ -4,52 +4,33 @@
  */
 import { type AdamW, clipByGlobalNorm, runningEngine, tf } from '../engine';
 import type { Policy, Trajectory, Transition } from '../models/unified';
-import { policyLoss, type PolicyBatch } from './losses';
-import { meansOf, minibatchMetrics, type RowSums, SamplingMismatch, StepRefusedError } from './metrics';
+import { PendingGradients, policyLoss, type PolicyBatch } from './losses';
+import {
+  checkFinite,
+  checkWeights,
+  meansOf,
+  minibatchMetrics,
+  RatioCheck,
+  type RowSums,
+  StepRefusedError,
+} from './metrics';
 import { resolveTrainStep, type TrainStepInput, type TrainStepOptions } from './options';
 import {
   type Advantages,
+  batchOf,
+  checkShape,
   chunksOf,
-  column,
-  longestOf,
-  placeOf,
+  cut,
+  cutRows,
+  highEntropy,
+  ordered,
   type Row,
   rowsOf,
-  table,
+  rowsRead,
+  sequenceOf,
   type WeightedRow,
   weigh,
 } from './rows';
-
-/** Gradients of minibatches that have not made an update yet. */
-export class PendingGradients {
-  private sums: Record<string, tf.Tensor> = {};
-  /** Minibatches added. */
-  steps = 0;
-  /** Their metrics, and whether one of them has an advantage that is not 0. */
-  readonly metrics: Record<string, number>[] = [];
-  loss = 0;
-  teaches = false;
-
-  get gradients(): Readonly<Record<string, tf.Tensor>> {
-    return this.sums;
-  }
-
-  /** Takes the tensors over. */
-  add(gradients: Readonly<Record<string, tf.Tensor>>): void {
-    for (const [name, gradient] of Object.entries(gradients)) {
-      const before = this.sums[name] as tf.Tensor | undefined;
-      this.sums[name] = before ? tf.add(before, gradient) : gradient;
-      if (before) tf.dispose([before, gradient]);
-    }
-  }
-
-  /** Forgets everything; the object can be used again. */
-  dispose(): void {
-    tf.dispose(this.sums as tf.TensorContainer);
-    [this.sums, this.steps, this.loss, this.teaches] = [{}, 0, 0, false];
-    this.metrics.length = 0;
-  }
-}
 
 export interface TrainStepMore {
   /** The order in which trajectories go into minibatches. Default: as given. */
@@ -90,7 +71,7 @@ export async function trainStep<T extends Transition>(
 }
 
 class PolicyStep<T extends Transition> {
-  private readonly mismatch = new SamplingMismatch();
+  private readonly ratios: RatioCheck;
   /** Updates taken of this rollout. */
   private updates = 0;
   private readonly records: Record<string, number>[] = [];
@@ -103,6 +84,7 @@ class PolicyStep<T extends Transition> {
     private readonly pending: PendingGradients,
   ) {
     if (options.beta > 0 && !reference) throw new RangeError('a KL penalty (beta above 0) needs a reference policy');
+    this.ratios = new RatioCheck(options.selfChecks, runningEngine()?.precision !== 'bf16', this.replaysOld);
   }
 
   async run(perTrajectory: Row<T>[][], { order, onUpdate, pending }: TrainStepMore): Promise<Record<string, number>> {
@@ -130,7 +112,7 @@ class PolicyStep<T extends Transition> {
 
   private samplingMetrics(): Record<string, number> {
     const { importanceSamplingCorrection, importanceSamplingCap } = this.options;
-    return this.mismatch.metrics(importanceSamplingCorrection ? importanceSamplingCap : undefined);
+    return this.ratios.metrics(importanceSamplingCorrection ? importanceSamplingCap : undefined);
   }
 
   private get replaysOld(): boolean {
@@ -150,13 +132,13 @@ class PolicyStep<T extends Transition> {
       if (!replaysOld) for (const row of chunk) row.old = row.transition.logProbs;
       else if (several || importanceSamplingCorrection) {
         const replayed = await rowsRead(chunk, () => this.policy.replay(transitions));
-        this.checkFinite(chunk, replayed, 'replayed');
+        checkFinite(chunk, replayed, 'replayed');
         chunk.forEach((row, i) => (row.old = replayed[i]));
       }
       if (beta > 0 && this.reference) {
         const { reference } = this;
         const given = await rowsRead(chunk, () => reference.replay(transitions));
-        this.checkFinite(chunk, given, "reference's");
+        checkFinite(chunk, given, "reference's");
         chunk.forEach((row, i) => (row.reference = given[i]));
       }
     }
@@ -220,15 +202,15 @@ class PolicyStep<T extends Transition> {
     keeps: (row: Row, token: number) => boolean,
     sequences: Map<string, number> | undefined,
   ): Promise<{ loss: number; sums: RowSums[] }> {
-    const batch = this.batchOf(chunk, keeps, sequences);
+    const batch = batchOf(chunk, keeps, sequences, this.options);
     const made: tf.Tensor[] = [];
     try {
       const gradients = this.gradients(chunk, batch, made);
       this.pending.add(gradients);
       const [loss, logProbs, metrics] = await Promise.all(made.map((tensor) => tensor.data<'float32'>()));
       const replayed = cutRows(chunk, logProbs);
-      this.checkFinite(chunk, replayed, 'replayed');
-      if (this.updates === 0) this.checkRatio(chunk, replayed);
+      checkFinite(chunk, replayed, 'replayed');
+      if (this.updates === 0) this.ratios.check(chunk, replayed);
       if (!Number.isFinite(loss[0])) throw new StepRefusedError(`the loss is ${loss[0]}: the step was not taken`);
       const sums = chunk.map((_, i) => ({
         kl: metrics[i],
@@ -239,31 +221,6 @@ class PolicyStep<T extends Transition> {
     } finally {
       tf.dispose([batch as unknown as tf.TensorContainer, made]);
     }
-  }
-
-  private batchOf(
-    chunk: WeightedRow<T>[],
-    keeps: (row: Row, token: number) => boolean,
-    sequences: Map<string, number> | undefined,
-  ): Omit<PolicyBatch, 'logProbs'> {
-    const { importanceSamplingCorrection, importanceSamplingCap, topEntropyQuantile } = this.options;
-    const factor = (row: Row, t: number): number => {
-      if (!keeps(row, t)) return 0;
-      if (!importanceSamplingCorrection || !row.old) return 1;
-      return Math.min(Math.exp(row.old[t] - row.transition.logProbs[t]), importanceSamplingCap);
-    };
-    return {
-      mask: table(chunk, () => 1),
-      weights: table(chunk, ({ weight }) => weight),
-      advantages: column(chunk, ({ advantage }) => advantage),
-      oldLogProbs: chunk[0].old && table(chunk, ({ old }, t) => (old as Float32Array)[t]),
-      refLogProbs: chunk[0].reference && table(chunk, ({ reference }, t) => (reference as Float32Array)[t]),
-      surrogateWeights: importanceSamplingCorrection || topEntropyQuantile < 1 ? table(chunk, factor) : undefined,
-      sequence: sequences && {
-        difference: column(chunk, (row) => sequences.get(sequenceOf(row)) ?? 0),
-        length: column(chunk, ({ segmentTokens }) => segmentTokens),
-      },
-    };
   }
 
   /** @param made gets the loss, the log-probs and the metrics `[3, rows]`, for the caller to read and dispose */
@@ -310,49 +267,6 @@ class PolicyStep<T extends Transition> {
       pending.dispose();
     }
   }
-
-  /** A NaN or an infinity at a scored token. */
-  private checkFinite(chunk: readonly Row[], logProbs: readonly Float32Array[], whose: string): void {
-    for (const [i, row] of chunk.entries()) {
-      const at = row.mask.findIndex((m, t) => m !== 0 && !Number.isFinite(logProbs[i][t]));
-      if (at >= 0)
-        throw new StepRefusedError(
-          `the ${whose} log-prob at ${placeOf(row, at)} is ${logProbs[i][at]}: the step was not taken`,
-        );
-    }
-  }
-
-  /** Before the first update the policy is the one that sampled: its log-probs are those that were recorded. */
-  private checkRatio(chunk: readonly Row[], replayed: readonly Float32Array[]): void {
-    const { ratio, ratioTolerance, mismatchTolerance } = this.options.selfChecks;
-    const exact = runningEngine()?.precision !== 'bf16';
-    const worst = { apart: -1, text: '' };
-    let [sum, count] = [0, 0];
-    for (const [i, row] of chunk.entries()) {
-      for (const [t, m] of row.mask.entries()) {
-        if (!m) continue;
-        const [now, recorded] = [replayed[i][t], row.transition.logProbs[t]];
-        const apart = Math.abs(now - recorded);
-        this.mismatch.add(now - recorded);
-        [sum, count] = [sum + apart, count + 1];
-        if (this.replaysOld && ratio && row.old && row.old[t] !== now)
-          throw new StepRefusedError(
-            `replaying ${placeOf(row, t)} twice gives ${row.old[t]} and ${now}: it must not be random`,
-          );
-        if (apart > worst.apart || Number.isNaN(apart))
-          Object.assign(worst, {
-            apart,
-            text: `${placeOf(row, t)}: replayed log-prob ${now.toPrecision(6)}, recorded ${recorded.toPrecision(6)} (ratio ${Math.exp(now - recorded).toPrecision(6)})`,
-          });
-      }
-    }
-    if (!ratio) return;
-    const off = exact ? Math.expm1(worst.apart) > ratioTolerance : sum / count > mismatchTolerance;
-    if (off || Number.isNaN(worst.apart))
-      throw new StepRefusedError(
-        `the ratio before the first update is not 1 at ${worst.text}. What is replayed is not what was sampled: look at positions, images, temperature and guidance`,
-      );
-  }
 }
 
 /** Moves a reference towards the policy: reference = alpha policy + (1 - alpha) reference. @throws RangeError when it holds no such variable */
@@ -364,68 +278,4 @@ export function synchronizeReference(reference: Policy, policy: Policy, alpha: n
     held[name].assign(mixed);
     mixed.dispose();
   }
-}
-
-/** A sum of 0 x weight is 0 unless one is not finite, on every engine. */
-async function checkWeights(variables: Readonly<Record<string, tf.Variable>>): Promise<void> {
-  const list = Object.values(variables);
-  if (list.length === 0) return;
-  const sums = tf.tidy(() => tf.stack(list.map((variable) => tf.sum(tf.mul(variable, 0)))));
-  const values = await sums.data();
-  sums.dispose();
-  const at = values.findIndex((value) => value !== 0);
-  if (at >= 0)
-    throw new StepRefusedError(`the weights '${Object.keys(variables)[at]}' are not finite: the step was not taken`);
-}
-
-const sequenceOf = ({ trajectory, segment }: Row): string => `${trajectory} ${segment}`;
-
-/** Which tokens are among the given share of highest entropy of a minibatch. */
-function highEntropy(rows: readonly Row[], share: number): (row: Row, token: number) => boolean {
-  if (share === 1) return () => true;
-  const all = rows.flatMap(({ mask, entropies }) =>
-    [...mask.keys()].filter((t) => mask[t]).map((t) => entropies?.[t] ?? 0),
-  );
-  const sorted = all.sort((a, b) => a - b);
-  const at = (1 - share) * (sorted.length - 1);
-  const [below, above] = [sorted[Math.floor(at)], sorted[Math.ceil(at)]];
-  const threshold = below + (at - Math.floor(at)) * (above - below);
-  return ({ entropies }, token) => (entropies?.[token] ?? 0) >= threshold;
-}
-
-function ordered<R>(rows: readonly R[], order: readonly number[] | undefined): readonly R[] {
-  if (!order) return rows;
-  if (order.length !== rows.length || new Set(order).size !== rows.length || order.some((i) => !(i in rows)))
-    throw new RangeError(`an order of ${rows.length} trajectories must name each of them once`);
-  return order.map((i) => rows[i]);
-}
-
-/** @throws RangeError when they do not go into parts of one size */
-function cut<R>(rows: readonly R[], parts: number): R[][] {
-  if (rows.length === 0) throw new RangeError('there are no trajectories');
-  if (rows.length % parts > 0)
-    throw new RangeError(`${rows.length} trajectories cannot be cut into ${parts} minibatches`);
-  const size = rows.length / parts;
-  return Array.from({ length: parts }, (_, i) => rows.slice(i * size, (i + 1) * size));
-}
-
-function checkShape(chunk: readonly Row[], { shape }: tf.Tensor): void {
-  const expected = [chunk.length, longestOf(chunk)];
-  if (shape.join() !== expected.join())
-    throw new RangeError(`replay gave [${shape.join(', ')}] for transitions of [${expected.join(', ')}]`);
-}
-
-async function rowsRead(chunk: readonly Row[], compute: () => tf.Tensor2D): Promise<Float32Array[]> {
-  const tensor = tf.tidy(compute);
-  try {
-    checkShape(chunk, tensor);
-    return cutRows(chunk, await tensor.data<'float32'>());
-  } finally {
-    tensor.dispose();
-  }
-}
-
-function cutRows(chunk: readonly Row[], values: Float32Array): Float32Array[] {
-  const longest = longestOf(chunk);
-  return chunk.map(({ mask }, i) => values.slice(i * longest, i * longest + mask.length));
 }

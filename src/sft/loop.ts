@@ -4,7 +4,7 @@
  * that the uninterrupted one would have seen.
  */
 import { AdamW, clipByGlobalNorm, Rng, tf, warmupCosine } from '../engine';
-import { CheckpointStore, fromTensor, toTensor, type WritableTensor } from '../io';
+import { RunFolder } from '../io';
 
 /** What is trained, on what, by which loss. */
 export interface SupervisedTask<Batch> {
@@ -35,7 +35,7 @@ export interface LoopOptions {
   /** Default 1. */
   readonly maxGradNorm?: number;
   readonly seed: number;
-  /** Folder of checkpoints; none without it. A checkpoint found there is gone on from. */
+  /** Folder of the run; none without it. A run found there is gone on with. */
   readonly folder?: string;
   /** Steps between checkpoints. Default 200. */
   readonly checkpointEvery?: number;
@@ -54,16 +54,11 @@ export interface StepReport {
   readonly seconds: number;
 }
 
-interface LoopState {
-  readonly task: string;
-  readonly seed: number;
-  readonly steps: number;
-}
-
 /**
  * Runs the loop; every step is reported as it is done. Stop it between steps by leaving the `for await`: with a folder,
  * the state is saved then, and the next run goes on from there.
- * @throws Error when a checkpoint in the folder belongs to another task or seed, or when the loss is not finite
+ * @throws RunError when the folder holds a run with other options; Error when the loss, the gradient or a weight is not
+ *   finite: the step is not taken then, and nothing is saved
  */
 export async function* trainSupervised<Batch>(
   task: SupervisedTask<Batch>,
@@ -86,126 +81,84 @@ export async function* trainSupervised<Batch>(
     weightDecay: options.weightDecay ?? 0.01,
     decay: (name: string) => ranks[name] > 1,
   });
-  const store = options.folder ? new CheckpointStore<LoopState>(options.folder, 2) : undefined;
-  const identity: LoopState = { task: task.name, seed: options.seed, steps };
-  let done = 0;
-  let saved = 0;
-  const save = async () => {
-    if (!store || saved === done) return;
-    const state = optimizer.state();
-    try {
-      await store.save(done, { tensors: trainingTensors(task.variables, state), state: identity });
-    } finally {
-      tf.dispose(state);
-    }
-    saved = done;
-  };
+  const model = { variables: () => task.variables };
+  const run = options.folder ? await openRun(options.folder, task.name, options) : undefined;
+  const state = { step: 0 };
+  let failed = true; // what throws is not saved
   try {
-    if (store) saved = done = await restore(store, task, optimizer, identity, options.fallback ?? false);
+    await run?.restore(state, { model, optimizer });
     const rng = new Rng(options.seed).split(task.name);
-    while (done < steps) {
+    while (state.step < steps) {
       const start = performance.now();
-      const batch = await task.batch(done, rng.split(done));
-      const rate = schedule(done);
-      const { values, gradNorm } = optimizerStep(task, batch, optimizer, rate, maxGradNorm);
-      tf.dispose(batch as tf.TensorContainer);
-      done++;
+      const batch = await task.batch(state.step, rng.split(state.step));
+      const rate = schedule(state.step);
+      const { values, gradNorm } = await optimizerStep(task, batch, optimizer, rate, maxGradNorm, state.step + 1);
+      state.step++;
       const { loss, ...metrics } = values;
-      if (!Number.isFinite(loss))
-        throw new Error(
-          `${task.name}: the loss is ${loss} at step ${done}; lower the learning rate or look at the data`,
-        );
-      const report = {
-        step: done,
-        steps,
-        loss,
-        gradNorm,
-        learningRate: rate,
-        metrics,
-        seconds: (performance.now() - start) / 1000,
-      };
-      if (done % (options.checkpointEvery ?? 200) === 0) await save();
-      yield report;
+      const seconds = (performance.now() - start) / 1000;
+      const logged = { loss, grad_norm: gradNorm, learning_rate: rate, ...metrics };
+      await run?.log({ step: state.step, metrics: logged, timings: { step: seconds } });
+      await run?.save(state, { model, optimizer });
+      failed = false;
+      yield { step: state.step, steps, loss, gradNorm, learningRate: rate, metrics, seconds };
+      failed = true;
     }
+    failed = false;
   } finally {
-    await save();
+    if (!failed) await run?.save(state, { model, optimizer }, { now: true });
+    await run?.close();
     optimizer.dispose();
   }
 }
 
-function optimizerStep<Batch>(
+/** The options that make a run what it is; those of its keeping may change. */
+function openRun(folder: string, task: string, options: LoopOptions): Promise<RunFolder> {
+  const { folder: _, checkpointEvery = 200, fallback, ...identity } = options;
+  return RunFolder.open(folder, { task, ...identity }, { resume: true, checkpointEvery, fallback });
+}
+
+/** @throws Error when a number is not finite; then nothing was changed, and no tensor is left */
+async function optimizerStep<Batch>(
   task: SupervisedTask<Batch>,
   batch: Batch,
   optimizer: AdamW,
   rate: number,
   maxGradNorm: number,
-) {
-  const names = Object.keys(task.variables);
-  let kept: Record<string, tf.Scalar> = {};
-  const { value, grads } = tf.variableGrads(() => {
-    const { loss, metrics } = task.loss(batch);
-    kept = Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, tf.keep(tf.clone(metric))]));
-    return loss;
-  }, Object.values(task.variables));
-  // tf.js keys gradients by its own variable names; the optimizer's state goes by the task's.
-  const reached = names.filter((name) => grads[task.variables[name].name]);
-  const named = Object.fromEntries(reached.map((name) => [name, grads[task.variables[name].name]]));
-  const clipped = clipByGlobalNorm(named, maxGradNorm);
-  optimizer.apply(task.variables, clipped.grads, rate);
-  const values: Record<string, number> = { loss: value.dataSync()[0] };
-  for (const [name, metric] of Object.entries(kept)) values[name] = metric.dataSync()[0];
-  const gradNorm = clipped.norm.dataSync()[0];
-  tf.dispose([value, grads, clipped.grads, clipped.norm, kept] as tf.TensorContainer);
-  return { values, gradNorm };
-}
-
-/** Weights and optimizer state (`AdamW.state`) under one roof, for a checkpoint that resumes exactly. */
-export function trainingTensors(
-  variables: Readonly<Record<string, tf.Variable>>,
-  optimizer: Readonly<Record<string, tf.Tensor>>,
-): Record<string, WritableTensor> {
-  const out: Record<string, WritableTensor> = {};
-  for (const [name, variable] of Object.entries(variables)) out[`model.${name}`] = fromTensor(variable);
-  for (const [name, tensor] of Object.entries(optimizer)) out[`optimizer.${name}`] = fromTensor(tensor);
-  return out;
-}
-
-/** Puts a checkpoint's tensors back where {@link trainingTensors} took them. */
-export function restoreTraining(
-  variables: Readonly<Record<string, tf.Variable>>,
-  optimizer: AdamW,
-  tensors: Parameters<typeof toTensor>[0] extends infer T ? Record<string, T> : never,
-): void {
-  const state: Record<string, tf.Tensor> = {};
-  for (const [name, raw] of Object.entries(tensors)) {
-    const tensor = toTensor(raw);
-    if (name.startsWith('optimizer.')) state[name.slice('optimizer.'.length)] = tensor;
-    else {
-      variables[name.slice('model.'.length)]?.assign(tensor);
-      tensor.dispose();
-    }
+  step: number,
+): Promise<{ values: Record<string, number>; gradNorm: number }> {
+  const refuse = (what: string, is: number): never => {
+    throw new Error(
+      `${task.name}: the ${what} is ${is} at step ${step}; the step was not taken: lower the learning rate or look at the data`,
+    );
+  };
+  const made: tf.Tensor[] = [];
+  try {
+    const names: string[] = [];
+    const { value, grads } = tf.variableGrads(() => {
+      const { loss, metrics } = task.loss(batch);
+      for (const [name, metric] of Object.entries(metrics)) {
+        names.push(name);
+        made.push(tf.keep(tf.clone(metric)));
+      }
+      return loss;
+    }, Object.values(task.variables));
+    // tf.js keys gradients by its own variable names; the optimizer's state goes by the task's.
+    const reached = Object.entries(task.variables).filter(([, variable]) => variable.name in grads);
+    const named = Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
+    const clipped = clipByGlobalNorm(named, maxGradNorm);
+    const weights = tf.tidy(() => tf.addN(Object.values(task.variables).map((w) => tf.sum(tf.mul(w, 0)))));
+    const metricTensors = made.splice(0);
+    made.push(value, clipped.norm, weights, ...metricTensors, ...Object.values(grads), ...Object.values(clipped.grads));
+    const [loss, gradNorm, finite] = await Promise.all([value, clipped.norm, weights].map(numberOf));
+    if (!Number.isFinite(loss)) refuse('loss', loss);
+    if (!Number.isFinite(gradNorm)) refuse("gradient's norm", gradNorm);
+    if (finite !== 0) refuse('sum of all weights', NaN);
+    optimizer.apply({ ...task.variables }, clipped.grads, rate);
+    const metrics = await Promise.all(metricTensors.map(numberOf));
+    return { values: { loss, ...Object.fromEntries(names.map((name, i) => [name, metrics[i]])) }, gradNorm };
+  } finally {
+    tf.dispose([batch as tf.TensorContainer, made]);
   }
-  optimizer.load(state);
-  tf.dispose(state);
 }
 
-async function restore<Batch>(
-  store: CheckpointStore<LoopState>,
-  task: SupervisedTask<Batch>,
-  optimizer: AdamW,
-  identity: LoopState,
-  fallback: boolean,
-): Promise<number> {
-  const found = await store.latest({ fallback });
-  if (!found) return 0;
-  const { state } = found;
-  for (const key of ['task', 'seed', 'steps'] as const) {
-    if (state[key] !== identity[key]) {
-      throw new Error(
-        `${found.folder} belongs to another run: its ${key} is ${state[key]}, this run's is ${identity[key]}; give another folder or remove that one`,
-      );
-    }
-  }
-  restoreTraining(task.variables, optimizer, found.tensors);
-  return found.step;
-}
+const numberOf = async (tensor: tf.Tensor): Promise<number> => (await tensor.data<'float32'>())[0];

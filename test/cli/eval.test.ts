@@ -17,7 +17,7 @@ import { readImage } from '../../src/io';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI, showoMini } from '../../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../../src/models/showo/model';
-import { miniText } from '../../src/miniworld/curricula/mini-world';
+import { miniText } from '../../src/miniworld/curricula/scenes';
 
 const step = (n: number, loss: number) =>
   `${JSON.stringify({ step: n, steps: 300, loss, gradNorm: 1, learningRate: 1e-3, metrics: { t2i: loss, mmu: loss / 2, lm: 1 }, seconds: 2 })}\n`;
@@ -75,7 +75,7 @@ describe('unilab eval', () => {
   });
 
   it('writes a card from the scores and the curve; steps done twice count once', async () => {
-    const curveFile = path.join(folder, 'showo', 'curve.jsonl');
+    const curveFile = path.join(folder, 'showo-cell-codes', 'curve.jsonl');
     mkdirSync(path.dirname(curveFile));
     const lines = Array.from({ length: 300 }, (_, i) => step(i + 1, 6 - i / 100));
     const other = step(900, 1).replace('"steps":300', '"steps":2000'); // another run's record in the same file
@@ -93,7 +93,7 @@ describe('unilab eval', () => {
     await writeModelCard(MINI_MODELS.showo, folder, report, folder);
     const absent = path.join(folder, 'absent');
     await assert.rejects(
-      writeModelCard(MINI_MODELS.showo, path.join(folder, 'showo'), report, absent),
+      writeModelCard(MINI_MODELS.showo, path.join(folder, 'showo-cell-codes'), report, absent),
       /--training FOLDER/,
     );
     const card = readFileSync(path.join(folder, 'README.md'), 'utf8');
@@ -102,8 +102,11 @@ describe('unilab eval', () => {
     assert.match(card, /\| object \| 50\.0 \| 40\.0 to 60\.0 \| 10 \|/);
     assert.match(card, /300 steps, 10 minutes/);
     assert.ok(!card.includes('NaN'));
-    assert.match(readFileSync(path.join(folder, 'curve-showo.svg'), 'utf8'), /^<svg/);
-    assert.equal((JSON.parse(readFileSync(path.join(folder, 'curve-showo.json'), 'utf8')) as unknown[]).length, 100);
+    assert.match(readFileSync(path.join(folder, 'curve-showo-cell-codes.svg'), 'utf8'), /^<svg/);
+    assert.equal(
+      (JSON.parse(readFileSync(path.join(folder, 'curve-showo-cell-codes.json'), 'utf8')) as unknown[]).length,
+      100,
+    );
     await assert.rejects(readCurve(path.join(folder, 'none.jsonl')), /has no steps/);
   });
 

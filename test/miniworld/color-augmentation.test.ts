@@ -20,7 +20,7 @@ import {
   withoutColors,
 } from '../../src/miniworld';
 import { Rng } from '../../src/engine';
-import { sceneSource } from '../../src/miniworld/curricula/mini-world';
+import { sceneSource } from '../../src/miniworld/curricula/scenes';
 import { loadTokenizer } from '../../src/text';
 
 let sprites: SpriteSheet;

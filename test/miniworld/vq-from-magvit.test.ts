@@ -5,8 +5,8 @@ import { vqganConfig } from '../../src/models/janus/config';
 import { VQ } from '../../src/models/janus/image-tokenizer';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI } from '../../src/miniworld/curricula/showo-config';
-import { freshChameleonMini } from '../../src/miniworld/curricula/chameleon-mini';
-import { freshJanusMini } from '../../src/miniworld/curricula/janus-mini';
+import { freshChameleonMini } from '../../src/miniworld/curricula/chameleon-training';
+import { freshJanusMini } from '../../src/miniworld/curricula/janus-training';
 import { vqFromMagvit } from '../../src/miniworld/curricula/vq-from-magvit';
 
 before(() => startEngine({ precision: 'float32', quiet: true }));

@@ -59,10 +59,11 @@ test('a checkpoint of another run and a damaged one are errors that say what to 
   await collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place, checkpointEvery: 1 }), 2);
   await assert.rejects(
     collect(trainSupervised(task().task, { steps: 4, seed: 4, folder: place })),
-    /its seed is 3, this run's is 4; give another folder/,
+    /holds a run with other options: seed: was 3, is 4/,
   );
-  const newest = readdirSync(place).filter((name) => name.startsWith('step-')).sort()[1]; // prettier-ignore
-  writeFileSync(path.join(place, newest, 'model.safetensors'), 'torn');
+  const saved = path.join(place, 'checkpoints');
+  const newest = readdirSync(saved).sort()[1];
+  writeFileSync(path.join(saved, newest, 'model.safetensors'), 'torn');
   await assert.rejects(
     collect(trainSupervised(task().task, { steps: 4, seed: 3, folder: place })),
     /has 4 bytes, \d+ were written.*one before it/,
@@ -85,7 +86,7 @@ test('the loss falls, nothing leaks, and a loss that is not finite stops the run
   tokenizer.parameters.variables['decoder.conv_out.bias'].assign(tf.fill([3], NaN));
   await assert.rejects(
     collect(trainSupervised(own, { steps: 5, seed: 3 })),
-    /the loss is NaN at step 1; lower the learning rate/,
+    /the loss is NaN at step 1; the step was not taken/,
   );
 });
 
@@ -102,4 +103,29 @@ test('a widened tokenizer still decodes what the narrow one did', async () => {
   const widened = wide.encode(pixels).dataSync();
   old.forEach((code, i) => assert.equal(widened[i] >> 2, code, 'the old bits are the leading ones'));
   await assert.rejects(() => widenTokenizer(wide, config, new Rng(1)), /has 6 bits already; 4 are not more/);
+});
+
+test('a batch with a NaN stops the run before the weights change, and what was saved stays good', async () => {
+  const place = folder();
+  const poisoned = (at: number) => {
+    const w = tf.variable(tf.tensor1d([1, 2]));
+    const toy = {
+      name: 'toy',
+      variables: { w },
+      batch: (step: number) => ({ x: tf.tensor1d(step === at ? [NaN, 1] : [1, 1]) }),
+      loss: ({ x }: { x: tf.Tensor }) => ({ loss: tf.sum<tf.Scalar>(tf.square(tf.mul(w, x))), metrics: {} }),
+    };
+    return { w, toy };
+  };
+  const bad = poisoned(7);
+  const options = { steps: 20, seed: 1, folder: place, checkpointEvery: 3 };
+  const tensors = tf.memory().numTensors;
+  await assert.rejects(collect(trainSupervised(bad.toy, options)), /the loss is NaN at step 8; the step was not taken/);
+  assert.equal(tf.memory().numTensors, tensors, 'no tensor is left');
+  assert.ok([...bad.w.dataSync()].every(Number.isFinite));
+  assert.deepEqual(readdirSync(path.join(place, 'checkpoints')).sort(), ['step-00000003', 'step-00000006']);
+  const fixed = poisoned(-1);
+  const reports = await collect(trainSupervised(fixed.toy, options));
+  assert.equal(reports[0].step, 7);
+  assert.equal(reports.at(-1)?.step, 20);
 });

@@ -3,8 +3,8 @@ import { ChameleonModel } from '../../models/chameleon/model';
 import { JanusModel } from '../../models/janus/model';
 import { MAGVIT_MINI } from '../curricula/showo-config';
 import { ShowoModel } from '../../models/showo/model';
-import { CHAMELEON_FOLDER } from '../curricula/chameleon-stages';
-import { JANUS_FOLDER } from '../curricula/janus-stages';
+import { CHAMELEON_FOLDER } from '../curricula/chameleon-training';
+import { JANUS_FOLDER } from '../curricula/janus-training';
 import { SHOWO_FOLDER } from '../curricula/showo-tokenizer';
 import type { EvalReport } from './metrics';
 import { chameleonSubject, janusSubject, showoSubject, type Subject } from './subjects';
@@ -43,7 +43,7 @@ const LANGUAGE = ['t2i', 'mmu', 'lm'];
 /** What the tokenizers of Janus mini and Chameleon mini have in common. */
 const FROM_SHOWO =
   "The image tokenizer starts from Show-o mini's (`data/checkpoints/showo-mini`): its sign bits as a codebook, the 4096 corners of a\n" +
-  '  cube of 12 dimensions, give the same codes (`src/recipes/vq-from-magvit.ts`). Its own training is only the short stage above.';
+  '  cube of 12 dimensions, give the same codes (`src/miniworld/curricula/vq-from-magvit.ts`). Its own training is only the short stage above.';
 const machine = (recipes: string) =>
   `Two CPU cores shared with other work, so times are longer than they need be; bf16 matrix products. Hyper-parameters:\n  \`${recipes}\`. Each stage goes on where it was stopped.`;
 
@@ -58,24 +58,24 @@ const MODELS = {
     about: `The Show-o class of this repository (\`src/models/showo\`) at a size that two CPU cores train: 64 x 64 images as 8 x 8 codes of ${MAGVIT_MINI.codebook_dim}
 bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one vocabulary of words and codes.`,
     notes: [
-      '`tokenizer-narrow` and `tokenizer-wide` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of\n  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.',
-      '`showo-shades` and `showo-drawing` show half of the objects in shades that have no name (orange, teal, black, ...): what is asked of\n  them is kind, number and place, never colour, and no object comes in a shade near the colour in which it is held out.',
+      '`showo-tokenizer-10-bits` and `showo-tokenizer-12-bits` were run on an earlier form of the scenes (figures of 24 to 40 pixels on a lattice of\n  4 pixels; now they stand on the cells of the code grid), so running them again gives other weights.',
+      '`showo-color-augmentation` and `showo-drawing` show half of the objects in shades that have no name (orange, teal, black, ...): what is asked of\n  them is kind, number and place, never colour, and no object comes in a shade near the colour in which it is held out.',
       'What ships is the mean of the weights before and after `showo-drawing`. That, 12 steps and temperature 0.5 were chosen on\n  images of seed 2000.',
-      'Two CPU cores, bf16 matrix products. Hyper-parameters: `src/recipes/mini-world.ts`. Each stage goes on where it was stopped.',
+      'Two CPU cores, bf16 matrix products. Hyper-parameters: `src/miniworld/curricula/showo-curriculum.ts`. Each stage goes on where it was stopped.',
     ],
-    stage: 'showo',
+    stage: 'showo-cell-codes',
     history: [
-      ['tokenizer-narrow', RECONSTRUCTION],
-      ['tokenizer-wide', RECONSTRUCTION],
-      ['showo-wide', LANGUAGE],
-      ['tokenizer', RECONSTRUCTION],
-      ['showo', LANGUAGE],
-      ['showo-bits', LANGUAGE],
-      ['showo-more', LANGUAGE],
-      ['showo-finish', LANGUAGE],
-      ['showo-last', LANGUAGE],
-      ['showo-words', LANGUAGE],
-      ['showo-shades', LANGUAGE],
+      ['showo-tokenizer-10-bits', RECONSTRUCTION],
+      ['showo-tokenizer-12-bits', RECONSTRUCTION],
+      ['showo-language', LANGUAGE],
+      ['showo-tokenizer-cells', RECONSTRUCTION],
+      ['showo-cell-codes', LANGUAGE],
+      ['showo-shared-bits', LANGUAGE],
+      ['showo-questions', LANGUAGE],
+      ['showo-presence', LANGUAGE],
+      ['showo-noisy-codes', LANGUAGE],
+      ['showo-noisy-answers', LANGUAGE],
+      ['showo-color-augmentation', LANGUAGE],
       ['showo-drawing', LANGUAGE],
     ],
     sampler: { steps: 12, guidanceScale: 3, temperature: 0.5 },
@@ -92,20 +92,20 @@ small vision tower of 8 x 8 patches, and draws them code after code with a VQ to
 two a Llama of five layers.`,
     notes: [
       FROM_SHOWO,
-      '`janus` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-more` and `janus-last` were stopped early in their learning-rate schedules.',
+      '`janus-language` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-presence` and `janus-presence-again` were stopped early in their learning-rate schedules.',
       'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  `--split train` shows the difference. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
-      machine('src/recipes/janus-mini.ts'),
+      machine('src/miniworld/curricula/janus-curriculum.ts'),
     ],
-    stage: 'janus',
+    stage: 'janus-language',
     history: [
       ['janus-tokenizer', RECONSTRUCTION],
       ['janus-vision', ['kind', 'color', 'background']],
-      ['janus', LANGUAGE],
-      ['janus-more', LANGUAGE],
-      ['janus-last', LANGUAGE],
-      ['janus-sight', ['kind', 'color', 'background']],
-      ['janus-shades', LANGUAGE],
-      ['janus-names', LANGUAGE],
+      ['janus-language', LANGUAGE],
+      ['janus-presence', LANGUAGE],
+      ['janus-presence-again', LANGUAGE],
+      ['janus-vision-again', ['kind', 'color', 'background']],
+      ['janus-color-augmentation', LANGUAGE],
+      ['janus-object-names', LANGUAGE],
     ],
     sampler: { guidanceScale: 3, temperature: 0.5 },
     sampled: codeAfterCode,
@@ -120,13 +120,13 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
     notes: [
       FROM_SHOWO,
       'The losses were still falling when it ended. Guidance and temperature were chosen on images of seed 2000.',
-      machine('src/recipes/chameleon-mini.ts'),
+      machine('src/miniworld/curricula/chameleon-curriculum.ts'),
     ],
-    stage: 'chameleon',
+    stage: 'chameleon-language',
     history: [
       ['chameleon-tokenizer', RECONSTRUCTION],
-      ['chameleon', LANGUAGE],
-      ['chameleon-more', LANGUAGE],
+      ['chameleon-language', LANGUAGE],
+      ['chameleon-object-names', LANGUAGE],
     ],
     sampler: { guidanceScale: 2, temperature: 0.7 },
     sampled: codeAfterCode,

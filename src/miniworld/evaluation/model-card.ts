@@ -48,7 +48,7 @@ async function trainingHistory(model: MiniModel, folder: string, training: strin
     } else if (existsSync(file) && stage in STAGES) {
       const curve = await readCurve(file);
       await saveCurve(folder, `curve-${stage}`, curve, stage, losses);
-      const { seed } = STAGES[stage].recipe;
+      const { seed } = STAGES[stage].settings;
       commands.push(`\`bin/unilab train ${stage}\`: seed ${seed}, ${curve.steps} steps, ${spent(curve.seconds)}`);
       plots.push(`curve-${stage}`);
     } else if (stage === model.stage)
@@ -76,7 +76,7 @@ ${model.notes.map((line) => `- ${line}`).join('\n')}
 - Files: ${files(folder)}.
 
 ## Data
-Scenes of the mini world (\`src/data\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
+Scenes of the mini world (\`src/miniworld\`), drawn anew for every batch: captions, questions with answers, and facts to be read in
 context. Twelve (object, colour) combinations occur in no training image, caption, question or fact: ${heldOut}.
 
 ## Held-out scores

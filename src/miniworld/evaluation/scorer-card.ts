@@ -1,7 +1,7 @@
 /** README.md of a scorer's checkpoint. */
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { CLIP_RECIPE, FACE_RECIPE, FIGURE_RECIPE, DETECTOR_RECIPE } from '../lessons/recipes';
+import { SCORER_STAGES } from '../lessons/recipes';
 import { metricTable, IMAGE_LICENSES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';
 import type { EvalReport } from './metrics';
@@ -60,8 +60,6 @@ their own training references.`,
   },
 } as const;
 
-const RECIPES = { detector: DETECTOR_RECIPE, clip: CLIP_RECIPE, face: FACE_RECIPE, figure: FIGURE_RECIPE } as const;
-
 /** Writes README.md, curve.json, curve.svg and eval.json. */
 export async function writeScorerCard(
   folder: string,
@@ -70,7 +68,7 @@ export async function writeScorerCard(
   curveFile: string,
 ): Promise<void> {
   const text = TEXTS[scorer];
-  const recipe = RECIPES[scorer];
+  const { seed } = SCORER_STAGES[scorer];
   const curve = await readCurve(curveFile);
   await saveCurve(folder, 'curve', curve, text.title.split(':')[0], text.parts);
   await writeFileAtomic(path.join(folder, 'eval.json'), `${JSON.stringify(report, null, 2)}\n`);
@@ -78,7 +76,7 @@ export async function writeScorerCard(
 
 ${text.what}
 
-- Made by \`bin/unilab train ${scorer}\`: seed ${recipe.seed}, ${curve.steps} steps, ${spent(curve.seconds)} of optimiser steps on two CPU cores that were shared with other work.
+- Made by \`bin/unilab train ${scorer}\`: seed ${seed}, ${curve.steps} steps, ${spent(curve.seconds)} of optimiser steps on two CPU cores that were shared with other work.
   Hyper-parameters: \`src/miniworld/lessons/recipes.ts\`. Weights: bf16 safetensors.
 - Measured by \`bin/unilab eval ${scorer} --n ${report.n} --seed ${report.seed}\` on images drawn from another seed:
 

@@ -1,73 +1,100 @@
 /**
- * How the mini world's scorers are trained: the scene detector, which evaluation uses and no reward does, and mini_clip,
- * which rewards use and evaluation does not, like mini_face and mini_figure. Hyper-parameters stand here; `unilab train
- * reader`, `clip`, `face` and `figure` run it.
+ * How the small scorers are trained: the scene detector, which evaluation uses and no reward does, and mini_clip,
+ * mini_face and mini_figure, which rewards use and evaluation does not.
  */
 import { Rng } from '../../engine';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
-import type { LoopOptions } from '../../sft/loop';
+import type { SupervisedTask } from '../../sft/loop';
 import { type ClipOptions, clipTraining } from './clip-task';
+import { detectorTraining } from './detector-task';
 import { faceTraining } from './face-task';
 import { figureTraining } from './figure-task';
-import { detectorTraining } from './detector-task';
 
-type ScorerRecipe = Pick<LoopOptions, 'steps' | 'learningRate' | 'weightDecay' | 'seed'>;
-
-/** Training of the scene detector. */
-export const DETECTOR_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
-  steps: 700,
-  batch: 48,
-  pool: 1500,
-  learningRate: 2e-3,
-  weightDecay: 0.01,
-  seed: 11,
-};
-
-/** Training of mini_clip: 64 images a batch, in groups of four that differ in one thing. */
-export const CLIP_RECIPE: ScorerRecipe & ClipOptions = {
-  steps: 900,
-  groups: 16,
-  variants: 4,
-  pool: 240,
-  learningRate: 1.5e-3,
-  weightDecay: 0.01,
-  seed: 12,
-};
-
-/** Training of mini_face, on crops of generic people. */
-export const FACE_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
-  steps: 500,
-  batch: 64,
-  pool: 1200,
-  learningRate: 2e-3,
-  weightDecay: 0.01,
-  seed: 13,
-};
-
-/** Training of mini_figure, on crops of generic people, animals and things. */
-export const FIGURE_RECIPE: ScorerRecipe & { batch: number; pool: number } = {
-  ...FACE_RECIPE,
-  steps: 800,
-  pool: 1800,
-  seed: 14,
-};
-
-/** The detector's task with fresh weights. @param imageTokenizer the trained image tokenizer */
-export function trainDetector(imageTokenizer: MagvitTokenizer | undefined, seed = DETECTOR_RECIPE.seed) {
-  return detectorTraining(imageTokenizer, DETECTOR_RECIPE, new Rng(seed));
+export interface ScorerStage {
+  readonly steps: number;
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly seed: number;
 }
 
-/** mini_clip's task with fresh weights. @param imageTokenizer the trained image tokenizer */
-export function trainClip(imageTokenizer: MagvitTokenizer | undefined, seed = CLIP_RECIPE.seed) {
-  return clipTraining(imageTokenizer, CLIP_RECIPE, new Rng(seed));
+interface PooledStage extends ScorerStage {
+  /** Images, or crops of figures, a batch. */
+  readonly batch: number;
+  /** Images that have gone through the image tokenizer: half of each batch comes from them. */
+  readonly pool: number;
 }
 
-/** mini_face's task with fresh weights. @param imageTokenizer the trained image tokenizer */
-export function trainFace(imageTokenizer: MagvitTokenizer | undefined, seed = FACE_RECIPE.seed) {
-  return faceTraining(imageTokenizer, FACE_RECIPE, new Rng(seed));
+export const SCORER_STAGES = {
+  /** What stands where, in which color, who it is, and the background. */
+  detector: {
+    steps: 700,
+    learningRate: 2e-3,
+    weightDecay: 0.01,
+    seed: 11,
+    batch: 48,
+    pool: 1500,
+  } satisfies PooledStage,
+  /** Which caption belongs to which image: 64 images a batch, in groups of four that differ in one thing. */
+  clip: {
+    steps: 900,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 12,
+    groups: 16,
+    variants: 4,
+    pool: 240,
+  } satisfies ScorerStage & ClipOptions,
+  /** Attributes of generic people. */
+  face: {
+    steps: 500,
+    learningRate: 2e-3,
+    weightDecay: 0.01,
+    seed: 13,
+    batch: 64,
+    pool: 1200,
+  } satisfies PooledStage,
+  /** Attributes of generic people, animals and objects. */
+  figure: {
+    steps: 800,
+    learningRate: 2e-3,
+    weightDecay: 0.01,
+    seed: 14,
+    batch: 64,
+    pool: 1800,
+  } satisfies PooledStage,
+} as const;
+
+export type ScorerStageName = keyof typeof SCORER_STAGES;
+
+/** A scorer with fresh weights, and its task. */
+export interface ScorerTraining {
+  readonly task: SupervisedTask<unknown>;
+  readonly save: (folder: string) => Promise<void>;
 }
 
-/** mini_figure's task with fresh weights. @param imageTokenizer the trained image tokenizer */
-export function trainFigure(imageTokenizer: MagvitTokenizer | undefined, seed = FIGURE_RECIPE.seed) {
-  return figureTraining(imageTokenizer, FIGURE_RECIPE, new Rng(seed));
+/** @param imageTokenizer the trained one; without it no image goes through it */
+export async function scorerTraining(
+  name: ScorerStageName,
+  imageTokenizer: MagvitTokenizer | undefined,
+  seed: number,
+): Promise<ScorerTraining> {
+  const rng = new Rng(seed);
+  switch (name) {
+    case 'detector': {
+      const { detector, task } = await detectorTraining(imageTokenizer, SCORER_STAGES.detector, rng);
+      return { task, save: (folder) => detector.save(folder) };
+    }
+    case 'clip': {
+      const { clip, task } = await clipTraining(imageTokenizer, SCORER_STAGES.clip, rng);
+      return { task, save: (folder) => clip.save(folder) };
+    }
+    case 'face': {
+      const { face, task } = await faceTraining(imageTokenizer, SCORER_STAGES.face, rng);
+      return { task, save: (folder) => face.save(folder) };
+    }
+    case 'figure': {
+      const { figure, task } = await figureTraining(imageTokenizer, SCORER_STAGES.figure, rng);
+      return { task, save: (folder) => figure.save(folder) };
+    }
+  }
 }

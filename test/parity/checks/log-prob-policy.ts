@@ -45,7 +45,7 @@ function pick(
     Array.from({ length: longest }, (_, i) => (i < sampledIds.length ? 1 : 0)),
   );
   const flat = tf.gather(tf.reshape(values, [-1]), tf.tensor1d(indices, 'int32'));
-  return tf.reshape(tf.mul(flat, inside), [transitions.length, longest]) as tf.Tensor2D;
+  return tf.reshape<tf.Rank.R2>(tf.mul(flat, inside), [transitions.length, longest]);
 }
 
 /** Learns log-probs `[rows, tokens]` as they are, one table a kind of segment. */

@@ -1,0 +1,42 @@
+/** Chameleon mini's curriculum: first the VQGAN, then the language model around it. */
+import { OBJECT_NAMES } from './scenes';
+import type { ImageStage, LanguageStage } from './stage';
+
+/** The image tokenizer. */
+export const CHAMELEON_IMAGE_STAGES = {
+  /** The VQGAN, which starts from Show-o mini's tokenizer: little is left to be learned. */
+  'chameleon-tokenizer': {
+    steps: 40,
+    learningRate: 5e-4,
+    weightDecay: 0,
+    seed: 1,
+    batch: 16,
+    refreshUntil: -1,
+  },
+} satisfies Readonly<Record<string, ImageStage & { readonly refreshUntil: number }>>;
+
+/** The language model. */
+export const CHAMELEON_STAGES = {
+  /** Words and image codes in one sequence. */
+  'chameleon-language': {
+    steps: 1000,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 1,
+    batch: { images: 16, asked: 10, questions: 6, texts: 4 },
+    weights: { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.1, questionNoise: 0.05, codeBitFlip: 0.05 },
+    scenes: {},
+  },
+  /** Names of objects, which it knows least. */
+  'chameleon-object-names': {
+    steps: 1600,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 2,
+    batch: { images: 24, asked: 8, questions: 6, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.25, questionNoise: 0.1, codeBitFlip: 0.1 },
+    scenes: OBJECT_NAMES,
+  },
+} satisfies Readonly<Record<string, LanguageStage & { readonly weights: { readonly xcot: number } }>>;

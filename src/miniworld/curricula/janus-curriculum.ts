@@ -1,0 +1,93 @@
+/** Janus mini's curriculum: first the VQ tokenizer and the vision tower, then everything around them. */
+import { OBJECT_NAMES, PRESENCE, PRESENCE_IN_SOME_AUGMENTED_COLORS } from './scenes';
+import type { ImageStage, LanguageStage } from './stage';
+
+/** The VQ tokenizer and the vision tower. */
+export const JANUS_IMAGE_STAGES = {
+  /** The VQ tokenizer, which starts from Show-o mini's: little is left to be learned. */
+  'janus-tokenizer': {
+    steps: 40,
+    learningRate: 5e-4,
+    weightDecay: 0,
+    seed: 1,
+    batch: 16,
+  },
+  /** The vision tower: what every patch shows. */
+  'janus-vision': {
+    steps: 400,
+    learningRate: 2e-3,
+    weightDecay: 0.01,
+    seed: 1,
+    batch: 24,
+  },
+  /** The vision tower once more, when everything else has been trained for a while. */
+  'janus-vision-again': {
+    steps: 2500,
+    learningRate: 2e-3,
+    weightDecay: 0.01,
+    seed: 2,
+    batch: 24,
+  },
+} satisfies Readonly<Record<string, ImageStage>>;
+
+/** The language model and the image head, each stage from the weights of the one before. */
+export const JANUS_STAGES = {
+  /** Language and images around the tokenizer and the tower. */
+  'janus-language': {
+    steps: 217,
+    scheduleSteps: 1000,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 1,
+    batch: { images: 16, asked: 10, questions: 6, texts: 4 },
+    weights: { t2i: 1, mmu: 1, lm: 0.5 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.1, questionNoise: 0.05 },
+    scenes: {},
+  },
+  /** Easier questions: whether something is there. */
+  'janus-presence': {
+    steps: 200,
+    scheduleSteps: 700,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 2,
+    batch: { images: 16, asked: 10, questions: 6, texts: 4 },
+    weights: { t2i: 1, mmu: 1, lm: 0.5 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.1, questionNoise: 0.05 },
+    scenes: PRESENCE,
+  },
+  /** The same with another seed. */
+  'janus-presence-again': {
+    steps: 43,
+    scheduleSteps: 180,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 3,
+    batch: { images: 16, asked: 10, questions: 6, texts: 4 },
+    weights: { t2i: 1, mmu: 1, lm: 0.5 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.1, questionNoise: 0.05 },
+    scenes: PRESENCE,
+  },
+  /** Kinds apart from colors, with the tower that sees better: some objects come in colors without a name. */
+  'janus-color-augmentation': {
+    steps: 2100,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 4,
+    batch: { images: 16, asked: 10, questions: 8, texts: 4 },
+    weights: { t2i: 1, mmu: 1, lm: 0.5 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.25, questionNoise: 0.1 },
+    scenes: PRESENCE_IN_SOME_AUGMENTED_COLORS,
+  },
+  /** Names of objects, which it knows least. */
+  'janus-object-names': {
+    steps: 1800,
+    learningRate: 1.5e-3,
+    weightDecay: 0.01,
+    seed: 5,
+    batch: { images: 24, asked: 8, questions: 6, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.25, questionNoise: 0.1 },
+    scenes: OBJECT_NAMES,
+  },
+} satisfies Readonly<Record<string, LanguageStage>>;

@@ -1,0 +1,125 @@
+/** How the stages of Janus mini's curriculum are trained, and what each starts from. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { addColorAugmentation, IMAGE_SIZE, loadSprites } from '..';
+import { Rng } from '../../engine';
+import { dataFolder } from '../../io/package-root';
+import { vqganConfig } from '../../models/janus/config';
+import { isTokenizerParameter, VQ } from '../../models/janus/image-tokenizer';
+import { JanusModel } from '../../models/janus/model';
+import { JanusNetwork } from '../../models/janus/network';
+import { isTower } from '../../models/janus/vision';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import { SharedRowParameters } from '../../sft/shared-rows';
+import { codeEntries, startCodesFromCodebook } from './janus-code-rows';
+import { janusMini } from './janus-config';
+import { JANUS_IMAGE_STAGES, JANUS_STAGES } from './janus-curriculum';
+import { patchSource, PATCH_CLASSES } from './janus-patches';
+import { janusTask } from './janus-task';
+import { janusTokenizerTask } from './janus-tokenizer-task';
+import { janusVisionTask } from './janus-vision-task';
+import { miniText, sceneImages, sceneSource } from './scenes';
+import { trainedTokenizer } from './showo-tokenizer';
+import { type LanguageStage, type PreparedStage, type Stage, taskOptions } from './stage';
+import { vqFromMagvit } from './vq-from-magvit';
+
+export const JANUS_FOLDER = 'janus-mini';
+
+type ImageStageName = keyof typeof JANUS_IMAGE_STAGES;
+type JanusStageName = keyof typeof JANUS_STAGES;
+
+export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, Stage>> = {
+  'janus-tokenizer': {
+    settings: JANUS_IMAGE_STAGES['janus-tokenizer'],
+    folder: JANUS_FOLDER,
+    prepare: async (seed) => tokenizerTraining(await trainedTokenizer(), seed),
+  },
+  'janus-vision': visionStage('janus-vision'),
+  'janus-language': {
+    settings: JANUS_STAGES['janus-language'],
+    folder: JANUS_FOLDER,
+    prepare: async (seed) => languageTraining('janus-language', withFreshLanguage(await trainedJanus(), seed)),
+  },
+  'janus-presence': furtherStage('janus-presence'),
+  'janus-presence-again': furtherStage('janus-presence-again'),
+  'janus-vision-again': visionStage('janus-vision-again'),
+  'janus-color-augmentation': furtherStage('janus-color-augmentation'),
+  'janus-object-names': furtherStage('janus-object-names'),
+};
+
+/** A stage of the vision tower of the weights that are there; the rest stays as it is. */
+function visionStage(name: ImageStageName): Stage {
+  const settings = JANUS_IMAGE_STAGES[name];
+  return {
+    settings,
+    folder: JANUS_FOLDER,
+    async prepare() {
+      const model = await trainedJanus();
+      const source = patchSource(await loadSprites(), model.config.vision.patch_size, 'train');
+      const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES };
+      const task = janusVisionTask(model.network, source, options);
+      return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };
+    },
+  };
+}
+
+/** A stage that goes on from the weights that are there. */
+function furtherStage(name: JanusStageName): Stage {
+  return {
+    settings: JANUS_STAGES[name],
+    folder: JANUS_FOLDER,
+    prepare: async () => languageTraining(name, await trainedJanus()),
+  };
+}
+
+/** @param imageTokenizer Show-o mini's, from whose weights the VQ tokenizer starts */
+async function tokenizerTraining(imageTokenizer: MagvitTokenizer, seed: number): Promise<PreparedStage> {
+  const model = freshJanusMini(seed);
+  vqFromMagvit(model.network.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
+  const source = sceneImages(await loadSprites(), 'train');
+  const { batch } = JANUS_IMAGE_STAGES['janus-tokenizer'];
+  const task = janusTokenizerTask(model.network, source, { batch, size: IMAGE_SIZE });
+  return { task: { ...task, name: 'janus-tokenizer' }, save: (folder) => model.savePretrained(folder) };
+}
+
+/** Trains with output rows of codes that share what they have in common; what is saved are plain rows. */
+async function languageTraining(name: JanusStageName, trained: JanusModel): Promise<PreparedStage> {
+  const stage: LanguageStage = JANUS_STAGES[name];
+  const sprites = await loadSprites();
+  if (stage.scenes.colorAugmentation) await addColorAugmentation(sprites);
+  const { config, parameters } = trained.network;
+  const shared = new SharedRowParameters(parameters, [CODE_ROWS], codeEntries(trained.network));
+  const model = new JanusModel(new JanusNetwork(config, shared), trained.tokenizer);
+  const source = sceneSource(sprites, trained.tokenizer, 'train', stage.scenes);
+  const task = janusTask(model.network, source, taskOptions(stage));
+  return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };
+}
+
+/** Where the output rows of codes stand. */
+const CODE_ROWS = 'model.generation_head.vision_head.weight';
+
+/** Janus mini with fresh weights on the mini world's vocabulary. @throws Error when the tokenizer has no padding token */
+export function freshJanusMini(seed: number): JanusModel {
+  const { text, bos, eos } = miniText();
+  if (text.padId === undefined) throw new Error('the mini world tokenizer has no [PAD]');
+  const config = janusMini(text.vocabularySize, { bos, eos, pad: text.padId });
+  return JanusModel.random(config, text, new Rng(seed).split('janus'));
+}
+
+/** Fresh weights around the trained VQ tokenizer and vision tower of another model, which is disposed. */
+function withFreshLanguage(trained: JanusModel, seed: number): JanusModel {
+  const model = freshJanusMini(seed);
+  for (const [name, variable] of Object.entries(model.network.parameters.variables))
+    if (isTokenizerParameter(name) || isTower(name)) variable.assign(trained.network.parameters.get(name));
+  trained.dispose();
+  startCodesFromCodebook(model.network, new Rng(seed).split('codes'));
+  return model;
+}
+
+/** @throws Error naming the stage that makes it when it is not there */
+async function trainedJanus(): Promise<JanusModel> {
+  const folder = dataFolder('checkpoints', JANUS_FOLDER);
+  if (!existsSync(path.join(folder, 'config.json')))
+    throw new Error(`there is no Janus with a trained tokenizer in ${folder}; first run: unilab train janus-tokenizer`);
+  return JanusModel.fromPretrained(folder);
+}

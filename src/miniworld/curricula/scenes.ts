@@ -1,0 +1,123 @@
+/** What the mini models are shown: scenes with captions and questions, and facts to be read, as ids. */
+import {
+  augmentedQuestions,
+  canAugmentColors,
+  captionOf,
+  factQuestions,
+  namingQuestions,
+  presenceQuestions,
+  questionsOf,
+  renderScene,
+  sampleKind,
+  sampleScene,
+  type SceneKind,
+  type Split,
+  type SpriteSheet,
+  withAugmentedColors,
+  withoutColors,
+} from '..';
+import type { Rng } from '../../engine';
+import type { ShowoSource } from '../../sft/train-showo';
+import { loadTokenizer, type TextTokenizer } from '../../text';
+
+/** Which scenes a training sees, and what is asked about them. Default: as the mini world draws them. */
+export interface SceneMixture {
+  /** How often each kind of scene comes, in any unit. */
+  readonly kinds?: Readonly<Record<SceneKind, number>>;
+  /** Whether easier questions about presence come too, see `presenceQuestions`. Default false */
+  readonly presence?: boolean;
+  /** Whether names are asked for, see `namingQuestions`, and presence only once. Default false */
+  readonly naming?: boolean;
+  /** Chance that the objects of a scene without subjects come in shades that have no name, see `inShades`. Default 0 */
+  readonly colorAugmentation?: number;
+}
+
+/** Whether something is there. */
+export const PRESENCE: SceneMixture = { presence: true };
+
+const KINDS_WITH_PEOPLE = { single: 0.22, count: 0.13, pair: 0.25, subject: 0.08, 'subject+object': 0.32 };
+
+/** Twice as many subjects beside objects as usual, which personal concepts need. */
+export const PRESENCE_AND_PEOPLE: SceneMixture = { kinds: KINDS_WITH_PEOPLE, presence: true };
+
+export const PRESENCE_IN_HALF_AUGMENTED_COLORS: SceneMixture = {
+  kinds: KINDS_WITH_PEOPLE,
+  presence: true,
+  colorAugmentation: 0.5,
+};
+
+export const PRESENCE_IN_SOME_AUGMENTED_COLORS: SceneMixture = {
+  kinds: KINDS_WITH_PEOPLE,
+  presence: true,
+  colorAugmentation: 0.35,
+};
+
+/** For a model that knows colors, numbers and places, but few kinds: single objects, and their names. */
+export const OBJECT_NAMES: SceneMixture = {
+  kinds: { single: 0.36, count: 0.12, pair: 0.26, subject: 0.08, 'subject+object': 0.18 },
+  naming: true,
+  colorAugmentation: 0.35,
+};
+
+/** The text vocabulary of the mini world and its begin and end tokens. */
+export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
+  const text = loadTokenizer();
+  const [bos, eos] = ['[BOS]', '[EOS]'].map((token) => text.idOf(token));
+  if (bos === undefined || eos === undefined) throw new Error('the mini world tokenizer has no [BOS] or no [EOS]');
+  return { text, bos, eos };
+}
+
+/** Images of scenes of a split. */
+export function sceneImages(sprites: SpriteSheet, split: Split): (rng: Rng) => Uint8Array {
+  return (rng) => renderScene(sampleScene(rng, split), sprites);
+}
+
+/** Captioned, questioned scenes and facts of a split, as ids. */
+export function sceneSource(
+  sprites: SpriteSheet,
+  text: TextTokenizer,
+  split: Split,
+  mixture: SceneMixture = {},
+): ShowoSource {
+  return {
+    image(rng) {
+      const kind = mixture.kinds && sampleKind(rng, split, mixture.kinds);
+      const scene = sampleScene(rng, split, kind);
+      // Whether something is there is the hardest question: it is asked three times.
+      const again = [rng.split('again'), rng.split('and again')].flatMap((s) => questionsOf(scene, s));
+      const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
+      const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
+      const questions = [...questionsOf(scene, rng), ...hard, ...easy];
+      const caption = captionOf(scene, rng);
+      const colorAugmentation = rng.split('shades');
+      if (
+        mixture.colorAugmentation &&
+        canAugmentColors(scene) &&
+        colorAugmentation.uniform() < mixture.colorAugmentation
+      ) {
+        return {
+          pixels: renderScene(withAugmentedColors(scene, colorAugmentation), sprites),
+          caption: text.encode(withoutColors(caption)),
+          // The mini world's tokens are words: a word's place in the answer is its token's.
+          questions: augmentedQuestions(questions).map((q) => ({
+            question: text.encode(q.problem),
+            answer: text.encode(q.solution),
+            unscored: q.colorWords,
+          })),
+        };
+      }
+      return {
+        pixels: renderScene(scene, sprites),
+        caption: text.encode(caption),
+        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+      };
+    },
+    text(rng) {
+      const { facts, questions } = factQuestions(rng, split);
+      return {
+        text: text.encode(facts),
+        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+      };
+    },
+  };
+}
