@@ -26,7 +26,7 @@ const QUICK = { steps: 2, groupSize: 3, dsog: { batch: 4 }, subject: { steps: 3 
 async function main(): Promise<void> {
   const { concept, steps, seed, out, resume, quick } = values;
   const set = quick ? [`seed=${seed}`] : [`steps=${steps}`, `seed=${seed}`];
-  const run = await unilab.miniworld.syncGrpo(concept, { options: quick ? QUICK : {}, set, out, resume });
+  const run = await unilab.miniworld.openSyncGrpo(concept, { options: quick ? QUICK : {}, set, out, resume });
   const count = quick ? 4 : Number(values['held-out']);
   await unilab.display(unilab.imageGrid(run.task.subject.references));
 
@@ -41,10 +41,16 @@ async function main(): Promise<void> {
     if (stopped) break;
   }
   if (!stopped) {
-    const result = run.result(before, await run.evaluate(count));
-    const rows = Object.entries(result.metrics).map(([metric, { ci95, ...row }]) => ({ metric, ...row, ci95: ci95.join(' ') }));
+    const after = await run.evaluate(count);
+    const result = run.result(before, after);
+    const rows = Object.entries(result.metrics).map(([metric, { ci95, ...row }]) => ({
+      metric,
+      ...row,
+      ci95: ci95.join(' '),
+    }));
     await unilab.display(unilab.tableView(rows));
-    await run.saveResult(result, before);
+    const references = run.task.subject.references.map(({ image }) => image);
+    await unilab.recipes.saveResult(out, result, { before, after }, references);
     console.log(JSON.stringify(result.heldout));
   }
   await run.close();

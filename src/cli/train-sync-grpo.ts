@@ -9,9 +9,9 @@ import { progress } from '../display';
 import { startEngine } from '../engine';
 import { dataFolder } from '../io/package-root';
 import { help, resolveOptions } from '../io/options';
-import { writeFileAtomic } from '../io/write-file';
 import { ConceptTask } from '../miniworld/concept-task';
 import { miniRewards } from '../miniworld/rewards';
+import { saveResult } from '../recipes/result-files';
 import { syncGrpoMini, syncGrpoOptions } from '../recipes/sync-grpo';
 import { SyncGrpoRun } from '../recipes/sync-grpo-run';
 import { type Command, UsageError } from './command';
@@ -92,8 +92,14 @@ export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Pr
   process.removeListener('SIGINT', stop);
   await bar.done();
   if (!stopped) {
-    const result = run.result(before, await run.evaluate(heldOut));
-    await writeFileAtomic(path.join(out, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
+    const after = await run.evaluate(heldOut);
+    const result = run.result(before, after);
+    await saveResult(
+      out,
+      result,
+      { before, after },
+      run.task.subject.references.map(({ image }) => image),
+    );
     console.log(JSON.stringify(result.heldout));
   }
   await run.close();

@@ -21,21 +21,16 @@ import type { SampleRequest, TextSegment, UnifiedModel } from '../models/unified
 import {
   conceptPrompts,
   conceptQuestions,
-  conceptReferences,
-  CONCEPTS,
-  conceptFacts,
-  describeConceptScene,
-  factSolution,
-  factText,
-  findConcept,
-  loadSprites,
-  type Concept,
   type PromptTruth,
   tiaExamples,
   type ViaExample,
   viaExamples,
-} from '.';
+} from './concept-examples';
+import { conceptReferences, describeConceptScene } from './concept-images';
+import { type Concept, conceptFacts, CONCEPTS, findConcept } from './concepts';
 import { scoreConcept, SceneDetector, SubjectSimilarity } from './detector';
+import { factSolution, factText } from './facts';
+import { loadSprites } from './sprites';
 
 /** Held-out items of an evaluation: each another prompt. */
 const HELD_OUT_PROMPTS = 96;

@@ -41,3 +41,7 @@ export * from './concept-examples';
 export { contactSheet, hasFonts, type ContactSheet } from './preview';
 export { writeConcepts } from './write-concepts';
 export { writeScenes } from './write-scenes';
+export { CONCEPT_METRICS, type ConceptMetric, ConceptTask } from './concept-task';
+export { miniRewards } from './rewards';
+export { openSyncGrpo, type OpenSyncGrpoOptions } from './sync-grpo';
+export * as detector from './detector';

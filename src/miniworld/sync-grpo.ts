@@ -7,7 +7,7 @@ import { SyncGrpoRun } from '../recipes/sync-grpo-run';
 import { ConceptTask } from './concept-task';
 import { miniRewards } from './rewards';
 
-export interface MiniSyncGrpoOptions {
+export interface OpenSyncGrpoOptions {
   /** Options beside the mini preset's. */
   readonly options?: object;
   /** `key=value`, over `options`. */
@@ -25,11 +25,11 @@ export interface MiniSyncGrpoOptions {
  * @param concept its name, e.g. `mira`
  * @throws Error naming the known concepts for an unknown one; OptionsError naming every option at fault
  * @example
- * const run = await miniSyncGrpo('mira', { set: ['steps=30'] });
+ * const run = await openSyncGrpo('mira', { set: ['steps=30'] });
  * for await (const report of run.learnSubject()) console.log(report.stage, report.loss);
  * for await (const step of run.steps()) console.log(step.step, step.metrics.reward);
  */
-export async function miniSyncGrpo(concept: string, given: MiniSyncGrpoOptions = {}): Promise<SyncGrpoRun> {
+export async function openSyncGrpo(concept: string, given: OpenSyncGrpoOptions = {}): Promise<SyncGrpoRun> {
   const { options = {}, set = [], der, model = dataFolder('checkpoints', 'showo-mini'), out, resume } = given;
   const resolved = resolveOptions(syncGrpoOptions, syncGrpoMini, options, set);
   await startEngine();

@@ -119,7 +119,7 @@ export const syncGrpoMini = {
   text: { maxNewTokens: 6 },
   image: { steps: 8, guidanceScale: 3, scored: 'unmasked' },
   dsog: { batch: 18 },
-  subject: { understanding: 4, generation: 2, steps: 60, learningRate: 1e-2, generationBatch: 6 },
+  subject: { understanding: 4, generation: 2, steps: 100, learningRate: 1e-2, generationBatch: 6 },
 } as const;
 
 /** w1..w4 of TIER, BER, DER, FER (Sec. 3.3). */

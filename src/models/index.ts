@@ -1,0 +1,7 @@
+/** Backbones: one interface, and a room for each. */
+export * as chameleon from './chameleon';
+export * from './generate';
+export * as janus from './janus';
+export * from './load';
+export * as showo from './showo';
+export type * from './unified';
