@@ -2,16 +2,13 @@
  * BER (UniCTokens-R1, Eq. 18): whether an image shows what its prompt says, as the cosine of BLIP-2's vectors (ITC, of
  * the best query). The paper prints 1 - cosine and calls it a reward; a reward it is only the other way.
  */
-import { withPerSampleFallback } from './one-by-one';
-import { judgePairs, type ImageTextJudge, type ImageTextSample } from './image-text';
-import type { Scorer } from './scorer';
+import { comparePairs, type ImageTextScorer } from './image-text';
+import { defineReward, type Reward } from './reward';
+import { scoreImages } from './seen';
 
-/** BER as a scorer: `ber` with BLIP-2; another judge's has its name (`ber_blip`). An empty text is NaN. */
-export function berScorer(judge: ImageTextJudge): Scorer<ImageTextSample> {
-  return {
-    name: judge.name === 'blip2' ? 'ber' : `ber_${judge.name}`,
-    range: [-1, 1],
-    higherIsBetter: true,
-    score: (samples) => withPerSampleFallback(samples, (some) => judgePairs(some, (p, t) => judge.cosine(p, t))),
-  };
+/** `ber_blip2`, or `ber_` and the name of a stand-in; in [-1, 1]. An empty text is NaN. */
+export function berReward(scorer: Pick<ImageTextScorer, 'name' | 'cosine'>): Reward {
+  return defineReward(`ber_${scorer.name}`, [-1, 1], (samples) =>
+    scoreImages(samples, (seen) => comparePairs(seen, (images, texts) => scorer.cosine(images, texts))),
+  );
 }

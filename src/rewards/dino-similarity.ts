@@ -5,8 +5,8 @@
  */
 import type { Dinov2 } from '../models/scorers/dinov2';
 import type { Vit } from '../models/scorers/vit';
-import { referenceCosine, type ReferenceSample } from './image-features';
-import type { Scorer } from './scorer';
+import { referenceCosine } from './image-features';
+import type { Reward } from './reward';
 
 export interface DinoSimilarityOptions {
   /** Default: the published name for a model of a published shape (weights are not told apart); else one that says which. */
@@ -26,7 +26,7 @@ const SIZES: Readonly<Record<string, { readonly letter: string; readonly word: s
 };
 
 /** Mean cosine of the image's class token with its references', in [-1, 1]. */
-export function dinoSimilarity(model: Dino, options: DinoSimilarityOptions = {}): Scorer<ReferenceSample> {
+export function dinoSimilarity(model: Dino, options: DinoSimilarityOptions = {}): Reward {
   return referenceCosine(options.name ?? dinoName(model), (images) => model.embed(images, options.batch));
 }
 

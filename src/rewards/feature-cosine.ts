@@ -2,38 +2,26 @@
  * Rewards that are the cosine of two features: BER (prompt and image), DER (image and reference images), FER
  * (face and reference faces). The paper prints 1 - cosine and calls it a reward; a reward it is only the other way.
  */
-import type { ScoreResult, Scorer } from './scorer';
+import type { Score } from './reward';
 
 /** A feature vector, or why there is none. */
 export type Feature = Float32Array | { readonly missing: string };
 
-export interface FeatureCosineOptions<S> {
-  /** `ber`, `der`, `fer` with the real judges; a stand-in has a name of its own (`ber_mini_clip`, `der_mini_figure`). */
-  name: string;
+export interface FeatureCosine {
   /** One feature a sample, of what was made. */
-  of(samples: readonly S[]): Promise<Feature[]>;
+  readonly of: readonly Feature[];
   /** One or more features a sample, of what it should be like; the mean of the cosines counts. */
-  like(samples: readonly S[]): Promise<Feature[][]>;
+  readonly like: readonly (readonly Feature[])[];
   /** The value where a feature is missing; default NaN. FER: 0, no face is the worst face. */
-  missingValue?: number;
+  readonly missingValue?: number;
 }
 
-/** @see FeatureCosineOptions */
-export function featureCosine<S>(options: FeatureCosineOptions<S>): Scorer<S> {
-  const { name, missingValue = NaN } = options;
-  return {
-    name,
-    range: [-1, 1],
-    higherIsBetter: true,
-    async score(samples) {
-      const own = await options.of(samples);
-      const others = await options.like(samples);
-      return samples.map((_, i) => compare(own[i], others[i], missingValue));
-    },
-  };
+/** Mean cosine of each sample's feature with those that it should be like. */
+export function featureCosines({ of, like, missingValue = NaN }: FeatureCosine): Score[] {
+  return of.map((own, i) => compare(own, like[i], missingValue));
 }
 
-function compare(own: Feature, others: readonly Feature[], missingValue: number): ScoreResult {
+function compare(own: Feature, others: readonly Feature[], missingValue: number): Score {
   if ('missing' in own) return { value: missingValue, reason: own.missing };
   const there = others.filter((other): other is Float32Array => !('missing' in other));
   if (there.length === 0) {
@@ -44,7 +32,7 @@ function compare(own: Feature, others: readonly Feature[], missingValue: number)
   return { value: cosines.reduce((a, b) => a + b, 0) / cosines.length };
 }
 
-function cosine(a: Float32Array, b: Float32Array): number {
+export function cosine(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) throw new RangeError(`features of ${a.length} and ${b.length} numbers cannot be compared`);
   let ab = 0;
   let aa = 0;

@@ -1,17 +1,11 @@
 /** Features of images for scorers that compare them: each image once, a broken one with its reason. */
 import type { Image } from '../io';
-import { type Feature, featureCosine } from './feature-cosine';
-import type { Scorer } from './scorer';
+import { type Feature, featureCosines } from './feature-cosine';
+import { defineReward, type Reward } from './reward';
+import { scoreImages } from './seen';
 
 /** Images to vectors of one length, in order. */
 export type ImageEmbedder = (images: readonly Image[]) => Promise<Float32Array[]>;
-
-/** An image, and what it should look like. */
-export interface ReferenceSample {
-  readonly image: Image;
-  /** One or more; the mean of the similarities counts. */
-  readonly references: readonly Image[];
-}
 
 /** One feature an image. An image that stands in the list several times (a reference of a whole group) is embedded once. */
 export async function imageFeatures(embed: ImageEmbedder, images: readonly Image[]): Promise<Feature[]> {
@@ -43,13 +37,16 @@ export async function imageFeatureLists(
 }
 
 /** Mean cosine of the image's feature with its references', in [-1, 1]; references are embedded once as long as they live. */
-export function referenceCosine(name: string, embed: ImageEmbedder): Scorer<ReferenceSample> {
-  const references = memoize(embed);
-  return featureCosine<ReferenceSample>({
-    name,
-    of: (samples) => imageFeatures(embed, samples.map(({ image }) => image)), // prettier-ignore
-    like: (samples) => imageFeatureLists(references, samples.map((sample) => sample.references)), // prettier-ignore
-  });
+export function referenceCosine(name: string, embed: ImageEmbedder): Reward {
+  const ofReferences = memoize(embed);
+  return defineReward(name, [-1, 1], (samples) =>
+    scoreImages(samples, async (seen) => {
+      const images = seen.map(({ image }) => image);
+      const references = seen.map((sample) => sample.references);
+      const of = await imageFeatures(embed, images);
+      return featureCosines({ of, like: await imageFeatureLists(ofReferences, references) });
+    }),
+  );
 }
 
 function fault({ width, height, rgb }: Image): string | undefined {

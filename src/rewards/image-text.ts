@@ -1,15 +1,10 @@
-/** Images with texts, and who judges them: what BER, ITM and caption similarity have in common. */
+/** Images with texts, and who compares them: what BER, ITM and caption similarity have in common. */
 import type { Image } from '../io';
-import type { ScoreResult } from './scorer';
+import type { Score } from './reward';
+import type { SeenSample } from './seen';
 
-/** An image and what it should show. */
-export interface ImageTextSample {
-  readonly image: Image;
-  readonly text: string;
-}
-
-/** Judges images with texts, pair by pair. Frozen. `BlipJudge` is one. */
-export interface ImageTextJudge {
+/** Compares images with texts, pair by pair. Frozen. `BlipJudge` is one. */
+export interface ImageTextScorer {
   /** `blip2`, `blip`, or the name of a stand-in. */
   readonly name: string;
   /** Cosines in [-1, 1]. */
@@ -19,12 +14,12 @@ export interface ImageTextJudge {
 }
 
 /** @throws RangeError for an empty text */
-export async function judgePairs(
-  samples: readonly ImageTextSample[],
-  judge: (images: readonly Image[], texts: readonly string[]) => Promise<number[]>,
-): Promise<ScoreResult[]> {
+export async function comparePairs(
+  samples: readonly SeenSample[],
+  compare: (images: readonly Image[], texts: readonly string[]) => Promise<number[]>,
+): Promise<Score[]> {
   checkTexts(samples);
-  const values = await judge(
+  const values = await compare(
     samples.map(({ image }) => image),
     samples.map(({ text }) => text),
   );
@@ -32,6 +27,6 @@ export async function judgePairs(
 }
 
 /** @throws RangeError for an empty text: nothing can be seen of it */
-export function checkTexts(samples: readonly ImageTextSample[]): void {
+export function checkTexts(samples: readonly SeenSample[]): void {
   if (samples.some(({ text }) => text.trim() === '')) throw new RangeError('the text is empty');
 }

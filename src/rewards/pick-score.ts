@@ -3,9 +3,9 @@ import type { Clip } from '../models/scorers/clip';
 import { pickScores } from '../models/scorers/clip/pick-score';
 import { clipName } from './clip-names';
 import { imageFeatures } from './image-features';
-import type { ImageTextSample } from './image-text';
 import { promptFeatures } from './prompt-features';
-import type { ScoreResult, Scorer } from './scorer';
+import { defineReward, type Reward, type Score } from './reward';
+import { scoreImages } from './seen';
 
 export interface PickScoreOptions {
   /** Default: `pickscore` for a model of the published one's shape; for another shape a name that says which. */
@@ -22,33 +22,26 @@ export interface PickScoreOptions {
  * @param clip a CLIP with PickScore's weights
  * @throws RangeError for a divisor that is not positive
  */
-export function pickScoreScorer(
+export function pickScore(
   clip: Pick<Clip, 'config' | 'scale' | 'embedImages' | 'embedTexts'>,
-  options: PickScoreOptions = {},
-): Scorer<ImageTextSample> {
-  const { divideBy = 1, batch = 16 } = options;
+  { name = clipName('pickscore', clip.config), divideBy = 1, batch = 16 }: PickScoreOptions = {},
+): Reward {
   if (!(divideBy > 0 && Number.isFinite(divideBy))) throw new RangeError(`PickScore cannot be divided by ${divideBy}`);
   const { scale } = clip;
-  return {
-    name: options.name ?? clipName('pickscore', clip.config),
-    range: [-scale / divideBy, scale / divideBy],
-    higherIsBetter: true,
-    async score(samples) {
-      const images = await imageFeatures(
-        (list) => clip.embedImages(list, batch),
-        samples.map(({ image }) => image),
-      );
-      const prompts = await promptFeatures(
-        (texts) => clip.embedTexts(texts, batch),
-        samples.map(({ text }) => text),
-      );
-      return samples.map((_, i): ScoreResult => {
+  const bound = scale / divideBy;
+  return defineReward(name, [-bound, bound], (samples) =>
+    scoreImages(samples, async (seen) => {
+      const pixels = seen.map(({ image }) => image);
+      const texts = seen.map(({ text }) => text);
+      const images = await imageFeatures((list) => clip.embedImages(list, batch), pixels);
+      const prompts = await promptFeatures((list) => clip.embedTexts(list, batch), texts);
+      return seen.map((_, i): Score => {
         const [image, prompt] = [images[i], prompts[i]];
         if ('missing' in image) return { value: NaN, reason: image.missing };
         if ('missing' in prompt) return { value: NaN, reason: prompt.missing };
         const [score] = pickScores(prompt, [image], scale).scores;
         return { value: score / divideBy, parts: { cosine: score / scale } };
       });
-    },
-  };
+    }),
+  );
 }

@@ -1,5 +1,4 @@
 /** Hyper-parameters of UniCTokens-R1 / Sync-R1 (UniCTask-GRPO = Sync-GRPO), with the paper's and the mini recipe. */
-import { unictokensWeights } from '../../rewards';
 import type { ThresholdOptions } from '../../rl/dsog';
 import type { UpdateOptions } from '../../rl/update';
 import type { ShowoImageOptions } from '../../models/showo/sampler';
@@ -51,7 +50,11 @@ export interface SyncR1Options extends Omit<UpdateOptions, 'learningRate'> {
   readonly stages: Omit<ConceptStageOptions, 'seed'> & { readonly steps: number };
 }
 
-const REWARDS = { person: unictokensWeights.people, other: unictokensWeights.others } as const;
+/** Weights of TIER, BER, DER, FER (UniCTokens-R1, Sec. 4): people have a face to be told by, animals and objects have not. */
+const REWARDS = {
+  person: { tier: 0.4, ber: 0.2, der: 0.2, fer: 0.2 },
+  other: { tier: 0.4, ber: 0.3, der: 0.3, fer: 0 },
+} as const;
 
 /** As published (002, Table 4; 001, Appendix H), for a real checkpoint. */
 export const SYNC_R1_PAPER: SyncR1Options = {

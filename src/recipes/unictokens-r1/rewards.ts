@@ -13,11 +13,21 @@ import {
   type SpriteSheet,
 } from '../../miniworld';
 import { tf } from '../../engine';
+import { type Image, imagesToTensor, tensorToImages } from '../../io';
 import type { MiniClip } from '../../models/scorers/mini-clip';
 import type { MiniLooks } from '../../models/scorers/mini-looks';
 import { centring, type MobileNet } from '../../models/scorers/mobilenet';
 import type { ShowoModel } from '../../models/showo/model';
-import { ensemble, type Scorer, type SentenceEmbedder, type TierSample, tierScorer } from '../../rewards';
+import {
+  berReward,
+  defineReward,
+  type Reward,
+  type RewardSample,
+  type SentenceEmbedder,
+  tierReward,
+  type TierTruth,
+  weightedSum,
+} from '../../rewards';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { figureAttributes } from '../../miniworld/lessons/figure-task';
 import { inClassWords, type SyncExample } from './examples';
@@ -54,12 +64,6 @@ export interface RewardRow {
   readonly parts: Readonly<Record<string, number>>;
   /** Why a part is missing. */
   readonly reason?: string;
-}
-
-interface Scored extends TierSample {
-  readonly caption: string;
-  /** `[1, height, width, 3]`, kept by {@link scoreSamples}. */
-  readonly pixels: tf.Tensor4D;
 }
 
 /** Left edges of the places where a concept's figure can stand, see `besideLayout` and `subjectColumn`. */
@@ -128,22 +132,22 @@ async function lookAt(mobilenet: MobileNet, figures: tf.Tensor4D): Promise<Float
  * A cosine with the references' figures wherever the figure stands: of its possible places the most alike counts, so
  * that neither ground nor companion say anything about who it is.
  */
-function figureCosine({ name, references, embed }: FigureFeatures): Scorer<Scored> {
-  return {
-    name,
-    range: [-1, 1],
-    higherIsBetter: true,
-    score: async (samples) => {
-      const figures = tf.tidy(() => tf.concat4d(samples.flatMap(({ pixels }) => FIGURE_COLUMNS.map((x) => figure(pixels, x))), 0)); // prettier-ignore
-      const features = await embed(figures);
-      figures.dispose();
-      const places = FIGURE_COLUMNS.length;
-      return samples.map((_, i) => {
-        const cosines = features.slice(i * places, (i + 1) * places).map((own) => meanCosine(own, references));
-        return { value: Math.max(...cosines) };
-      });
-    },
-  };
+function figureCosine({ name, references, embed }: FigureFeatures): Reward {
+  return defineReward(name, [-1, 1], async (samples) => {
+    const figures = tf.tidy(() => tf.concat4d(samples.flatMap(({ image }) => FIGURE_COLUMNS.map((x) => figure(pixelsOf(image), x))), 0)); // prettier-ignore
+    const features = await embed(figures);
+    figures.dispose();
+    const places = FIGURE_COLUMNS.length;
+    return samples.map((_, i) => {
+      const cosines = features.slice(i * places, (i + 1) * places).map((own) => meanCosine(own, references));
+      return Math.max(...cosines);
+    });
+  });
+}
+
+function pixelsOf(image: RewardSample['image']): tf.Tensor4D {
+  if (!image) throw new Error('there is no image');
+  return image.pixels();
 }
 
 /** Early scores in [0, 1]: BER of the image that would result if decoding stopped now (the judge of DSOG). */
@@ -171,42 +175,42 @@ export async function scoreSamples(
   samples: readonly SyncSample[],
 ): Promise<RewardRow[]> {
   const pixels = decoded(model, samples.map((sample) => sample.codes)); // prettier-ignore
-  const rows = samples.map((sample, i): Scored => ({
-    reasoning: sample.reasoning,
-    items: example.candidates,
-    correct: example.correct,
-    caption: inClassWords(concept, sample.compound),
-    pixels: tf.slice(pixels, [i, 0, 0, 0], [1, -1, -1, -1]),
-  }));
-  const results = await rewardOf(judges, concept, options).score(rows);
-  tf.dispose([pixels, ...rows.map((row) => row.pixels)]);
+  const slices: tf.Tensor[] = [];
+  const rows = samples.map((sample, i): RewardSample<TierTruth> => {
+    const own = tf.slice(pixels, [i, 0, 0, 0], [1, -1, -1, -1]);
+    slices.push(own);
+    const image = { pixels: () => own, bytes: async () => (await tensorToImages(own))[0] };
+    return {
+      prompt: inClassWords(concept, sample.compound),
+      outputs: [{ text: sample.reasoning }, { image }],
+      completion: sample.reasoning,
+      image,
+      references: [],
+      truth: { candidates: example.candidates, correct: example.correct },
+    };
+  });
+  const results = await weightedSum(rewardsOf(judges, concept, options), rows);
+  tf.dispose([pixels, ...slices]);
   return results.map(({ value, parts = {}, reason }) => ({ reward: value, parts, reason }));
 }
 
-function rewardOf(judges: ConceptJudges, concept: Concept, options: SyncR1Options): Scorer<Scored> {
+function rewardsOf(judges: ConceptJudges, concept: Concept, options: SyncR1Options) {
   const weights = rewardWeights(options, concept.kind);
-  // Without reasoning there is nothing for TIER to read.
-  const scorers = [
-    { scorer: tierScorer(judges.models.sentences) as Scorer<Scored>, weight: options.understanding ? weights.tier : 0 },
-    { scorer: berMiniClip(judges.models.clip), weight: weights.ber },
-    { scorer: figureCosine(judges.der), weight: weights.der },
-    ...(judges.fer ? [{ scorer: figureCosine(judges.fer), weight: weights.fer }] : []),
-  ];
-  return ensemble(scorers);
-}
-
-function berMiniClip(clip: MiniClip): Scorer<Scored> {
-  return {
-    name: 'ber_mini_clip',
-    range: [-1, 1],
-    higherIsBetter: true,
-    score: (samples) => {
-      const pixels = tf.concat4d(samples.map((sample) => sample.pixels), 0); // prettier-ignore
-      const values = textImage(clip, pixels, samples.map((sample) => sample.caption)); // prettier-ignore
-      pixels.dispose();
-      return Promise.resolve(values.map((value) => ({ value })));
-    },
+  const { clip, sentences } = judges.models;
+  const cosine = async (images: readonly Image[], texts: readonly string[]) => {
+    const pixels = imagesToTensor(images);
+    const cosines = textImage(clip, pixels, texts);
+    pixels.dispose();
+    return Promise.resolve(cosines);
   };
+  const rewards: { reward: Reward<TierTruth>; weight: number }[] = [
+    // Without reasoning there is nothing for TIER to read.
+    { reward: tierReward(sentences), weight: options.understanding ? weights.tier : 0 },
+    { reward: berReward({ name: 'mini_clip', cosine }), weight: weights.ber },
+    { reward: figureCosine(judges.der), weight: weights.der },
+    ...(judges.fer ? [{ reward: figureCosine(judges.fer), weight: weights.fer }] : []),
+  ];
+  return rewards.filter(({ weight }) => weight !== 0);
 }
 
 /** Cosines of images and captions, pair by pair. */
