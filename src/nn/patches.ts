@@ -23,12 +23,13 @@ export function embedPatches(pixels: tf.Tensor4D, weight: tf.Tensor4D, bias: tf.
 }
 
 /**
- * A table of positions for another grid: bicubic with a = -0.75, not antialiased, corners not aligned, borders repeated,
- * as PyTorch's `interpolate` does it. Leading rows that stand for no patch (the class token's) stay as they are.
+ * A table of positions for another grid: bicubic, corners not aligned, as PyTorch's `interpolate` does it. Leading rows that stand for no patch (the class token's) stay as they are.
  * @param table `[leading + rows * columns, hidden]`
  * @param from rows and columns that the table was learned for
  * @param to rows and columns that are wanted
  * @param leading default 1
+ * @param antialias as PyTorch's option: a = -0.5 and a filter that widens when shrinking. Default false: a = -0.75, four
+ *   taps whatever the scale, borders repeated
  * @returns `[leading + rows * columns, hidden]` of the new grid; the caller disposes it
  * @throws RangeError when the table does not have the rows that `from` and `leading` say
  */
@@ -37,6 +38,7 @@ export function interpolatePositions(
   from: readonly [number, number],
   to: readonly [number, number],
   leading = 1,
+  antialias = false,
 ): tf.Tensor2D {
   const [count, hidden] = table.shape;
   if (count !== leading + from[0] * from[1]) {
@@ -45,11 +47,12 @@ export function interpolatePositions(
     );
   }
   if (from[0] === to[0] && from[1] === to[1]) return tf.clone(table);
+  const weights = antialias ? antialiasedWeights : bicubicWeights;
   return tf.tidy(() => {
     const grid = tf.slice(table, [leading, 0], [-1, -1]);
-    const tall = tf.matMul(bicubicWeights(from[0], to[0]), tf.reshape<tf.Rank.R2>(grid, [from[0], from[1] * hidden]));
+    const tall = tf.matMul(weights(from[0], to[0]), tf.reshape<tf.Rank.R2>(grid, [from[0], from[1] * hidden]));
     const byColumn = tf.transpose(tf.reshape<tf.Rank.R3>(tall, [to[0], from[1], hidden]), [1, 0, 2]);
-    const wide = tf.matMul(bicubicWeights(from[1], to[1]), tf.reshape<tf.Rank.R2>(byColumn, [from[1], to[0] * hidden]));
+    const wide = tf.matMul(weights(from[1], to[1]), tf.reshape<tf.Rank.R2>(byColumn, [from[1], to[0] * hidden]));
     const byRow = tf.transpose(tf.reshape<tf.Rank.R3>(wide, [to[1], to[0], hidden]), [1, 0, 2]);
     const patches = tf.reshape<tf.Rank.R2>(byRow, [to[0] * to[1], hidden]);
     return leading > 0 ? tf.concat([tf.slice(table, [0, 0], [leading, -1]), patches]) : patches;
@@ -78,13 +81,11 @@ export class PatchEmbedding extends Conv2d {
   }
 }
 
-const A = -0.75;
-
 /** Keys' cubic convolution kernel (1981). */
-function cubic(x: number): number {
+function cubic(x: number, a = -0.75): number {
   const t = Math.abs(x);
-  if (t < 1) return ((A + 2) * t - (A + 3)) * t * t + 1;
-  return t < 2 ? ((A * t - 5 * A) * t + 8 * A) * t - 4 * A : 0;
+  if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+  return t < 2 ? ((a * t - 5 * a) * t + 8 * a) * t - 4 * a : 0;
 }
 
 /** `[to, from]`: each new place as a sum of four old ones. */
@@ -94,6 +95,22 @@ function bicubicWeights(from: number, to: number): tf.Tensor2D {
     const at = ((i + 0.5) * from) / to - 0.5;
     const first = Math.floor(at) - 1;
     for (let j = first; j < first + 4; j++) weights[i * from + Math.min(from - 1, Math.max(0, j))] += cubic(at - j);
+  }
+  return tf.tensor2d(weights, [to, from]);
+}
+
+/** The same, antialiased; what reaches over the border is left out, and the rest sums to 1. */
+function antialiasedWeights(from: number, to: number): tf.Tensor2D {
+  const scale = from / to;
+  const widening = Math.max(scale, 1);
+  const weights = new Float32Array(to * from);
+  for (let i = 0; i < to; i++) {
+    const center = (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - 2 * widening + 0.5));
+    const end = Math.min(from, Math.trunc(center + 2 * widening + 0.5));
+    const own = Array.from({ length: end - first }, (_, k) => cubic((first + k - center + 0.5) / widening, -0.5));
+    const total = own.reduce((sum, w) => sum + w, 0);
+    own.forEach((w, k) => (weights[i * from + first + k] = w / total));
   }
   return tf.tensor2d(weights, [to, from]);
 }

@@ -3,7 +3,7 @@ import { embedding, inFloat32, tf } from '../engine';
 
 /** Each row divided by its length (at least 1e-12, as PyTorch's normalize). @param x `[..., dim]` */
 export function l2Normalize<T extends tf.Tensor>(x: T): T {
-  return tf.tidy(() => tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), -1, true)), 1e-12)));
+  return tf.tidy(() => tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), -1, true), 1e-24))));
 }
 
 /**

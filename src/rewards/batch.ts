@@ -99,34 +99,48 @@ export interface WeightedReward<Truth = unknown> {
   readonly weight: number;
 }
 
-/** A reward's value that is missing: NaN, null and undefined alike. */
-const isMissing = (value: unknown): boolean => typeof value !== 'number' || Number.isNaN(value);
-
 /**
- * R = sum of weight x value, sample by sample. A part that could not be scored is left out of its sample's sum, as TRL
- * does, and said in `reason`; a sample without any part is NaN. `parts` has each reward's own value. Rewards of which
- * less is better are subtracted.
+ * R = sum of weight x value, sample by sample. A reward that could not be computed (NaN, null, undefined) is left out of
+ * its sample's sum, as TRL does; a sample without any is NaN. `parts` has each reward's own value under its name, and
+ * what the reward itself tells as `NAME/PART`; `reason` says what was missing or unusual. Rewards of which less is
+ * better are subtracted; those of weight 0 are not asked.
+ * @throws RangeError for no rewards, two of one name, or a weight that is not finite
  */
 export async function weightedSum<Truth>(
   rewards: readonly WeightedReward<Truth>[],
   samples: readonly RewardSample<Truth>[],
 ): Promise<Score[]> {
-  const columns: (readonly (Score | undefined)[])[] = [];
-  for (const { reward } of rewards) columns.push(await reward(samples)); // one after another: each fills the machine
+  checkRewards(rewards);
+  const active = rewards.filter(({ weight }) => weight !== 0);
+  const columns: (readonly Score[])[] = [];
+  for (const { reward } of active) columns.push(await reward(samples)); // one after another: each fills the machine
   return samples.map((_, s) => {
-    let value = NaN;
-    const parts: Record<string, number> = {};
-    const reasons: string[] = [];
-    rewards.forEach(({ reward, weight }, r) => {
-      const score = columns[r][s];
-      if (!score || isMissing(score.value)) {
-        parts[reward.name] = NaN;
-        reasons.push(`${reward.name}: ${score?.reason ?? 'no score'}`);
-        return;
-      }
-      parts[reward.name] = score.value;
-      value = (Number.isNaN(value) ? 0 : value) + (reward.higherIsBetter ? weight : -weight) * score.value;
-    });
-    return reasons.length > 0 ? { value, parts, reason: reasons.join('; ') } : { value, parts };
+    const scores = active.map((one, r) => ({ ...one, score: columns[r][s] as Score | undefined }));
+    return addUp(scores);
   });
+}
+
+function checkRewards<Truth>(rewards: readonly WeightedReward<Truth>[]): void {
+  if (rewards.length === 0) throw new RangeError('there are no rewards to sum');
+  rewards.forEach(({ reward: { name }, weight }, r) => {
+    if (!Number.isFinite(weight)) throw new RangeError(`the weight of '${name}' is ${weight}`);
+    if (rewards.findIndex(({ reward }) => reward.name === name) < r)
+      throw new RangeError(`two rewards are named '${name}'`);
+  });
+}
+
+function addUp(scores: readonly { reward: Reward<never>; weight: number; score: Score | undefined }[]): Score {
+  let value = NaN;
+  const parts: Record<string, number> = {};
+  const reasons: string[] = [];
+  for (const { reward, weight, score } of scores) {
+    const { name, higherIsBetter } = reward;
+    const own: unknown = score?.value;
+    const isThere = typeof own === 'number' && !Number.isNaN(own);
+    parts[name] = isThere ? own : NaN;
+    for (const [part, number] of Object.entries(score?.parts ?? {})) parts[`${name}/${part}`] = number;
+    if (score?.reason || !isThere) reasons.push(`${name}: ${score?.reason ?? `its value is ${String(own)}`}`);
+    if (isThere) value = (Number.isNaN(value) ? 0 : value) + (higherIsBetter ? weight : -weight) * own;
+  }
+  return reasons.length > 0 ? { value, parts, reason: reasons.join('; ') } : { value, parts };
 }

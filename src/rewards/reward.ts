@@ -40,21 +40,32 @@ export interface Reward<Truth = unknown> {
   readonly higherIsBetter: boolean;
 }
 
-/** `defineReward('length', [0, 1], (samples) => samples.map(({ completion }) => ...))`; plain numbers are scores. */
+/** What a scoring function may give for a sample. */
+type Given = number | Score | null | undefined;
+
+/**
+ * `defineReward('length', [0, 1], (samples) => samples.map(({ completion }) => ...))`. Plain numbers are scores; null,
+ * undefined and infinities are NaN with a reason, and so are all samples when `score` throws.
+ * @throws Error, when it is asked, for another number of scores than samples: no run should hide that mistake
+ */
 export function defineReward<Truth = unknown>(
   name: string,
   range: readonly [number, number],
-  score: (
-    samples: readonly RewardSample<Truth>[],
-  ) => readonly (number | Score)[] | Promise<readonly (number | Score)[]>,
+  score: (samples: readonly RewardSample<Truth>[]) => readonly Given[] | Promise<readonly Given[]>,
   { higherIsBetter = true }: { higherIsBetter?: boolean } = {},
 ): Reward<Truth> {
   const reward = async (samples: readonly RewardSample<Truth>[]): Promise<readonly Score[]> => {
+    if (samples.length === 0) return [];
+    let scores: readonly Given[];
     try {
-      return (await score(samples)).map((one) => (typeof one === 'number' ? { value: one } : one));
+      scores = await score(samples);
     } catch (error) {
-      return samples.map(() => ({ value: NaN, reason: `${name} failed: ${(error as Error).message}` }));
+      const reason = `${name} failed: ${error instanceof Error ? error.message : String(error)}`;
+      return samples.map(() => ({ value: NaN, reason }));
     }
+    if (scores.length !== samples.length)
+      throw new Error(`reward '${name}' gave ${scores.length} scores for ${samples.length} samples`);
+    return scores.map((given) => scoreOf(name, given));
   };
   // A function's own name is read-only for assignment, not for definition.
   return Object.defineProperties(reward, {
@@ -62,4 +73,11 @@ export function defineReward<Truth = unknown>(
     range: { value: range },
     higherIsBetter: { value: higherIsBetter },
   }) as Reward<Truth>;
+}
+
+function scoreOf(name: string, given: Given): Score {
+  const score: Score = typeof given === 'object' && given !== null ? given : { value: given as number };
+  const value: unknown = score.value;
+  if (typeof value === 'number' && (Number.isFinite(value) || (Number.isNaN(value) && score.reason))) return score;
+  return { ...score, value: NaN, reason: score.reason ?? `${name} gave ${String(value)}` };
 }

@@ -10,23 +10,29 @@ export interface SeenSample {
   readonly references: readonly Image[];
 }
 
-/** Scores the samples that have an image; one without is NaN with the reason, and so is one that `score` throws at. */
+/**
+ * Scores the samples that have an image. One without, one whose image cannot be decoded, and one that `score` throws at
+ * are NaN with the reason, each alone.
+ */
 export async function scoreImages(
   samples: readonly RewardSample<unknown>[],
   score: (seen: readonly SeenSample[]) => Promise<readonly Score[]>,
 ): Promise<Score[]> {
-  const seen = await Promise.all(
-    samples.map(
-      async ({ image, imagePrompt, prompt, references }): Promise<SeenSample | undefined> =>
-        image && { image: await image.bytes(), text: imagePrompt ?? prompt, references },
-    ),
-  );
-  const scores = await withPerSampleFallback(
-    seen.filter((sample) => sample !== undefined),
-    score,
-  );
+  const looked = await Promise.all(samples.map(look));
+  const seen = looked.filter((sample): sample is SeenSample => typeof sample !== 'string');
+  const scores = await withPerSampleFallback(seen, score);
   let next = 0;
-  return seen.map((sample) => (sample ? scores[next++] : { value: NaN, reason: 'there is no image' }));
+  return looked.map((sample) => (typeof sample === 'string' ? { value: NaN, reason: sample } : scores[next++]));
+}
+
+/** The sample with its image, or why it has none. */
+async function look({ image, imagePrompt, prompt, references }: RewardSample<unknown>): Promise<SeenSample | string> {
+  if (!image) return 'there is no image';
+  try {
+    return { image: await image.bytes(), text: imagePrompt ?? prompt, references };
+  } catch (error) {
+    return `the image cannot be decoded: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }
 
 /** Scores a batch at once; if that throws, sample by sample, and those that throw again are NaN with the error's message. */

@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { Rng, startEngine, tf } from '../../src/engine';
 import { MobileNet, centring } from '../../src/models/scorers/mobilenet';
 import { UseLite } from '../../src/models/scorers/use-lite';
-import { tierScorer } from '../../src/rewards';
+import { tierReward } from '../../src/rewards';
+import { sampleOf } from '../rewards/sample';
 
 let use: UseLite;
 let mobile: MobileNet;
@@ -83,9 +84,11 @@ describe('USE lite', () => {
       'he comes from Oslo',
       'spiders frighten him',
     ];
-    const scorer = tierScorer(use);
+    const scorer = tierReward(use);
     for (const [correct, reasoning] of reasonings.entries()) {
-      const scores = await scorer.score(reasonings.map((_, other) => ({ reasoning, items, correct: other })));
+      const scores = await scorer(
+        reasonings.map((_, correct) => sampleOf({ completion: reasoning, truth: { candidates: items, correct } })),
+      );
       const values = scores.map((s) => s.value);
       assert.equal(values.indexOf(Math.max(...values)), correct, reasoning);
     }

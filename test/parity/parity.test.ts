@@ -36,6 +36,8 @@ describe('reference numbers', () => {
     grpo: 140,
     grpo_loop: 1280,
     dsog: 190,
+    dino_patch: 26,
+    face_align: 134,
     merge: 20,
     bert: 8,
     ernie: 8,

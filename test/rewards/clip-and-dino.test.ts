@@ -5,7 +5,8 @@ import { ImageProcessor, type Image } from '../../src/io';
 import { Clip, clipConfigFromUpstream } from '../../src/models/scorers/clip';
 import { Dinov2, dinov2ConfigFromUpstream } from '../../src/models/scorers/dinov2';
 import { vitConfigFromUpstream } from '../../src/models/scorers/vit';
-import { clipImageScorer, clipTextScorer, dinoSimilarity, pickScoreScorer, scoreSafely } from '../../src/rewards';
+import { clipImageSimilarity, clipTextSimilarity, dinoSimilarity, pickScore } from '../../src/rewards';
+import { sampleOf } from './sample';
 import { dinoName } from '../../src/rewards/dino-similarity';
 import { memoize } from '../../src/rewards/image-features';
 import { ClipTokenizer } from '../../src/text/clip-bpe';
@@ -74,10 +75,10 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
     ];
     const start = tf.memory().numTensors;
     for (const [scorer, vectors] of [
-      [clipImageScorer(clip), await clip.embedImages([a, b, c])],
+      [clipImageSimilarity(clip), await clip.embedImages([a, b, c])],
       [dinoSimilarity(dino), await dino.embed([a, b, c])],
     ] as const) {
-      const results = await scoreSafely(scorer, samples);
+      const results = await scorer(samples.map(sampleOf));
       const [va, vb, vc] = vectors;
       assert.ok(Math.abs(results[0].value - (cosine(va, vb) + cosine(va, vc)) / 2) < 1e-5);
       assert.ok(Math.abs(results[1].value - 1) < 1e-6);
@@ -99,8 +100,8 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
     ];
     const images = await clip.embedImages(samples.slice(0, 2).map((s) => s.image));
     const texts = await clip.embedTexts(samples.slice(0, 2).map((s) => s.text));
-    const plain = await scoreSafely(clipTextScorer(clip), samples);
-    const picked = await scoreSafely(pickScoreScorer(clip, { divideBy: 26 }), samples);
+    const plain = await clipTextSimilarity(clip)(samples.map(sampleOf));
+    const picked = await pickScore(clip, { divideBy: 26 })(samples.map(sampleOf));
     for (const i of [0, 1]) {
       const expected = cosine(images[i], texts[i]);
       assert.ok(Math.abs(plain[i].value - expected) < 1e-5);
@@ -113,18 +114,18 @@ describe('CLIP-I, CLIP-T, PickScore and DINO similarity', () => {
       assert.match(results[3].reason ?? '', /broken/);
       assert.ok(Number.isNaN(results[2].value) && Number.isNaN(results[3].value));
     }
-    const [low, high] = pickScoreScorer(clip).range;
+    const [low, high] = pickScore(clip).range;
     assert.ok(high > 14 && low === -high);
-    assert.throws(() => pickScoreScorer(clip, { divideBy: 0 }), /cannot be divided by 0/);
+    assert.throws(() => pickScore(clip, { divideBy: 0 }), /cannot be divided by 0/);
   });
 
   it('carry the published name only for the published shape', () => {
-    assert.equal(clipImageScorer(clip).name, 'clip_i_vit_24x2_p8');
-    assert.equal(pickScoreScorer(clip).name, 'pickscore_vit_24x2_p8');
+    assert.equal(clipImageSimilarity(clip).name, 'clip_i_vit_24x2_p8');
+    assert.equal(pickScore(clip).name, 'pickscore_vit_24x2_p8');
     assert.equal(dinoSimilarity(dino).name, 'dinov2_vit_24x2_p14');
     assert.equal(dinoSimilarity(dino, { name: 'mine' }).name, 'mine');
     const openai = { ...clip, config: clipConfigFromUpstream({}, 'config.json') } as unknown as Clip;
-    assert.deepEqual([clipImageScorer(openai).name, clipTextScorer(openai).name], ['clip_i', 'clip_t']);
+    assert.deepEqual([clipImageSimilarity(openai).name, clipTextSimilarity(openai).name], ['clip_i', 'clip_t']);
     const vits16 = { hidden_size: 384, num_attention_heads: 6, intermediate_size: 1536 };
     assert.equal(dinoName({ config: vitConfigFromUpstream(vits16, 'config.json') }), 'dino_vits16');
     const large = { hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16 };

@@ -8,7 +8,8 @@ import type { Image } from '../../src/io';
 import { BlipDescriber } from '../../src/models/scorers/blip-describe';
 import { BlipJudge } from '../../src/models/scorers/blip-judge';
 import { SentenceEncoder } from '../../src/models/scorers/sentences';
-import { berScorer, captionSimilarity, imageTextMatch, type ImageTextSample } from '../../src/rewards';
+import { berReward, captionSimilarity, imageTextMatch } from '../../src/rewards';
+import { sampleOf } from './sample';
 
 const PARITY = path.join(__dirname, '..', 'parity');
 
@@ -53,34 +54,32 @@ const image = (seed: number, side = 40): Image => ({
     (_, i) => (i * seed * 37 + (i >> 5) * seed) % 256,
   ),
 });
-const samples: ImageTextSample[] = [3, 5, 7].map((seed) => ({
-  image: image(seed),
-  text: `w${seed} w${seed + 4}`,
-}));
+const images = [3, 5, 7].map((seed) => image(seed));
+const samples = images.map((one, i) => sampleOf({ image: one, text: `w${2 * i + 3} w${2 * i + 7}` }));
 
 describe('images with texts', () => {
   it('are scored by BLIP and BLIP-2 under their names, each sample alike alone and in a batch', async () => {
-    const scorers = judges.flatMap((judge) => [berScorer(judge), imageTextMatch(judge)]);
-    assert.deepEqual(scorers.map((scorer) => scorer.name), ['ber_blip', 'itm_blip', 'ber', 'itm_blip2']); // prettier-ignore
+    const scorers = judges.flatMap((judge) => [berReward(judge), imageTextMatch(judge)]);
+    assert.deepEqual(scorers.map((scorer) => scorer.name), ['ber_blip', 'itm_blip', 'ber_blip2', 'itm_blip2']); // prettier-ignore
     for (const scorer of scorers) {
       const kept = tf.memory().numTensors;
-      const all = await scorer.score(samples);
+      const all = await scorer(samples);
       assert.equal(tf.memory().numTensors, kept);
       for (const [i, { value }] of all.entries()) {
         assert.ok(value >= scorer.range[0] && value <= scorer.range[1], `${scorer.name} ${value}`);
-        assert.ok(Math.abs((await scorer.score([samples[i]]))[0].value - value) < 1e-5);
+        assert.ok(Math.abs((await scorer([samples[i]]))[0].value - value) < 1e-5);
       }
       assert.ok(new Set(all.map(({ value }) => value.toFixed(6))).size > 1, `${scorer.name} tells samples apart`);
-      assert.deepEqual(await scorer.score([]), []);
+      assert.deepEqual(await scorer([]), []);
     }
   });
 
   it('leave out the sample that cannot be scored, with the reason', async () => {
-    const broken: ImageTextSample = { image: { width: 9, height: 9, rgb: new Uint8Array(3) }, text: 'w5' };
-    const silent: ImageTextSample = { image: image(9), text: ' ' };
-    for (const scorer of [berScorer(judges[0]), imageTextMatch(judges[1]), captionSimilarity(describer, sentences)]) {
-      const results = await scorer.score([samples[0], broken, silent]);
-      assert.ok(Math.abs(results[0].value - (await scorer.score([samples[0]]))[0].value) < 1e-5);
+    const broken = sampleOf({ image: { width: 9, height: 9, rgb: new Uint8Array(3) }, text: 'w5' });
+    const silent = sampleOf({ image: image(9), text: ' ' });
+    for (const scorer of [berReward(judges[0]), imageTextMatch(judges[1]), captionSimilarity(describer, sentences)]) {
+      const results = await scorer([samples[0], broken, silent]);
+      assert.ok(Math.abs(results[0].value - (await scorer([samples[0]]))[0].value) < 1e-5);
       assert.ok(Number.isNaN(results[1].value) && Number.isNaN(results[2].value));
       assert.match(results[1].reason ?? '', /9 x 9|bytes/);
       assert.equal(results[2].reason, 'the text is empty');
@@ -88,21 +87,22 @@ describe('images with texts', () => {
   });
 
   it('are compared in words: 1 for the caption itself, and the caption can be seen', async () => {
-    const scorer = captionSimilarity(describer, sentences);
+    const said = new Map<Image, string>();
+    const scorer = captionSimilarity(describer, sentences, (one, caption) => said.set(one, caption));
     assert.equal(scorer.name, 'caption_similarity_blip_bert');
     const kept = tf.memory().numTensors;
-    await scorer.score(samples);
-    const captions = samples.map((sample) => scorer.captionOf(sample.image) as string);
+    await scorer(samples);
+    const captions = images.map((one) => said.get(one) as string);
     assert.ok(captions.every((caption) => /^w\d+/.test(caption)), captions.join('; ')); // prettier-ignore
-    const same = await scorer.score(samples.map(({ image }, i) => ({ image, text: captions[i] })));
+    const same = await scorer(images.map((one, i) => sampleOf({ image: one, text: captions[i] })));
     for (const { value } of same) assert.ok(Math.abs(value - 1) < 1e-5);
     assert.equal(tf.memory().numTensors, kept);
     const mute = captionSimilarity({ name: 'mute', captions: async (list) => list.map(() => '') }, sentences);
-    assert.deepEqual((await mute.score(samples.slice(0, 1)))[0], { value: 0, reason: 'the caption is empty' });
+    assert.deepEqual((await mute(samples.slice(0, 1)))[0], { value: 0, reason: 'the caption is empty' });
   });
 
   it('can be described by drawing, reproducibly, and from a prompt', async () => {
-    const list = samples.map((sample) => sample.image);
+    const list = images;
     const drawn = (seed: number, batch?: number) => describer.captions(list, { temperature: 2, rng: new Rng(seed), batch, maxLength: 12 }); // prettier-ignore
     assert.deepEqual(await drawn(1), await drawn(1, 1));
     assert.notDeepEqual(await drawn(1), await drawn(2));

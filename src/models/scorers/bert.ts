@@ -143,5 +143,5 @@ function bertNames(names: readonly string[], pooler: boolean): NameRules {
 
 /** Rows scaled to length 1; a row of zeros stays one. */
 function unitRows(x: tf.Tensor2D): tf.Tensor2D {
-  return tf.tidy(() => tf.div(x, tf.maximum(tf.sqrt(tf.sum(tf.square(x), 1, true)), 1e-12)));
+  return tf.tidy(() => tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), 1, true), 1e-24))));
 }

@@ -1,6 +1,7 @@
 /**
  * DINOv2 (Oquab et al. 2024) in transformers' layout: layer scale, a GELU or SwiGLU feed-forward part, positions
- * stretched to every image's size. Its class token is the feature that DINO similarity compares.
+ * stretched to every image's size; with registers too (Darcet et al. 2024). Its class token is the feature that DINO
+ * similarity compares, its patches those of DER.
  */
 import type { Rng } from '../../engine';
 import { ImageProcessor } from '../../io';
@@ -11,7 +12,7 @@ import { type VisionConfig, VisionNetwork } from './vision/network';
 import { VisionTransformer } from './vision/transformer';
 
 /** Names that a checkpoint with a head of its own puts before this model's. */
-const PREFIX = 'dinov2.';
+const PREFIXES = ['dinov2.', 'dinov2_with_registers.'];
 
 /** Upstream's image processor for this model. */
 const PROCESSOR = 'BitImageProcessor';
@@ -22,7 +23,8 @@ const PROCESSOR = 'BitImageProcessor';
  */
 export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>, where: string): VisionConfig {
   const fields = ConfigFields.of(json, where);
-  checkModelType(fields, 'dinov2');
+  const withRegisters = json.model_type === 'dinov2_with_registers';
+  if (!withRegisters) checkModelType(fields, 'dinov2');
   const hidden = fields.size('hidden_size', 768);
   const heads = fields.size('num_attention_heads', 12);
   if (hidden % heads) fields.fault(`hidden_size ${hidden} is not divisible by num_attention_heads ${heads}`);
@@ -42,6 +44,7 @@ export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>
     pooler: 'class token',
     model: 'dinov2',
     ...readImageGrid(fields, json, { image_size: 224, patch_size: 14 }),
+    ...(withRegisters ? { registers: fields.size('num_register_tokens', 4) } : {}),
     ...(fields.flag('use_mask_token', true) ? { maskToken: [1, hidden] } : {}),
   };
   fields.check();
@@ -68,7 +71,7 @@ export class Dinov2 extends VisionTransformer {
     const config = dinov2ConfigFromUpstream(json, file);
     const processor = await ImageProcessor.fromPretrained(folder, PROCESSOR);
     const network = await loadFrozen(folder, new VisionNetwork(config), () => ({
-      rename: (name) => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name),
+      rename: (name) => name.slice(PREFIXES.find((prefix) => name.startsWith(prefix))?.length ?? 0),
       ignore: (name) => isPositionIds(name) || name.startsWith('classifier.'),
     }));
     return new Dinov2(network, processor);

@@ -19,6 +19,7 @@ import {
   RNet,
 } from './mtcnn/networks';
 
+export { alignFace } from './mtcnn/align';
 export { type CropOptions, cropFace } from './mtcnn/crop';
 
 /** One face. Coordinates are pixels, x to the right and y down. */

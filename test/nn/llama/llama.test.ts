@@ -4,14 +4,15 @@ import fc from 'fast-check';
 import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { causalMask } from '../../../src/nn/causal-mask';
 import { KvCache } from '../../../src/nn/kv-cache';
-import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../../src/nn/llama';
+import { exactLogits, Llama, type LlamaForwardOptions } from '../../../src/nn/llama';
 import {
   type LlamaConfig,
   LlamaConfigError,
   llamaConfigFromUpstream,
   llamaConfigToUpstream,
 } from '../../../src/nn/llama-config';
-import { type ParameterSpec, Parameters } from '../../../src/nn/parameters';
+import { Module } from '../../../src/nn/module';
+import { ParamStore } from '../../../src/nn/store';
 
 const CONFIG: LlamaConfig = {
   vocab_size: 23,
@@ -42,29 +43,45 @@ const KINDS: Readonly<Record<string, Partial<LlamaConfig>>> = {
   'scaled positions': { rope_factor: 4, num_key_value_heads: 1 },
 };
 
-function build(change: Partial<LlamaConfig> = {}): { config: LlamaConfig; p: Parameters } {
+class Network extends Module<LlamaConfig> {
+  readonly m = new Llama(this.config);
+  readonly lm_head = this.m.head();
+}
+
+/** Norms and biases that do something, weights large enough that a wrong position shows. */
+function build(change: Partial<LlamaConfig> = {}): { config: LlamaConfig; net: Network; store: ParamStore } {
   const config = { ...CONFIG, ...change };
-  const specs: Record<string, ParameterSpec> = {};
-  declareLlama(specs, 'm', config);
-  // Norms and biases that do something, weights large enough that a wrong position shows.
-  for (const [name, spec] of Object.entries(specs))
-    if (!spec.tiedTo) specs[name] = { ...spec, init: { normal: 'normal' in spec.init ? 0.3 : 0.7 } };
-  return { config, p: Parameters.random(specs, new Rng(5)) };
+  const net = new Network(config);
+  const rng = new Rng(5);
+  const store = ParamStore.fill(net, (name, { shape, initial }) => {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const scale = 'normal' in initial ? 0.3 : 0.7;
+    return rng
+      .split(name)
+      .normal(size)
+      .map((value) => value * scale);
+  });
+  return { config, net: net.with(store), store };
 }
 
 const ids = (rows: readonly (readonly number[])[]) => tf.tensor2d(rows.flat(), [rows.length, rows[0].length], 'int32');
 
-/** Logits of the rows' tokens, `[rows * tokens * vocab]`. */
+/** Logits of the rows' tokens, `[rows, tokens, vocab]`. */
+function logits(
+  { net, config }: ReturnType<typeof build>,
+  rows: tf.Tensor2D,
+  options?: LlamaForwardOptions,
+): tf.Tensor2D {
+  const hidden = net.m.forward(net.m.embed_tokens.forward(rows), options);
+  return exactLogits(net.lm_head, tf.reshape(hidden, [-1, config.hidden_size]));
+}
+
 function logitsOf(
-  { config, p }: ReturnType<typeof build>,
+  model: ReturnType<typeof build>,
   rows: readonly (readonly number[])[],
   options: LlamaForwardOptions = {},
 ): Float32Array {
-  return readValues(() => {
-    const embeds = p.embedding('m.embed_tokens', ids(rows)) as tf.Tensor3D;
-    const hidden = llamaHidden(p, 'm', config, embeds, options);
-    return llamaLogits(p, tf.reshape(hidden, [-1, config.hidden_size]));
-  });
+  return readValues(() => logits(model, ids(rows), options));
 }
 
 function worst(a: ArrayLike<number>, b: ArrayLike<number>): number {
@@ -92,7 +109,11 @@ describe('decoder', () => {
           const vocab = model.config.vocab_size;
           for (let at = 0, i = 0; at < 8; i++) {
             const end = Math.min(8, at + sizes[i]);
-            const part = logitsOf(model, TOKENS.map((row) => row.slice(at, end)), { cache }); // prettier-ignore
+            const part = logitsOf(
+              model,
+              TOKENS.map((row) => row.slice(at, end)),
+              { cache },
+            );
             const expected = TOKENS.flatMap((_, b) => [...whole.slice((b * 8 + at) * vocab, (b * 8 + end) * vocab)]);
             assert.ok(worst(part, expected) < 1e-4, `tokens ${at}..${end}`);
             at = end;
@@ -102,7 +123,7 @@ describe('decoder', () => {
         }),
         { numRuns: 5 },
       );
-      model.p.dispose();
+      model.store.dispose();
     });
   }
 
@@ -118,7 +139,7 @@ describe('decoder', () => {
     assert.ok(worst(got.slice(0, 8 * vocab), logitsOf(model, [long])) < 1e-4);
     assert.ok(worst(got.slice((8 + 3) * vocab), logitsOf(model, [short])) < 1e-4);
     tf.dispose(mask ?? []);
-    model.p.dispose();
+    model.store.dispose();
   });
 
   test('the order of tokens matters, and later tokens are not seen', () => {
@@ -129,42 +150,34 @@ describe('decoder', () => {
     assert.ok(worst(one.slice(-vocab), swapped.slice(-vocab)) > 1e-3);
     const other = logitsOf(model, [[...TOKENS[0].slice(0, 7), 20]]);
     assert.ok(worst(one.slice(0, 7 * vocab), other.slice(0, 7 * vocab)) === 0);
-    model.p.dispose();
+    model.store.dispose();
   });
 
   test('every parameter gets a gradient, that of the tied table through both its uses', () => {
     for (const change of Object.values(KINDS)) {
       const model = build(change);
-      const { value, grads } = tf.variableGrads(() => {
-        const embeds = model.p.embedding('m.embed_tokens', ids(TOKENS)) as tf.Tensor3D;
-        const hidden = llamaHidden(model.p, 'm', model.config, embeds);
-        return tf.mean<tf.Scalar>(tf.square(llamaLogits(model.p, tf.reshape(hidden, [-1, model.config.hidden_size]))));
-      }, Object.values(model.p.variables));
-      for (const [name, variable] of Object.entries(model.p.variables)) {
+      const variables = model.net.variables();
+      const loss = () => tf.mean<tf.Scalar>(tf.square(logits(model, ids(TOKENS))));
+      const { value, grads } = tf.variableGrads(loss, Object.values(variables));
+      for (const [name, variable] of Object.entries(variables)) {
         const size = readValues(() => tf.sum(tf.abs(grads[variable.name])))[0];
         assert.ok(size > 0 && Number.isFinite(size), name);
       }
       tf.dispose([value, grads] as tf.TensorContainer);
-      model.p.dispose();
+      model.store.dispose();
     }
   });
 
   test('what does not fit is said with both shapes', () => {
-    const { p, config } = build();
+    const { net, store } = build();
     const embeds = tf.zeros<tf.Rank.R3>([1, 3, 7]);
-    assert.throws(
-      () => llamaHidden(p, 'm', config, embeds),
-      /embeddings are \[1,3,7\], expected \[batch, tokens, 24\]/,
-    );
+    assert.throws(() => net.m.forward(embeds), /embeddings are \[1,3,7\], expected \[batch, tokens, 24\]/);
     const right = tf.zeros<tf.Rank.R3>([1, 3, 24]);
     const mask = tf.zeros<tf.Rank.R4>([1, 1, 3, 4]);
-    assert.throws(
-      () => llamaHidden(p, 'm', config, right, { mask }),
-      /mask is \[1,1,3,4\], expected \[1 or 1, 1, 3, 3\]/,
-    );
-    assert.throws(() => llamaHidden(p, 'm', config, right, { positions: [0, 1] }), /positions are 1 x 2, expected 3/);
+    assert.throws(() => net.m.forward(right, { mask }), /mask is \[1,1,3,4\], expected \[1 or 1, 1, 3, 3\]/);
+    assert.throws(() => net.m.forward(right, { positions: [0, 1] }), /positions are 1 x 2, expected 3/);
     tf.dispose([embeds, right, mask]);
-    p.dispose();
+    store.dispose();
   });
 });
 
@@ -182,7 +195,11 @@ describe('cache', () => {
     cache.select([1, 1, 0]);
     assert.equal(cache.batch, 3);
     const next = logitsOf(model, [[9], [4], [4]], { cache });
-    const alone = [[...prompt[1], 9], [...prompt[1], 4], [...prompt[0], 4]].map((row) => logitsOf(model, [row]).slice(-vocab)); // prettier-ignore
+    const alone = [
+      [...prompt[1], 9],
+      [...prompt[1], 4],
+      [...prompt[0], 4],
+    ].map((row) => logitsOf(model, [row]).slice(-vocab));
     alone.forEach((expected, b) =>
       assert.ok(worst(next.slice(b * vocab, (b + 1) * vocab), expected) < 1e-4, `row ${b}`),
     );
@@ -197,7 +214,7 @@ describe('cache', () => {
     );
     cache.dispose();
     assert.equal(tf.memory().numTensors, start);
-    model.p.dispose();
+    model.store.dispose();
   });
 });
 

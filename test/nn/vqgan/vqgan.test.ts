@@ -5,10 +5,11 @@ import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
-import { CheckpointMismatchError, Parameters } from '../../../src/nn/parameters';
-import { attentionLevels, type VqganConfig, vqganEncoderHidden } from '../../../src/nn/vqgan';
+import { CheckpointMismatchError } from '../../../src/nn/checkpoint-fit';
+import { attentionLevels } from '../../../src/nn/image-coder';
+import { expectedTensors, ParamStore } from '../../../src/nn/store';
+import { Vqgan, type VqganConfig, type VqganLayout } from '../../../src/nn/vqgan';
 import { codebookEntries, nearestCodes, quantize } from '../../../src/nn/vqgan-codebook';
-import { vqganSpecs, VqganTokenizer } from '../../../src/nn/vqgan-tokenizer';
 
 const PARITY = path.join(__dirname, '..', '..', 'parity');
 const SMALL: VqganConfig = {
@@ -22,6 +23,15 @@ const SMALL: VqganConfig = {
   attn_levels: [1],
   norm_groups: 4,
 };
+
+/** One with random weights. */
+function random(config: VqganConfig & VqganLayout): { net: Vqgan; store: ParamStore } {
+  const net = new Vqgan(config);
+  const store = ParamStore.random(net, new Rng(3));
+  return { net: net.with(store), store };
+}
+
+const namesOf = (config: VqganConfig): string[] => Object.keys(expectedTensors(new Vqgan(config)));
 
 before(() => startEngine({ precision: 'float32', quiet: true }));
 
@@ -49,13 +59,15 @@ describe('the published layout', () => {
       const { n_embed, embed_dim } = upstream;
       const config = { ch, ch_mult, num_res_blocks, z_channels, n_embed, embed_dim };
       const file = at('vqgan', 'model.safetensors');
-      const tokenizer = VqganTokenizer.fromTensors(config, await readSafetensors(file), file);
+      const layers = new Vqgan(config);
+      const store = ParamStore.fromTensors(layers, await readSafetensors(file), file);
+      const tokenizer = layers.with(store);
       const inputs = await readSafetensors(at('inputs.safetensors'));
       const expected = await readSafetensors(at('expected.safetensors'));
       const start = tf.memory().numTensors;
       tf.tidy(() => {
         const pixels = nhwc(inputs.pixel_values);
-        const hidden = vqganEncoderHidden(tokenizer.parameters, '', config, pixels);
+        const hidden = tokenizer.hidden(pixels);
         assert.ok(worst(nchw(hidden), toFloat32(expected.vq_encoder_hidden)) < 1e-4);
         assert.ok(worst(nchw(tokenizer.encodeContinuous(pixels)), toFloat32(expected.vq_prequant)) < 1e-4);
         assert.deepEqual(
@@ -67,18 +79,22 @@ describe('the published layout', () => {
         assert.ok(worst(nchw(tokenizer.decode(rows)), toFloat32(expected.vq_decode_pixels)) < 1e-3);
       });
       assert.equal(tf.memory().numTensors, start);
-      tokenizer.dispose();
+      store.dispose();
     });
   }
 
   test('attention stands at the levels whose side is listed', () => {
     assert.deepEqual(attentionLevels(512, 5, [32, 256]), [1, 4]);
     assert.deepEqual(attentionLevels(512, 5, null), []);
-    const names = Object.keys(vqganSpecs({ ...SMALL, first_up: 'coarsest' }));
-    for (const name of ['encoder.down.1.attn.0.q.weight', 'decoder.up.0.attn.0.q.weight', 'decoder.up.0.upsample.conv.bias'])
-      assert.ok(names.includes(name), name); // prettier-ignore
+    const names = namesOf({ ...SMALL, first_up: 'coarsest' });
+    for (const name of [
+      'encoder.down.1.attn.0.q.weight',
+      'decoder.up.0.attn.0.q.weight',
+      'decoder.up.0.upsample.conv.bias',
+    ])
+      assert.ok(names.includes(name), name);
     assert.ok(!names.includes('decoder.up.1.attn.0.q.weight'));
-    assert.ok(!Object.keys(vqganSpecs({ ...SMALL, mid_attention: false })).some((name) => name.includes('mid.attn')));
+    assert.ok(!namesOf({ ...SMALL, mid_attention: false }).some((name) => name.includes('mid.attn')));
   });
 });
 
@@ -120,7 +136,10 @@ describe('the codebook', () => {
       const z = tf.variable(tf.tensor4d([0.9, 0.1], [1, 1, 1, 2]));
       const codebook = tf.variable(tf.tensor2d([1, 0, 0, 1], [2, 2]));
       const weight = tf.tensor4d([2, -3], [1, 1, 1, 2]);
-      const through = tf.variableGrads(() => tf.sum<tf.Scalar>(tf.mul(quantize(z as tf.Tensor4D, codebook as tf.Tensor2D).entries, weight)), [z]); // prettier-ignore
+      const through = tf.variableGrads(
+        () => tf.sum<tf.Scalar>(tf.mul(quantize(z as tf.Tensor4D, codebook as tf.Tensor2D).entries, weight)),
+        [z],
+      );
       assert.deepEqual(Array.from(through.grads[z.name].dataSync()), [2, -3]);
       const pull = tf.variableGrads(() => quantize(z, codebook).loss, [z, codebook]);
       // e - z = (0.1, -0.1): mean square 0.01, times 1 + 0.25
@@ -136,9 +155,9 @@ describe('the codebook', () => {
 describe('the tokenizer', () => {
   test('a training pass reaches every parameter and leaks nothing', () => {
     for (const l2_norm of [false, true]) {
-      const tokenizer = VqganTokenizer.random({ ...SMALL, l2_norm }, new Rng(3));
+      const { net: tokenizer, store } = random({ ...SMALL, l2_norm });
       const pixels = tf.tensor<tf.Rank.R4>(new Rng(2).uniform(2 * 4 * 4 * 3), [2, 4, 4, 3]);
-      const { variables } = tokenizer.parameters;
+      const { variables } = store;
       const pass = () => {
         const { value, grads } = tf.variableGrads(() => {
           const out = tokenizer.reconstruct(pixels);
@@ -159,12 +178,12 @@ describe('the tokenizer', () => {
       for (let i = 0; i < 3; i++) pass();
       assert.equal(tf.memory().numTensors, start);
       pixels.dispose();
-      tokenizer.dispose();
+      store.dispose();
     }
   });
 
   test('encoded cell by cell, a cell has one code wherever it stands and whatever stands beside it', () => {
-    const tokenizer = VqganTokenizer.random({ ...SMALL, cell_encoder: true }, new Rng(3));
+    const { net: tokenizer, store } = random({ ...SMALL, cell_encoder: true });
     tf.tidy(() => {
       const cells = tf.tensor<tf.Rank.R4>(new Rng(5).normal(6 * 2 * 2 * 3), [6, 2, 2, 3]);
       const alone = Array.from(tokenizer.encode(cells).dataSync());
@@ -179,17 +198,20 @@ describe('the tokenizer', () => {
       );
       const image = tf.concat<tf.Tensor4D>(rows, 1);
       const codes = Array.from(tokenizer.encode(image).dataSync());
-      assert.deepEqual(codes, order.map((cell) => alone[cell])); // prettier-ignore
-      const whole = new VqganTokenizer(SMALL, tokenizer.parameters);
+      assert.deepEqual(
+        codes,
+        order.map((cell) => alone[cell]),
+      );
+      const whole = new Vqgan(SMALL).with(store);
       const difference = tf.sub(whole.encodeContinuous(image), tokenizer.encodeContinuous(image));
       assert.ok(tf.max(tf.abs(difference)).dataSync()[0] > 1e-3, 'the published encoder sees the neighbours');
     });
     assert.throws(() => tokenizer.encode(tf.zeros([1, 5, 6, 3])), /divisible by 2, got \[1,5,6,3\]/);
-    tokenizer.dispose();
+    store.dispose();
   });
 
   test('rectangles, wrong shapes and impossible configurations', () => {
-    const tokenizer = VqganTokenizer.random(SMALL, new Rng(3));
+    const { net: tokenizer, store } = random(SMALL);
     tf.tidy(() => {
       assert.deepEqual(tokenizer.encode(tf.zeros([1, 4, 6, 3])).shape, [1, 6]);
       assert.deepEqual(tokenizer.decode([[0, 1, 2, 3, 4, 9]], [2, 3]).shape, [1, 4, 6, 3]);
@@ -200,8 +222,8 @@ describe('the tokenizer', () => {
       () => tokenizer.decodeEntries(tf.zeros([1, 2, 2, 5])),
       /\[batch, rows, columns, 4\], got \[1,2,2,5\]/,
     );
-    tokenizer.dispose();
-    const bad = (change: Partial<VqganConfig>) => vqganSpecs({ ...SMALL, ...change });
+    store.dispose();
+    const bad = (change: Partial<VqganConfig>) => new Vqgan({ ...SMALL, ...change });
     assert.throws(() => bad({ ch: 6 }), /level 0 has 6 channels, expected a multiple of norm_groups 4/);
     assert.throws(() => bad({ num_res_blocks: [1] }), /num_res_blocks \[1\] must give a whole number for each of 2/);
     assert.throws(() => bad({ attn_levels: [2] }), /attn_levels names level 2; there are 2/);
@@ -209,25 +231,24 @@ describe('the tokenizer', () => {
   });
 
   test('without a decoder it encodes, and says what is missing; what does not fit is listed at once', async () => {
-    const whole = VqganTokenizer.random(SMALL, new Rng(3));
-    const encoder = VqganTokenizer.random(SMALL, new Rng(3), 'encoder');
+    const { net: whole, store } = random(SMALL);
+    const { net: encoder, store: encoderStore } = random({ ...SMALL, parts: 'encoder' });
     tf.tidy(() => {
       const pixels = tf.tensor<tf.Rank.R4>(new Rng(2).uniform(48), [1, 4, 4, 3]);
       assert.deepEqual(encoder.encode(pixels).arraySync(), whole.encode(pixels).arraySync());
       assert.throws(() => encoder.decode([[0, 1, 2, 3]]), /has no decoder.*vqgan\//);
     });
-    const values = await whole.parameters.values();
+    const values = await store.values();
     const tensors: Record<string, RawTensor> = {};
     for (const [name, value] of Object.entries(values)) tensors[name] = { dtype: 'F32', ...value };
     delete tensors['quant_conv.bias'];
     assert.throws(
-      () => Parameters.fromTensors(vqganSpecs(SMALL, 'encoder'), tensors, 'a file'),
+      () => ParamStore.fromTensors(new Vqgan({ ...SMALL, parts: 'encoder' }), tensors, 'a file'),
       (error: Error) =>
         error instanceof CheckpointMismatchError &&
         /missing: quant_conv\.bias/.test(error.message) &&
         /unknown: decoder\.conv_in\.weight/.test(error.message),
     );
-    whole.dispose();
-    encoder.dispose();
+    for (const owner of [store, encoderStore]) owner.dispose();
   });
 });

@@ -15,7 +15,7 @@ interface Description {
     factor?: number;
     select_largest?: boolean;
   };
-  images: Record<string, unknown>;
+  pictures: Record<string, unknown>;
 }
 
 type Tensors = Record<string, RawTensor>;
@@ -30,7 +30,7 @@ export async function* parity(
   folder: string,
   description: Record<string, unknown>,
 ): AsyncGenerator<Check, void, undefined> {
-  const { weights, options, images } = description as unknown as Description;
+  const { weights, options, pictures } = description as unknown as Description;
   const mtcnn = await Mtcnn.load(await weightsFolder(folder, weights), {
     ...(options?.min_face_size === undefined ? {} : { minFaceSize: options.min_face_size }),
     ...(options?.thresholds === undefined ? {} : { thresholds: options.thresholds }),
@@ -40,7 +40,7 @@ export async function* parity(
   try {
     const expected = await readSafetensors(path.join(folder, 'expected.safetensors'));
     yield* networkChecks(mtcnn, await readSafetensors(path.join(folder, 'inputs.safetensors')), expected);
-    const names = Object.keys(images);
+    const names = Object.keys(pictures);
     const read = await Promise.all(names.map((name) => readImage(path.join(folder, `${name}.png`))));
     const traces = mtcnn.traces(read);
     for (const [i, name] of names.entries()) yield* imageChecks(name, read[i], traces[i], expected);
@@ -87,27 +87,12 @@ function* imageChecks(name: string, image: Image, trace: MtcnnTrace, expected: T
     return raw ? toFloat32(raw) : [];
   };
   if (expected[`${name}_stage_counts`]) yield same(name, 'stage_counts', counts, Array.from(wanted('stage_counts')));
-  yield close(
-    name,
-    'boxes',
-    faces.flatMap((face) => face.box),
-    wanted('boxes'),
-    PIXELS,
-  );
-  yield close(
-    name,
-    'probs',
-    faces.map((face) => face.probability),
-    wanted('probs'),
-    PROBABILITY,
-  );
-  yield close(
-    name,
-    'landmarks',
-    faces.flatMap((face) => face.landmarks.flat()),
-    wanted('landmarks'),
-    PIXELS,
-  );
+  const boxes = faces.flatMap((face) => face.box);
+  const probabilities = faces.map((face) => face.probability);
+  const landmarks = faces.flatMap((face) => face.landmarks.flat());
+  yield close(name, 'boxes', boxes, wanted('boxes'), PIXELS);
+  yield close(name, 'probs', probabilities, wanted('probs'), PROBABILITY);
+  yield close(name, 'landmarks', landmarks, wanted('landmarks'), PIXELS);
   const seen = expected[`${name}_onet_input`];
   if (seen) {
     const [count, , side] = seen.shape;

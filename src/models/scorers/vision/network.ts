@@ -65,6 +65,9 @@ export class VisionNetwork extends Module<VisionConfig> {
   private readonly tokens = 1 + this.config.grid[0] * this.config.grid[1];
   readonly embeddings = {
     cls_token: new Parameter<tf.Tensor3D>([1, 1, this.config.hidden], { normal: 0.02 }),
+    register_tokens: this.config.registers
+      ? new Parameter<tf.Tensor3D>([1, this.config.registers, this.config.hidden], { normal: 0.02 })
+      : undefined,
     mask_token: this.config.maskToken && new Parameter(this.config.maskToken, { constant: 0 }),
     position_embeddings: new Parameter<tf.Tensor3D>([1, this.tokens, this.config.hidden], { normal: 0.02 }),
     patch_embeddings: {
@@ -88,11 +91,12 @@ export class VisionNetwork extends Module<VisionConfig> {
     stretch: boolean,
     keep?: (state: tf.Tensor3D) => void,
   ): { lastHiddenState: tf.Tensor3D; poolerOutput: tf.Tensor2D | undefined } {
-    const { cls_token, position_embeddings, patch_embeddings } = this.embeddings;
+    const { cls_token, register_tokens, position_embeddings, patch_embeddings } = this.embeddings;
     const parts = {
       patches: patch_embeddings.projection,
       classToken: cls_token.value,
       positions: position_embeddings.value,
+      registers: register_tokens?.value,
     };
     const entering = imageTokens(pixels, parts, this.config, stretch);
     keep?.(entering);

@@ -11,6 +11,8 @@ export interface ImageGrid {
   /** Rows and columns of patches in such an image. */
   readonly grid: readonly [number, number];
   readonly channels: number;
+  /** Tokens behind the class token that stand for no patch, such as DINOv2's registers. Default 0. */
+  readonly registers?: number;
 }
 
 export interface TokenParts {
@@ -19,6 +21,8 @@ export interface TokenParts {
   readonly classToken: tf.Tensor;
   /** `1 + rows * columns` times `hidden` numbers, in whatever shape upstream keeps them. */
   readonly positions: tf.Tensor;
+  /** `registers` times `hidden` numbers; they get no position. */
+  readonly registers?: tf.Tensor;
 }
 
 /** @throws RangeError for patches that are larger than the image */
@@ -35,12 +39,12 @@ export function imageGrid(
 /**
  * @param pixels `[batch, height, width, channels]`
  * @param stretch whether positions are interpolated for images of another size
- * @returns `[batch, 1 + rows * columns, hidden]`
+ * @returns `[batch, 1 + registers + rows * columns, hidden]`
  * @throws RangeError for pixels of another shape, or of another size when positions may not be stretched
  */
 export function imageTokens(
   pixels: tf.Tensor4D,
-  { patches: embedding, classToken, positions }: TokenParts,
+  { patches: embedding, classToken, positions, registers }: TokenParts,
   { image, patch, grid, channels }: ImageGrid,
   stretch: boolean,
 ): tf.Tensor3D {
@@ -60,8 +64,13 @@ export function imageTokens(
     const hidden = patches.shape[2];
     const first = tf.tile(tf.reshape<tf.Rank.R3>(classToken, [1, 1, hidden]), [batch, 1, 1]);
     const to = [Math.floor(height / patch[0]), Math.floor(width / patch[1])] as const;
-    const table = interpolatePositions(tf.reshape<tf.Rank.R2>(positions, [-1, hidden]), grid, to);
-    return tf.add<tf.Tensor3D>(tf.concat([first, patches], 1), table);
+    // Upstream antialiases the positions of the models with registers, and of those alone.
+    const table = interpolatePositions(tf.reshape<tf.Rank.R2>(positions, [-1, hidden]), grid, to, 1, !!registers);
+    const tokens = tf.add<tf.Tensor3D>(tf.concat([first, patches], 1), table);
+    if (!registers) return tokens;
+    const between = tf.tile(tf.reshape<tf.Rank.R3>(registers, [1, -1, hidden]), [batch, 1, 1]);
+    const [own, rest] = tf.split(tokens, [1, tokens.shape[1] - 1], 1);
+    return tf.concat<tf.Tensor3D>([own as tf.Tensor3D, between, rest as tf.Tensor3D], 1);
   });
 }
 

@@ -2,7 +2,7 @@
  * The vision transformer (Dosovitskiy et al. 2021) as DINO's ViT and DINOv2 have it: patches, a class token, learned
  * positions, pre-norm blocks, a last norm. Names are transformers'. Frozen: gradients leave its weights alone.
  */
-import { tf } from '../../../engine';
+import { readValues, tf } from '../../../engine';
 import type { ImageProcessor, Image } from '../../../io';
 import type { ParamStore } from '../../../nn/store';
 import type { FrozenNetwork } from '../bert/load';
@@ -12,12 +12,21 @@ import { classToken } from './tokens';
 
 /** What one forward pass gives; every tensor is the caller's to dispose. */
 export interface VisionOutput {
-  /** After the last norm, `[batch, 1 + patches, hidden]`; the class token first. */
+  /** After the last norm, `[batch, 1 + registers + patches, hidden]`; the class token first. */
   readonly lastHiddenState: tf.Tensor3D;
   /** `[batch, size]`: the pooler's output where there is one. */
   readonly poolerOutput?: tf.Tensor2D;
   /** What enters the first block, then every block's output, `[batch, 1 + patches, hidden]` each. Only when asked for. */
   readonly hiddenStates?: readonly tf.Tensor3D[];
+}
+
+/** Vectors of an image's patches, row by row. */
+export interface PatchFeatures {
+  readonly count: number;
+  /** Length of a vector. */
+  readonly size: number;
+  /** `[count, size]`, each row of length 1. */
+  readonly values: Float32Array;
 }
 
 export interface VisionForwardOptions {
@@ -80,8 +89,28 @@ export class VisionTransformer {
   /** The patches' tokens after the last norm, `[batch, patches, hidden]`, row by row. */
   patchFeatures(pixels: tf.Tensor4D, options: VisionForwardOptions = {}): tf.Tensor3D {
     return tf.tidy(() =>
-      tf.slice(this.forward(pixels, { ...options, hiddenStates: false }).lastHiddenState, [0, 1, 0], [-1, -1, -1]),
+      tf.slice(
+        this.forward(pixels, { ...options, hiddenStates: false }).lastHiddenState,
+        [0, 1 + (this.config.registers ?? 0), 0],
+        [-1, -1, -1],
+      ),
     );
+  }
+
+  /** The patches' unit vectors of each image, of any size; `batch` (default 16) at a time. @throws RangeError for a broken image */
+  async embedPatches(images: readonly Image[], batch = 16): Promise<PatchFeatures[]> {
+    const out: PatchFeatures[] = [];
+    for (let at = 0; at < images.length; at += batch) {
+      const part = images.slice(at, at + batch);
+      const flat = readValues(() => {
+        const patches = this.patchFeatures(this.processor.process(part), { interpolatePositions: true });
+        return tf.div(patches, tf.maximum(tf.norm(patches, 2, 2, true), 1e-12));
+      });
+      const each = flat.length / part.length;
+      const size = this.config.hidden;
+      part.forEach((_, i) => out.push({ count: each / size, size, values: flat.slice(i * each, (i + 1) * each) }));
+    }
+    return out;
   }
 
   /** The class token's vector of each image, of any size; `batch` (default 16) at a time. @throws RangeError for a broken image */

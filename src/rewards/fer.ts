@@ -1,11 +1,11 @@
 /**
  * FER on photographs (UniCTokens-R1, Sec. 4): whether the face in an image is the one of the references. The largest
- * face is found by MTCNN, cut out and embedded by FaceNet; the reward is the cosine (the paper prints 1 - cosine and
- * calls it a reward; a reward it is only the other way). In the mini world, whose faces are drawn, `fer_mini_face`
- * stands for it.
+ * face is found by MTCNN, turned to a standard position by its five landmarks, and embedded by FaceNet; the reward is the
+ * cosine (the paper prints 1 - cosine and calls it a reward; a reward it is only the other way). In the mini world, whose
+ * faces are drawn, `fer_mini_face` stands for it.
  */
 import type { Image } from '../io';
-import { cropFace, type DetectedFace } from '../models/scorers/mtcnn';
+import { alignFace, cropFace, type DetectedFace } from '../models/scorers/mtcnn';
 import { defineReward, type Reward, type Score } from './reward';
 import { scoreImages, type SeenSample } from './seen';
 
@@ -16,15 +16,17 @@ export interface FaceFinder {
 
 /** Faces of one size to unit vectors. `FaceNet` is one. */
 export interface FaceEmbedder {
+  /** As it stands in logs: `facenet`. */
+  readonly name: string;
   embed(faces: readonly Image[]): Float32Array[];
 }
 
-export interface FaceSimilarityOptions {
-  /** As it stands in logs. Default `fer`, for MTCNN and FaceNet; stand-ins have names of their own. */
-  readonly name?: string;
+export interface FerOptions {
+  /** `landmarks` (default): turned to ArcFace's template. `box`: cut upright, as facenet-pytorch does; another name. */
+  readonly align?: 'landmarks' | 'box';
   /** Value of an image without a face. Default 0: no face is as far from the person as an unrelated one. */
   readonly noFaceValue?: number;
-  /** Side of the cut-out face in pixels, and how many of them show its surroundings. Default 160 and 0. */
+  /** Side of the cut-out face in pixels, default 160; of a `box`, how many of them show its surroundings, default 0. */
   readonly size?: number;
   readonly margin?: number;
 }
@@ -36,22 +38,20 @@ type Found =
   | { readonly broken: string };
 
 /**
- * FER: mean cosine of the image's face to the references' faces, in [-1, 1]; `parts` hold the finder's `probability`
- * and the number of `references` that were compared. No face in the image: `noFaceValue`, with the reason; no face in
+ * `fer_EMBEDDER`: mean cosine of the image's face to the references' faces, in [-1, 1]; `parts` hold `no_face`
+ * (1 when none was found, so that its mean is their share), the finder's `probability`, and the number of `references`
+ * that were compared. No face in the image: `noFaceValue`, with the reason; no face in
  * any reference, or a broken image: NaN with the reason. Vectors of references are kept as long as their images.
  */
-export function faceSimilarity(
-  finder: FaceFinder,
-  embedder: FaceEmbedder,
-  options: FaceSimilarityOptions = {},
-): Reward {
-  const { name = 'fer', noFaceValue = 0 } = options;
+export function ferReward(finder: FaceFinder, embedder: FaceEmbedder, options: FerOptions = {}): Reward {
+  const { align = 'landmarks', noFaceValue = 0 } = options;
+  const name = `fer_${embedder.name}${align === 'box' ? '_box' : ''}`;
   const known = new WeakMap<Image, Found>();
   const scoreOne = (own: Found, references: readonly Found[]): Score => {
     if ('broken' in own) return { value: NaN, reason: own.broken };
     const others = references.flatMap((found) => ('vector' in found ? [found.vector] : []));
     if (others.length === 0) return { value: NaN, reason: `no face was found in ${references.length} references` };
-    const parts = { references: others.length };
+    const parts = { references: others.length, no_face: 'none' in own ? 1 : 0 };
     if ('none' in own) return { value: noFaceValue, reason: own.none, parts: { ...parts, probability: 0 } };
     const cosines = others.map((other) => cosine(own.vector, other));
     const value = cosines.reduce((sum, v) => sum + v, 0) / cosines.length;
@@ -76,7 +76,7 @@ function lookAll(
   finder: FaceFinder,
   embedder: FaceEmbedder,
   images: readonly Image[],
-  { size = 160, margin = 0 }: FaceSimilarityOptions,
+  { align = 'landmarks', size = 160, margin = 0 }: FerOptions,
 ): Found[] {
   const faces: Image[] = [];
   const probabilities: number[] = [];
@@ -85,7 +85,10 @@ function lookAll(
     const [face] = result;
     if (!face) return { none: 'no face was found' };
     try {
-      faces.push(cropFace(images[i], face.box, { size, margin }));
+      const image = images[i];
+      faces.push(
+        align === 'box' ? cropFace(image, face.box, { size, margin }) : alignFace(image, face.landmarks, size),
+      );
     } catch (error) {
       return { broken: message(error) };
     }
@@ -117,5 +120,6 @@ function message(error: unknown): string {
 
 /** Of unit vectors; rounding must not lead out of the range. */
 function cosine(a: Float32Array, b: Float32Array): number {
-  return Math.min(1, Math.max(-1, a.reduce((sum, v, i) => sum + v * b[i], 0))); // prettier-ignore
+  const product = a.reduce((sum, v, i) => sum + v * b[i], 0);
+  return Math.min(1, Math.max(-1, product));
 }
