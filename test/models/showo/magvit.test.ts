@@ -80,7 +80,9 @@ test('a training pass gives every parameter a gradient and leaks nothing', () =>
       const out = tokenizer.reconstruct(pixels);
       return tf.addN([tf.mean(tf.square(tf.sub(out.pixels, pixels))), out.commitment, out.entropy]) as tf.Scalar;
     }, Object.values(tokenizer.parameters.variables));
-    const silent = Object.entries(tokenizer.parameters.variables).filter(([, v]) => !grads[v.name] || Math.max(...tf.abs(grads[v.name]).dataSync()) === 0).map(([name]) => name); // prettier-ignore
+    const silent = Object.entries(tokenizer.parameters.variables)
+      .filter(([, v]) => !grads[v.name] || Math.max(...tf.abs(grads[v.name]).dataSync()) === 0)
+      .map(([name]) => name);
     tf.dispose([value, grads]);
     return silent;
   };
