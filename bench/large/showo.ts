@@ -1,14 +1,22 @@
 /** Show-o with its image tokenizer at its published size: what loading it costs, and a step of MaskGIT. */
 import { readValues, Rng } from '../../src/engine';
 import type { ShowoConfig } from '../../src/models/showo/config';
-import { type MagvitConfig, magvitSpecs } from '../../src/models/showo/image-tokenizer';
+import { type MagvitConfig, MagvitNetwork } from '../../src/models/showo/image-tokenizer';
 import { ShowoNetwork, showoSpecs } from '../../src/models/showo/network';
 import { loadParts, type ShowoFile, type ShowoParts } from '../../src/models/showo/pretrained';
 import { ShowoImageSampler } from '../../src/models/showo/sampler';
+import { type Module, namedParameters } from '../../src/nn/module';
+import type { ParameterSpecs } from '../../src/nn/parameters';
 import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
 
 /** As published: 50 steps, guidance 5. */
 const SAMPLING = { steps: 50, guidanceScale: 6 } as const;
+
+/** What is declared of a network, for random checkpoints. */
+function specsOf(net: Module): ParameterSpecs {
+  const own = [...namedParameters(net).own];
+  return Object.fromEntries(own.map(([name, { shape, initial }]) => [name, { shape, init: initial }]));
+}
 
 /** Tokens of the caption: what a sentence has. */
 const CAPTION = 12;
@@ -18,7 +26,10 @@ export function showoLarge(config: ShowoConfig, imageTokenizer: MagvitConfig, le
   const file: ShowoFile = { model_type: 'showo', transformer: config, tokenizer: imageTokenizer };
   return {
     part: 'transformer and image tokenizer',
-    files: { 'model.safetensors': showoSpecs(config), 'tokenizer.safetensors': magvitSpecs(imageTokenizer) },
+    files: {
+      'model.safetensors': showoSpecs(config),
+      'tokenizer.safetensors': specsOf(new MagvitNetwork(imageTokenizer)),
+    },
     config: file,
     work: 'images',
     lengths,

@@ -1,5 +1,11 @@
-/** What trainers of any model need of its parameters: adapters, frozen parts, storage. */
+/** Layers, their numbers, and what trainers of any model put around them: adapters, checkpointing, frozen parts. */
+export { loadAdapters, saveAdapters } from './adapter-files';
+export { Lora, type LoraOptions } from './adapters';
+export { CheckpointMismatchError, type NameRules } from './checkpoint-fit';
+export { withCheckpointing } from './checkpointing';
+export { withExtraTokens } from './extra-tokens';
 export { Bf16Parameters, type NamePattern, type TrainableOptions, trainableVariables } from './freeze';
-export { type Adapter, type LoraOptions, LoraParameters } from './lora';
-export { loadAdapters, saveAdapters } from './lora-files';
-export { CheckpointMismatchError, Parameters, type ParameterSpec, type ParameterSpecs } from './parameters';
+export { Conv2d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from './layers';
+export { mapTree, Module, Parameter } from './module';
+export { Parameters, type ParameterSpec, type ParameterSpecs } from './parameters';
+export { ParamStore } from './store';

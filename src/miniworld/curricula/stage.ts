@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { writeSafetensors } from '../../io';
-import type { Parameters } from '../../nn/parameters';
+import type { ParamStore } from '../../nn/store';
 import type { LoopOptions, SupervisedTask } from '../../sft/loop';
 import { IMAGE_SIZE } from '../world';
 import type { SceneMixture } from './scenes';
@@ -64,7 +64,7 @@ export interface Stage {
 }
 
 /** Saves weights alone, bf16. */
-export async function saveParameters(file: string, parameters: Parameters): Promise<void> {
+export async function saveParameters(file: string, parameters: Pick<ParamStore, 'values'>): Promise<void> {
   mkdirSync(path.dirname(file), { recursive: true });
   const values = Object.entries(await parameters.values());
   const tensors = values.map(([name, value]) => [name, { ...value, dtype: 'BF16' as const }] as const);

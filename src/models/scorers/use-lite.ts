@@ -22,7 +22,7 @@ const reserved = 6;
 
 /** Sentences to unit vectors of 512 numbers. Implements the rewards' `SentenceEmbedder`. */
 export class UseLite {
-  readonly name = 'use-lite';
+  readonly name = 'use_lite';
   readonly size = 512;
 
   private constructor(

@@ -5,18 +5,16 @@
 import { type Rng, tf } from '../../engine';
 import type { RawTensor } from '../../io';
 import {
-  attnBlock,
-  conv,
-  declareAttnBlock,
-  declareConv,
-  declareNorm,
-  declareResBlock,
-  downsample,
-  normSilu,
-  resBlock,
-  upsample,
-} from '../../nn/conv';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
+  attentionLevels,
+  checkCoderConfig,
+  type CoderConfig as LayerConfig,
+  coderStride,
+  ImageDecoder,
+  ImageEncoder,
+} from '../../nn/image-coder';
+import { Conv2d } from '../../nn/layers';
+import { Module, namedParameters } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
 import { codebookEntries, codesOf, lfqLosses, signsStraightThrough } from './lfq';
 
 export interface CoderConfig {
@@ -27,6 +25,10 @@ export interface CoderConfig {
   /** Residual blocks of each level, finest first. */
   readonly num_res_blocks: readonly number[];
   readonly z_channels: number;
+  /** Levels whose side is among these have attention after each block, counted from `resolution`. Default none. */
+  readonly attn_resolutions?: readonly number[] | null;
+  /** Side of the images that `attn_resolutions` are counted from, pixels. Default 256. */
+  readonly resolution?: number;
   /**
    * Groups of GroupNorm. Default 32, as published. With 32 channels that would be one channel a group, which erases
    * the color of flat images: small tokenizers need fewer groups.
@@ -57,14 +59,42 @@ export const MAGVITV2_CONFIG: MagvitConfig = {
 /** Buffers in upstream's file that carry no parameter: both follow from `codebook_dim`. */
 const UPSTREAM_BUFFERS = ['quantize.embedding', 'quantize.power_vals'];
 
+/** The encoder, whose last layer is upstream's `quant_conv`. */
+class MagvitEncoder extends ImageEncoder {
+  readonly quant_conv = new Conv2d(this.config.z_channels, this.config.z_channels, 1);
+
+  override forward(pixels: tf.Tensor4D): tf.Tensor4D {
+    return tf.tidy(() => this.quant_conv.forward(super.forward(pixels)));
+  }
+}
+
+/** The decoder, whose first layer is upstream's `post_quant_conv`. */
+class MagvitDecoder extends ImageDecoder {
+  readonly post_quant_conv = new Conv2d(this.config.z_channels, this.config.z_channels, 1);
+
+  override forward(entries: tf.Tensor4D): tf.Tensor4D {
+    return tf.tidy(() => super.forward(this.post_quant_conv.forward(entries)));
+  }
+}
+
+/** Both halves; names are upstream's. @throws RangeError for a configuration that cannot be built */
+export class MagvitNetwork extends Module<MagvitConfig> {
+  readonly encoder = new MagvitEncoder(layerConfig('encoder', this.config));
+  readonly decoder = new MagvitDecoder(layerConfig('decoder', this.config));
+}
+
 export class MagvitTokenizer {
+  private readonly network: MagvitNetwork;
+
   private constructor(
     readonly config: MagvitConfig,
-    readonly parameters: Parameters,
-  ) {}
+    readonly parameters: ParamStore,
+  ) {
+    this.network = new MagvitNetwork(config).with(parameters);
+  }
 
   static random(config: MagvitConfig, rng: Rng): MagvitTokenizer {
-    return new MagvitTokenizer(config, Parameters.random(magvitSpecs(config), rng));
+    return new MagvitTokenizer(config, ParamStore.random(new MagvitNetwork(config), rng));
   }
 
   /** @throws CheckpointMismatchError listing every tensor that does not fit */
@@ -73,20 +103,21 @@ export class MagvitTokenizer {
     tensors: Readonly<Record<string, RawTensor>>,
     where: string,
   ): MagvitTokenizer {
-    return new MagvitTokenizer(config, Parameters.fromTensors(magvitSpecs(config), tensors, where, UPSTREAM_BUFFERS));
+    const network = new MagvitNetwork(config);
+    return new MagvitTokenizer(config, ParamStore.fromTensors(network, tensors, where, UPSTREAM_BUFFERS));
   }
 
   /** The same weights (shared, not copied) under another configuration. @throws RangeError when it has other layers */
   configured(config: MagvitConfig): MagvitTokenizer {
-    const names = Object.keys(magvitSpecs(config));
-    if (names.join() !== Object.keys(this.parameters.specs).join())
+    const names = [...namedParameters(new MagvitNetwork(config)).own.keys()];
+    if (names.join() !== this.parameters.names.join())
       throw new RangeError('the configuration has other layers than this tokenizer');
     return new MagvitTokenizer(config, this.parameters);
   }
 
   /** How many pixels one code covers along each axis. */
   get stride(): number {
-    return 2 ** (this.config.encoder.ch_mult.length - 1);
+    return coderStride(this.config.encoder);
   }
 
   get codebookSize(): number {
@@ -95,21 +126,8 @@ export class MagvitTokenizer {
 
   /** Pixels `[batch, height, width, 3]` in [-1, 1] -> the encoder's output before the signs, `[batch, rows, columns, bits]`. */
   encodeContinuous(pixels: tf.Tensor4D): tf.Tensor4D {
-    const { stride } = this;
-    if (pixels.shape.length !== 4 || pixels.shape[3] !== 3 || pixels.shape[1] % stride || pixels.shape[2] % stride) {
-      throw new RangeError(
-        `the image tokenizer needs pixels [batch, height, width, 3] with sides divisible by ${stride}, got [${pixels.shape}]`,
-      );
-    }
-    return tf.tidy(() => {
-      if (!this.config.cell_encoder) return encoderForward(this.parameters, this.config.encoder, pixels);
-      const [batch, height, width] = pixels.shape;
-      const [rows, columns] = [height / stride, width / stride];
-      const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * 3]);
-      const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, 3]);
-      const z = encoderForward(this.parameters, this.config.encoder, cells);
-      return tf.reshape<tf.Rank.R4>(z, [batch, rows, columns, this.config.codebook_dim]);
-    });
+    const { encoder } = this.network;
+    return this.config.cell_encoder ? encoder.forwardCells(pixels) : encoder.forward(pixels);
   }
 
   /** Pixels -> codes `[batch, rows * columns]` int32, row by row. */
@@ -119,7 +137,7 @@ export class MagvitTokenizer {
 
   /** Sign entries `[batch, rows, columns, bits]` -> pixels `[batch, height, width, 3]`, about [-1, 1], not clipped. */
   decodeEntries(entries: tf.Tensor4D): tf.Tensor4D {
-    return tf.tidy(() => decoderForward(this.parameters, this.config.decoder, entries));
+    return this.network.decoder.forward(entries);
   }
 
   /**
@@ -155,83 +173,13 @@ export class MagvitTokenizer {
   }
 }
 
-/** Every parameter of the tokenizer under its upstream name. @throws RangeError for a configuration that cannot be built */
-export function magvitSpecs({ encoder, decoder, codebook_dim: bits }: MagvitConfig): Record<string, ParameterSpec> {
-  for (const [where, coder] of Object.entries({ encoder, decoder })) {
-    if (coder.ch_mult.length !== coder.num_res_blocks.length)
-      throw new RangeError(`${where}: ch_mult and num_res_blocks differ in length`);
-    if (coder.z_channels !== bits)
-      throw new RangeError(`${where}: z_channels ${coder.z_channels} is not codebook_dim ${bits}`);
-  }
-  const specs: Record<string, ParameterSpec> = {};
-  declareEncoder(specs, encoder);
-  declareDecoder(specs, decoder);
-  return specs;
-}
-
-function declareMid(specs: Record<string, ParameterSpec>, name: string, channels: number): void {
-  declareResBlock(specs, `${name}.block_1`, channels, channels);
-  declareAttnBlock(specs, `${name}.attn_1`, channels);
-  declareResBlock(specs, `${name}.block_2`, channels, channels);
-}
-
-function declareEncoder(specs: Record<string, ParameterSpec>, c: CoderConfig): void {
-  declareConv(specs, 'encoder.conv_in', 3, c.ch, 3);
-  let channels = c.ch;
-  c.ch_mult.forEach((multiplier, level) => {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) {
-      declareResBlock(specs, `encoder.down.${level}.block.${block}`, channels, c.ch * multiplier);
-      channels = c.ch * multiplier;
-    }
-    if (level < c.ch_mult.length - 1)
-      declareConv(specs, `encoder.down.${level}.downsample.conv`, channels, channels, 3);
-  });
-  declareMid(specs, 'encoder.mid', channels);
-  declareNorm(specs, 'encoder.norm_out', channels);
-  declareConv(specs, 'encoder.conv_out', channels, c.z_channels, 3);
-  declareConv(specs, 'encoder.quant_conv', c.z_channels, c.z_channels, 1);
-}
-
-function encoderForward(p: Parameters, c: CoderConfig, pixels: tf.Tensor4D): tf.Tensor4D {
-  let h = conv(p, 'encoder.conv_in', pixels);
-  c.ch_mult.forEach((_, level) => {
-    for (let block = 0; block < c.num_res_blocks[level]; block++)
-      h = resBlock(p, `encoder.down.${level}.block.${block}`, h, c.norm_groups);
-    if (level < c.ch_mult.length - 1) h = downsample(p, `encoder.down.${level}.downsample`, h);
-  });
-  h = midForward(p, 'encoder.mid', h, c.norm_groups);
-  h = conv(p, 'encoder.conv_out', normSilu(p, 'encoder.norm_out', h, c.norm_groups));
-  return conv(p, 'encoder.quant_conv', h);
-}
-
-function midForward(p: Parameters, name: string, h: tf.Tensor4D, groups?: number): tf.Tensor4D {
-  const mixed = attnBlock(p, `${name}.attn_1`, resBlock(p, `${name}.block_1`, h, groups), groups);
-  return resBlock(p, `${name}.block_2`, mixed, groups);
-}
-
-function declareDecoder(specs: Record<string, ParameterSpec>, c: CoderConfig): void {
-  declareConv(specs, 'decoder.post_quant_conv', c.z_channels, c.z_channels, 1);
-  let channels = c.ch * c.ch_mult[c.ch_mult.length - 1];
-  declareConv(specs, 'decoder.conv_in', c.z_channels, channels, 3);
-  declareMid(specs, 'decoder.mid', channels);
-  for (let level = c.ch_mult.length - 1; level >= 0; level--) {
-    for (let block = 0; block < c.num_res_blocks[level]; block++) {
-      declareResBlock(specs, `decoder.up.${level}.block.${block}`, channels, c.ch * c.ch_mult[level]);
-      channels = c.ch * c.ch_mult[level];
-    }
-    if (level > 0) declareConv(specs, `decoder.up.${level}.upsample.conv`, channels, channels, 3);
-  }
-  declareNorm(specs, 'decoder.norm_out', channels);
-  declareConv(specs, 'decoder.conv_out', channels, 3, 3);
-}
-
-function decoderForward(p: Parameters, c: CoderConfig, entries: tf.Tensor4D): tf.Tensor4D {
-  let h = conv(p, 'decoder.conv_in', conv(p, 'decoder.post_quant_conv', entries));
-  h = midForward(p, 'decoder.mid', h, c.norm_groups);
-  for (let level = c.ch_mult.length - 1; level >= 0; level--) {
-    for (let block = 0; block < c.num_res_blocks[level]; block++)
-      h = resBlock(p, `decoder.up.${level}.block.${block}`, h, c.norm_groups);
-    if (level > 0) h = upsample(p, `decoder.up.${level}.upsample`, h);
-  }
-  return conv(p, 'decoder.conv_out', normSilu(p, 'decoder.norm_out', h, c.norm_groups));
+/** What the layers are built of. */
+function layerConfig(half: 'encoder' | 'decoder', config: MagvitConfig): LayerConfig {
+  const { num_res_blocks, attn_resolutions, resolution = 256, ...coder } = config[half];
+  if (coder.z_channels !== config.codebook_dim)
+    throw new RangeError(`${half}: z_channels ${coder.z_channels} is not codebook_dim ${config.codebook_dim}`);
+  const attn_levels = attentionLevels(resolution, coder.ch_mult.length, attn_resolutions);
+  const layers = { ...coder, blocks: num_res_blocks, attn_levels };
+  checkCoderConfig(layers, half);
+  return layers;
 }

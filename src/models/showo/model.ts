@@ -1,5 +1,5 @@
 /** Show-o (Xie et al. 2024) by text and images: one class for the mini model and for real checkpoints. */
-import { readValues, type Rng, tf } from '../../engine';
+import { readValues, type Rng, type tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
 import { LoraParameters } from '../../nn/lora';
 import { Bf16Parameters } from '../../nn/freeze';

@@ -44,7 +44,7 @@ export class ShowoNetwork {
   }
 
   /** What text is drawn from: the text vocabulary, then a subject's `<sks>`. */
-  get sayableIds(): { readonly count: number; idOf(index: number): number; indexOf(id: number): number } {
+  get sayableIds(): { readonly count: number; idOf: (index: number) => number; indexOf: (id: number) => number } {
     const { extra, vocabulary } = this;
     const words = this.config.llm_vocab_size;
     const subject = extra ? vocabulary.size + extra.sayable : -1;

@@ -191,7 +191,12 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
   /** Draws every image's codes, masks the least certain again, and records the transition. */
   private decide({ logProbs, conditional }: Distributions, noise: number): ImageState[] {
     const drawn = this.images.map((image, b) => this.draw(image, b, logProbs));
-    const recorded = conditional && scoresOf(conditional, drawn.map(({ ids }) => ids)); // prettier-ignore
+    const recorded =
+      conditional &&
+      scoresOf(
+        conditional,
+        drawn.map(({ ids }) => ids),
+      );
     return this.images.map((image, b): ImageState => {
       const { ids, scores } = drawn[b];
       const n = ids.length;

@@ -96,9 +96,9 @@ export function packedLogits(
 
 /** Text and images as the model's ids: what a supervised example is made of. */
 export interface ExampleEncoder {
-  prompt(text: string): number[];
-  answer(text: string): number[];
-  codes(image: Exclude<UnderstandPart, string>): ArrayLike<number>;
+  readonly prompt: (text: string) => number[];
+  readonly answer: (text: string) => number[];
+  readonly codes: (image: Exclude<UnderstandPart, string>) => ArrayLike<number>;
 }
 
 type Kind<Task> = Extract<SupervisedExample, { task: Task }>;

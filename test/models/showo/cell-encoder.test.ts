@@ -20,8 +20,13 @@ describe('an encoder that sees one cell at a time', () => {
       const pixels = noise(2);
       const z = tokenizer.encodeContinuous(pixels);
       assert.deepEqual(z.shape, [1, 4, 6, 6]);
-      const moved = tokenizer.encodeContinuous(tf.concat([tf.slice(pixels, [0, 0, 8, 0], [1, 16, 16, 3]), tf.slice(pixels, [0, 0, 0, 0], [1, 16, 8, 3])], 2)); // prettier-ignore
-      const back = tf.concat([tf.slice(moved, [0, 0, 4, 0], [1, 4, 2, 6]), tf.slice(moved, [0, 0, 0, 0], [1, 4, 4, 6])], 2); // prettier-ignore
+      const moved = tokenizer.encodeContinuous(
+        tf.concat([tf.slice(pixels, [0, 0, 8, 0], [1, 16, 16, 3]), tf.slice(pixels, [0, 0, 0, 0], [1, 16, 8, 3])], 2),
+      );
+      const back = tf.concat(
+        [tf.slice(moved, [0, 0, 4, 0], [1, 4, 2, 6]), tf.slice(moved, [0, 0, 0, 0], [1, 4, 4, 6])],
+        2,
+      );
       assert.ok(tf.max(tf.abs(tf.sub(back, z))).dataSync()[0] < 1e-5);
       const changed = pixels.bufferSync();
       changed.set(5, 0, 6, 9, 1); // in cell (1, 2)
@@ -44,7 +49,10 @@ describe('an encoder that sees one cell at a time', () => {
       const inside = tf.slice(cells.encodeContinuous(pixels), [0, 1, 2, 0], [1, 1, 1, 6]);
       assert.ok(tf.max(tf.abs(tf.sub(alone, inside))).dataSync()[0] < 1e-5);
     });
-    assert.throws(() => tokenizer.configured({ ...whole, encoder: { ...coder, num_res_blocks: [1, 1, 2] } }), /other layers/); // prettier-ignore
+    assert.throws(
+      () => tokenizer.configured({ ...whole, encoder: { ...coder, num_res_blocks: [1, 1, 2] } }),
+      /other layers/,
+    );
     tokenizer.dispose();
   });
 

@@ -80,7 +80,9 @@ test('a training pass gives every parameter a gradient and leaks nothing', () =>
       const out = tokenizer.reconstruct(pixels);
       return tf.addN([tf.mean(tf.square(tf.sub(out.pixels, pixels))), out.commitment, out.entropy]) as tf.Scalar;
     }, Object.values(tokenizer.parameters.variables));
-    const silent = Object.entries(tokenizer.parameters.variables).filter(([, v]) => !grads[v.name] || Math.max(...tf.abs(grads[v.name]).dataSync()) === 0).map(([name]) => name); // prettier-ignore
+    const silent = Object.entries(tokenizer.parameters.variables)
+      .filter(([, v]) => !grads[v.name] || Math.max(...tf.abs(grads[v.name]).dataSync()) === 0)
+      .map(([name]) => name);
     tf.dispose([value, grads]);
     return silent;
   };
@@ -92,4 +94,28 @@ test('a training pass gives every parameter a gradient and leaks nothing', () =>
   const before = tf.memory().numTensors;
   tf.tidy(() => pass());
   assert.equal(tf.memory().numTensors, before);
+});
+
+test('attention stands after the blocks of the levels whose side is listed, as upstream counts them', () => {
+  const coder = { ch: 8, ch_mult: [1, 1, 1], num_res_blocks: [1, 2, 1], z_channels: 4, norm_groups: 4 };
+  const withSides = (attn_resolutions: number[] | null) => {
+    const half = { ...coder, attn_resolutions, resolution: 32 };
+    return MagvitTokenizer.random({ encoder: half, decoder: half, codebook_dim: 4 }, new Rng(1));
+  };
+  const namesOf = (tokenizer: MagvitTokenizer) => tokenizer.parameters.names.filter((name) => /\.attn\./.test(name));
+  const [plain, none, attentive] = [withSides(null), withSides([5]), withSides([16])];
+  assert.deepEqual([namesOf(plain), namesOf(none)], [[], []]);
+  const layers = [...new Set(namesOf(attentive).map((name) => name.split('.').slice(0, 5).join('.')))];
+  assert.deepEqual(layers, [
+    'encoder.down.1.attn.0',
+    'encoder.down.1.attn.1',
+    'decoder.up.1.attn.0',
+    'decoder.up.1.attn.1',
+  ]);
+  const pixels = tf.tensor4d(new Rng(2).uniform(32 * 32 * 3), [1, 32, 32, 3]);
+  const [before, after] = [plain, attentive].map((tokenizer) => tokenizer.encodeContinuous(pixels));
+  assert.deepEqual(after.shape, [1, 8, 8, 4]);
+  assert.notDeepEqual(before.dataSync(), after.dataSync());
+  tf.dispose([pixels, before, after]);
+  for (const tokenizer of [plain, none, attentive]) tokenizer.dispose();
 });

@@ -24,7 +24,6 @@ test('saved and loaded again: bit for bit in F32, to bf16 rounding in BF16', asy
     ['F32', 0],
     ['BF16', 1 / 256],
   ] as const) {
-    // prettier-ignore
     const place = folder();
     await model.savePretrained(place, { dtype });
     const again = await ShowoModel.fromPretrained(place);
@@ -78,7 +77,9 @@ test('a mask of the wrong size is an error with both shapes', () => {
 
 test('the mean of two models has the mean of their weights', async () => {
   const own = await model.network.parameters.values();
-  const scaled = Object.fromEntries(Object.entries(own).map(([name, v]) => [name, { ...v, data: v.data.map((x) => 3 * x) }])); // prettier-ignore
+  const scaled = Object.fromEntries(
+    Object.entries(own).map(([name, v]) => [name, { ...v, data: v.data.map((x) => 3 * x) }]),
+  );
   const mean = await meanWith(model, scaled);
   const found = await mean.network.parameters.values();
   for (const name of Object.keys(own))

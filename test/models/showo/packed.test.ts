@@ -66,13 +66,19 @@ describe('several questions in one row', () => {
       images.targets,
       turns.flatMap((turn) => [...turn.answer, model.vocabulary.eot]),
     );
-    const alone = separate(turns.map((turn) => understandingPrefix(config, codes, turn.question)), true); // prettier-ignore
+    const alone = separate(
+      turns.map((turn) => understandingPrefix(config, codes, turn.question)),
+      true,
+    );
     assert.deepEqual(images.logits.shape, alone.shape);
     assert.ok(largest(images.logits, alone) < 1e-4, String(largest(images.logits, alone)));
 
     const facts = [30, 31, 32, 33, 34];
     const texts = packedLogits(model, [packText(config, facts, turns)]);
-    const aloneText = separate(turns.map((turn) => textPrefix(config, [...facts, ...turn.question])), false); // prettier-ignore
+    const aloneText = separate(
+      turns.map((turn) => textPrefix(config, [...facts, ...turn.question])),
+      false,
+    );
     assert.ok(largest(texts.logits, aloneText) < 1e-4, String(largest(texts.logits, aloneText)));
     tf.dispose([images.logits, alone, texts.logits, aloneText]);
   });
@@ -82,7 +88,7 @@ describe('several questions in one row', () => {
     const before = tf.memory().numTensors;
     const together = packedLogits(model, rows);
     const apart = rows.map((row) => packedLogits(model, [row]));
-    const joined = tf.concat(apart.map((one) => one.logits)); // prettier-ignore
+    const joined = tf.concat(apart.map((one) => one.logits));
     assert.ok(largest(together.logits, joined) < 1e-4);
     tf.dispose([together.logits, joined, ...apart.map((one) => one.logits)]);
     assert.equal(tf.memory().numTensors, before);
@@ -90,7 +96,9 @@ describe('several questions in one row', () => {
 
   it('a change in one turn changes no other', () => {
     const base = packedLogits(model, [packImage(config, codes, turns)]);
-    const other = packedLogits(model, [packImage(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]])]); // prettier-ignore
+    const other = packedLogits(model, [
+      packImage(config, codes, [turns[0], { ...turns[1], question: [25] }, turns[2]]),
+    ]);
     const delta = tf.tidy(() => Array.from(tf.max(tf.abs(tf.sub(base.logits, other.logits)), 1).dataSync()));
     assert.ok(
       delta.slice(3, 7).every((d) => d > 1e-3),
@@ -111,12 +119,17 @@ describe('rows of image codes that start from their bits', () => {
     const offset = model.vocabulary.imageOffset;
     const text = tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync()));
     startCodesFromBits(whole, new Rng(3));
-    assert.deepEqual(tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync())), text); // prettier-ignore
+    assert.deepEqual(
+      tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync())),
+      text,
+    );
     const rows = tf.tidy(() => tf.slice(table, [offset, 0], [64, -1]).arraySync());
     const distance = (a: number, b: number) => Math.hypot(...rows[a].map((v, j) => v - rows[b][j]));
     const mean: number[] = [];
     for (const apart of [1, 3, 6]) {
-      const pairs = rows.flatMap((_, a) => rows.map((__, b) => [a, b])).filter(([a, b]) => [...(a ^ b).toString(2)].filter((d) => d === '1').length === apart); // prettier-ignore
+      const pairs = rows
+        .flatMap((_, a) => rows.map((__, b) => [a, b]))
+        .filter(([a, b]) => [...(a ^ b).toString(2)].filter((d) => d === '1').length === apart);
       mean.push(pairs.reduce((sum, [a, b]) => sum + distance(a, b), 0) / pairs.length);
     }
     assert.ok(mean[0] < mean[1] && mean[1] < mean[2], mean.join());
@@ -146,14 +159,23 @@ describe('rows of codes that learn together by bits', () => {
     );
     const saved = await shared.values();
     assert.deepEqual(Object.keys(saved).sort(), Object.keys(model.parameters.specs).sort());
-    assert.ok(Math.abs(saved[name].data[(offset + one) * 32] - tf.tidy(() => shared.get(name).arraySync() as number[][])[offset + one][0]) < 1e-7); // prettier-ignore
+    assert.ok(
+      Math.abs(
+        saved[name].data[(offset + one) * 32] -
+          tf.tidy(() => shared.get(name).arraySync() as number[][])[offset + one][0],
+      ) < 1e-7,
+    );
     tf.dispose(grads);
   });
 });
 
 describe('word noise', () => {
   it('changes what is read of answers, as often as asked, and never what is scored', () => {
-    const row = packText(config, [30, 31], Array.from({ length: 200 }, (_, i) => ({ question: [5], answer: [8 + (i % 20), 9] }))); // prettier-ignore
+    const row = packText(
+      config,
+      [30, 31],
+      Array.from({ length: 200 }, (_, i) => ({ question: [5], answer: [8 + (i % 20), 9] })),
+    );
     const [noisy] = withWordNoise([row], 0.25, new Rng(4));
     assert.deepEqual(noisy.labels, row.labels);
     const changed = row.ids.map((id, i) => (noisy.ids[i] === id ? -1 : i)).filter((i) => i >= 0);

@@ -55,12 +55,36 @@ test('masks equal upstream, bit for bit', () => {
 test('logits of the three layouts', () => {
   const { inputs, expected, network: model } = fixture;
   const t2i = rowsOf(inputs.t2i_input_ids);
-  assert.ok(maxDifference(allLogits(t2i, t2i.map((row) => textToImageMask(row, model.vocabulary))), toFloat32(expected.t2i_logits)) < 1e-4); // prettier-ignore
+  assert.ok(
+    maxDifference(
+      allLogits(
+        t2i,
+        t2i.map((row) => textToImageMask(row, model.vocabulary)),
+      ),
+      toFloat32(expected.t2i_logits),
+    ) < 1e-4,
+  );
   const lm = rowsOf(inputs.lm_input_ids);
-  assert.ok(maxDifference(allLogits(lm, lm.map((row) => causalMask(row.length))), toFloat32(expected.lm_logits)) < 1e-4); // prettier-ignore
+  assert.ok(
+    maxDifference(
+      allLogits(
+        lm,
+        lm.map((row) => causalMask(row.length)),
+      ),
+      toFloat32(expected.lm_logits),
+    ) < 1e-4,
+  );
   const mmu = rowsOf(inputs.mmu_input_ids);
   const eoi = understandingEoi(fixture.config);
-  assert.ok(maxDifference(allLogits(mmu, mmu.map((row) => understandingMask(row.length, eoi))), toFloat32(expected.mmu_logits)) < 1e-4); // prettier-ignore
+  assert.ok(
+    maxDifference(
+      allLogits(
+        mmu,
+        mmu.map((row) => understandingMask(row.length, eoi)),
+      ),
+      toFloat32(expected.mmu_logits),
+    ) < 1e-4,
+  );
 });
 
 test('the condition is laid out as upstream does, too long a text cut with its end put last', () => {
@@ -73,7 +97,12 @@ test('the condition is laid out as upstream does, too long a text cut with its e
   });
   assert.throws(() => conditionTokens(config, new Array<number>(40).fill(1)), /prompt has 40 tokens.*holds 12/);
   const codes = rows[0].slice(config.max_text_len + 1, -1).map(() => 5);
-  const example = textToImageExample(config, [1], codes, codes.map((_, i) => i === 2)); // prettier-ignore
+  const example = textToImageExample(
+    config,
+    [1],
+    codes,
+    codes.map((_, i) => i === 2),
+  );
   assert.equal(example.ids[config.max_text_len + 1 + 2], model.vocabulary.mask);
   assert.equal(example.labels.filter((label) => label === model.vocabulary.imageOffset + 5).length, 1);
 });
