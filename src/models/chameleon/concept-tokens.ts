@@ -25,6 +25,9 @@ export interface ConceptWords {
   readonly generation: number;
 }
 
+/** Added to the rows' logits: a word that nobody asked for must not win over the initializer, whose row it starts from. */
+export const CONCEPT_BIAS = -5;
+
 /** How far the first rows lie from the initializer's. */
 const NOISE = 0.02;
 
@@ -32,6 +35,8 @@ const EMBED = 'model.embed_tokens.extra.weight';
 const OUTPUT = 'lm_head.extra.weight';
 /** Names of the rows among a model's variables. */
 export const CONCEPT_ROWS: ConceptRows = { embed: EMBED, output: OUTPUT };
+
+type Table = 'embed' | 'output';
 
 export class ConceptTokens {
   private constructor(
@@ -46,7 +51,7 @@ export class ConceptTokens {
   static of(
     layers: ChameleonLayers,
     words: ConceptWords,
-    values: Readonly<Record<keyof ConceptRows, Float32Array>>,
+    values: Readonly<Record<Table, Float32Array>>,
   ): ConceptTokens {
     const extended = extend(layers, words);
     const rows = ParamStore.added(extended, (name) => (name === EMBED ? values.embed : values.output));
@@ -71,7 +76,7 @@ export class ConceptTokens {
     if (word.length !== 1)
       throw new Error(`the initializer '${initializer}' is ${word.length} tokens of this vocabulary; one was expected`);
     const words = { placeholder, understanding, generation };
-    const around = (name: keyof ConceptRows, { weight }: { readonly weight: Parameter<tf.Tensor2D> }) => {
+    const around = (name: Table, { weight }: { readonly weight: Parameter<tf.Tensor2D> }) => {
       const row = readValues(() => tf.slice(weight.value, [word[0], 0], [1, -1]));
       const noise = rng.split(name).normal(rowCount(words) * row.length);
       return noise.map((value, i) => row[i % row.length] + NOISE * value);

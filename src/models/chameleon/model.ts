@@ -25,7 +25,7 @@ import { CONCEPT_ROWS, ConceptTokens, promptEncoder, wordsOf } from './concept-t
 import type { ChameleonConfig } from './config';
 import { ChameleonImageTokenizer } from './image-tokenizer';
 import { ChameleonLayers } from './layers';
-import { endOfRequest, gridOf, imageIds } from './layout';
+import { endOfRequest, gridOf, imageIds, openImage } from './layout';
 import { ChameleonNetwork } from './network';
 import { type ChameleonTransition, replayTransitions, type TextTransition } from './policy';
 import { type LoadOptions, loadChameleon, saveChameleon, type SaveOptions } from './pretrained';
@@ -175,6 +175,9 @@ export class ChameleonModel
 
   sampleText(requests: Requests, options: TextOptions = {}): TextSegment<TextTransition>[] {
     checkTask(requests, 'understand', 'interleave');
+    for (const { prompt } of requests)
+      if (openImage(this.current.vocabulary, prompt.ids) >= 0)
+        throw new RangeError('the prompt ends inside an image: it cannot be continued in words');
     const trajectories = this.sampleSequences(requests, { text: options, maxImages: 0 });
     return trajectories.map(({ segments }) => segments[0] as TextSegment<TextTransition>);
   }

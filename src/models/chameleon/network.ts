@@ -6,7 +6,7 @@ import { inFloat32, readValues, tf } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import { KvCache } from '../../nn/kv-cache';
 import { exactLogits } from '../../nn/llama';
-import type { ConceptTokens } from './concept-tokens';
+import { CONCEPT_BIAS, type ConceptTokens } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import type { ChameleonLayers } from './layers';
 import { type ChameleonVocabulary, chameleonVocabulary } from './vocabulary';
@@ -71,7 +71,13 @@ export class ChameleonNetwork {
 
   /** Logits of every id, `[rows, width]`, of hidden states `[rows, hidden]`; nothing is masked. */
   logits(hidden: tf.Tensor2D): tf.Tensor2D {
-    return tf.tidy(() => exactLogits(this.layers.lm_head, hidden));
+    return tf.tidy(() => {
+      const logits = exactLogits(this.layers.lm_head, hidden);
+      const { size } = this.vocabulary;
+      if (!this.concept) return logits;
+      const bias = Float32Array.from({ length: this.width }, (_, id) => (id < size ? 0 : CONCEPT_BIAS));
+      return tf.add<tf.Tensor2D>(logits, tf.tensor1d(bias));
+    });
   }
 
   /** Logits of the image codes alone, `[rows, codes]`, in the order of their ids: an image needs no others. */
