@@ -149,7 +149,7 @@ describe('concept tokens', () => {
     const prompt = taught.prompt(['w30 <sks>'], 'interleave');
     const asked = () => requests(2, [prompt, prompt]);
     const list = taught
-      .sampleText(asked, { maxNewTokens: 9, temperature: 4 })
+      .sampleText(asked(), { maxNewTokens: 9, temperature: 4 })
       .flatMap(({ transitions }) => transitions);
     const values = tf.tidy(() => taught.replay(list).arraySync());
     list.forEach(({ logProbs }, b) => logProbs.forEach((p, i) => assert.ok(Math.abs(values[b][i] - p) < 1e-4)));
