@@ -122,7 +122,7 @@ async function measureMiniModel(values: Values, seed: number): Promise<Measured>
   };
   await startEngine();
   const progress = (done: string) => console.error(`eval mini-world: ${done}`);
-  const { metrics, samples } = await evaluateMiniModel(mini, folder, sampler, { n, seed, split, progress });
+  const { metrics, samples } = await evaluateMiniModel(folder, sampler, { n, seed, split, progress });
   if (values.sheet) await saveSheet(values.sheet, samples.slice(0, 32));
   return {
     folder,

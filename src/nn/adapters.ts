@@ -56,6 +56,14 @@ export class LoraLinear extends Linear {
       return tf.add<X>(super.forward(x), tf.mul(change, this.scaling));
     });
   }
+
+  override outputs<X extends tf.Tensor>(x: X, from: number, count: number): X {
+    if (this.state.merged) return super.outputs(x, from, count);
+    return tf.tidy(() => {
+      const change = this.lora_B.outputs(this.lora_A.forward(x), from, count);
+      return tf.add<X>(super.outputs(x, from, count), tf.mul(change, this.scaling));
+    });
+  }
 }
 
 /**

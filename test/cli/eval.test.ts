@@ -9,7 +9,6 @@ import { MINI_MODELS } from '../../src/miniworld/evaluation/mini-models';
 import { evaluateMiniWorld } from '../../src/miniworld/evaluation/mini-world';
 import { writeModelCard } from '../../src/miniworld/evaluation/model-card';
 import { saveSheet } from '../../src/miniworld/evaluation/sheet';
-import { showoSubject } from '../../src/miniworld/evaluation/subjects';
 import { command } from '../../src/cli/eval';
 import { startEngine, Rng, tf } from '../../src/engine';
 import { SceneDetector } from '../../src/miniworld/detector';
@@ -54,7 +53,7 @@ describe('unilab eval', () => {
     };
     const model = ShowoModel.random(config, imageTokenizer, text, new Rng(2));
     const detector = SceneDetector.random(new Rng(3));
-    const run = () => evaluateMiniWorld(showoSubject(model, { steps: 2 }), detector, text, { n: 3, seed: 5 });
+    const run = () => evaluateMiniWorld(model, { steps: 2 }, detector, { n: 3, seed: 5 });
     const first = await run();
     const kept = tf.memory().numTensors;
     const second = await run();

@@ -7,13 +7,14 @@ import { startEngine, Rng, tf } from '../../src/engine';
 import { IGNORE } from '../../src/models/chameleon/layout';
 import { chameleonMini, startCodesFromCodebook } from '../../src/miniworld/curricula/chameleon-config';
 import { ChameleonModel } from '../../src/models/chameleon/model';
-import { chameleonSpecs } from '../../src/models/chameleon/network';
+import { ChameleonLayers } from '../../src/models/chameleon/layers';
 import { packedLogits, plainRow } from '../../src/models/chameleon/supervised';
 import { packTurns } from '../../src/nn/packed-rows';
 import { chameleonVocabulary } from '../../src/models/chameleon/vocabulary';
-import { VqganTokenizer, vqganSpecs } from '../../src/nn/vqgan-tokenizer';
+import { expectedTensors } from '../../src/nn/store';
+import { Vqgan } from '../../src/nn/vqgan';
 import { type StepReport, trainSupervised } from '../../src/sft/loop';
-import { refreshCodes } from '../../src/models/chameleon/image-tokenizer';
+import { ChameleonImageTokenizer, refreshCodes } from '../../src/models/chameleon/image-tokenizer';
 import { type ChameleonSource, chameleonTask, vqganTask } from '../../src/miniworld/curricula/chameleon-task';
 import { pixelsTensor } from '../../src/sft/train-magvit';
 import { loadTokenizer } from '../../src/text';
@@ -61,13 +62,14 @@ const source: ChameleonSource = {
 };
 
 test('the image tokenizer learns, unused codes come into use, and nothing leaks', async () => {
-  const tokenizer = VqganTokenizer.random({ ...tinyConfig().vq, ch: 8, n_embed: 32 }, new Rng(3));
+  const wider = tinyConfig({ vq: { ...tinyConfig().vq, ch: 8, n_embed: 32 } });
+  const tokenizer = ChameleonImageTokenizer.random(wider, new Rng(3));
   const images = Array.from({ length: 12 }, (_, i) => flag(new Rng(i)).pixels);
   const pixels = pixelsTensor(images, 8, 8);
-  const usedBefore = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
-  const unused = refreshCodes(tokenizer, pixels, new Rng(1));
+  const usedBefore = new Set(tf.tidy(() => tokenizer.vqgan.encode(pixels).dataSync())).size;
+  const unused = refreshCodes(tokenizer.vqgan, pixels, new Rng(1));
   assert.equal(unused, 32 - usedBefore);
-  const usedAfter = new Set(tf.tidy(() => tokenizer.encode(pixels).dataSync())).size;
+  const usedAfter = new Set(tf.tidy(() => tokenizer.vqgan.encode(pixels).dataSync())).size;
   assert.ok(usedAfter > usedBefore, `${usedBefore} -> ${usedAfter} codes in use`);
   pixels.dispose();
 
@@ -120,7 +122,7 @@ test('stopped and resumed equals uninterrupted', async () => {
   const run = async (steps: number, place: string, seed: number, most: number) => {
     // The language model's weights come from the checkpoint; the image tokenizer is given.
     const config = tinyConfig();
-    const imageTokenizer = VqganTokenizer.random(config.vq, new Rng(1));
+    const imageTokenizer = ChameleonImageTokenizer.random(config, new Rng(1));
     const model = ChameleonModel.random(config, imageTokenizer, undefined, new Rng(seed));
     const task = chameleonTask(model, source, { images: 2, asked: 1, questions: 1, texts: 0, size: 8 });
     const losses: number[] = [];
@@ -194,7 +196,10 @@ test("the mini configuration holds the mini world's words and is of the size tha
   );
   const count = (specs: Record<string, { shape: readonly number[] }>) =>
     Object.values(specs).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const [language, imageTokenizer] = [count(chameleonSpecs(config)), count(vqganSpecs(config.vq))];
+  const [language, imageTokenizer] = [
+    count(expectedTensors(new ChameleonLayers(config.text))),
+    count(expectedTensors(new Vqgan(config.vq))),
+  ];
   assert.ok(
     Math.abs(language - 6.2e6) < 5e4 && Math.abs(imageTokenizer - 2.4e6) < 5e4,
     `${language} and ${imageTokenizer} parameters`,
@@ -210,11 +215,11 @@ test('codes that lie close together start with rows that lie close together, tex
     3,
   );
   tf.tidy(() => (model.imageTokenizer.vqgan.codebook as tf.Variable<tf.Rank.R2>).assign(tf.tensor2d(entries, [11, 3])));
-  const before = tf.tidy(() => model.network.parameters.get('lm_head.weight').arraySync()) as number[][];
+  const before = tf.tidy(() => model.store.get('lm_head.weight').arraySync()) as number[][];
   const tensors = tf.memory().numTensors;
   startCodesFromCodebook(model, new Rng(2), 0.95);
   assert.equal(tf.memory().numTensors, tensors);
-  const rows = tf.tidy(() => model.network.parameters.get('lm_head.weight').arraySync()) as number[][];
+  const rows = tf.tidy(() => model.store.get('lm_head.weight').arraySync()) as number[][];
   const distance = (a: number, b: number) => Math.hypot(...rows[idOfCode[a]].map((x, i) => x - rows[idOfCode[b]][i]));
   const others = Array.from({ length: 9 }, (_, k) => distance(0, k + 2)).sort((a, b) => a - b);
   assert.ok(distance(0, 1) < others[4], `${distance(0, 1)} and ${others}`);

@@ -1,10 +1,9 @@
-/** The shipped Janus mini and Chameleon mini, on scenes whose combinations training never showed. */
+/** Janus mini and Chameleon mini as they ship, on scenes whose combinations training never showed. */
 import assert from 'node:assert/strict';
 import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { MINI_MODELS } from '../../src/miniworld/evaluation/mini-models';
-import type { Subject } from '../../src/miniworld/evaluation/subjects';
 import {
   captionOf,
   loadSprites,
@@ -17,9 +16,9 @@ import {
 import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { SceneDetector, scoreScene } from '../../src/miniworld/detector';
 import { dataFolder } from '../../src/io/package-root';
-import { loadTokenizer } from '../../src/text';
+import { loadModel } from '../../src/models/load';
+import type { UnifiedModel } from '../../src/models/unified';
 
-const text = loadTokenizer();
 let sprites: SpriteSheet;
 before(async () => {
   await startEngine({ quiet: true });
@@ -34,28 +33,28 @@ const scenes = (count: number, split: Split = 'heldout') =>
   });
 
 /** How many of the questions of a type are answered right, and how many there are. */
-function answered(subject: Subject, type: string, count: number, split?: Split): [right: number, asked: number] {
+function answered(model: UnifiedModel, type: string, count: number, split?: Split): [right: number, asked: number] {
   const asked = scenes(count, split).flatMap(({ scene, rng }) =>
     questionsOf(scene, rng)
       .filter((question) => question.type === type)
       .slice(0, 1)
       .map(({ problem, solution }) => ({
-        image: renderScene(scene, sprites),
-        question: text.encode(problem),
+        parts: [{ width: 64, height: 64, rgb: renderScene(scene, sprites) }, problem],
         solution,
       })),
   );
-  const answers = subject.answerImages(asked).map((ids) => (ids.length > 0 ? text.decode(ids) : ''));
-  return [answers.filter((answer, i) => answer === asked[i].solution).length, asked.length];
+  const requests = asked.map(({ parts }, i) => ({ prompt: model.prompt(parts, 'understand'), rng: new Rng(i) }));
+  const answers = model.sampleText(requests, { temperature: 0, maxNewTokens: 8 });
+  return [answers.filter(({ text }, i) => text === asked[i].solution).length, asked.length];
 }
 
 for (const name of ['janus', 'chameleon'] as const) {
   describe(MINI_MODELS[name].title, () => {
-    const model = MINI_MODELS[name];
-    const folder = dataFolder('checkpoints', model.folder);
-    let subject: Subject;
+    const mini = MINI_MODELS[name];
+    const folder = dataFolder('checkpoints', mini.folder);
+    let model: UnifiedModel;
     before(async () => {
-      subject = await model.load(folder, model.sampler);
+      model = await loadModel(folder);
     });
 
     test('ships in less than 20 MB', () => {
@@ -66,9 +65,13 @@ for (const name of ['janus', 'chameleon'] as const) {
 
     test('draws on the background that captions name', async () => {
       const asked = scenes(10);
-      const captions = asked.map(({ scene, rng }) => text.encode(captionOf(scene, rng)));
-      const rngs = asked.map(({ rng }) => rng.split('picture'));
-      const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(subject.draw(captions, rngs), -1, 1));
+      const requests = asked.map(({ scene, rng }) => ({
+        prompt: model.prompt([captionOf(scene, rng)], 'generate'),
+        rng: rng.split('picture'),
+      }));
+      const drawn = model.imageSampler(requests, mini.sampler).finish();
+      const codes = drawn.map((segment) => segment.codes);
+      const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(model.imageTokenizer.decode(codes), -1, 1));
       assert.deepEqual(pixels.shape, [10, 64, 64, 3]);
       assert.ok(readValues(() => tf.clone(pixels)).every(Number.isFinite));
       const detector = await SceneDetector.load();
@@ -76,18 +79,18 @@ for (const name of ['janus', 'chameleon'] as const) {
         .detect(pixels)
         .filter((detections, i) => scoreScene(detections, asked[i].scene).background).length;
       // Drawn without a look at the caption, one in nine would be right.
-      assert.ok(right >= 7, `${right} of 10 show the ground that was asked for`);
+      assert.ok(right >= 7, `${right} of 10 show the background that was asked for`);
       pixels.dispose();
     });
 
     test('answers questions about images', () => {
-      const [right, all] = answered(subject, 'what_colour', 20);
+      const [right, all] = answered(model, 'what_colour', 20);
       assert.ok(all >= 6, String(all));
       assert.ok(right >= 0.6 * all, `${right} of ${all} colours are right`);
     });
 
     test('names what it has seen', () => {
-      const [right, all] = answered(subject, 'what', 20, 'train');
+      const [right, all] = answered(model, 'what', 20, 'train');
       assert.equal(all, 20);
       // 60 combinations: by chance none would be right.
       assert.ok(right >= 14, `${right} of ${all} names are right`);

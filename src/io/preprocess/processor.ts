@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import type { Image } from '../images';
-import { centreCrop, padToSquare, type SizeRule, targetSize } from './geometry';
+import { centreCrop, padToSquare, targetSize } from './geometry';
 import { type ProcessorConfig, ProcessorConfigError } from './config';
 import { processorConfigFromUpstream } from './upstream';
-import { type ResampleFilter, resampleImage } from './resample';
+import { resampleImage } from './resample';
 
 export class ImageProcessor {
   constructor(readonly config: ProcessorConfig) {}

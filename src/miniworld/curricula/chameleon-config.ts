@@ -83,12 +83,12 @@ export function chameleonMini(words: readonly string[], text: MiniTextIds): Cham
  */
 export function startCodesFromCodebook(model: ChameleonModel, rng: Rng, share = 0.8, std = 0.02): void {
   const { codebook } = model.imageTokenizer.vqgan;
-  const { parameters, vocabulary: v } = model.network;
+  const { vocabulary: v } = model.network;
   const [codes, dim] = codebook.shape;
   const width = model.config.text.hidden_size;
   for (const name of ['model.embed_tokens.weight', 'lm_head.weight']) {
     const own = rng.split(name);
-    const table = parameters.get(name) as tf.Variable<tf.Rank.R2>;
+    const table = model.store.get(name) as tf.Variable<tf.Rank.R2>;
     const values = Float32Array.from(table.dataSync<'float32'>());
     const rows = tf.tidy(() => {
       const entries = centred(codebook);

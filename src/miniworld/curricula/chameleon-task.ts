@@ -3,12 +3,11 @@
  * given the caption, answers to questions about images, text alone, and interleaved sequences.
  */
 import { type Rng, tf } from '../../engine';
-import { refreshCodes, vqganLoss } from '../../models/chameleon/image-tokenizer';
+import { type ChameleonImageTokenizer, refreshCodes, vqganLoss } from '../../models/chameleon/image-tokenizer';
 import { imageIds, type Part, trainingExample } from '../../models/chameleon/layout';
 import type { ChameleonModel } from '../../models/chameleon/model';
 import { packedLoss, plainRow } from '../../models/chameleon/supervised';
 import { type PackedRow, packTurns, type Turn, withWordNoise } from '../../nn/packed-rows';
-import type { VqganTokenizer } from '../../nn/vqgan-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { type ImageBatchInput, type ImageSource, pixelsTensor } from '../../sft/train-magvit';
 import { withBitNoise } from '../../sft/train-showo';
@@ -41,7 +40,7 @@ export interface VqganTrainingOptions {
  * weights alone, so a resumed run repeats it.
  */
 export function vqganTask(
-  tokenizer: VqganTokenizer,
+  tokenizer: ChameleonImageTokenizer,
   source: ImageSource,
   options: VqganTrainingOptions,
 ): SupervisedTask<VqganBatch> {
@@ -54,16 +53,16 @@ export function vqganTask(
     );
   return {
     name: 'vqgan',
-    variables: tokenizer.parameters.variables,
+    variables: tokenizer.vqgan.variables(),
     batch: (step, rng) => {
       if (step >= plainSteps && step <= refreshUntil && (step - plainSteps) % refreshEvery === 0) {
         const pixels = images(probe, rng.split('probe'));
-        refreshCodes(tokenizer, pixels, rng.split('refresh'));
+        refreshCodes(tokenizer.vqgan, pixels, rng.split('refresh'));
         pixels.dispose();
       }
       return { pixels: images(batch, rng), plain: step < plainSteps };
     },
-    loss: ({ pixels, plain }) => vqganLoss(tokenizer, pixels, plain),
+    loss: ({ pixels, plain }) => vqganLoss(tokenizer.vqgan, pixels, plain),
   };
 }
 

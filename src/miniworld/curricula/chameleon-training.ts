@@ -5,9 +5,8 @@ import { addColorAugmentation, IMAGE_SIZE, loadSprites, vocabulary } from '..';
 import { Rng } from '../../engine';
 import { dataFolder } from '../../io/package-root';
 import { ChameleonModel } from '../../models/chameleon/model';
-import { ChameleonNetwork } from '../../models/chameleon/network';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
-import { SharedRowParameters } from '../../sft/shared-rows';
+import { SumWeight } from '../../nn/weights';
 import { chameleonMini, codeEntries, startCodesFromCodebook } from './chameleon-config';
 import { CHAMELEON_IMAGE_STAGES, CHAMELEON_STAGES } from './chameleon-curriculum';
 import { chameleonTask, vqganTask } from './chameleon-task';
@@ -44,8 +43,8 @@ const saveBf16 = (model: ChameleonModel) => (folder: string) => model.savePretra
 /** @param imageTokenizer Show-o mini's, from whose weights the VQGAN starts */
 async function tokenizerTraining(imageTokenizer: MagvitTokenizer, seed: number): Promise<PreparedStage> {
   const model = freshChameleonMini(seed);
-  const tokenizer = model.imageTokenizer.vqgan;
-  vqFromMagvit(tokenizer.parameters, '', model.config.vq, imageTokenizer);
+  const tokenizer = model.imageTokenizer;
+  vqFromMagvit({ variables: tokenizer.vqgan.variables() }, '', model.config.vq, imageTokenizer);
   const { batch, refreshUntil } = CHAMELEON_IMAGE_STAGES['chameleon-tokenizer'];
   const source = sceneImages(await loadSprites(), 'train');
   const task = vqganTask(tokenizer, source, { batch, refreshUntil, size: IMAGE_SIZE });
@@ -60,10 +59,11 @@ async function languageTraining(name: ChameleonStageName, trained: ChameleonMode
   const stage = CHAMELEON_STAGES[name];
   const sprites = await loadSprites();
   if ('colorAugmentation' in stage.scenes) await addColorAugmentation(sprites);
-  const parameters = new SharedRowParameters(trained.network.parameters, CODE_ROWS, codeEntries(trained));
-  const network = new ChameleonNetwork(trained.config, parameters);
-  const model = new ChameleonModel(network, trained.imageTokenizer, trained.tokenizer);
-  const source = sceneSource(sprites, miniText().text, 'train', stage.scenes);
+  const { text } = miniText();
+  const { config, layers, imageTokenizer } = trained;
+  const store = trained.store.wrapping(CODE_ROWS, (table) => SumWeight.sharedRows(table, codeEntries(trained)));
+  const model = new ChameleonModel({ config, layers: layers.with(store), store, imageTokenizer, tokenizer: text });
+  const source = sceneSource(sprites, text, 'train', stage.scenes);
   const task = chameleonTask(model, source, { ...taskOptions(stage), weights: stage.weights });
   return { task: { ...task, name }, save: saveBf16(model) };
 }
@@ -82,8 +82,9 @@ export function freshChameleonMini(seed: number): ChameleonModel {
 function withFreshLanguage(trained: ChameleonModel, seed: number): ChameleonModel {
   const fresh = freshChameleonMini(seed);
   fresh.imageTokenizer.dispose();
-  trained.network.parameters.dispose();
-  const model = new ChameleonModel(fresh.network, trained.imageTokenizer, fresh.tokenizer);
+  trained.store.dispose();
+  const { config, layers, store } = fresh;
+  const model = new ChameleonModel({ config, layers, store, imageTokenizer: trained.imageTokenizer });
   startCodesFromCodebook(model, new Rng(seed).split('codes'));
   return model;
 }

@@ -6,17 +6,19 @@
 import { tf } from '../../engine';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { codebookEntries } from '../../models/showo/lfq';
-import type { Parameters } from '../../nn/parameters';
 import type { VqganConfig } from '../../nn/vqgan';
+
+/** What is used of a store. */
+type Numbers = { readonly variables: Readonly<Record<string, tf.Variable>> };
 
 /**
  * Puts a MAGVIT-v2 tokenizer's weights into a VQGAN. Blocks that only the VQGAN has are set to pass their input on.
- * @param to parameters of the VQGAN
+ * @param to the VQGAN's numbers
  * @param prefix of its names
  * @param config of the VQGAN: the widths of the MAGVIT-v2 tokenizer, whose bits are `embed_dim` and `z_channels`
  * @throws RangeError when a layer of the MAGVIT-v2 tokenizer has no place of its shape in the VQGAN
  */
-export function vqFromMagvit(to: Parameters, prefix: string, config: VqganConfig, from: MagvitTokenizer): void {
+export function vqFromMagvit(to: Numbers, prefix: string, config: VqganConfig, from: MagvitTokenizer): void {
   const bits = from.config.codebook_dim;
   if (config.n_embed !== from.codebookSize || config.embed_dim !== bits)
     throw new RangeError(

@@ -1,13 +1,9 @@
 /** What the evaluation and the card of each mini model need to know about it. */
-import { ChameleonModel } from '../../models/chameleon/model';
-import { JanusModel } from '../../models/janus/model';
 import { MAGVIT_MINI } from '../curricula/showo-config';
-import { ShowoModel } from '../../models/showo/model';
 import { CHAMELEON_FOLDER } from '../curricula/chameleon-training';
 import { JANUS_FOLDER } from '../curricula/janus-training';
 import { SHOWO_FOLDER } from '../curricula/showo-tokenizer';
 import type { EvalReport } from './metrics';
-import { chameleonSubject, janusSubject, showoSubject, type Subject } from './subjects';
 
 export interface SamplerSettings {
   /** MaskGIT's steps; undefined for models that draw code after code. */
@@ -34,7 +30,6 @@ export interface MiniModel {
   readonly sampler: SamplerSettings;
   /** The same in words, for the card. */
   sampled(settings: NonNullable<EvalReport['settings']>): string;
-  load(folder: string, sampler: SamplerSettings): Promise<Subject>;
 }
 
 const RECONSTRUCTION = ['l1', 'l2'];
@@ -81,7 +76,6 @@ bits (look-up-free quantisation), a transformer with Phi-1.5's blocks over one v
     sampler: { steps: 12, guidanceScale: 3, temperature: 0.5 },
     sampled: ({ steps, guidanceScale, temperature }) =>
       `${steps} MaskGIT steps, guidance ${guidanceScale}, temperature ${temperature}`,
-    load: async (folder, sampler) => showoSubject(await ShowoModel.fromPretrained(folder), sampler),
   },
   janus: {
     name: 'janus',
@@ -109,7 +103,6 @@ two a Llama of five layers.`,
     ],
     sampler: { guidanceScale: 3, temperature: 0.5 },
     sampled: codeAfterCode,
-    load: async (folder, sampler) => janusSubject(await JanusModel.fromPretrained(folder), sampler),
   },
   chameleon: {
     name: 'chameleon',
@@ -130,7 +123,6 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
     ],
     sampler: { guidanceScale: 2, temperature: 0.7 },
     sampled: codeAfterCode,
-    load: async (folder, sampler) => chameleonSubject(await ChameleonModel.fromPretrained(folder), sampler),
   },
 } satisfies Readonly<Record<string, MiniModel>>;
 

@@ -1,11 +1,21 @@
 /** How good a mini model is on scenes it never saw: images from captions, answers about images, facts read in context. */
-import { captionOf, factExample, loadSprites, questionsOf, renderScene, sampleScene, type Scene, type Split } from '..';
+import {
+  captionOf,
+  factExample,
+  IMAGE_SIZE,
+  loadSprites,
+  questionsOf,
+  renderScene,
+  sampleScene,
+  type Scene,
+  type Split,
+} from '..';
 import { readValues, Rng, tf } from '../../engine';
 import { exactMatch } from '../../eval';
+import type { Image } from '../../io';
+import type { ImageOptions, UnifiedModel } from '../../models/unified';
 import { scoreScene, type Detections, type SceneDetector } from '../detector';
-import type { TextTokenizer } from '../../text';
 import { type Metric, type Observation, Tally } from './metrics';
-import type { Subject } from './subjects';
 
 export interface MiniWorldOptions {
   /** Scenes; each gives one image, up to two questions and one fact to read. */
@@ -37,9 +47,9 @@ const PLACES = /left of|right of|above|below|in the centre|on the left|on the ri
 
 /** The whole evaluation. The detector also reads the true images as the tokenizer gives them back: its own ceiling. */
 export async function evaluateMiniWorld(
-  subject: Subject,
+  model: UnifiedModel,
+  image: ImageOptions,
   detector: SceneDetector,
-  text: TextTokenizer,
   options: MiniWorldOptions,
 ): Promise<MiniWorldResult> {
   const sprites = await loadSprites();
@@ -61,10 +71,14 @@ export async function evaluateMiniWorld(
   for (let from = 0; from < scenes.length; from += CHUNK) {
     options.progress?.(`images ${from}/${scenes.length}`);
     const part = scenes.slice(from, from + CHUNK);
-    const captions = part.map((s) => text.encode(s.caption));
-    const rngs = part.map((s) => s.own.split('picture'));
-    const generated = readImages(detector, () => subject.draw(captions, rngs));
-    const ceiling = readImages(detector, () => subject.giveBack(part.map((s) => s.real)));
+    const requests = part.map(({ caption, own }) => ({
+      prompt: model.prompt([caption], 'generate'),
+      rng: own.split('picture'),
+    }));
+    const drawn = model.imageSampler(requests, image).finish();
+    const codes = model.imageTokenizer.encode(part.map(({ real }) => imageOf(real)));
+    const generated = lookAt(detector, () => model.imageTokenizer.decode(drawn.map((segment) => segment.codes)));
+    const ceiling = lookAt(detector, () => model.imageTokenizer.decode(codes));
     part.forEach(({ scene, caption, real }, i) => {
       tally.addAll('', captionScores(generated.detections[i], scene, caption));
       tally.addAll('ceiling/', captionScores(ceiling.detections[i], scene, caption));
@@ -75,17 +89,23 @@ export async function evaluateMiniWorld(
       const types = [...new Set(questions.map((q) => q.type))].slice(0, 2);
       return types.map((type) => {
         const question = questions.find((q) => q.type === type) ?? questions[0];
-        return { ...question, image: real, question: text.encode(question.problem) };
+        return { ...question, parts: [imageOf(real), question.problem] };
       });
     });
-    subject.answerImages(asked).forEach((answer, i) => {
-      const right = exactMatch(words(text, answer), asked[i].solution);
+    answersTo(
+      model,
+      asked.map(({ parts }) => parts),
+    ).forEach((answer, i) => {
+      const right = exactMatch(answer, asked[i].solution);
       tally.add('qa', right);
       tally.add(`qa/${asked[i].type}`, right);
     });
     const told = part.map(({ own }) => factExample(own.split('fact'), split));
-    subject.answerTexts(told.map((fact) => text.encode(fact.problem))).forEach((answer, i) => {
-      tally.add('facts', exactMatch(words(text, answer), told[i].solution));
+    answersTo(
+      model,
+      told.map(({ problem }) => [problem]),
+    ).forEach((answer, i) => {
+      tally.add('facts', exactMatch(answer, told[i].solution));
     });
   }
   return { metrics: tally.metrics(rng), samples };
@@ -104,10 +124,7 @@ function withoutPlace(detections: Detections, scene: Scene): boolean {
 }
 
 /** The detector on images made by `draw`, and their bytes. */
-function readImages(
-  detector: SceneDetector,
-  draw: () => tf.Tensor4D,
-): { detections: Detections[]; images: Uint8Array[] } {
+function lookAt(detector: SceneDetector, draw: () => tf.Tensor4D): { detections: Detections[]; images: Uint8Array[] } {
   const pixels = tf.tidy(() => tf.clipByValue<tf.Tensor4D>(draw(), -1, 1));
   const bytes = readValues<'int32'>(() => tf.cast(tf.round(tf.mul(tf.add(pixels, 1), 127.5)), 'int32'));
   const count = pixels.shape[0];
@@ -118,8 +135,14 @@ function readImages(
   return { detections, images };
 }
 
-/** What ids say; those that are no words are left out. */
-function words(text: TextTokenizer, ids: readonly number[]): string {
-  const said = ids.filter((id) => id < text.vocabularySize);
-  return said.length > 0 ? text.decode(said) : ''; // the tokenizer's library refuses to decode nothing
+const imageOf = (rgb: Uint8Array): Image => ({ width: IMAGE_SIZE, height: IMAGE_SIZE, rgb });
+
+/** Words of the longest answer, and its end. */
+const LONGEST_ANSWER = 8;
+
+/** Greedy answers. */
+function answersTo(model: UnifiedModel, questions: readonly (readonly (string | Image)[])[]): string[] {
+  const requests = questions.map((parts, i) => ({ prompt: model.prompt(parts, 'understand'), rng: new Rng(i) }));
+  const answers = model.sampleText(requests, { temperature: 0, maxNewTokens: LONGEST_ANSWER });
+  return answers.map(({ text }) => text);
 }

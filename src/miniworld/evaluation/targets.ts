@@ -6,11 +6,11 @@ import { MiniClip } from '../../models/scorers/mini-clip';
 import { MiniLooks } from '../../models/scorers/mini-looks';
 import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { MAGVIT_MINI } from '../curricula/showo-config';
-import { loadTokenizer } from '../../text';
+import { loadModel } from '../../models/load';
 import { DETECTOR_FOLDER, SceneDetector } from '../detector';
 import { evaluateAttributes } from './attributes';
 import type { Metric } from './metrics';
-import type { MiniModel, SamplerSettings } from './mini-models';
+import type { SamplerSettings } from './mini-models';
 import { evaluateMiniWorld, type MiniWorldOptions, type MiniWorldResult } from './mini-world';
 import { evaluateClip, evaluateDetector } from './scorers';
 
@@ -68,14 +68,12 @@ export async function evaluateScorer(
 
 /** A mini model on scenes that it never saw, looked at by the detector that ships. */
 export async function evaluateMiniModel(
-  mini: MiniModel,
   folder: string,
   sampler: SamplerSettings,
   options: MiniWorldOptions,
 ): Promise<MiniWorldResult> {
   const detector = await SceneDetector.load();
-  const subject = await mini.load(folder, sampler);
-  return evaluateMiniWorld(subject, detector, loadTokenizer(), options);
+  return evaluateMiniWorld(await loadModel(folder), sampler, detector, options);
 }
 
 /** The image tokenizer that ships; without it the scorers are measured on renderings alone. */

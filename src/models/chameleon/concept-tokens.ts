@@ -6,10 +6,15 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type Rng, tf } from '../../engine';
-import { fromTensor, openSafetensors, writeSafetensors } from '../../io';
+import { readValues, type Rng, tf } from '../../engine';
+import { openSafetensors, writeSafetensors } from '../../io';
+import { checkShapes } from '../../nn/checkpoint-fit';
+import { withExtraTokens } from '../../nn/extra-tokens';
+import type { Parameter } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
 import type { TextCodec } from '../../text/asked';
-import type { ConceptTokenOptions } from '../unified';
+import type { ConceptRows, ConceptTokenOptions } from '../unified';
+import type { ChameleonLayers } from './layers';
 
 /** What is known of the words; plain numbers, saved beside the rows. */
 export interface ConceptWords {
@@ -20,29 +25,45 @@ export interface ConceptWords {
   readonly generation: number;
 }
 
+/** Added to the rows' logits: a word that nobody asked for must not win over the initializer, whose row it starts from. */
+export const CONCEPT_BIAS = -5;
+
 /** How far the first rows lie from the initializer's. */
 const NOISE = 0.02;
 
+const EMBED = 'model.embed_tokens.extra.weight';
+const OUTPUT = 'lm_head.extra.weight';
+/** Names of the rows among a model's variables. */
+export const CONCEPT_ROWS: ConceptRows = { embed: EMBED, output: OUTPUT };
+
+type Table = 'embed' | 'output';
+
 export class ConceptTokens {
-  /**
-   * @param firstId the size of the vocabulary that they stand behind
-   * @param embed `[K + M + 1, hidden]`; disposed with this, as is `output`
-   * @param output rows of the output layer, of the same shape
-   */
-  constructor(
+  private constructor(
     readonly words: ConceptWords,
+    /** The size of the vocabulary that they stand behind. */
     private readonly firstId: number,
-    readonly embed: tf.Variable<tf.Rank.R2>,
-    readonly output: tf.Variable<tf.Rank.R2>,
+    /** `[K + M + 1, hidden]` each, under {@link CONCEPT_ROWS}' names; disposed with this. */
+    readonly rows: ParamStore,
   ) {}
+
+  /** @param values rows of the embedding and of the output layer, `[K + M + 1, hidden]` each */
+  static of(
+    layers: ChameleonLayers,
+    words: ConceptWords,
+    values: Readonly<Record<Table, Float32Array>>,
+  ): ConceptTokens {
+    const extended = extend(layers, words);
+    const rows = ParamStore.added(extended, (name) => (name === EMBED ? values.embed : values.output));
+    return new ConceptTokens(words, layers.config.vocab_size, rows);
+  }
 
   /**
    * Fresh rows around the initializer's, so that training starts from "a dog" and not from nowhere.
-   * @param tables of the vocabulary, `[vocab, hidden]`
    * @throws Error when the initializer is not one word of the vocabulary; RangeError for counts that are no counts
    */
   static create(
-    tables: { readonly embed: tf.Tensor2D; readonly output: tf.Tensor2D },
+    layers: ChameleonLayers,
     text: TextCodec,
     { placeholder = '<sks>', initializer, understanding = 16, generation = 8 }: ConceptTokenOptions,
     rng: Rng,
@@ -51,23 +72,30 @@ export class ConceptTokens {
       if (!Number.isInteger(count) || count < 0)
         throw new RangeError(`${name} is ${count}, expected a number of tokens, 0 or above`);
     if (placeholder.trim() === '') throw new RangeError('the placeholder is empty');
-    const row = text.encode(initializer);
-    if (row.length !== 1)
-      throw new Error(`the initializer '${initializer}' is ${row.length} tokens of this vocabulary; one was expected`);
-    const count = understanding + generation + 1;
-    const around = (name: 'embed' | 'output') =>
-      tf.tidy(() => {
-        const start = tf.gather(tables[name], tf.tensor1d(new Int32Array(count).fill(row[0]), 'int32'));
-        const noise = tf.tensor2d(rng.split(name).normal(start.size), start.shape);
-        return tf.variable(tf.add<tf.Tensor2D>(start, tf.mul(noise, NOISE)));
-      });
+    const word = text.encode(initializer);
+    if (word.length !== 1)
+      throw new Error(`the initializer '${initializer}' is ${word.length} tokens of this vocabulary; one was expected`);
     const words = { placeholder, understanding, generation };
-    return new ConceptTokens(words, tables.embed.shape[0], around('embed'), around('output'));
+    const around = (name: Table, { weight }: { readonly weight: Parameter<tf.Tensor2D> }) => {
+      const row = readValues(() => tf.slice(weight.value, [word[0], 0], [1, -1]));
+      const noise = rng.split(name).normal(rowCount(words) * row.length);
+      return noise.map((value, i) => row[i % row.length] + NOISE * value);
+    };
+    const { model, lm_head } = layers;
+    return ConceptTokens.of(layers, words, {
+      embed: around('embed', model.embed_tokens),
+      output: around('output', lm_head),
+    });
+  }
+
+  /** The layers with these rows in their places. */
+  attach(layers: ChameleonLayers): ChameleonLayers {
+    return extend(layers, this.words).with(this.rows);
   }
 
   /** Number of rows. */
   get count(): number {
-    return this.words.understanding + this.words.generation + 1;
+    return rowCount(this.words);
   }
 
   /** The id of the subject's own word. */
@@ -81,14 +109,18 @@ export class ConceptTokens {
   }
 
   clone(): ConceptTokens {
-    const copy = (rows: tf.Variable<tf.Rank.R2>) => tf.tidy(() => tf.variable(tf.clone(rows)));
-    return new ConceptTokens(this.words, this.firstId, copy(this.embed), copy(this.output));
+    return new ConceptTokens(this.words, this.firstId, this.rows.clone());
   }
 
   dispose(): void {
-    tf.dispose([this.embed, this.output]);
+    this.rows.dispose();
   }
 }
+
+const rowCount = ({ understanding, generation }: ConceptWords) => understanding + generation + 1;
+
+const extend = (layers: ChameleonLayers, words: ConceptWords) =>
+  withExtraTokens(layers, { embeddings: layers.model.embed_tokens, head: layers.lm_head }, rowCount(words));
 
 /**
  * Texts of one prompt, in order, as ids. The first `<sks>` becomes all of the subject's tokens, later ones its own word
@@ -128,26 +160,26 @@ const FILE = 'concept_tokens.safetensors';
 export async function saveConcept(folder: string, concept: ConceptTokens | undefined): Promise<void> {
   const file = path.join(folder, FILE);
   if (!concept) return rm(file, { force: true });
-  const { words, embed, output } = concept;
-  const tensors = { embed: fromTensor(embed), output: fromTensor(output) };
-  await writeSafetensors(file, tensors, { metadata: { words: JSON.stringify(words) } });
+  const metadata = { words: JSON.stringify(concept.words) };
+  await writeSafetensors(file, concept.rows.writable(), { metadata });
 }
 
 /** @throws Error naming the file when it does not fit the model */
-export async function loadConcept(folder: string, vocabulary: number): Promise<ConceptTokens | undefined> {
+export async function loadConcept(folder: string, layers: ChameleonLayers): Promise<ConceptTokens | undefined> {
   const file = path.join(folder, FILE);
   if (!existsSync(file)) return undefined;
   const reader = await openSafetensors(file);
   try {
     const words = JSON.parse(reader.metadata.words ?? 'null') as ConceptWords | null;
-    const count = (words?.understanding ?? NaN) + (words?.generation ?? NaN) + 1;
-    const shapes = ['embed', 'output'].map((name) => reader.info(name).shape);
-    if (!words || shapes.some((shape) => shape.length !== 2 || shape[0] !== count))
-      throw new Error(`${file} holds rows [${shapes.join('], [')}], ${count} were expected in each`);
-    const [embed, output] = [await reader.readFloat32('embed'), await reader.readFloat32('output')];
-    const rows = (values: Float32Array) =>
-      tf.tidy(() => tf.variable(tf.tensor2d(values, [count, values.length / count])));
-    return new ConceptTokens(words, vocabulary, rows(embed), rows(output));
+    if (!words) throw new Error(`${file} does not say which words its rows are`);
+    const shape = [rowCount(words), layers.config.hidden_size];
+    checkShapes(
+      { [EMBED]: { shape }, [OUTPUT]: { shape } },
+      reader.names.map((name) => [name, reader.info(name)]),
+      file,
+    );
+    const [embed, output] = [await reader.readFloat32(EMBED), await reader.readFloat32(OUTPUT)];
+    return ConceptTokens.of(layers, words, { embed, output });
   } finally {
     await reader.close();
   }

@@ -1,9 +1,9 @@
 /** Chameleon's VQGAN: images to codes and back, and the loss that trains it. */
 import { readValues, type Rng, tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
-import { vqganStride } from '../../nn/vqgan';
+import { ParamStore } from '../../nn/store';
+import { Vqgan } from '../../nn/vqgan';
 import { nearestCodes } from '../../nn/vqgan-codebook';
-import type { VqganTokenizer } from '../../nn/vqgan-tokenizer';
 import type { ImageTokenizer } from '../unified';
 import { type ChameleonConfig, defaultGrid } from './config';
 
@@ -11,29 +11,41 @@ export class ChameleonImageTokenizer implements ImageTokenizer {
   readonly grid: readonly [rows: number, columns: number];
   readonly stride: number;
 
-  /**
-   * @param network none: codes only, and encoding or decoding is an error
-   * @throws RangeError when it has another number of codes than the configuration says
-   */
-  constructor(
+  /** @param numbers of a VQGAN; none: codes only, and encoding or decoding is an error */
+  private constructor(
     config: ChameleonConfig,
-    private readonly network: VqganTokenizer | undefined,
+    private readonly network: Vqgan | undefined,
+    private readonly numbers: ParamStore | undefined,
   ) {
     this.grid = defaultGrid(config);
-    this.stride = vqganStride(config.vq);
-    if (network && network.codebookSize !== config.vq.n_embed)
-      throw new RangeError(
-        `the image tokenizer has ${network.codebookSize} codes, the configuration says ${config.vq.n_embed}`,
-      );
+    this.stride = new Vqgan(config.vq).stride;
   }
 
-  /** Whether there is a network to encode with. */
-  get present(): boolean {
-    return this.network !== undefined;
+  /**
+   * @param layers without numbers; none: codes only, and encoding or decoding is an error
+   * @param store their numbers; disposed with the tokenizer
+   * @throws RangeError when it has another number of codes than the configuration says
+   */
+  static of(config: ChameleonConfig, layers?: Vqgan, store?: ParamStore): ChameleonImageTokenizer {
+    if (layers && layers.config.n_embed !== config.vq.n_embed)
+      throw new RangeError(
+        `the image tokenizer has ${layers.config.n_embed} codes, the configuration says ${config.vq.n_embed}`,
+      );
+    return new ChameleonImageTokenizer(config, layers && store ? layers.with(store) : undefined, store);
+  }
+
+  static random(config: ChameleonConfig, rng: Rng): ChameleonImageTokenizer {
+    const layers = new Vqgan(config.vq);
+    return ChameleonImageTokenizer.of(config, layers, ParamStore.random(layers, rng));
+  }
+
+  /** The VQGAN's numbers, by taming-transformers' names; undefined when the checkpoint had none. */
+  get store(): ParamStore | undefined {
+    return this.numbers;
   }
 
   /** @throws Error when the checkpoint had none */
-  get vqgan(): VqganTokenizer {
+  get vqgan(): Vqgan {
     if (!this.network) {
       const reason = 'its checkpoint holds none, and there is no folder vqgan/ beside it';
       throw new Error(`this Chameleon was loaded without an image tokenizer: ${reason}`);
@@ -70,7 +82,7 @@ export class ChameleonImageTokenizer implements ImageTokenizer {
   }
 
   dispose(): void {
-    this.network?.dispose();
+    this.numbers?.dispose();
   }
 }
 
@@ -86,7 +98,7 @@ export interface VqganLoss {
  * @param pixels `[batch, height, width, 3]` in [-1, 1]
  * @param plain whether the codebook is passed by: an untrained encoder moves fastest so
  */
-export function vqganLoss(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, plain: boolean): VqganLoss {
+export function vqganLoss(tokenizer: Vqgan, pixels: tf.Tensor4D, plain: boolean): VqganLoss {
   const out = plain ? plainPass(tokenizer, pixels) : tokenizer.reconstruct(pixels);
   const difference = tf.sub(out.pixels, pixels);
   const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
@@ -99,7 +111,7 @@ export function vqganLoss(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, plain:
 }
 
 /** A pass around the codebook: the losses of an autoencoder. Every variable must have a gradient, the codebook's is 0. */
-function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<VqganTokenizer['reconstruct']> {
+function plainPass(tokenizer: Vqgan, pixels: tf.Tensor4D): ReturnType<Vqgan['reconstruct']> {
   const latents = tokenizer.encodeContinuous(pixels);
   return {
     pixels: tokenizer.decodeEntries(latents),
@@ -114,7 +126,7 @@ function plainPass(tokenizer: VqganTokenizer, pixels: tf.Tensor4D): ReturnType<V
  * @param pixels `[images, height, width, 3]` in [-1, 1]
  * @returns how many codes were unused
  */
-export function refreshCodes(tokenizer: VqganTokenizer, pixels: tf.Tensor4D, rng: Rng): number {
+export function refreshCodes(tokenizer: Vqgan, pixels: tf.Tensor4D, rng: Rng): number {
   const codebook = tokenizer.codebook as tf.Variable<tf.Rank.R2>;
   const [count, dim] = codebook.shape;
   const latents = readValues(() => tokenizer.encodeContinuous(pixels));

@@ -1,10 +1,10 @@
 /** Chameleon and Lumina-mGPT as recipes and evaluation see them: prompts in, text and images out, exact replay. */
 import type { Rng, tf } from '../../engine';
 import type { Image } from '../../io';
-import { Bf16Parameters } from '../../nn/freeze';
-import { LoraParameters } from '../../nn/lora';
-import { Parameters } from '../../nn/parameters';
-import { VqganTokenizer } from '../../nn/vqgan-tokenizer';
+import type { Lora } from '../../nn/adapters';
+import { withCheckpointing } from '../../nn/checkpointing';
+import { LlamaBlock } from '../../nn/llama';
+import { ParamStore } from '../../nn/store';
 import { luminaRequest, type TextTokenizer } from '../../text';
 import {
   type ConceptRows,
@@ -21,11 +21,12 @@ import {
   type TextSegment,
   type Trajectory,
 } from '../unified';
-import { ConceptTokens, promptEncoder, wordsOf } from './concept-tokens';
+import { CONCEPT_ROWS, ConceptTokens, promptEncoder, wordsOf } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import { ChameleonImageTokenizer } from './image-tokenizer';
-import { endOfRequest, gridOf, imageIds } from './layout';
-import { ChameleonNetwork, chameleonSpecs } from './network';
+import { ChameleonLayers } from './layers';
+import { endOfRequest, gridOf, imageIds, openImage } from './layout';
+import { ChameleonNetwork } from './network';
 import { type ChameleonTransition, replayTransitions, type TextTransition } from './policy';
 import { type LoadOptions, loadChameleon, saveChameleon, type SaveOptions } from './pretrained';
 import { ChameleonImageSampler, segmentsOf } from './sampler';
@@ -37,15 +38,30 @@ export interface ChameleonPrompt extends Prompt {
   readonly ids: readonly number[];
 }
 
-/** What a copy shares with its original: nothing of that learns or is disposed of with it. */
-interface Sharing {
-  readonly learns: boolean;
-  readonly ownsParameters: boolean;
-  readonly ownsImageTokenizer: boolean;
+/** What a model is made of. */
+export interface ChameleonParts {
+  readonly config: ChameleonConfig;
+  /** The language model's layers with their numbers, and nothing around them. */
+  readonly layers: ChameleonLayers;
+  /** Those numbers. */
+  readonly store: ParamStore;
+  readonly imageTokenizer: ChameleonImageTokenizer;
+  /** None: prompts and answers are ids only. */
+  readonly tokenizer?: TextTokenizer;
+  readonly concept?: ConceptTokens;
+  readonly adapters?: Lora<ChameleonLayers>;
+  /** Whether blocks are computed again for the gradient. Default false. */
+  readonly checkpointing?: boolean;
 }
 
-const WHOLE: Sharing = { learns: true, ownsParameters: true, ownsImageTokenizer: true };
-const CONCEPT_ROWS: ConceptRows = { embed: 'model.embed_tokens.extra.weight', output: 'lm_head.extra.weight' };
+/** What of a model is its own. A copy shares some of it with its original, which disposes it. */
+interface Ownership {
+  readonly learns: boolean;
+  readonly store: boolean;
+  readonly imageTokenizer: boolean;
+}
+
+const WHOLE: Ownership = { learns: true, store: true, imageTokenizer: true };
 
 type Requests = readonly SampleRequest<ChameleonPrompt>[];
 
@@ -57,33 +73,29 @@ export class ChameleonModel
   readonly modelType = 'chameleon';
   private current: ChameleonNetwork;
 
-  /**
-   * @param network the language model; disposed with this, as is the image tokenizer
-   * @param tokenizer of the text; none: prompts and answers are ids only
-   */
+  /** @param parts disposed with the model */
   constructor(
-    network: ChameleonNetwork,
-    readonly imageTokenizer: ChameleonImageTokenizer,
-    readonly tokenizer: TextTokenizer | undefined,
-    private readonly sharing: Sharing = WHOLE,
+    private parts: ChameleonParts,
+    private readonly owns: Ownership = WHOLE,
   ) {
-    this.current = network;
+    this.current = networkOf(parts);
   }
 
   /**
    * A model with random weights.
    * @param imageTokenizer default: a random one
-   * @throws ChameleonConfigError for a vocabulary that does not fit, RangeError for another tokenizer's size
+   * @throws ChameleonConfigError for a vocabulary that does not fit
    */
   static random(
     config: ChameleonConfig,
-    imageTokenizer: VqganTokenizer | undefined,
+    imageTokenizer: ChameleonImageTokenizer | undefined,
     tokenizer: TextTokenizer | undefined,
     rng: Rng,
   ): ChameleonModel {
-    const vqgan = imageTokenizer ?? VqganTokenizer.random(config.vq, rng.split('images'));
-    const parameters = Parameters.random(chameleonSpecs(config), rng.split('language'));
-    return ChameleonModel.of(config, parameters, vqgan, tokenizer);
+    const images = imageTokenizer ?? ChameleonImageTokenizer.random(config, rng.split('images'));
+    const layers = new ChameleonLayers(config.text);
+    const store = ParamStore.random(layers, rng.split('language'));
+    return new ChameleonModel({ config, layers: layers.with(store), store, imageTokenizer: images, tokenizer });
   }
 
   /**
@@ -93,36 +105,50 @@ export class ChameleonModel
    *   is missing or damaged; ChameleonConfigError
    */
   static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<ChameleonModel> {
-    const { config, parameters, imageTokenizer, tokenizer, concept } = await loadChameleon(folder, options);
-    return ChameleonModel.of(config, parameters, imageTokenizer, tokenizer, concept);
+    return new ChameleonModel(await loadChameleon(folder, options));
   }
 
-  private static of(
-    config: ChameleonConfig,
-    parameters: Parameters,
-    vqgan: VqganTokenizer | undefined,
-    tokenizer: TextTokenizer | undefined,
-    concept?: ConceptTokens,
-  ): ChameleonModel {
-    const network = new ChameleonNetwork(config, parameters, concept);
-    return new ChameleonModel(network, new ChameleonImageTokenizer(config, vqgan), tokenizer);
-  }
-
-  /** The language model, with the subject's tokens where there are any. */
+  /** The language model as it computes. */
   get network(): ChameleonNetwork {
     return this.current;
   }
 
-  get config(): ChameleonConfig {
-    return this.current.config;
+  /** The language model's layers, without what stands around them. */
+  get layers(): ChameleonLayers {
+    return this.parts.layers;
   }
 
-  /** The language model's. The image tokenizer is frozen. */
+  /** The numbers of those layers. */
+  get store(): ParamStore {
+    return this.parts.store;
+  }
+
+  get imageTokenizer(): ChameleonImageTokenizer {
+    return this.parts.imageTokenizer;
+  }
+
+  get config(): ChameleonConfig {
+    return this.parts.config;
+  }
+
+  /** The language model's, or its adapters', and a subject's rows. The image tokenizer is frozen. */
   variables(): Readonly<Record<string, tf.Variable>> {
-    if (!this.sharing.learns) return {};
-    const { parameters, concept } = this.current;
-    if (!concept) return parameters.variables;
-    return { ...parameters.variables, [CONCEPT_ROWS.embed]: concept.embed, [CONCEPT_ROWS.output]: concept.output };
+    return this.owns.learns ? this.current.layers.variables() : {};
+  }
+
+  /**
+   * Puts adapters around the layers: from now on they learn, and the layers stand still.
+   * @param adapters made of {@link layers}, by `Lora.create` or `loadAdapters`; disposed with the model
+   * @throws Error when there are adapters already
+   */
+  attachAdapters(adapters: Lora<ChameleonLayers>): void {
+    if (this.parts.adapters) throw new Error('this model has adapters already');
+    this.change({ adapters });
+  }
+
+  /** Whether blocks are computed again for the gradient: one forward pass more, for memory that grows less with depth. */
+  set gradientCheckpointing(checkpointing: boolean) {
+    this.change({ checkpointing });
   }
 
   /**
@@ -149,6 +175,9 @@ export class ChameleonModel
 
   sampleText(requests: Requests, options: TextOptions = {}): TextSegment<TextTransition>[] {
     checkTask(requests, 'understand', 'interleave');
+    for (const { prompt } of requests)
+      if (openImage(this.current.vocabulary, prompt.ids) >= 0)
+        throw new RangeError('the prompt ends inside an image: it cannot be continued in words');
     const trajectories = this.sampleSequences(requests, { text: options, maxImages: 0 });
     return trajectories.map(({ segments }) => segments[0] as TextSegment<TextTransition>);
   }
@@ -184,50 +213,55 @@ export class ChameleonModel
   }
 
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32'): ChameleonModel {
-    const { config, parameters, concept } = this.current;
+    const { config, layers, store, imageTokenizer, tokenizer, adapters, concept } = this.parts;
     // What lies under adapters stands still already.
-    const base = parameters instanceof LoraParameters ? parameters.base : undefined;
-    const copy = base ?? (dtype === 'BF16' ? Bf16Parameters.copy(parameters) : parameters.clone());
-    const network = new ChameleonNetwork(config, copy, concept?.clone());
-    const sharing = { learns: false, ownsParameters: base === undefined, ownsImageTokenizer: false };
-    return new ChameleonModel(network, this.imageTokenizer, this.tokenizer, sharing);
+    const copy = adapters ? store : store.clone(dtype);
+    const still = {
+      config,
+      layers: layers.with(copy),
+      store: copy,
+      imageTokenizer,
+      tokenizer,
+      concept: concept?.clone(),
+    };
+    return new ChameleonModel(still, { learns: false, store: copy !== store, imageTokenizer: false });
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows {
-    const { config, parameters, concept } = this.current;
-    if (concept) throw new Error('this model has a subject already: remove its tokens first');
-    const [embed, output] = ['model.embed_tokens.weight', 'lm_head.weight'].map(
-      (name) => parameters.get(name) as tf.Tensor2D,
-    );
-    const tokens = ConceptTokens.create({ embed, output }, this.text, options, rng);
-    this.current = new ChameleonNetwork(config, parameters, tokens);
+    if (this.parts.concept) throw new Error('this model has a subject already: remove its tokens first');
+    this.change({ concept: ConceptTokens.create(this.parts.layers, this.text, options, rng) });
     return CONCEPT_ROWS;
   }
 
   removeConceptTokens(): void {
-    const { config, parameters, concept } = this.current;
-    concept?.dispose();
-    this.current = new ChameleonNetwork(config, parameters);
+    this.parts.concept?.dispose();
+    this.change({ concept: undefined });
   }
 
   /** Saves as {@link ChameleonModel.fromPretrained} reads; `config.json` last, so that a half-written folder is no checkpoint. */
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
-    const { config, parameters, concept } = this.current;
-    const { imageTokenizer, tokenizer } = this;
-    const vqgan = imageTokenizer.present ? imageTokenizer.vqgan : undefined;
-    await saveChameleon(folder, { config, parameters, concept, tokenizer, imageTokenizer: vqgan }, options);
+    const { adapters, store } = this.parts;
+    await saveChameleon(folder, { ...this.parts, store: adapters ? adapters.sum(store) : store }, options);
   }
 
   dispose(): void {
-    this.current.concept?.dispose();
-    if (this.sharing.ownsParameters) this.current.parameters.dispose();
-    if (this.sharing.ownsImageTokenizer) this.imageTokenizer.dispose();
+    const { store, concept, adapters, imageTokenizer } = this.parts;
+    concept?.dispose();
+    adapters?.store.dispose();
+    if (this.owns.store) store.dispose();
+    if (this.owns.imageTokenizer) imageTokenizer.dispose();
+  }
+
+  private change(parts: Partial<ChameleonParts>): void {
+    this.parts = { ...this.parts, ...parts };
+    this.current = networkOf(this.parts);
   }
 
   /** @throws Error when the checkpoint had none */
   private get text(): TextTokenizer {
-    if (!this.tokenizer) throw new Error('this Chameleon has no tokenizer: there is no tokenizer.json in its folder');
-    return this.tokenizer;
+    const { tokenizer } = this.parts;
+    if (!tokenizer) throw new Error('this Chameleon has no tokenizer: there is no tokenizer.json in its folder');
+    return tokenizer;
   }
 
   /** What is asked for an image: Lumina-mGPT is told its size first. */
@@ -243,15 +277,18 @@ export class ChameleonModel
 
   /** Ids of text as words, special tokens left out. */
   private say(ids: readonly number[]): string {
-    if (!this.tokenizer) return '';
-    const { vocabulary: v, concept } = this.current;
-    const special = new Set([v.bos, v.eos, v.pad, v.boi, v.separator]);
-    return wordsOf(
-      this.tokenizer,
-      concept,
-      ids.filter((id) => !special.has(id)),
-    );
+    const { tokenizer, concept } = this.parts;
+    const { bos, eos, pad, boi, separator } = this.current.vocabulary;
+    const said = ids.filter((id) => ![bos, eos, pad, boi, separator].includes(id));
+    return tokenizer ? wordsOf(tokenizer, concept, said) : '';
   }
+}
+
+/** The layers with what stands around them. */
+function networkOf({ config, layers, adapters, concept, checkpointing }: ChameleonParts): ChameleonNetwork {
+  const adapted = adapters?.net ?? layers;
+  const extended = concept?.attach(adapted) ?? adapted;
+  return new ChameleonNetwork(config, checkpointing ? withCheckpointing(extended, LlamaBlock) : extended, concept);
 }
 
 const idsOf = (requests: Requests) => requests.map(({ prompt, rng }) => ({ prompt: prompt.ids, rng }));

@@ -2,26 +2,19 @@
  * Chameleon's language model: LLaMA's decoder with norms on every head's queries and keys, over one vocabulary of text
  * and image codes; and rows that grow token by token.
  */
-import { embedding, inFloat32, linear, readValues, tf } from '../../engine';
+import { inFloat32, readValues, tf } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import { KvCache } from '../../nn/kv-cache';
-import { declareLlama, llamaHidden, llamaLogits } from '../../nn/llama';
-import type { ParameterSpec, Parameters } from '../../nn/parameters';
-import type { ConceptTokens } from './concept-tokens';
+import { exactLogits } from '../../nn/llama';
+import { CONCEPT_BIAS, type ConceptTokens } from './concept-tokens';
 import type { ChameleonConfig } from './config';
+import type { ChameleonLayers } from './layers';
 import { type ChameleonVocabulary, chameleonVocabulary } from './vocabulary';
 
 /** What transformers puts at the logits of image codes where text is to be said: float32's lowest number. */
 export const MASKED_LOGIT = -3.4028234663852886e38;
 /** Far below any logit, and yet such that sums and softmax stay finite. */
 const HIDDEN_LOGIT = -1e9;
-
-/** Every parameter of the language model under its upstream name. */
-export function chameleonSpecs(config: ChameleonConfig): Record<string, ParameterSpec> {
-  const specs: Record<string, ParameterSpec> = {};
-  declareLlama(specs, 'model', config.text);
-  return specs;
-}
 
 export interface HiddenOptions {
   /** What came before the ids; they are added to it. */
@@ -38,12 +31,13 @@ export class ChameleonNetwork {
   readonly vocabulary: ChameleonVocabulary;
 
   /**
+   * @param layers with their numbers, and with what stands around them: adapters, checkpointing, a subject's rows
    * @param concept a subject's tokens, whose ids begin where the vocabulary ends
    * @throws ChameleonConfigError for a vocabulary that does not fit
    */
   constructor(
     readonly config: ChameleonConfig,
-    readonly parameters: Parameters,
+    readonly layers: ChameleonLayers,
     readonly concept?: ConceptTokens,
   ) {
     this.vocabulary = chameleonVocabulary(config);
@@ -64,9 +58,10 @@ export class ChameleonNetwork {
     const tokens = rows[0].length;
     return tf.tidy(() => {
       const flat = Int32Array.from(rows.flatMap((row) => Array.from(row)));
-      const embeds = this.embed(flat, [rows.length, tokens]);
+      const { model } = this.layers;
+      const embeds = model.embed_tokens.forward(tf.tensor2d(flat, [rows.length, tokens], 'int32'));
       const keys = (options.cache?.length ?? 0) + tokens;
-      return llamaHidden(this.parameters, 'model', this.config.text, embeds, {
+      return model.forward(embeds, {
         cache: options.cache,
         positions: options.positions,
         mask: options.mask ?? (options.pads ? causalMask(tokens, keys, options.pads) : undefined),
@@ -77,24 +72,24 @@ export class ChameleonNetwork {
   /** Logits of every id, `[rows, width]`, of hidden states `[rows, hidden]`; nothing is masked. */
   logits(hidden: tf.Tensor2D): tf.Tensor2D {
     return tf.tidy(() => {
-      const own = llamaLogits(this.parameters, hidden);
-      const { concept } = this;
-      return concept ? tf.concat([own, inFloat32(() => linear(hidden, concept.output)) as tf.Tensor2D], 1) : own;
+      const logits = exactLogits(this.layers.lm_head, hidden);
+      const { size } = this.vocabulary;
+      if (!this.concept) return logits;
+      const bias = Float32Array.from({ length: this.width }, (_, id) => (id < size ? 0 : CONCEPT_BIAS));
+      return tf.add<tf.Tensor2D>(logits, tf.tensor1d(bias));
     });
   }
 
   /** Logits of the image codes alone, `[rows, codes]`, in the order of their ids: an image needs no others. */
   imageLogits(hidden: tf.Tensor2D): tf.Tensor2D {
-    return tf.tidy(() => {
-      const { imageIds } = this.vocabulary;
-      const weight = this.parameters.get('lm_head.weight') as tf.Tensor2D;
-      const [first, count] = [imageIds[0], imageIds.length];
-      const together = imageIds[count - 1] - first === count - 1;
-      const rows = together
-        ? tf.slice(weight, [first, 0], [count, -1])
-        : tf.gather(weight, tf.tensor1d(imageIds, 'int32'));
-      return inFloat32(() => linear(hidden, rows)) as tf.Tensor2D;
-    });
+    const { imageIds } = this.vocabulary;
+    const [first, count] = [imageIds[0], imageIds.length];
+    const together = imageIds[count - 1] - first === count - 1;
+    return tf.tidy(() =>
+      together
+        ? inFloat32<tf.Tensor2D>(() => this.layers.lm_head.outputs(hidden, first, count))
+        : tf.gather(this.logits(hidden), tf.tensor1d(imageIds, 'int32'), 1),
+    );
   }
 
   /** What is added to logits so that only text can be said, `[width]`. @param mayBegin whether an image can begin */
@@ -106,18 +101,6 @@ export class ChameleonNetwork {
     for (const id of this.concept?.silent ?? []) mask[id] = HIDDEN_LOGIT;
     if (!mayBegin) mask[boi] = HIDDEN_LOGIT;
     return tf.tensor1d(mask);
-  }
-
-  private embed(ids: Int32Array, shape: [number, number]): tf.Tensor3D {
-    const { concept, vocabulary: v } = this;
-    const all = tf.tensor2d(ids, shape, 'int32');
-    const inVocabulary = concept ? tf.minimum(all, tf.scalar(v.size - 1, 'int32')) : all;
-    const base = this.parameters.embedding('model.embed_tokens', inVocabulary) as tf.Tensor3D;
-    if (!concept || ids.every((id) => id < v.size)) return base;
-    // Two look-ups instead of one in a concatenated table: that of a real checkpoint is half a gigabyte.
-    const place = tf.maximum(tf.sub(all, tf.scalar(v.size, 'int32')), tf.scalar(0, 'int32'));
-    const own = embedding(concept.embed, place) as tf.Tensor3D;
-    return tf.where(tf.expandDims(tf.greaterEqual(all, tf.scalar(v.size, 'int32')), -1), own, base);
   }
 }
 

@@ -55,7 +55,7 @@ export class BertModel {
   /**
    * Loads `config.json` and the weights of a folder, of a bare encoder or of one under a head for another task
    * (`bert.` before every name; the head is left out).
-   * @throws ExpertConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
+   * @throws ScorerConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
    */
   static async fromPretrained(folder: string, options: BertOptions = {}): Promise<BertModel> {
     return new BertModel(await loadBert(folder, options));

@@ -58,7 +58,7 @@ export class BlipCaptioner {
 
   /**
    * Loads `config.json` and the weights of a folder.
-   * @throws ExpertConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
+   * @throws ScorerConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
    */
   static async fromPretrained(folder: string): Promise<BlipCaptioner> {
     const config = readBlipConfig(await ConfigFields.read(folder));

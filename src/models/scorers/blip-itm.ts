@@ -45,7 +45,7 @@ export class BlipMatcher {
 
   /**
    * Loads `config.json` and the weights of a folder.
-   * @throws ExpertConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
+   * @throws ScorerConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
    */
   static async fromPretrained(folder: string): Promise<BlipMatcher> {
     const config = readBlipConfig(await ConfigFields.read(folder));

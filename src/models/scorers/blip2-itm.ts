@@ -76,7 +76,7 @@ export class Blip2Matcher {
 
   /**
    * Loads `config.json` and the weights of a folder.
-   * @throws ExpertConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
+   * @throws ScorerConfigError, SafetensorsError or CheckpointMismatchError saying all that is wrong
    */
   static async fromPretrained(folder: string): Promise<Blip2Matcher> {
     const config = readBlip2Config(await ConfigFields.read(folder));
@@ -195,7 +195,7 @@ export class Blip2Matcher {
   }
 }
 
-/** Reads a published `config.json`. @throws ExpertConfigError naming the file and every field that is wrong */
+/** Reads a published `config.json`. @throws ScorerConfigError naming the file and every field that is wrong */
 export function readBlip2Config(fields: ConfigFields): Blip2Config {
   const type = fields.text('model_type') ?? 'blip-2';
   if (type !== 'blip-2') fields.fault(`model_type is "${type}", expected "blip-2"`);

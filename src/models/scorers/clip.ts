@@ -53,7 +53,7 @@ export class Clip {
    * Loads a folder: `config.json`, `model.safetensors` (or shards and index); `preprocessor_config.json` and the
    * vocabulary where they are there.
    * @param tokenizer used in place of the folder's
-   * @throws ExpertConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
+   * @throws ScorerConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
    */
   static async fromPretrained(folder: string, tokenizer?: ClipTokenizer): Promise<Clip> {
     const { json, file } = await readConfigJson(folder);

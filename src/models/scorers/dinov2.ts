@@ -19,7 +19,7 @@ const PROCESSOR = 'BitImageProcessor';
 
 /**
  * Reads a DINOv2's `config.json`; absent fields have transformers' defaults.
- * @throws ExpertConfigError listing every field at fault
+ * @throws ScorerConfigError listing every field at fault
  */
 export function dinov2ConfigFromUpstream(json: Readonly<Record<string, unknown>>, where: string): VisionConfig {
   const fields = ConfigFields.of(json, where);
@@ -64,7 +64,7 @@ export class Dinov2 extends VisionTransformer {
   /**
    * Loads a folder: `config.json`, `model.safetensors` (or shards and index), and `preprocessor_config.json` where there
    * is one. A classifier on top is left out.
-   * @throws ExpertConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
+   * @throws ScorerConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
    */
   static async fromPretrained(folder: string): Promise<Dinov2> {
     const { json, file } = await readConfigJson(folder);

@@ -15,7 +15,7 @@ export class ErnieModel extends BertModel {
     return new ErnieModel(randomFrozen(new BertNetwork({ ...config, model_type: 'ernie', pooler: true }), rng));
   }
 
-  /** Loads a folder as {@link BertModel.fromPretrained} does. @throws ExpertConfigError also for a BERT's folder */
+  /** Loads a folder as {@link BertModel.fromPretrained} does. @throws ScorerConfigError also for a BERT's folder */
   static override async fromPretrained(folder: string, options: BertOptions = {}): Promise<ErnieModel> {
     const network = await loadBert(folder, options);
     if (network.net.config.model_type === 'ernie') return new ErnieModel(network);

@@ -27,7 +27,7 @@ export class SentenceEncoder {
   ) {}
 
   /**
-   * @throws ExpertConfigError, WordPieceError, SafetensorsError or CheckpointMismatchError saying all that is wrong; a
+   * @throws ScorerConfigError, WordPieceError, SafetensorsError or CheckpointMismatchError saying all that is wrong; a
    *   pooling other than mean and first token is one
    */
   static async fromPretrained(folder: string, options: SentenceOptions = {}): Promise<SentenceEncoder> {

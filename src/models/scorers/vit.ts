@@ -19,7 +19,7 @@ const PROCESSOR = 'ViTImageProcessor';
 /**
  * Reads a ViT's `config.json`; absent fields have transformers' defaults.
  * @param stored the names in the checkpoint: pooler and mask token are not told by the configuration
- * @throws ExpertConfigError listing every field at fault
+ * @throws ScorerConfigError listing every field at fault
  */
 export function vitConfigFromUpstream(
   json: Readonly<Record<string, unknown>>,
@@ -68,7 +68,7 @@ export class Vit extends VisionTransformer {
   /**
    * Loads a folder: `config.json`, `model.safetensors` (or shards and index), and `preprocessor_config.json` where there
    * is one. A classifier on top is left out.
-   * @throws ExpertConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
+   * @throws ScorerConfigError, CheckpointMismatchError, ProcessorConfigError or SafetensorsError saying what does not fit
    */
   static async fromPretrained(folder: string): Promise<Vit> {
     const { json, file } = await readConfigJson(folder);

@@ -88,6 +88,9 @@ export const prompts: readonly ChameleonPrompt[] = [
   { task: 'interleave', ids: [0, 33, 35, 37, 39, 41, 43] },
 ];
 
+/** Those that can be continued in words. */
+export const texts = [prompts[0], prompts[2]];
+
 export const rngs = (seed: number, count = prompts.length) =>
   Array.from({ length: count }, (_, k) => new Rng(seed).split(k));
 

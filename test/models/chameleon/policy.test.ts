@@ -4,7 +4,7 @@ import { startEngine, tf } from '../../../src/engine';
 import type { ChameleonModel } from '../../../src/models/chameleon/model';
 import type { ChameleonTransition, ImageTransition } from '../../../src/models/chameleon/policy';
 import type { ChameleonSequenceOptions } from '../../../src/models/chameleon/sequence-batch';
-import { drawing, prompts, requests, tinyModel } from './fixture';
+import { drawing, prompts, requests, tinyModel, texts } from './fixture';
 
 let models: ChameleonModel[];
 
@@ -70,7 +70,7 @@ describe('replay with unchanged weights gives ratio 1 at every decision', () => 
 
   test('text alone, and images drawn step by step', () => {
     for (const model of models) {
-      const answers = model.sampleText(requests(8), { maxNewTokens: 9, temperature: 0.8, topK: 10 });
+      const answers = model.sampleText(requests(8, texts), { maxNewTokens: 9, temperature: 0.8, topK: 10 });
       assert.ok(
         worstRatio(
           model,

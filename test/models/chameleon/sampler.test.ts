@@ -9,7 +9,7 @@ import {
   SequenceBatch,
 } from '../../../src/models/chameleon/sequence-batch';
 import { PromptTooLongError } from '../../../src/models/unified';
-import { drawing, prompts, requests, rngs, tinyModel } from './fixture';
+import { drawing, prompts, requests, rngs, tinyModel, texts } from './fixture';
 
 const models: Record<'chameleon' | 'lumina' | 'swin', ChameleonModel> = {} as never;
 
@@ -214,13 +214,13 @@ describe('what cannot be sampled', () => {
       { topP: NaN },
     ];
     for (const options of wrong) {
-      assert.throws(() => model.sampleText(requests(1), options), RangeError);
+      assert.throws(() => model.sampleText(requests(1, texts), options), RangeError);
       assert.throws(() => model.imageSampler(requests(1, [drawing(30)]), options), RangeError);
       assert.throws(() => model.sampleSequences(requests(1), { text: options }), RangeError);
       assert.throws(() => model.sampleSequences(requests(1), { image: options }), RangeError);
     }
     for (const maxNewTokens of [0, -1, 1.5, NaN, Infinity])
-      assert.throws(() => model.sampleText(requests(1), { maxNewTokens }), /maxNewTokens is/);
+      assert.throws(() => model.sampleText(requests(1, texts), { maxNewTokens }), /maxNewTokens is/);
     for (const guidanceScale of [NaN, Infinity, -1])
       assert.throws(() => model.imageSampler(requests(1, [drawing(30)]), { guidanceScale }), /guidanceScale is/);
     assert.throws(() => model.imageSampler([], { imageLogProbs: 'both' as 'guided' }), /imageLogProbs is 'both'/);
@@ -232,6 +232,7 @@ describe('what cannot be sampled', () => {
     const { chameleon: model, lumina } = models;
     const text = (...list: number[]) => [{ prompt: { task: 'understand' as const, ids: list }, rng: new Rng(1) }];
     assert.throws(() => model.sampleText(text()), /a prompt is empty/);
+    assert.throws(() => model.sampleText(text(0, 4)), /ends inside an image/);
     assert.throws(() => model.sampleText(text(0, 64)), /id 64 at 1 of row 0 is outside 0\.\.63/);
     assert.throws(() => model.sampleText(text(0), { maxNewTokens: 200 }), PromptTooLongError);
     assert.throws(

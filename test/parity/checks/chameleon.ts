@@ -7,9 +7,8 @@ import { ChameleonModel } from '../../../src/models/chameleon/model';
 import { Branch, type ChameleonNetwork, maskImageLogits } from '../../../src/models/chameleon/network';
 import { samplingPlan, SequenceBatch } from '../../../src/models/chameleon/sequence-batch';
 import { likeliest } from '../../../src/nn/token-sampling';
-import { vqganEncoderHidden } from '../../../src/nn/vqgan';
+import type { Vqgan } from '../../../src/nn/vqgan';
 import { codebookEntries, quantize } from '../../../src/nn/vqgan-codebook';
-import type { VqganTokenizer } from '../../../src/nn/vqgan-tokenizer';
 import { type Check, close, holds, same } from './check';
 
 interface Description {
@@ -20,7 +19,7 @@ interface Description {
 interface Fixture {
   readonly d: Description;
   readonly model: ChameleonModel;
-  readonly imageTokenizer: VqganTokenizer;
+  readonly imageTokenizer: Vqgan;
   readonly inputs: Record<string, RawTensor>;
   readonly want: (name: string) => Float32Array;
   readonly shape: (name: string) => readonly number[];
@@ -33,8 +32,8 @@ export async function* parity(
   const model = await ChameleonModel.fromPretrained(folder);
   try {
     const imageTokenizer = model.imageTokenizer.vqgan;
-    yield holds('load', 'whole image tokenizer', imageTokenizer.hasDecoder, 'vqgan/ is missing');
-    if (!imageTokenizer.hasDecoder) return;
+    yield holds('load', 'whole image tokenizer', imageTokenizer.decoder !== undefined, 'vqgan/ is missing');
+    if (!imageTokenizer.decoder) return;
     const inputs = await readSafetensors(path.join(folder, 'inputs.safetensors'));
     const expected = await readSafetensors(path.join(folder, 'expected.safetensors'), { nonFinite: 'allow' });
     const tensor = (name: string): RawTensor => {
@@ -69,8 +68,8 @@ function vocabularyCheck({ d, model }: Fixture): Check {
 function* tokenizerChecks({ model, imageTokenizer, inputs, want, shape }: Fixture): Generator<Check> {
   const pixels = nhwc(inputs.pixel_values);
   try {
-    const { parameters, config, codebook } = imageTokenizer;
-    const hidden = nchw(() => vqganEncoderHidden(parameters, '', config, pixels));
+    const { codebook } = imageTokenizer;
+    const hidden = nchw(() => imageTokenizer.hidden(pixels));
     yield close('image tokenizer', 'vq_encoder_hidden', hidden, want('vq_encoder_hidden'), 1e-4);
     const latents = nchw(() => imageTokenizer.encodeContinuous(pixels));
     yield close('image tokenizer', 'vq_prequant', latents, want('vq_prequant'), 1e-4);
@@ -84,7 +83,7 @@ function* tokenizerChecks({ model, imageTokenizer, inputs, want, shape }: Fixtur
     yield same('image tokenizer', 'image_bpe_ids', ids, want('image_bpe_ids'));
     const back = ids.map((id) => model.network.vocabulary.codeOfId[id]);
     yield same('image tokenizer', 'codes of image_bpe_ids', back, want('vq_encode_indices'));
-    const table = model.network.parameters.get('model.embed_tokens.weight') as tf.Tensor2D;
+    const table = model.store.get('model.embed_tokens.weight') as tf.Tensor2D;
     const features = readValues(() => codebookEntries(table, ids));
     yield close('image tokenizer', 'image_features', features, want('image_features'), 1e-4);
     const decoded = nchw(() =>
@@ -210,7 +209,7 @@ function* guidedChecks({ d, model, imageTokenizer, inputs, want, shape }: Fixtur
 }
 
 /** Rows and columns of codes of images `[batch, channels, height, width]`. */
-function gridOf(imageTokenizer: VqganTokenizer, pixels: readonly number[]): [number, number] {
+function gridOf(imageTokenizer: Vqgan, pixels: readonly number[]): [number, number] {
   return [pixels[2] / imageTokenizer.stride, pixels[3] / imageTokenizer.stride];
 }
 

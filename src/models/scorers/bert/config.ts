@@ -40,7 +40,7 @@ export const MINILM_L6: BertConfig = {
 
 /**
  * Reads a published `config.json`.
- * @throws ExpertConfigError naming the file and every field that is wrong; another kind of model is one
+ * @throws ScorerConfigError naming the file and every field that is wrong; another kind of model is one
  */
 export function readBertConfig(fields: ConfigFields): BertConfig {
   const type = fields.text('model_type') ?? 'bert';

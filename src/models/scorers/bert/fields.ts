@@ -5,7 +5,7 @@ import { ACTIVATIONS } from '../../../nn/activations';
 
 /** A configuration that cannot be used: the file, and every field at fault with what was expected. */
 export class ScorerConfigError extends Error {
-  override readonly name = 'ExpertConfigError';
+  override readonly name = 'ScorerConfigError';
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -22,7 +22,7 @@ export class ConfigFields {
     private readonly faults: string[],
   ) {}
 
-  /** The `config.json` of a folder. @throws ExpertConfigError when it is missing, no JSON, or no object */
+  /** The `config.json` of a folder. @throws ScorerConfigError when it is missing, no JSON, or no object */
   static async read(folder: string, name = 'config.json'): Promise<ConfigFields> {
     const file = path.join(folder, name);
     try {
@@ -35,7 +35,7 @@ export class ConfigFields {
     }
   }
 
-  /** A parsed configuration. @param where named in errors @throws ExpertConfigError when it is no object */
+  /** A parsed configuration. @param where named in errors @throws ScorerConfigError when it is no object */
   static of(source: unknown, where: string): ConfigFields {
     if (typeof source !== 'object' || source === null || Array.isArray(source))
       throw new ScorerConfigError(`${where}: expected a JSON object`);
@@ -98,7 +98,7 @@ export class ConfigFields {
     this.faults.push(`${this.prefix}${what}`);
   }
 
-  /** @throws ExpertConfigError with everything that was noted, this object's and all inner ones' */
+  /** @throws ScorerConfigError with everything that was noted, this object's and all inner ones' */
   check(): void {
     if (this.faults.length > 0)
       throw new ScorerConfigError(`${this.file} cannot be used:\n  ${this.faults.join('\n  ')}`);

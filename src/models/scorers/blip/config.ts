@@ -67,7 +67,7 @@ export const BLIP_BASE: BlipConfig = {
   tie_word_embeddings: true,
 };
 
-/** Reads a published `config.json`. @throws ExpertConfigError naming the file and every field that is wrong */
+/** Reads a published `config.json`. @throws ScorerConfigError naming the file and every field that is wrong */
 export function readBlipConfig(fields: ConfigFields): BlipConfig {
   const type = fields.text('model_type') ?? 'blip';
   if (type !== 'blip') fields.fault(`model_type is "${type}", expected "blip"`);

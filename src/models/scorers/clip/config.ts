@@ -55,7 +55,7 @@ const VISION_DEFAULTS = {
 /**
  * Reads a CLIP's `config.json`. Absent fields have transformers' defaults; `text_config_dict` and `vision_config_dict`,
  * which older files carry, stand over `text_config` and `vision_config` with their own defaults, as upstream has it.
- * @throws ExpertConfigError listing every field at fault
+ * @throws ScorerConfigError listing every field at fault
  */
 export function clipConfigFromUpstream(json: Json, where: string): ClipConfig {
   const merged = {

@@ -4,7 +4,7 @@ import * as path from 'node:path';
 import { ConfigFields, ScorerConfigError } from '../bert/fields';
 import { imageGrid, type ImageGrid } from './tokens';
 
-/** The parsed `config.json` of a folder. @throws ExpertConfigError when it is missing, no JSON, or no object */
+/** The parsed `config.json` of a folder. @throws ScorerConfigError when it is missing, no JSON, or no object */
 export async function readConfigJson(folder: string): Promise<{ json: Record<string, unknown>; file: string }> {
   const file = path.join(folder, 'config.json');
   let json: unknown;
