@@ -3,31 +3,63 @@ import { readValues, tf } from '../../src/engine';
 import { openSafetensors } from '../../src/io';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { Decoder } from '../../src/models/janus/decoder';
-import { JanusNetwork, janusSpecs } from '../../src/models/janus/network';
-import { Parameters } from '../../src/nn/parameters';
+import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
+import { Llama } from '../../src/nn/llama';
+import { Module, namedParameters, type Weight } from '../../src/nn/module';
+import type { ParameterSpecs } from '../../src/nn/parameters';
+import { ParamStore } from '../../src/nn/store';
 import { likeliest } from '../../src/nn/token-sampling';
 import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
 
+/** The part of Janus that decodes tokens. */
+class LanguageLayers extends Module<JanusConfig> {
+  readonly model = { language_model: new Llama(this.config.text) };
+  readonly lm_head = this.model.language_model.head();
+}
+
+/** Stands where the other parts would have their numbers. */
+const ABSENT: Weight = {
+  value: () => absent(),
+  product: () => absent(),
+  rows: () => absent(),
+  variables: {},
+  bytes: 0,
+  dispose: () => undefined,
+};
+
+function absent(): never {
+  throw new Error('only the language model was loaded');
+}
+
 /** Janus' language model with its head: what decodes tokens. @param lengths of context that are measured by default */
 export function janusLarge(config: JanusConfig, lengths: readonly number[]): LargeModel {
-  const isLanguage = (name: string) => name.startsWith('model.language_model.') || name.startsWith('lm_head.');
-  const specs = Object.fromEntries(Object.entries(janusSpecs(config)).filter(([name]) => isLanguage(name)));
+  const part = new LanguageLayers(config);
   return {
     part: 'language model',
-    files: { 'model.safetensors': specs },
+    files: { 'model.safetensors': specsOf(part) },
     work: 'tokens',
     lengths,
     async load(folder) {
       const reader = await openSafetensors(folder);
       try {
-        const parameters = await Parameters.read(specs, reader, folder);
-        const network = new JanusNetwork(config, parameters);
-        return { parameters: parameters.count(), run: (length, count) => decode(network, length, count) };
+        const store = await ParamStore.read(part, reader, folder);
+        const layers = new JanusLayers(config).with(store, { weight: () => ABSENT });
+        const network = new JanusNetwork(config, store, layers);
+        return { parameters: store.count(), run: (length, count) => decode(network, length, count) };
       } finally {
         await reader.close();
       }
     },
   };
+}
+
+function specsOf(net: Module): ParameterSpecs {
+  const { own, aliases } = namedParameters(net);
+  const specs = Object.fromEntries(
+    [...own].map(([name, { shape, initial, layout }]) => [name, { shape, init: initial, layout }] as const),
+  );
+  const tied = [...aliases].map(([alias, name]) => [alias, { ...specs[name], tiedTo: name }] as const);
+  return { ...specs, ...Object.fromEntries(tied) };
 }
 
 /** Reads `context` tokens, then says more, greedily. The first one warms up what the prompt's shapes did not. */

@@ -8,7 +8,8 @@ import { janusTokenizerTask } from '../../src/miniworld/curricula/janus-tokenize
 import type { JanusConfig } from '../../src/models/janus/config';
 import { JanusImageTokenizer } from '../../src/models/janus/image-tokenizer';
 import { understandingIds } from '../../src/models/janus/layout';
-import { JanusNetwork, janusSpecs } from '../../src/models/janus/network';
+import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
+import { expectedTensors } from '../../src/nn/store';
 import { sampleText } from '../../src/models/janus/sampler';
 import { packedLogits, packTurns } from '../../src/models/janus/supervised';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
@@ -77,7 +78,9 @@ const mean = (list: readonly StepReport[], of: (report: StepReport) => number) =
 before(() => startEngine({ precision: 'float32', quiet: true }));
 
 test('the mini model has 6 to 9 million parameters', () => {
-  const shapes = Object.values(janusSpecs(janusMini(203, { bos: 2, eos: 3, pad: 0 }))).map(({ shape }) => shape);
+  const shapes = Object.values(expectedTensors(new JanusLayers(janusMini(203, { bos: 2, eos: 3, pad: 0 })))).map(
+    ({ shape }) => shape,
+  );
   const count = shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
   assert.ok(count > 6e6 && count < 9e6, String(count));
 });
@@ -94,21 +97,21 @@ describe('training', () => {
     });
     const names = [Object.keys(tokenizer.variables), Object.keys(janusTask(network, source, { ...SIZES }).variables)];
     assert.ok(names[0].every((name) => name.startsWith('model.vqmodel.')));
-    assert.equal(names[0].length + names[1].length, Object.keys(network.parameters.variables).length);
+    assert.equal(names[0].length + names[1].length, Object.keys(network.store.variables).length);
     assert.equal(new Set(names.flat()).size, names.flat().length);
     const first = await collect(tokenizer, 30, 6e-3);
     assert.ok(mean(first.slice(-8), (r) => r.metrics.l1) < 0.6 * mean(first.slice(0, 8), (r) => r.metrics.l1));
     assert.ok(first.every((report) => report.metrics.used >= 1 && report.metrics.used <= 12));
 
     startCodesFromCodebook(network, new Rng(2));
-    const vq = readValues(() => tf.clone(network.parameters.get('model.vqmodel.encoder.conv_in.weight')));
+    const vq = readValues(() => tf.clone(network.store.get('model.vqmodel.encoder.conv_in.weight')));
     const second = await collect(janusTask(network, source, SIZES), 80, 6e-3);
     for (const part of ['t2i', 'mmu', 'lm']) {
       const [start, end] = [second.slice(0, 8), second.slice(-8)].map((list) => mean(list, (r) => r.metrics[part]));
       assert.ok(end < 0.75 * start, `${part}: ${start} to ${end}`);
     }
     assert.deepEqual(
-      readValues(() => tf.clone(network.parameters.get('model.vqmodel.encoder.conv_in.weight'))),
+      readValues(() => tf.clone(network.store.get('model.vqmodel.encoder.conv_in.weight'))),
       vq,
     );
     // What was learned is said when asked as samplers ask.
@@ -122,8 +125,8 @@ describe('training', () => {
 
   test('unused codes go where latents are', () => {
     const network = JanusNetwork.random(tinyConfig(), new Rng(1));
-    const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
-    const codebook = network.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
+    const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
+    const codebook = network.store.get('model.vqmodel.quantize.embedding.weight') as tf.Variable;
     tf.tidy(() => codebook.assign(tf.ones([12, 8]))); // every latent goes to the first
     const pixels = tf.tensor4d(new Rng(6).normal(4 * SIDE * SIDE * 3), [4, SIDE, SIDE, 3]);
     const used = () => new Set(imageTokenizer.encodePixels(pixels).dataSync()).size;
@@ -141,8 +144,8 @@ const SIZES = { images: 4, asked: 3, questions: 2, texts: 4, size: SIDE };
 
 test('the entropy loss is lowest when sure latents use all codes alike, and reaches every code', () => {
   const network = JanusNetwork.random(tinyConfig(), new Rng(1));
-  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
-  const codebook = network.parameters.variables['model.vqmodel.quantize.embedding.weight'];
+  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
+  const codebook = network.store.variables['model.vqmodel.quantize.embedding.weight'];
   // Twelve directions, far from each other: plus and minus along six axes.
   const rows = Array.from({ length: 12 }, (_, i) =>
     Array.from({ length: 8 }, (_, k) => (k === i >> 1 ? (i % 2 ? -2 : 2) : 0)),
@@ -165,7 +168,7 @@ test('the entropy loss is lowest when sure latents use all codes alike, and reac
 
 test('a cell has one code wherever it stands and whatever stands beside it', () => {
   const network = JanusNetwork.random(tinyConfig(), new Rng(7));
-  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+  const imageTokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
   const side = 4;
   const rng = new Rng(8);
   const cells = Array.from({ length: 16 }, () => rng.normal(side * side * 3));

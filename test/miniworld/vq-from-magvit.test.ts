@@ -24,7 +24,7 @@ test('a codebook of corners gives the codes and the images of sign bits, compare
   const janus = freshJanusMini(3);
   const before = readValues(() => janus.imageTokenizer.decode(rows));
   assert.ok(largest(images, before) > 0.1);
-  vqFromMagvit(janus.network.parameters, VQ, vqganConfig(janus.config.vq), magvit);
+  vqFromMagvit(janus.network.store, VQ, vqganConfig(janus.config.vq), magvit);
   const again = readValues<'int32'>(() => janus.imageTokenizer.encodePixels(pixels));
   assert.deepEqual(again, codes);
   assert.ok(

@@ -9,7 +9,7 @@ import { l2Normalize } from '../../nn/vqgan-codebook';
  * @param share of the output rows' variance that the entries carry, in [0, 1]. Default 0.8
  */
 export function startCodesFromCodebook(network: JanusNetwork, rng: Rng, share = 0.8, std = 0.02): void {
-  const p = network.parameters;
+  const p = network.store;
   const { embed_dim: dim, num_embeddings: codes, projection_dim: width } = network.config.vq;
   tf.tidy(() => {
     const entries = codeEntries(network);
@@ -27,7 +27,7 @@ export function startCodesFromCodebook(network: JanusNetwork, rng: Rng, share = 
 /** The codebook's entries with unit variance in every dimension, `[codes, embed_dim]`: what like codes have in common. */
 export function codeEntries(network: JanusNetwork): tf.Tensor2D {
   return tf.tidy(() => {
-    const entries = l2Normalize(network.parameters.get('model.vqmodel.quantize.embedding.weight') as tf.Tensor2D);
+    const entries = l2Normalize(network.store.get('model.vqmodel.quantize.embedding.weight') as tf.Tensor2D);
     return tf.mul<tf.Tensor2D>(entries, Math.sqrt(network.config.vq.embed_dim));
   });
 }

@@ -84,7 +84,7 @@ export function janusTask(
 
 function makeBatch(network: JanusNetwork, source: JanusSource, options: JanusTrainingOptions, rng: Rng): JanusBatch {
   const { config } = network;
-  const tokenizer = new JanusImageTokenizer(config.vq, network.parameters);
+  const tokenizer = new JanusImageTokenizer(config.vq, network.layers.model.vqmodel);
   const { size, asked, cfgDropout = 0.1 } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const bytes = examples.map((example) => example.pixels);

@@ -7,7 +7,7 @@ import { type ImageSource, pixelsTensor } from '../../sft/train-magvit';
 
 /** The variables of a network whose names fit. */
 export function partOf(network: JanusNetwork, isPart: (name: string) => boolean): Record<string, tf.Variable> {
-  return Object.fromEntries(Object.entries(network.parameters.variables).filter(([name]) => isPart(name)));
+  return Object.fromEntries(Object.entries(network.layers.variables()).filter(([name]) => isPart(name)));
 }
 
 export interface TokenizerTrainingOptions {
@@ -52,7 +52,7 @@ export function janusTokenizerTask(
   options: TokenizerTrainingOptions,
 ): SupervisedTask<TokenizerBatch> {
   const { batch, size, plainUntil = 0, restartEvery = 50, restartUntil = 0, probe = 96, entropyWeight = 0 } = options;
-  const tokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+  const tokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
   const images = (count: number, rng: Rng) => {
     const bytes = Array.from({ length: count }, (_, i) => source(rng.split(i)));
     return pixelsTensor(bytes, size, size);

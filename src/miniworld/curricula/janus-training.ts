@@ -8,16 +8,15 @@ import { vqganConfig } from '../../models/janus/config';
 import { isTokenizerParameter, VQ } from '../../models/janus/image-tokenizer';
 import { JanusModel } from '../../models/janus/model';
 import { JanusNetwork } from '../../models/janus/network';
-import { isTower } from '../../models/janus/vision';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
-import { SharedRowParameters } from '../../sft/shared-rows';
+import { SumWeight } from '../../nn/weights';
 import { codeEntries, startCodesFromCodebook } from './janus-code-rows';
 import { janusMini } from './janus-config';
 import { JANUS_IMAGE_STAGES, JANUS_STAGES } from './janus-curriculum';
 import { patchSource, PATCH_CLASSES } from './janus-patches';
 import { janusTask } from './janus-task';
 import { janusTokenizerTask } from './janus-tokenizer-task';
-import { janusVisionTask } from './janus-vision-task';
+import { isTower, janusVisionTask } from './janus-vision-task';
 import { miniText, sceneImages, sceneSource } from './scenes';
 import { trainedTokenizer } from './showo-tokenizer';
 import { type LanguageStage, type PreparedStage, type Stage, taskOptions } from './stage';
@@ -75,7 +74,7 @@ function furtherStage(name: JanusStageName): Stage {
 /** @param imageTokenizer Show-o mini's, from whose weights the VQ tokenizer starts */
 async function tokenizerTraining(imageTokenizer: MagvitTokenizer, seed: number): Promise<PreparedStage> {
   const model = freshJanusMini(seed);
-  vqFromMagvit(model.network.parameters, VQ, vqganConfig(model.config.vq), imageTokenizer);
+  vqFromMagvit(model.network.store, VQ, vqganConfig(model.config.vq), imageTokenizer);
   const source = sceneImages(await loadSprites(), 'train');
   const { batch } = JANUS_IMAGE_STAGES['janus-tokenizer'];
   const task = janusTokenizerTask(model.network, source, { batch, size: IMAGE_SIZE });
@@ -87,8 +86,9 @@ async function languageTraining(name: JanusStageName, trained: JanusModel): Prom
   const stage: LanguageStage = JANUS_STAGES[name];
   const sprites = await loadSprites();
   if (stage.scenes.colorAugmentation) await addColorAugmentation(sprites);
-  const { config, parameters } = trained.network;
-  const shared = new SharedRowParameters(parameters, [CODE_ROWS], codeEntries(trained.network));
+  const { config, store } = trained.network;
+  const entries = codeEntries(trained.network);
+  const shared = store.wrapping([CODE_ROWS], (table) => SumWeight.sharedRows(table, entries));
   const model = new JanusModel(new JanusNetwork(config, shared), trained.tokenizer);
   const source = sceneSource(sprites, trained.tokenizer, 'train', stage.scenes);
   const task = janusTask(model.network, source, taskOptions(stage));
@@ -109,8 +109,8 @@ export function freshJanusMini(seed: number): JanusModel {
 /** Fresh weights around the trained VQ tokenizer and vision tower of another model, which is disposed. */
 function withFreshLanguage(trained: JanusModel, seed: number): JanusModel {
   const model = freshJanusMini(seed);
-  for (const [name, variable] of Object.entries(model.network.parameters.variables))
-    if (isTokenizerParameter(name) || isTower(name)) variable.assign(trained.network.parameters.get(name));
+  for (const [name, variable] of Object.entries(model.network.store.variables))
+    if (isTokenizerParameter(name) || isTower(name)) variable.assign(trained.network.store.get(name));
   trained.dispose();
   startCodesFromCodebook(model.network, new Rng(seed).split('codes'));
   return model;

@@ -5,10 +5,14 @@
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { visionTokens } from '../../models/janus/config';
 import type { JanusNetwork } from '../../models/janus/network';
-import { isTower, visionFeatures } from '../../models/janus/vision';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { partOf } from './janus-tokenizer-task';
+
+/** Whether a parameter is the vision tower's; the aligner is not. */
+export function isTower(name: string): boolean {
+  return name.startsWith('model.vision_model.');
+}
 
 /** An image, and for every thing that is to be named the class of each patch, row by row. */
 export interface LabeledImage {
@@ -42,7 +46,8 @@ export function janusVisionTask(
   source: (rng: Rng) => LabeledImage,
   { batch, size, classes }: VisionTrainingOptions,
 ): SupervisedTask<VisionBatch> {
-  const { config, parameters } = network;
+  const { config } = network;
+  const { vision_model } = network.layers.model;
   const patches = visionTokens(config);
   const width = config.vision.hidden_size;
   const heads = Object.fromEntries(
@@ -69,7 +74,7 @@ export function janusVisionTask(
       return { pixels, labels: Object.fromEntries(labels) };
     },
     loss: ({ pixels, labels }) => {
-      const features = tf.reshape<tf.Rank.R2>(visionFeatures(parameters, config, pixels), [-1, width]);
+      const features = tf.reshape<tf.Rank.R2>(vision_model.forward(pixels), [-1, width]);
       const metrics: Record<string, tf.Scalar> = {};
       const losses = Object.entries(heads).map(([name, head]) => {
         const logits = tf.matMul(features, head);

@@ -4,38 +4,16 @@
  */
 import { inFloat32, logSoftmax, readValues, type Rng, tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
-import type { ParameterSpec, Parameters } from '../../nn/parameters';
-import {
-  declareVqganCodebook,
-  declareVqganDecoder,
-  declareVqganEncoder,
-  declareVqganPostQuant,
-  vqganDecode,
-  vqganEncoderHidden,
-  vqganPreQuant,
-} from '../../nn/vqgan';
+import type { Vqgan } from '../../nn/vqgan';
 import { codebookEntries, l2Normalize, nearestCodes, quantize } from '../../nn/vqgan-codebook';
 import type { ImageTokenizer } from '../unified';
-import { type JanusVqConfig, vqganConfig } from './config';
+import type { JanusVqConfig } from './config';
 
 /** Prefix of the tokenizer's parameters. */
 export const VQ = 'model.vqmodel.';
-const CODEBOOK = `${VQ}quantize.embedding.weight`;
-
 /** Whether a parameter is the tokenizer's, which is trained before everything else and then left alone. */
 export function isTokenizerParameter(name: string): boolean {
   return name.startsWith(VQ);
-}
-
-/** Declares the tokenizer's parameters under their upstream names. */
-export function declareTokenizer(specs: Record<string, ParameterSpec>, vq: JanusVqConfig): void {
-  const config = vqganConfig(vq);
-  declareVqganEncoder(specs, VQ, config);
-  declareVqganCodebook(specs, VQ, config);
-  // Latents and codes are compared by angle: codes in all directions, none of them at home in the origin.
-  specs[CODEBOOK] = { ...specs[CODEBOOK], init: { normal: 1 } };
-  declareVqganPostQuant(specs, VQ, config);
-  declareVqganDecoder(specs, VQ, config);
 }
 
 /** What one training pass of the tokenizer gives. */
@@ -53,10 +31,9 @@ export class JanusImageTokenizer implements ImageTokenizer {
   readonly grid: readonly [number, number];
   readonly stride: number;
 
-  /** @param parameters among which the tokenizer's stand under {@link VQ} */
   constructor(
     readonly config: JanusVqConfig,
-    private readonly parameters: Parameters,
+    private readonly layers: Vqgan,
   ) {
     this.grid = [config.num_patches, config.num_patches];
     this.stride = 2 ** (config.channel_multiplier.length - 1);
@@ -96,7 +73,7 @@ export class JanusImageTokenizer implements ImageTokenizer {
   decode(codes: readonly ArrayLike<number>[], grid = this.grid): tf.Tensor4D {
     if (grid.join() !== this.grid.join())
       throw new RangeError(`the grid is ${grid.join(' x ')}; this tokenizer has ${this.grid.join(' x ')} codes alone`);
-    return tf.tidy(() => vqganDecode(this.parameters, VQ, vqganConfig(this.config), this.entries(codes)));
+    return tf.tidy(() => this.layers.decodeEntries(this.entries(codes)));
   }
 
   /** Codes -> their entries, divided by their length, as a grid. @returns `[images, rows, columns, embed_dim]` */
@@ -115,12 +92,12 @@ export class JanusImageTokenizer implements ImageTokenizer {
 
   /** The encoder before `quant_conv`, `[images, rows, columns, latent_channels]`. */
   encoderHidden(pixels: tf.Tensor4D): tf.Tensor4D {
-    return vqganEncoderHidden(this.parameters, VQ, vqganConfig(this.config), pixels);
+    return this.layers.hidden(pixels);
   }
 
   /** What the codebook is compared with, `[images, rows, columns, embed_dim]`. */
   latents(pixels: tf.Tensor4D): tf.Tensor4D {
-    return tf.tidy(() => vqganPreQuant(this.parameters, VQ, this.encoderHidden(pixels)));
+    return this.layers.encodeContinuous(pixels);
   }
 
   /** The codebook's loss of pixels (its two parts and beta), a scalar. @param l2Norm as for {@link encodePixels} */
@@ -136,7 +113,7 @@ export class JanusImageTokenizer implements ImageTokenizer {
     const latents = this.latents(pixels);
     const { entries, codes, loss } = quantize(latents, this.codebook, true, this.config.beta);
     const input = quantized ? entries : l2Normalize(latents);
-    const decoded = vqganDecode(this.parameters, VQ, vqganConfig(this.config), input);
+    const decoded = this.layers.decodeEntries(input);
     return { pixels: decoded, latents, codes, loss: quantized ? loss : tf.scalar(0) };
   }
 
@@ -211,7 +188,7 @@ export class JanusImageTokenizer implements ImageTokenizer {
   }
 
   private get codebook(): tf.Tensor2D {
-    return this.parameters.get(CODEBOOK) as tf.Tensor2D;
+    return this.layers.codebook;
   }
 }
 

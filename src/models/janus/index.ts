@@ -12,6 +12,6 @@ export {
 export { JanusImageTokenizer } from './image-tokenizer';
 export { generationIds, type JanusPrompt, unconditionalIds, understandingIds } from './layout';
 export { JanusModel } from './model';
-export { JanusNetwork, janusSpecs } from './network';
+export { JanusLayers, JanusNetwork } from './network';
 export { type ImageLogProbs, type JanusTransition } from './policy';
 export type { LoadOptions, SaveOptions } from './pretrained';

@@ -10,7 +10,6 @@
  */
 import { type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
-import { Bf16Parameters } from '../../nn/freeze';
 import type { TextTokenizer } from '../../text/tokenizer';
 import type {
   ConceptRows,
@@ -52,7 +51,7 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
     readonly tokenizer: TextTokenizer,
     private readonly learns = true,
   ) {
-    this.imageTokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+    this.imageTokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
     this.prompts = new JanusPrompts(network.config, tokenizer, network.concept);
   }
 
@@ -87,7 +86,7 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
   /** Everything but the image tokenizer, whose codes are what the rest learns. */
   variables(): Record<string, tf.Variable> {
     if (!this.learns) return {};
-    const named = Object.entries(this.network.parameters.variables);
+    const named = Object.entries(this.network.layers.variables());
     const own = Object.fromEntries(named.filter(([name]) => !isTokenizerParameter(name)));
     const { concept } = this.network;
     return concept ? { ...own, [CONCEPT_ROWS.embed]: concept.embed, [CONCEPT_ROWS.output]: concept.output } : own;
@@ -124,9 +123,8 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
   }
 
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32'): JanusModel {
-    const { config, parameters, concept } = this.network;
-    const numbers = dtype === 'BF16' ? Bf16Parameters.copy(parameters) : parameters.clone();
-    const network = new JanusNetwork(config, numbers);
+    const { config, store, concept } = this.network;
+    const network = new JanusNetwork(config, store.clone(dtype));
     network.concept = concept?.clone();
     return new JanusModel(network, this.tokenizer, false);
   }
@@ -138,7 +136,7 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
     if (words.length !== 1)
       throw new Error(`the initializer '${options.initializer}' is ${words.length} tokens, expected one known word`);
     const row = (table: string) =>
-      tf.slice(network.parameters.get(table) as tf.Tensor2D, [words[0], 0], [1, network.config.text.hidden_size]);
+      tf.slice(network.store.get(table) as tf.Tensor2D, [words[0], 0], [1, network.config.text.hidden_size]);
     const [embed, output] = tf.tidy(() => [row('model.language_model.embed_tokens.weight'), row('lm_head.weight')]);
     try {
       network.concept = ConceptTokens.create(options, network.config.text.vocab_size, embed, output, rng);

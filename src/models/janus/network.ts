@@ -5,50 +5,75 @@
 import { embedding, inFloat32, type Rng, tf } from '../../engine';
 import { activation } from '../../nn/activations';
 import { BLOCKED } from '../../nn/causal-mask';
-import { declareLinear } from '../../nn/encoder';
-import { declareLlama, type LlamaForwardOptions, llamaHidden, llamaLogits } from '../../nn/llama';
-import { type ParameterSpec, Parameters } from '../../nn/parameters';
+import { Embedding, Linear } from '../../nn/layers';
+import { exactLogits, Llama, type LlamaForwardOptions } from '../../nn/llama';
+import { Module } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
+import { Vqgan } from '../../nn/vqgan';
 import type { ConceptTokens } from './concept-tokens';
-import { checkJanusConfig, type JanusConfig } from './config';
-import { declareTokenizer } from './image-tokenizer';
+import { checkJanusConfig, type JanusConfig, vqganConfig } from './config';
 import { imageIds } from './layout';
-import { alignFeatures, declareMlp, declareVision, mlp, visionFeatures } from './vision';
+import { Aligner, VisionTower } from './vision';
 
-const LANGUAGE = 'model.language_model';
-const EMBEDDINGS = 'model.generation_embeddings';
-const ALIGNER = 'model.generation_aligner';
-const HEAD = 'model.generation_head';
+/** All layers of Janus; the fields are upstream's names. */
+export class JanusLayers extends Module<JanusConfig> {
+  readonly model = {
+    vision_model: new VisionTower(this.config.vision),
+    aligner: this.newAligner('vision'),
+    language_model: new Llama(this.config.text),
+    generation_embeddings: new Embedding(this.config.vq.num_embeddings, this.config.vq.embed_dim, 1),
+    generation_aligner: this.newAligner('vq'),
+    generation_head: {
+      proj_out: new Linear(this.config.text.hidden_size, this.config.vq.projection_dim),
+      vision_head: new Linear(this.config.vq.projection_dim, this.config.vq.num_embeddings),
+    },
+    // Latents and codes are compared by angle: codes in all directions, none of them at home in the origin.
+    vqmodel: new Vqgan({ ...vqganConfig(this.config.vq), codebookStd: 1 }),
+  };
+  readonly lm_head = this.model.language_model.head();
 
-/** Every parameter of Janus under its upstream name, the image tokenizer's included. */
-export function janusSpecs(config: JanusConfig): Record<string, ParameterSpec> {
-  const { text, vq } = config;
-  const specs: Record<string, ParameterSpec> = {};
-  declareVision(specs, config);
-  declareLlama(specs, LANGUAGE, text);
-  specs[`${EMBEDDINGS}.weight`] = { shape: [vq.num_embeddings, vq.embed_dim], init: { normal: 1 } };
-  declareMlp(specs, ALIGNER, vq.embed_dim, vq.projection_dim, vq.num_hidden_layers);
-  declareLinear(specs, `${HEAD}.proj_out`, text.hidden_size, vq.projection_dim);
-  declareLinear(specs, `${HEAD}.vision_head`, vq.projection_dim, vq.num_embeddings);
-  declareTokenizer(specs, vq);
-  return specs;
+  /** @throws JanusConfigError */
+  static of(config: JanusConfig): JanusLayers {
+    checkJanusConfig(config);
+    return new JanusLayers(config);
+  }
+
+  private newAligner(part: 'vision' | 'vq'): Aligner {
+    const { vision, vq } = this.config;
+    return part === 'vision'
+      ? new Aligner({
+          inputs: vision.hidden_size,
+          width: vision.projection_dim,
+          layers: vision.depth,
+          activation: vision.hidden_act,
+        })
+      : new Aligner({
+          inputs: vq.embed_dim,
+          width: vq.projection_dim,
+          layers: vq.num_hidden_layers,
+          activation: vq.hidden_act,
+        });
+  }
 }
 
 export class JanusNetwork {
   /** A subject's tokens, whose ids follow the vocabulary. */
   concept?: ConceptTokens;
 
-  /** @throws JanusConfigError */
+  /**
+   * @param store the numbers; disposed with this
+   * @param layers those that compute, with the numbers in them: with adapters, for instance. Default: as configured
+   * @throws JanusConfigError
+   */
   constructor(
     readonly config: JanusConfig,
-    readonly parameters: Parameters,
-  ) {
-    checkJanusConfig(config);
-  }
+    readonly store: ParamStore,
+    readonly layers: JanusLayers = JanusLayers.of(config).with(store),
+  ) {}
 
   /** With random weights. @throws JanusConfigError */
   static random(config: JanusConfig, rng: Rng): JanusNetwork {
-    checkJanusConfig(config);
-    return new JanusNetwork(config, Parameters.random(janusSpecs(config), rng));
+    return new JanusNetwork(config, ParamStore.random(JanusLayers.of(config), rng));
   }
 
   /**
@@ -56,8 +81,8 @@ export class JanusNetwork {
    * @param pixels `[images, image_size, image_size, 3]` in [-1, 1]
    */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor3D {
-    const { parameters, config } = this;
-    return tf.tidy(() => alignFeatures(parameters, config, visionFeatures(parameters, config, pixels)));
+    const { vision_model, aligner } = this.layers.model;
+    return tf.tidy(() => aligner.forward(vision_model.forward(pixels)));
   }
 
   /**
@@ -76,8 +101,8 @@ export class JanusNetwork {
     if (features) this.checkPlaceholders(flat, features);
     return tf.tidy(() => {
       const words = concept ? flat.map((id) => (id < vocabulary ? id : 0)) : flat;
-      const table = `${LANGUAGE}.embed_tokens`;
-      const text = this.parameters.embedding(table, tf.tensor2d(words, shape, 'int32')) as tf.Tensor3D;
+      const { embed_tokens } = this.layers.model.language_model;
+      const text = embed_tokens.forward(tf.tensor2d(words, shape, 'int32'));
       if (!features && !concept) return text;
       // One look-up in all of them: rows of the text, the features in order, the subject's tokens.
       const parts: tf.Tensor2D[] = [tf.reshape(text, [-1, width])];
@@ -95,8 +120,7 @@ export class JanusNetwork {
 
   /** Embeddings of image codes, `[rows, codes, hidden]`. @throws RangeError for a code outside the codebook */
   embedCodes(codes: readonly ArrayLike<number>[]): tf.Tensor3D {
-    const { num_hidden_layers: layers, hidden_act } = this.config.vq;
-    return tf.tidy(() => mlp(this.parameters, ALIGNER, layers, hidden_act, this.codeRows(codes)) as tf.Tensor3D);
+    return tf.tidy(() => this.layers.model.generation_aligner.forward(this.codeRows(codes)));
   }
 
   /** The same before the aligner, `[rows, codes, embed_dim]`. */
@@ -104,20 +128,20 @@ export class JanusNetwork {
     const flat = flatRows(codes, this.config.vq.num_embeddings, 'image code');
     return tf.tidy(() => {
       const ids = tf.tensor2d(flat, [codes.length, codes[0].length], 'int32');
-      return this.parameters.embedding(EMBEDDINGS, ids) as tf.Tensor3D;
+      return this.layers.model.generation_embeddings.forward(ids);
     });
   }
 
   /** Hidden states after the last norm, `[rows, tokens, hidden]`, of embeddings of the same shape. */
   hidden(embeds: tf.Tensor3D, options: LlamaForwardOptions = {}): tf.Tensor3D {
-    return llamaHidden(this.parameters, LANGUAGE, this.config.text, embeds, options);
+    return this.layers.model.language_model.forward(embeds, options);
   }
 
   /**
    * Logits over the vocabulary (and a subject's `<sks>` behind it), `[rows, vocab]`, of hidden states `[rows, hidden]`.
    */
   textLogits(hidden: tf.Tensor2D): tf.Tensor2D {
-    const logits = llamaLogits(this.parameters, hidden);
+    const logits = exactLogits(this.layers.lm_head, hidden);
     return this.concept ? this.concept.withSubject(logits, hidden) : logits;
   }
 
@@ -133,16 +157,14 @@ export class JanusNetwork {
 
   /** Logits over the image codes, `[rows, codes]`, of hidden states `[rows, hidden]`. */
   codeLogits(hidden: tf.Tensor2D): tf.Tensor2D {
-    const { parameters: p } = this;
+    const { proj_out, vision_head } = this.layers.model.generation_head;
     const act = activation(this.config.vq.hidden_act);
     // Exact, also where products are rounded: guidance multiplies what rounding does to the difference of two rows.
-    return tf.tidy(() =>
-      inFloat32(() => p.linear(`${HEAD}.vision_head`, act(p.linear(`${HEAD}.proj_out`, hidden)))),
-    ) as tf.Tensor2D;
+    return tf.tidy(() => inFloat32(() => vision_head.forward(act(proj_out.forward(hidden)) as tf.Tensor2D)));
   }
 
   dispose(): void {
-    this.parameters.dispose();
+    this.store.dispose();
     this.concept?.dispose();
   }
 

@@ -3,10 +3,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openSafetensors, writeSafetensors } from '../../io';
 import { type FileJob, writeFilesAtomic } from '../../io/write-file';
-import { Parameters } from '../../nn/parameters';
+import { ParamStore } from '../../nn/store';
 import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
 import type { JanusConfig, JanusTokens } from './config';
-import { janusSpecs, JanusNetwork } from './network';
+import { JanusLayers, JanusNetwork } from './network';
 import { janusConfigFromDeepseek, janusConfigToDeepseek } from './upstream/deepseek-config';
 import { asDeepseek, deepseekSource, isDeepseek } from './upstream/deepseek-weights';
 import { janusConfigFromTransformers, janusConfigToTransformers, type Json } from './upstream/transformers-config';
@@ -57,8 +57,8 @@ export async function readNetwork(folder: string, config: JanusConfig): Promise<
   try {
     const ignore = (name: string) => name.endsWith('.position_ids'); // a buffer of older files: 0, 1, 2, ...
     const source = isDeepseek(reader.names) ? deepseekSource(reader) : reader;
-    const parameters = await Parameters.read(janusSpecs(config), source, folder, { ignore });
-    return new JanusNetwork(config, parameters);
+    const store = await ParamStore.read(JanusLayers.of(config), source, folder, { ignore });
+    return new JanusNetwork(config, store);
   } finally {
     await reader.close();
   }
@@ -67,11 +67,11 @@ export async function readNetwork(folder: string, config: JanusConfig): Promise<
 /** See `JanusModel.savePretrained`. */
 export async function writePretrained(
   folder: string,
-  { config, parameters }: JanusNetwork,
+  { config, store }: JanusNetwork,
   tokenizer: TextTokenizer,
   { dtype = 'BF16', shardBytes = 5e9, layout = 'transformers' }: SaveOptions = {},
 ): Promise<void> {
-  const own = parameters.writable(dtype);
+  const own = store.writable(dtype);
   const tensors = layout === 'deepseek' ? asDeepseek(own) : own;
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { metadata: { format: 'pt' }, shardBytes });
   const stored = dtype === 'F32' ? 'float32' : 'bfloat16';

@@ -1,38 +1,78 @@
 /** Janus' eyes: a SigLIP-like transformer over patches, and the aligner that takes its features to the language model. */
 import { tf } from '../../engine';
 import { activation } from '../../nn/activations';
-import {
-  declareEncoder,
-  declareLayerNorm,
-  declareLinear,
-  encode,
-  type EncoderConfig,
-  type EncoderNames,
-  namedLayerNorm,
-} from '../../nn/encoder';
-import type { ParameterSpec, Parameters } from '../../nn/parameters';
-import { embedPatches } from '../../nn/patches';
-import { type JanusConfig, type JanusVisionConfig, visionTokens } from './config';
+import { EncoderBlock, type EncoderConfig, type EncoderParts, runBlocks } from '../../nn/encoder';
+import { Embedding, LayerNorm, Linear } from '../../nn/layers';
+import { Module } from '../../nn/module';
+import { PatchEmbedding } from '../../nn/patches';
+import type { JanusVisionConfig } from './config';
 
-const TOWER = 'model.vision_model';
-const ALIGNER = 'model.aligner';
+class VisionBlock extends EncoderBlock {
+  readonly layer_norm1 = this.newNorm();
+  readonly self_attn = {
+    q_proj: this.newProjection(),
+    k_proj: this.newProjection(),
+    v_proj: this.newProjection(),
+    projection_layer: this.newOutput(),
+  };
+  readonly layer_norm2 = this.newNorm();
+  readonly mlp = this.newMlp();
 
-/** Whether a parameter is the vision tower's; the aligner is not. */
-export function isTower(name: string): boolean {
-  return name.startsWith(`${TOWER}.`);
+  protected parts(): EncoderParts {
+    const { q_proj: query, k_proj: key, v_proj: value, projection_layer: output } = this.self_attn;
+    const { layer_norm1: norm1, layer_norm2: norm2, mlp } = this;
+    return { norm1, project: { query, key, value }, output, norm2, up: mlp.fc1, down: mlp.fc2 };
+  }
 }
 
-const NAMES: EncoderNames = {
-  norm1: 'layer_norm1',
-  project: { query: 'self_attn.q_proj', key: 'self_attn.k_proj', value: 'self_attn.v_proj' },
-  output: 'self_attn.projection_layer',
-  norm2: 'layer_norm2',
-  up: 'mlp.fc1',
-  down: 'mlp.fc2',
-};
+/** The tower. */
+export class VisionTower extends Module<JanusVisionConfig> {
+  readonly embeddings = {
+    patch_embedding: patchEmbedding(this.config),
+    position_embedding: new Embedding(
+      Math.floor(this.config.image_size / this.config.patch_size) ** 2,
+      this.config.hidden_size,
+    ),
+  };
+  readonly encoder = { layers: blocksOf(this.config) };
+  readonly post_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
 
-function encoderConfig(vision: JanusVisionConfig): EncoderConfig {
-  return {
+  /**
+   * Features after the last norm.
+   * @param pixels `[images, image_size, image_size, channels]` in [-1, 1]
+   * @returns `[images, tokens, hidden]`
+   * @throws RangeError for pixels of another shape
+   */
+  forward(pixels: tf.Tensor4D): tf.Tensor3D {
+    const { image_size: side, num_channels: channels } = this.config;
+    const expected = [side, side, channels];
+    if (pixels.shape.length !== 4 || pixels.shape.slice(1).join() !== expected.join())
+      throw new RangeError(`the vision tower needs pixels [images, ${expected.join(', ')}], got [${pixels.shape}]`);
+    return tf.tidy(() => {
+      const { patch_embedding, position_embedding } = this.embeddings;
+      const placed = tf.add<tf.Tensor3D>(patch_embedding.tokens(pixels), position_embedding.weight.value);
+      return this.post_layernorm.forward(runBlocks(this.encoder.layers, placed));
+    });
+  }
+
+  /**
+   * The first feature, normed a second time, as upstream gives it: `[images, hidden]`. The language model has no use for
+   * it.
+   */
+  pooled(features: tf.Tensor3D): tf.Tensor2D {
+    return tf.tidy(() => {
+      const first = tf.slice(features, [0, 0, 0], [-1, 1, -1]);
+      return this.post_layernorm.forward(tf.reshape<tf.Rank.R2>(first, [features.shape[0], -1]));
+    });
+  }
+}
+
+function patchEmbedding({ num_channels: channels, hidden_size, patch_size: patch }: JanusVisionConfig): PatchEmbedding {
+  return new PatchEmbedding(channels, hidden_size, [patch, patch], { std: 1 / Math.sqrt(channels * patch * patch) });
+}
+
+function blocksOf(vision: JanusVisionConfig): VisionBlock[] {
+  const config: EncoderConfig = {
     hidden: vision.hidden_size,
     layers: vision.num_hidden_layers,
     heads: vision.num_attention_heads,
@@ -41,76 +81,32 @@ function encoderConfig(vision: JanusVisionConfig): EncoderConfig {
     activation: vision.hidden_act,
     qkvBias: vision.attention_bias,
   };
+  return Array.from({ length: vision.num_hidden_layers }, () => new VisionBlock(config));
 }
 
-/** Declares the tower and the aligner under their upstream names. */
-export function declareVision(specs: Record<string, ParameterSpec>, config: JanusConfig): void {
-  const { vision } = config;
-  const { hidden_size: d, num_channels: channels, patch_size: patch } = vision;
-  const embeddings = `${TOWER}.embeddings`;
-  specs[`${embeddings}.patch_embedding.weight`] = {
-    shape: [d, channels, patch, patch],
-    init: { normal: 1 / Math.sqrt(channels * patch * patch) },
-    layout: 'conv',
-  };
-  specs[`${embeddings}.patch_embedding.bias`] = { shape: [d], init: { constant: 0 } };
-  specs[`${embeddings}.position_embedding.weight`] = { shape: [visionTokens(config), d], init: { normal: 0.02 } };
-  declareEncoder(specs, `${TOWER}.encoder.layers`, encoderConfig(vision), NAMES);
-  declareLayerNorm(specs, `${TOWER}.post_layernorm`, d);
-  declareMlp(specs, ALIGNER, d, vision.projection_dim, vision.depth);
+export interface AlignerConfig {
+  readonly inputs: number;
+  readonly width: number;
+  /** Linear maps. */
+  readonly layers: number;
+  readonly activation: string;
 }
 
-/**
- * Features after the last norm.
- * @param pixels `[images, image_size, image_size, channels]` in [-1, 1]
- * @returns `[images, tokens, hidden]`
- * @throws RangeError for pixels of another shape
- */
-export function visionFeatures(p: Parameters, config: JanusConfig, pixels: tf.Tensor4D): tf.Tensor3D {
-  const { vision } = config;
-  const expected = [vision.image_size, vision.image_size, vision.num_channels];
-  if (pixels.shape.length !== 4 || pixels.shape.slice(1).join() !== expected.join())
-    throw new RangeError(`the vision tower needs pixels [images, ${expected.join(', ')}], got [${pixels.shape}]`);
-  return tf.tidy(() => {
-    const at = `${TOWER}.embeddings`;
-    const weight = p.get(`${at}.patch_embedding.weight`) as tf.Tensor4D;
-    const patches = embedPatches(pixels, weight, p.get(`${at}.patch_embedding.bias`));
-    const placed = tf.add<tf.Tensor3D>(patches, p.get(`${at}.position_embedding.weight`));
-    const hidden = encode(p, `${TOWER}.encoder.layers`, encoderConfig(vision), NAMES, placed);
-    return namedLayerNorm(p, `${TOWER}.post_layernorm`, hidden, vision.layer_norm_eps) as tf.Tensor3D;
-  });
-}
+/** Janus' kind of aligner: linear maps with an activation before every one but the first. */
+export class Aligner extends Module<AlignerConfig> {
+  readonly fc1 = new Linear(this.config.inputs, this.config.width);
+  readonly hidden_layers = Array.from(
+    { length: this.config.layers - 1 },
+    () => new Linear(this.config.width, this.config.width),
+  );
 
-/** The first feature, normed a second time, as upstream gives it: `[images, hidden]`. The language model has no use for it. */
-export function visionPooled(p: Parameters, config: JanusConfig, features: tf.Tensor3D): tf.Tensor2D {
-  return tf.tidy(() => {
-    const first = tf.reshape(tf.slice(features, [0, 0, 0], [-1, 1, -1]), [features.shape[0], -1]);
-    return namedLayerNorm(p, `${TOWER}.post_layernorm`, first, config.vision.layer_norm_eps) as tf.Tensor2D;
-  });
-}
-
-/** Features -> what the language model reads, `[images, tokens, text hidden]`. */
-export function alignFeatures(p: Parameters, config: JanusConfig, features: tf.Tensor3D): tf.Tensor3D {
-  return mlp(p, ALIGNER, config.vision.depth, config.vision.hidden_act, features) as tf.Tensor3D;
-}
-
-/** Declares Janus' kind of aligner: `fc1`, then `layers - 1` further maps of the same width. */
-export function declareMlp(
-  specs: Record<string, ParameterSpec>,
-  name: string,
-  inputs: number,
-  width: number,
-  layers: number,
-): void {
-  declareLinear(specs, `${name}.fc1`, inputs, width);
-  for (let i = 0; i < layers - 1; i++) declareLinear(specs, `${name}.hidden_layers.${i}`, width, width);
-}
-
-/** The aligner of {@link declareMlp}: an activation before every map but the first. @param x `[..., inputs]` */
-export function mlp(p: Parameters, name: string, layers: number, act: string, x: tf.Tensor): tf.Tensor {
-  return tf.tidy(() => {
-    let h = p.linear(`${name}.fc1`, x);
-    for (let i = 0; i < layers - 1; i++) h = p.linear(`${name}.hidden_layers.${i}`, activation(act)(h));
-    return h;
-  });
+  /** @param x `[..., inputs]` @returns `[..., width]` */
+  forward<X extends tf.Tensor>(x: X): X {
+    const act = activation(this.config.activation);
+    return tf.tidy(() => {
+      let h = this.fc1.forward(x);
+      for (const layer of this.hidden_layers) h = layer.forward(act(h) as X);
+      return h;
+    });
+  }
 }

@@ -9,6 +9,7 @@ import type { Module } from '../../nn/module';
 import type { ParamStore } from '../../nn/store';
 import { AreaTable } from './mtcnn/area';
 import { type Box, pixelsOf, proposedBoxes, regressCrop, regressProposal, suppress, toSquare } from './mtcnn/boxes';
+import type { DetectedFace } from './mtcnn/face';
 import {
   type MtcnnNetworks,
   NETWORK_SIDES,
@@ -21,16 +22,7 @@ import {
 
 export { alignFace } from './mtcnn/align';
 export { type CropOptions, cropFace } from './mtcnn/crop';
-
-/** One face. Coordinates are pixels, x to the right and y down. */
-export interface DetectedFace {
-  /** x1, y1, x2, y2. */
-  readonly box: readonly [number, number, number, number];
-  /** How sure O-Net is, in (0, 1). */
-  readonly probability: number;
-  /** Eye, eye, nose, corner and corner of the mouth (those on the left of the image first), each [x, y]. */
-  readonly landmarks: readonly (readonly [number, number])[];
-}
+export type { DetectedFace } from './mtcnn/face';
 
 export interface MtcnnOptions {
   /** Side of the smallest face looked for, pixels. Default 20. */

@@ -7,7 +7,8 @@ import { readValues, startEngine, Rng } from '../../../src/engine';
 import { openSafetensors, readSafetensors, toFloat32, type WritableTensor, writeSafetensors } from '../../../src/io';
 import { JANUS_PRO_1B, type JanusConfig } from '../../../src/models/janus/config';
 import { JanusModel } from '../../../src/models/janus/model';
-import { janusSpecs } from '../../../src/models/janus/network';
+import { JanusLayers } from '../../../src/models/janus/network';
+import { expectedTensors } from '../../../src/nn/store';
 import { janusConfigFromDeepseek, janusConfigToDeepseek } from '../../../src/models/janus/upstream/deepseek-config';
 import { fromDeepseekName, toDeepseekName } from '../../../src/models/janus/upstream/deepseek-weights';
 import { nextCodeLogits, nextTextLogits, questions, prompts, WORDS } from './fixture';
@@ -128,7 +129,7 @@ describe("Janus under deepseek's own names", () => {
   test('a model that is saved and loaded again computes the same, bit for bit', async () => {
     const again = await load(folder);
     assert.deepEqual(again.config, TINY);
-    assert.deepEqual(await again.network.parameters.values(), await model.network.parameters.values());
+    assert.deepEqual(await again.network.store.values(), await model.network.store.values());
     const [prefix] = questions(model);
     assert.deepEqual(nextTextLogits(again, prefix, [3, 4]), nextTextLogits(model, prefix, [3, 4]));
     assert.deepEqual(
@@ -139,7 +140,7 @@ describe("Janus under deepseek's own names", () => {
     const ours = path.join(root, 'transformers');
     await again.savePretrained(ours, { dtype: 'F32' });
     const third = await load(ours);
-    assert.deepEqual(await third.network.parameters.values(), await model.network.parameters.values());
+    assert.deepEqual(await third.network.store.values(), await model.network.store.values());
     again.dispose();
     third.dispose();
   });
@@ -191,7 +192,7 @@ describe("Janus under deepseek's own names", () => {
 
   test('names go there and back, those of the published size too', () => {
     for (const config of [TINY, JANUS_PRO_1B])
-      for (const name of Object.keys(janusSpecs(config))) {
+      for (const name of Object.keys(expectedTensors(new JanusLayers(config)))) {
         if (/vision_model.*[qkv]_proj/.test(name)) continue; // these lie joined
         const original = toDeepseekName(name);
         assert.notEqual(original, name);
@@ -209,7 +210,7 @@ describe("Janus under deepseek's own names", () => {
     const loaded = await load(other);
     ['q_proj', 'k_proj', 'v_proj'].forEach((part, i) => {
       const values = readValues(() =>
-        loaded.network.parameters.get(`model.vision_model.encoder.layers.0.self_attn.${part}.bias`).clone(),
+        loaded.network.store.get(`model.vision_model.encoder.layers.0.self_attn.${part}.bias`).clone(),
       );
       assert.deepEqual(
         [...values],
@@ -224,7 +225,7 @@ describe("Janus under deepseek's own names", () => {
     const one = { dtype: 'F32' as const, shape: [3], data: new Float32Array(3) };
     const more = { 'vision_model.vision_tower.attn_pool.latent': one, 'gen_vision_model.quantize.codebook_used': one };
     const loaded = await load(await changed('more', { ...tensors, ...more }));
-    assert.deepEqual(await loaded.network.parameters.values(), await model.network.parameters.values());
+    assert.deepEqual(await loaded.network.store.values(), await model.network.store.values());
     loaded.dispose();
     const { 'gen_embed.weight': _, ...rest } = tensors;
     const bad = { ...rest, 'gen_extra.weight': one, 'vision_model.vision_tower.blocks.0.attn.qkv.bias': one };

@@ -17,7 +17,8 @@ import { fromTensor, readSafetensors, toTensor, writeSafetensors } from '../../.
 import { JANUS_PRO_1B, JanusConfigError, imageCodes, visionTokens } from '../../../src/models/janus/config';
 import { generationIds, unconditionalIds, understandingIds } from '../../../src/models/janus/layout';
 import { JanusModel } from '../../../src/models/janus/model';
-import { janusSpecs } from '../../../src/models/janus/network';
+import { JanusLayers } from '../../../src/models/janus/network';
+import { expectedTensors } from '../../../src/nn/store';
 import {
   janusConfigFromTransformers,
   janusConfigToTransformers,
@@ -51,7 +52,7 @@ describe('checkpoints', () => {
         assert.equal(existsSync(path.join(place, 'model.safetensors.index.json')), shardBytes !== undefined);
         const again = await JanusModel.fromPretrained(place, { tokenizer: WORDS });
         assert.deepEqual(again.config, one.config);
-        const [old, fresh] = [await one.network.parameters.values(), await again.network.parameters.values()];
+        const [old, fresh] = [await one.network.store.values(), await again.network.store.values()];
         assert.deepEqual(Object.keys(fresh).sort(), Object.keys(old).sort());
         for (const name of Object.keys(old)) {
           const worst = old[name].data.reduce(
@@ -135,14 +136,14 @@ describe('checkpoints', () => {
     await tied.savePretrained(place, { dtype: 'F32' });
     const before = readFileSync(path.join(place, 'model.safetensors'));
     const broken = await fixtureModel('janus_tied');
-    broken.network.parameters.variables['model.language_model.norm.weight'].dispose();
+    broken.network.store.variables['model.language_model.norm.weight'].dispose();
     await assert.rejects(broken.savePretrained(place, { dtype: 'F32' }));
     assert.ok(before.equals(readFileSync(path.join(place, 'model.safetensors'))));
     assert.deepEqual(
       readdirSync(place).filter((name) => name.includes('partial')),
       [],
     );
-    for (const [name, variable] of Object.entries(broken.network.parameters.variables))
+    for (const [name, variable] of Object.entries(broken.network.store.variables))
       if (name !== 'model.language_model.norm.weight') variable.dispose();
   });
 });
@@ -202,7 +203,7 @@ describe('configuration', () => {
   });
 
   test('Janus-Pro-1B: the language model has the published 1,652,656,128 parameters in 219 tensors', () => {
-    const specs = Object.entries(janusSpecs(JANUS_PRO_1B));
+    const specs = Object.entries(expectedTensors(new JanusLayers(JANUS_PRO_1B)));
     const language = specs.filter(([name]) => /language_model|lm_head/.test(name));
     assert.equal(language.length, 219);
     assert.equal(

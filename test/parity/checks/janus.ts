@@ -12,7 +12,6 @@ import type { JanusNetwork } from '../../../src/models/janus/network';
 import { readConfig, readNetwork } from '../../../src/models/janus/pretrained';
 import { imageCodeLogits } from '../../../src/models/janus/policy';
 import { JanusImageSampler, type StepLogits } from '../../../src/models/janus/sampler';
-import { visionFeatures, visionPooled } from '../../../src/models/janus/vision';
 import { type Check, close, closeOrRelative, holds, same } from './check';
 
 interface Description {
@@ -38,7 +37,7 @@ class Fixture {
     readonly inputs: Readonly<Record<string, RawTensor>>,
     readonly expected: Readonly<Record<string, RawTensor>>,
   ) {
-    this.tokenizer = new JanusImageTokenizer(network.config.vq, network.parameters);
+    this.tokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
   }
 
   /** Hidden states and logits: 1e-4 absolute, relative where values are large. */
@@ -90,10 +89,10 @@ export async function* parity(
 
 function* visionChecks(f: Fixture): Generator<Check> {
   const { network } = f;
-  const p = network.parameters;
-  const features = () => visionFeatures(p, network.config, f.nhwc('pixel_values'));
+  const { vision_model: tower } = network.layers.model;
+  const features = () => tower.forward(f.nhwc('pixel_values'));
   yield f.close('vision', 'vision_last_hidden_state', features);
-  yield f.close('vision', 'vision_pooler_output', () => visionPooled(p, network.config, features()));
+  yield f.close('vision', 'vision_pooler_output', () => tower.pooled(features()));
   yield f.close('vision', 'aligner_output', () => network.imageFeatures(f.nhwc('pixel_values')));
 }
 

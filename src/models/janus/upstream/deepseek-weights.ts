@@ -4,7 +4,7 @@
  * its positions have a first axis of 1.
  */
 import type { WritableTensor } from '../../../io';
-import type { WeightSource } from '../../../nn/parameters';
+import type { CheckpointReader } from '../../../nn/checkpoint-fit';
 
 /** Beginnings of names, theirs and ours; `{n}` stands for a number. */
 type Pairs = readonly (readonly [theirs: string, ours: string])[];
@@ -77,7 +77,7 @@ export function toDeepseekName(name: string): string {
  * Original tensors as if they were stored under our names and in our shapes. Joined tensors are read once for their
  * three parts where these are asked for one after the other.
  */
-export function deepseekSource(reader: WeightSource): WeightSource {
+export function deepseekSource(reader: CheckpointReader): CheckpointReader {
   interface Place {
     readonly stored: string;
     /** Which third of it. */

@@ -3,7 +3,7 @@
  * (Umeyama 1991), then a bilinear crop. UniCTokens-R1 asks for it; facenet-pytorch itself cuts the upright box.
  */
 import type { Image } from '../../../io';
-import type { DetectedFace } from '../mtcnn';
+import type { DetectedFace } from './face';
 
 type Point = readonly [x: number, y: number];
 

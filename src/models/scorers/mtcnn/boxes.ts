@@ -79,7 +79,9 @@ function intersection(a: Box, b: Box, edge: number): number {
  */
 export function suppress(boxes: readonly Box[], threshold: number, variant: 'union' | 'smaller' = 'union'): number[] {
   const overlap = variant === 'union' ? overUnion : overSmaller;
-  const order = boxes.map((_, i) => i).sort((i, j) => boxes[j].score - boxes[i].score || (variant === 'union' ? i - j : j - i)); // prettier-ignore
+  const order = boxes
+    .map((_, i) => i)
+    .sort((i, j) => boxes[j].score - boxes[i].score || (variant === 'union' ? i - j : j - i));
   const picked: number[] = [];
   for (const i of order) {
     if (picked.every((j) => !(float(overlap(boxes[j], boxes[i])) > threshold))) picked.push(i);

@@ -1,7 +1,7 @@
 /** Cutting a face out of an image, as facenet-pytorch's `extract_face` does it: a box and a margin, no turning. */
 import type { Image } from '../../../io';
 import { resampleImage } from '../../../io/preprocess/resample';
-import type { DetectedFace } from '../mtcnn';
+import type { DetectedFace } from './face';
 
 export interface CropOptions {
   /** Side of the square result, pixels. Default 160, what FaceNet was trained on. */
