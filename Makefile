@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup packages engine build test demo lab torch bench figures interop clean
+.PHONY: help setup packages engine build test demo docs lab torch bench figures interop clean
 
 timed := sh scripts/setup/timed.sh
 python ?= python3
@@ -41,6 +41,10 @@ demo: setup ## trains a concept by Sync-GRPO in a notebook; leaves out/demo   [c
 	@test -s $(demo)/result.json || { echo 'demo: the notebook ran, but $(demo)/result.json is missing' >&2; exit 1; }
 	@cat $(demo)/result.json
 	@echo; echo 'demo: open $(demo)/01-sync-grpo.html in a browser to see it.'
+
+docs: packages ## reference of every public name, out/docs/index.html
+	@$(timed) 'reference in out/docs' node node_modules/typedoc/bin/typedoc --tsconfig tsconfig.json --out out/docs --readme README.md \
+	  --excludePrivate --excludeInternal --skipErrorChecking --logLevel Error --name UniLab src/index.ts
 
 lab: setup ## JupyterLab with the unilab kernel
 	@$(timed) 'JupyterLab in .venv/lab' env PYTHON=$(python) node scripts/setup/jupyter.mjs
