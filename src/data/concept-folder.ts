@@ -2,7 +2,7 @@
  * One subject of a folder in UnifyBench++'s layout as a task: its images and conversations (VIA), its facts and prompts
  * (TIA), its test questions as an evaluation. The mini world writes such folders; the published ones are read alike.
  */
-import { Rng } from '../engine';
+import type { Rng } from '../engine';
 import { type Image, readImage, resizeImage } from '../io';
 import type { UnifiedModel } from '../models/unified';
 import { type ConceptFiles, listConcepts, readConcept } from './concept-files';
@@ -59,7 +59,8 @@ export class ConceptFolderTask implements PersonalizationTask {
     const files = readConcept(folder, name);
     const named = (text: string) => text.split(`<${name}>`).join('<sks>');
     const image = async (file: string) => {
-      const whole = await readImage(file);
+      // People take photographs with phones, which store them sideways with a note how to turn them.
+      const whole = await readImage(file, { upright: true });
       return size ? resizeImage(whole, size[1], size[0]) : whole;
     };
     const trained = files.info.extra_info.length - files.info.num_testing_info;

@@ -23,26 +23,63 @@ export async function savePng(file: string, image: Image): Promise<void> {
   await writeFileAtomic(file, bytes);
 }
 
+export interface ReadImageOptions {
+  /** Turn the image as its EXIF data says, as a photograph of a phone needs it. Default false: the pixels as they are stored. */
+  readonly upright?: boolean;
+  /** Transparent parts: `drop` (default) leaves the stored colors, `white` lays them on white. */
+  readonly alpha?: 'drop' | 'white';
+}
+
 /**
- * Reads a PNG, JPEG, WebP, GIF (first frame), TIFF, AVIF or SVG image as RGB: turned as its EXIF data says, gray made
- * three channels, transparent parts laid on white.
+ * Reads a PNG, JPEG, WebP, GIF (first frame), TIFF, AVIF or SVG image as 8-bit RGB. The defaults give the numbers of
+ * Pillow's `convert('RGB')`, which the published models and scorers read their images with; features are comparable to
+ * theirs only then. So color profiles are not applied, CMYK is (255 - C)(255 - K) / 255, an alpha channel is dropped,
+ * EXIF data turn nothing, of 16 bits in colors the upper 8 count, and 16-bit gray without alpha is cut off at 255. Two
+ * exceptions: a GIF's transparent pixels are black, for their colors are lost in decoding, and an SVG, which Pillow does
+ * not read, is always laid on white.
  * @param source a path, or the file's bytes
  * @throws Error naming the file when it is missing or no image
  */
-export async function readImage(source: string | Uint8Array): Promise<Image> {
+export async function readImage(source: string | Uint8Array, options: ReadImageOptions = {}): Promise<Image> {
   try {
-    const { data, info } = await sharp(source)
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new Error(`it has ${info.channels} channels, 3 were expected`);
-    return { width: info.width, height: info.height, rgb: new Uint8Array(data) };
+    return await decode(source, options);
   } catch (error) {
     const name = typeof source === 'string' ? source : 'the image';
     throw new Error(`${name} cannot be read as an image: ${(error as Error).message}`, { cause: error });
   }
+}
+
+async function decode(source: string | Uint8Array, { upright = false, alpha = 'drop' }: ReadImageOptions) {
+  const { format, space, channels } = await sharp(source).metadata();
+  const stored = sharp(source, { ignoreIcc: true });
+  const image = upright ? stored.autoOrient() : stored;
+  if (space === 'cmyk') return rgbOf(image.pipelineColourspace('cmyk').toColourspace('cmyk').raw(), 4, rgbFromCmyk);
+  if (space === 'grey16' && channels === 1)
+    return rgbOf(image.toColourspace('grey16').raw({ depth: 'ushort' }), 1, rgbFromGray16);
+  const onWhite = alpha === 'white' || format === 'svg';
+  const opaque = onWhite ? image.flatten({ background: '#ffffff' }) : image.removeAlpha();
+  return rgbOf(opaque.toColourspace('srgb').raw(), 3, (bytes) => new Uint8Array(bytes));
+}
+
+/** Decodes, and makes RGB of what came. @throws Error for another number of channels */
+async function rgbOf(image: sharp.Sharp, channels: number, convert: (bytes: Buffer) => Uint8Array): Promise<Image> {
+  const { data, info } = await image.toBuffer({ resolveWithObject: true });
+  if (info.channels !== channels) throw new Error(`it has ${info.channels} channels, ${channels} were expected`);
+  return { width: info.width, height: info.height, rgb: convert(data) };
+}
+
+/** (255 - ink)(255 - black) / 255, rounded. */
+function rgbFromCmyk(bytes: Buffer): Uint8Array {
+  return Uint8Array.from({ length: (bytes.length / 4) * 3 }, (_, i) => {
+    const at = 4 * Math.floor(i / 3);
+    return Math.round(((255 - bytes[at + (i % 3)]) * (255 - bytes[at + 3])) / 255);
+  });
+}
+
+/** Two bytes a pixel in the machine's order. */
+function rgbFromGray16(bytes: Buffer): Uint8Array {
+  const levels = new Uint16Array(new Uint8Array(bytes).buffer);
+  return Uint8Array.from({ length: levels.length * 3 }, (_, i) => Math.min(255, levels[Math.floor(i / 3)]));
 }
 
 /** The image in another size: Lanczos, stretched to fill. */

@@ -1,7 +1,7 @@
 export { CheckpointError, CheckpointStore, type CheckpointContent, type LoadedCheckpoint } from './checkpoints';
 export { JsonLines } from './json-lines';
 export { dataFolder } from './package-root';
-export { type Image, encodePng, readImage, resizeImage, savePng } from './images';
+export { type Image, encodePng, readImage, type ReadImageOptions, resizeImage, savePng } from './images';
 export * from './preprocess';
 export * from './safetensors';
 export { fromTensor, imagesToTensor, tensorToImages, toTensor } from './tensors';
