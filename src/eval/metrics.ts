@@ -37,6 +37,12 @@ export function balancedRecall(answers: readonly boolean[], truth: readonly bool
 
 /** Whether an answer is the expected one: case, outer spaces and a final full stop do not count. */
 export function exactMatch(answer: string, expected: string): boolean {
-  const plain = (text: string): string => text.trim().toLowerCase().replace(/[.\s]+$/, '').replace(/\s+/g, ' '); // prettier-ignore
+  const plain = (text: string): string => {
+    const unended = text
+      .trim()
+      .toLowerCase()
+      .replace(/[.\s]+$/, '');
+    return unended.replace(/\s+/g, ' ');
+  };
   return plain(answer) === plain(expected);
 }

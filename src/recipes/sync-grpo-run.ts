@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { PersonalizationTask, SubjectKind, SubjectTruth } from '../data/personalization';
 import type { EvaluatedItem, Evaluation } from '../data/task';
-import { Rng, tf } from '../engine';
+import { Rng, type tf } from '../engine';
 import { type PairedDifference, pairedClusteredBootstrap } from '../eval';
 import { fromTensor, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
 import { loadModel } from '../models/load';
@@ -90,7 +90,7 @@ export class SyncGrpoRun {
     }
     const { references } = this.task.subject;
     yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, references, this.settings);
-    const tensors = Object.entries(variables).map(([name, variable]) => [name, fromTensor(variable)]);
+    const tensors = Object.entries(variables).map(([name, variable]) => [name, fromTensor(variable)] as const);
     if (file) await writeSafetensors(file, Object.fromEntries(tensors));
   }
 

@@ -115,7 +115,7 @@ export async function weightedSum<Truth>(
   const columns: (readonly Score[])[] = [];
   for (const { reward } of active) columns.push(await reward(samples)); // one after another: each fills the machine
   return samples.map((_, s) => {
-    const scores = active.map((one, r) => ({ ...one, score: columns[r][s] as Score | undefined }));
+    const scores = active.map((one, r) => ({ ...one, score: columns[r][s] }));
     return addUp(scores);
   });
 }

@@ -36,9 +36,10 @@ export function magvitTask(
   return {
     name: 'magvit',
     variables: tokenizer.parameters.variables,
-    batch: (_step, rng) => ({
-      pixels: pixelsTensor(Array.from({ length: batchSize }, (_, i) => source(rng.split(i))), size, size), // prettier-ignore
-    }),
+    batch: (_step, rng) => {
+      const images = Array.from({ length: batchSize }, (_, i) => source(rng.split(i)));
+      return { pixels: pixelsTensor(images, size, size) };
+    },
     loss: ({ pixels }) => {
       const out = tokenizer.reconstruct(pixels);
       const difference = tf.sub(out.pixels, pixels);

@@ -90,7 +90,8 @@ function makeBatch(
 ): ShowoBatch {
   const { config } = model;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
-  const pixels = pixelsTensor(examples.map((example) => example.pixels), options.size, options.size); // prettier-ignore
+  const bytes = examples.map((example) => example.pixels);
+  const pixels = pixelsTensor(bytes, options.size, options.size);
   const flat = readValues<'int32'>(() => model.magvit.encode(pixels));
   pixels.dispose();
   const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));

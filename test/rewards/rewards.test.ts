@@ -46,7 +46,8 @@ describe('TIER', () => {
         const correct = n % q.length;
         const value = tier(q, correct);
         assert.ok(value >= tierReward(letters).range[0] && value <= 1);
-        assert.equal(tier(q.map((_, j) => (j === correct ? 1 : 0)), correct), 1); // prettier-ignore
+        const certain = q.map((_, j) => (j === correct ? 1 : 0));
+        assert.equal(tier(certain, correct), 1);
         const better = q.map((v, j) => (j === correct ? v + (1 - v) / 2 : v));
         assert.ok(tier(better, correct) >= value);
       }),
@@ -93,7 +94,8 @@ describe('BER', () => {
       sampleOf({}),
       sampleOf({ image: image(50), text: 'a dog' }),
     ]);
-    assert.deepEqual(got.map(({ value }) => value), [0.25, NaN, NaN, 0.5]); // prettier-ignore
+    const values = got.map(({ value }) => value);
+    assert.deepEqual(values, [0.25, NaN, NaN, 0.5]);
     assert.deepEqual(
       [got[1].reason, got[2].reason],
       ['the image cannot be decoded: no such code', 'there is no image'],
@@ -112,7 +114,7 @@ describe('DER', () => {
     const embedPatches = (images: readonly Image[]) => {
       embedded += images.length;
       if (images.some(({ rgb }) => rgb[0] === 9)) throw new Error('broken');
-      return Promise.resolve(images.map(({ rgb }) => features.get(rgb[0])!));
+      return Promise.resolve(images.flatMap(({ rgb }) => features.get(rgb[0]) ?? []));
     };
     const reward = derReward({ name: 'dinov2_small', embedPatches });
     const references = [image(2)];
@@ -154,7 +156,11 @@ describe('a weighted sum', () => {
 
   it('subtracts what is better low, tells parts and oddities, and refuses what cannot be summed', async () => {
     const told = defineReward('told', [0, 1], () => [{ value: 0, reason: 'no face was found', parts: { no_face: 1 } }]);
-    const rewards = [{ reward: told, weight: 1 }, { reward: given('low', [0.5], false), weight: 3 }]; // prettier-ignore
+    const low = given('low', [0.5], false);
+    const rewards = [
+      { reward: told, weight: 1 },
+      { reward: low, weight: 3 },
+    ];
     assert.deepEqual(await weightedSum(rewards, [three[0]]), [
       { value: -1.5, parts: { told: 0, 'told/no_face': 1, low: 0.5 }, reason: 'told: no face was found' },
     ]);
@@ -179,7 +185,8 @@ describe('a batch of trajectories', () => {
     encode: () => [],
     decode(codes, grid = [1, 1]) {
       this.decoded++;
-      return tf.tensor4d(codes.flatMap((own) => [...Array.from(own)].flatMap((c) => [c, c, c])), [codes.length, ...grid, 3]); // prettier-ignore
+      const values = codes.flatMap((own) => Array.from(own).flatMap((code) => [code, code, code]));
+      return tf.tensor4d(values, [codes.length, ...grid, 3]);
     },
   };
   const drawn = (codes: number[], grid: [number, number]) =>
@@ -196,7 +203,8 @@ describe('a batch of trajectories', () => {
 
   it('is decoded when it is first looked at, once for each grid, and leaves nothing', async () => {
     const start = tf.memory().numTensors;
-    const batch = new RewardBatch(tokenizer, [{ example, trajectory }, { example, trajectory, imagePrompt: 'q' }]); // prettier-ignore
+    const prompted = { example, trajectory, imagePrompt: 'q' };
+    const batch = new RewardBatch(tokenizer, [{ example, trajectory }, prompted]);
     assert.equal(tokenizer.decoded, 0);
     const [first, second] = batch.samples;
     assert.deepEqual([first.completion, first.truth, second.imagePrompt], ['a b', 7, 'q']);

@@ -12,7 +12,8 @@ test('rows are the table plus what their features share, in use and when saved; 
   const base = Parameters.random(specs, new Rng(1));
   const plain = readValues(() => tf.clone(base.get('rows.weight')));
   // Rows 0 and 1 are alike, row 2 is their opposite, row 3 shares nothing.
-  const shared = new SharedRowParameters(base, ['rows.weight'], tf.tensor2d([[1, 1], [1, 1], [-1, -1], [0, 0]])); // prettier-ignore
+  const offsets = tf.tensor2d([1, 1, 1, 1, -1, -1, 0, 0], [4, 2]);
+  const shared = new SharedRowParameters(base, ['rows.weight'], offsets);
   assert.deepEqual([...readValues(() => tf.clone(shared.get('rows.weight')))], [...plain]);
   assert.deepEqual(Object.keys(shared.variables), ['rows.weight', 'other', 'shared.rows.weight']);
 
@@ -29,7 +30,8 @@ test('rows are the table plus what their features share, in use and when saved; 
   const { data } = (await shared.values())['rows.weight'];
   const moved = Array.from(data, (x, i) => Math.round((x - plain[i]) * 1e4) / 1e4);
   assert.deepEqual(moved, [3, 3, 3, 2, 2, 2, -2, -2, -2, 0, 0, 0]);
-  assert.deepEqual(readValues(() => shared.embedding('rows', tf.tensor1d([1], 'int32'))), data.slice(3, 6)); // prettier-ignore
+  const row = readValues(() => shared.embedding('rows', tf.tensor1d([1], 'int32')));
+  assert.deepEqual(row, data.slice(3, 6));
   shared.dispose();
   assert.equal(tf.memory().numTensors, start);
 });

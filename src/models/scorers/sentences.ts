@@ -57,7 +57,8 @@ export class SentenceEncoder {
     const out = new Array<Float32Array>(rows.length);
     for (let from = 0; from < order.length; from += CHUNK) {
       const piece = order.slice(from, from + CHUNK);
-      const vectors = this.model.sentences(padRows(piece.map((i) => rows[i]), this.tokenizer.padId), this.pooling); // prettier-ignore
+      const some = piece.map((i) => rows[i]);
+      const vectors = this.model.sentences(padRows(some, this.tokenizer.padId), this.pooling);
       piece.forEach((i, at) => (out[i] = vectors[at]));
     }
     return out;

@@ -45,7 +45,8 @@ export class UseLite {
     if (filled.length === 0) return out;
     const places = filled.flatMap((i, row) => tokens[i].map((_, column) => [row, column]));
     const indices = tf.tensor2d(places, [places.length, 2], 'int32');
-    const values = tf.tensor1d(filled.flatMap((i) => tokens[i]), 'int32'); // prettier-ignore
+    const ids = filled.flatMap((i) => tokens[i]);
+    const values = tf.tensor1d(ids, 'int32');
     const result = (await this.model.executeAsync({ indices, values })) as tf.Tensor;
     const data = await result.data<'float32'>();
     tf.dispose([indices, values, result]);

@@ -40,6 +40,12 @@ before(async () => {
 
 const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
+/** Which of the known features is nearest. */
+function nearestTo(own: Float32Array, known: readonly Float32Array[]): number {
+  const likeness = known.map((other) => dot(own, other));
+  return likeness.indexOf(Math.max(...likeness));
+}
+
 test('features are unit vectors, alike with themselves, and survive saving; other crops are refused', async () => {
   const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, new Rng(1));
   const crops = tf.tensor4d(new Rng(2).normal(2 * 40 * 40 * 3), [2, 40, 40, 3]);
@@ -94,10 +100,14 @@ test('the one that ships knows the looks of people it was not taught on, and who
   const rng = new Rng(4);
   const strangers = Array.from({ length: 24 }, (_, i) => faceImage(rng.split(i), sprites, FACES_TAUGHT, 400));
   const right = tf.tidy(() => {
-    const logits = face.logits(figureCrops(pixelsTensor(strangers.map((p) => p.pixels), 64, 64), strangers, 40)); // prettier-ignore
+    const pixels = strangers.map((stranger) => stranger.pixels);
+    const logits = face.logits(figureCrops(pixelsTensor(pixels, 64, 64), strangers, 40));
     const glasses = tf.argMax(logits.glasses, 1).dataSync();
     const hair = tf.argMax(logits.hair_style, 1).dataSync();
-    return strangers.map(({ person }, i) => glasses[i] === attributeLabels(person).glasses && hair[i] === attributeLabels(person).hair_style); // prettier-ignore
+    return strangers.map(({ person }, i) => {
+      const labels = attributeLabels(person);
+      return glasses[i] === labels.glasses && hair[i] === labels.hair_style;
+    });
   });
   assert.ok(right.filter(Boolean).length >= 22, String(right));
   const people = CONCEPTS.filter((concept) => concept.kind === 'person');
@@ -109,7 +119,7 @@ test('the one that ships knows the looks of people it was not taught on, and who
       );
     });
   const [known, asked] = [features('train'), features('heldout')];
-  const nearest = asked.map((own) => known.reduce((best, other, k) => (dot(own, other) > dot(own, known[best]) ? k : best), 0)); // prettier-ignore
+  const nearest = asked.map((own) => nearestTo(own, known));
   assert.ok(nearest.filter((k, i) => k === i).length >= 9, String(nearest));
   face.dispose();
 });
@@ -122,8 +132,11 @@ test('mini_figure is taught on strangers, and each on the looks that it has', ()
     const person = who[labels.who] === 'person';
     assert.equal(labels.coat < 0, person);
     assert.equal(labels.glasses < 0, !person);
-    if (!person)
-      assert.ok(!CONCEPTS.some((c) => c.class === who[labels.who] && c.color === coat[labels.coat]), JSON.stringify(labels)); // prettier-ignore
+    if (!person) {
+      const [subject, color] = [who[labels.who], coat[labels.coat]];
+      const known = CONCEPTS.some((concept) => concept.class === subject && concept.color === color);
+      assert.ok(!known, JSON.stringify(labels));
+    }
   }
   assert.equal(new Set(figures.map(({ labels }) => labels.who)).size, SUBJECTS.length);
 });
@@ -149,10 +162,13 @@ test('the mini_figure that ships tells the concepts apart, which it has never se
       group.map((concept) => {
         const image = conceptReferences(concept, split, sprites)[0];
         const at = [image.scene.items[0]];
-        return tf.tidy(() => figure.embed(figureCrops(pixelsTensor([image.pixels], 64, 64), at, 40), figureAttributes(concept.kind))[0]); // prettier-ignore
+        return tf.tidy(() => {
+          const crops = figureCrops(pixelsTensor([image.pixels], 64, 64), at, 40);
+          return figure.embed(crops, figureAttributes(concept.kind))[0];
+        });
       });
     const [known, asked] = [features('train'), features('heldout')];
-    const nearest = asked.map((own) => known.reduce((best, other, k) => (dot(own, other) > dot(own, known[best]) ? k : best), 0)); // prettier-ignore
+    const nearest = asked.map((own) => nearestTo(own, known));
     assert.ok(nearest.filter((k, i) => k === i).length >= 9, String(nearest));
   }
   figure.dispose();

@@ -30,7 +30,8 @@ const dinoJson = {
 const folders: string[] = [];
 
 function pixels(...shape: [number, number, number, number]): tf.Tensor4D {
-  return tf.tensor4d(new Rng(7).normal(shape.reduce((a, b) => a * b, 1)), shape); // prettier-ignore
+  const size = shape.reduce((a, b) => a * b, 1);
+  return tf.tensor4d(new Rng(7).normal(size), shape);
 }
 
 function image(width: number, height: number, seed: number): Image {
@@ -83,7 +84,8 @@ describe("DINO's vision transformers", () => {
     const loaded = await Vit.fromPretrained(folder);
     assert.equal(loaded.config.pooler, undefined);
     const x = pixels(1, 16, 24, 3);
-    assert.deepEqual(readValues(() => loaded.classFeatures(x)), readValues(() => made.classFeatures(x))); // prettier-ignore
+    const [got, want] = [loaded, made].map((model) => readValues(() => model.classFeatures(x)));
+    assert.deepEqual(got, want);
     x.dispose();
     loaded.dispose();
     made.dispose();
@@ -118,7 +120,8 @@ describe("DINO's vision transformers", () => {
     const config = dinov2ConfigFromUpstream({ ...dinoJson, use_mask_token: false, patch_size: [14, 7] }, 'config.json');
     assert.equal(config.intermediate, 64); // 24 * 4 = 96, two thirds, a multiple of 8
     assert.equal(config.maskToken, undefined);
-    assert.deepEqual([config.grid, config.patch], [[2, 4], [14, 7]]); // prettier-ignore
+    assert.deepEqual(config.grid, [2, 4]);
+    assert.deepEqual(config.patch, [14, 7]);
     assert.equal(dinov2ConfigFromUpstream({ ...dinoJson, use_swiglu_ffn: false }, 'config.json').intermediate, 96);
     assert.equal(vitConfigFromUpstream({}, 'config.json').hidden, 768);
   });
@@ -156,7 +159,8 @@ describe("DINO's vision transformers", () => {
     const start = tf.memory().numTensors;
     const together = await model.embed(images, 2);
     assert.equal(tf.memory().numTensors, start);
-    assert.deepEqual(together.map((v) => v.length), [24, 24, 24]); // prettier-ignore
+    const lengths = together.map((v) => v.length);
+    assert.deepEqual(lengths, [24, 24, 24]);
     for (const [i, one] of images.entries()) {
       const [alone] = await model.embed([one]);
       assert.ok(alone.every((v, j) => Math.abs(v - together[i][j]) < 1e-5));

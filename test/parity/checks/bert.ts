@@ -34,7 +34,8 @@ export async function* parity(
     const mean = readValues(() => model.pooled(rows));
     yield compare(expected, 'sentences', 'mean_pooled', mean, TOLERANCE);
     const vectors = model.sentences(rows);
-    yield compare(expected, 'sentences', 'sentence_embedding', vectors.flatMap((v) => [...v]), TOLERANCE); // prettier-ignore
+    const embeddings = vectors.flatMap((v) => [...v]);
+    yield compare(expected, 'sentences', 'sentence_embedding', embeddings, TOLERANCE);
     yield compare(expected, 'sentences', 'cosine', cosines(vectors), TOLERANCE);
     yield compare(expected, 'sentences', 'cosine_cls', cosines(model.sentences(rows, 'cls')), TOLERANCE);
   } finally {

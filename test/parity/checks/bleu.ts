@@ -67,7 +67,9 @@ export async function* parity(
     pairs.flatMap((p) => [p.sacrebleu_13a_hypothesis, p.sacrebleu_13a_reference]),
   );
   if (corpus !== undefined) {
-    const got = corpusSacrebleu(pairs.map((p) => p.hypothesis), pairs.map((p) => p.reference)); // prettier-ignore
+    const hypotheses = pairs.map((p) => p.hypothesis);
+    const references = pairs.map((p) => p.reference);
+    const got = corpusSacrebleu(hypotheses, references);
     yield close(name, 'corpus_sacrebleu', [got.score], [corpus], tolerance);
   }
 }

@@ -47,5 +47,6 @@ export async function* parity(
 }
 
 function sameRows(quantity: string, got: readonly number[][], expected: readonly Int32Array[]): Check {
-  return same('caption', quantity, got.flat(), expected.flatMap((row) => Array.from(row))); // prettier-ignore
+  const want = expected.flatMap((row) => Array.from(row));
+  return same('caption', quantity, got.flat(), want);
 }

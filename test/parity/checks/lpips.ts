@@ -36,7 +36,8 @@ function* distances(name: string, lpips: Lpips, inputs: Tensors, expected: Tenso
       yield close(name, key, got, want(key), TOLERANCE);
     }
     const { distance, perLayer } = lpips.compare(a, b);
-    yield close(name, 'per_layer', perLayer.flatMap((row) => Array.from(row)), want('per_layer'), TOLERANCE); // prettier-ignore
+    const layers = perLayer.flatMap((row) => Array.from(row));
+    yield close(name, 'per_layer', layers, want('per_layer'), TOLERANCE);
     yield close(name, 'distance', distance, want('distance'), TOLERANCE);
     const [a01, b01] = tf.tidy(() => [a, b].map((x) => tf.sub<tf.Tensor4D>(tf.mul(tf.div(tf.add(x, 1), 2), 2), 1)));
     yield close(name, 'distance_from_01', lpips.distance(a01, b01), want('distance_from_01'), TOLERANCE);
@@ -58,5 +59,6 @@ function firstFeatures(lpips: Lpips, images: tf.Tensor4D): Float32Array[] {
 }
 
 function nhwc(raw: RawTensor): tf.Tensor4D {
-  return tf.tidy(() => tf.transpose(tf.tensor<tf.Rank.R4>(toFloat32(raw), raw.shape as [number, number, number, number]), [0, 2, 3, 1])); // prettier-ignore
+  const shape = raw.shape as [number, number, number, number];
+  return tf.tidy(() => tf.transpose(tf.tensor4d(toFloat32(raw), shape), [0, 2, 3, 1]));
 }

@@ -28,7 +28,6 @@ export async function* parity(
     ['expected', false],
     ['expected_population_std', true],
   ] as const) {
-    // prettier-ignore
     const expected = await read(file);
     const { merged, statistics } = mergeModels(base, [a, b], { lambda, population });
     yield same(file, 'names', Object.keys(merged).sort(), Object.keys(expected).sort());

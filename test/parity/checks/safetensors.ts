@@ -93,11 +93,11 @@ async function* rewritten(name: string, tensors: Record<string, RawTensor>): Asy
       ['whole', Infinity],
       ['sharded', largest],
     ] as const) {
-      // prettier-ignore
       await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { shardBytes });
       const again = await readSafetensors(folder, { nonFinite: 'allow' });
-      const told = Object.keys(tensors).map((key) => description(again[key]));
-      yield same(`${name} ${form}`, 'written and read again', told, Object.values(tensors).map(description)); // prettier-ignore
+      const got = Object.keys(tensors).map((key) => description(again[key]));
+      const want = Object.values(tensors).map(description);
+      yield same(`${name} ${form}`, 'written and read again', got, want);
     }
   } finally {
     await rm(folder, { recursive: true });

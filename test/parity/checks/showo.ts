@@ -103,7 +103,10 @@ function* layoutChecks({ d, model, inputs }: Fixture): Generator<Check> {
   );
   // Understanding: what the layout puts before the answer stands at the head of every row.
   const mmu = rowsOf(inputs.mmu_input_ids);
-  const prefixes = d.text_ids.mmu_image_codes_plus_offset.map((codes) => understandingPrefix(config, codes.map((id) => id - v.imageOffset), [])); // prettier-ignore
+  const prefixes = d.text_ids.mmu_image_codes_plus_offset.map((ids) => {
+    const codes = ids.map((id) => id - v.imageOffset);
+    return understandingPrefix(config, codes, []);
+  });
   yield same(
     'mmu',
     'prefix ids',
