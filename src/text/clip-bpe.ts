@@ -6,6 +6,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { cleanCaption } from './clip-cleaning';
+import { lowerCasingByLetters } from './lower-case';
 
 /** What is used of the library's class. */
 interface HuggingFaceTokenizer {
@@ -94,7 +95,10 @@ export class ClipTokenizer {
   static of(json: object, special: readonly [string, string], where: string, cleans: boolean): ClipTokenizer {
     let library: HuggingFaceTokenizer;
     try {
-      library = new Tokenizer(json, { unk_token: special[1], clean_up_tokenization_spaces: false });
+      library = new Tokenizer(lowerCasingByLetters(json), {
+        unk_token: special[1],
+        clean_up_tokenization_spaces: false,
+      });
     } catch (error) {
       throw new Error(`${where} is no tokenizer: ${(error as Error).message}`, { cause: error });
     }

@@ -1,6 +1,7 @@
 /** A word tokenizer read from a Hugging Face `tokenizer.json`. */
 import { readFileSync } from 'node:fs';
 import { dataFolder } from '../io/package-root';
+import { lowerCasingByLetters } from './lower-case';
 
 /** What is used of the library's class. */
 interface HuggingFaceTokenizer {
@@ -59,7 +60,7 @@ export function loadTokenizer(file: string = MINI_WORLD_TOKENIZER, options: Toke
   if (typeof json !== 'object' || json === null || !('model' in json)) {
     throw new Error(`${file} is no tokenizer.json: the field 'model' is missing`);
   }
-  const tokenizer = new Tokenizer(json, {
+  const tokenizer = new Tokenizer(lowerCasingByLetters(json), {
     unk_token: '[UNK]',
     pad_token: '[PAD]',
     clean_up_tokenization_spaces: false,

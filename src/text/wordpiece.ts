@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as path from 'node:path';
+import { lowerCasingByLetters } from './lower-case';
 
 /** What is used of the library's class. */
 interface HuggingFaceTokenizer {
@@ -57,7 +58,8 @@ export async function loadWordPiece(folder: string): Promise<WordPiece> {
   const type = model.type ?? ('continuing_subword_prefix' in model ? 'WordPiece' : undefined);
   if (type !== 'WordPiece')
     throw new WordPieceError(`${file}: the model is ${JSON.stringify(type)}, expected "WordPiece"`);
-  const tokenizer = new Tokenizer({ ...json, model: { ...model, type }, padding: null, truncation: null }, config);
+  const whole = { ...json, model: { ...model, type }, padding: null, truncation: null };
+  const tokenizer = new Tokenizer(lowerCasingByLetters(whole), config);
   const special = (token: string): number => {
     const id = tokenizer.token_to_id(token);
     if (id === undefined) throw new WordPieceError(`${folder}: the vocabulary has no ${token}`);
