@@ -66,13 +66,12 @@ ${help(syncGrpoOptions)}`,
       data === undefined ? await ConceptTask.open(concept) : await ConceptFolderTask.open(data, concept, { style });
     const rewards = await miniRewards(task.subject.kind);
     const out = values.out ?? path.join('out', 'sync-grpo', concept);
-    await follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
-    return 0;
+    return follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
   },
 };
 
-/** Everything of a run, with progress; leaves `result.json`. Ctrl-C stops between two steps. */
-export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Promise<void> {
+/** Everything of a run, with progress; leaves `result.json`. @returns the exit status: 130 when Ctrl-C stopped it between two steps */
+export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Promise<number> {
   await mkdir(out, { recursive: true });
   const learning = progress(run.subjectSteps, 'subject');
   for await (const { stage, loss } of run.learnSubject()) learning.tick({ stage, loss });
@@ -103,5 +102,5 @@ export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Pr
     console.log(JSON.stringify(result.heldout));
   }
   await run.close();
-  if (stopped) process.exitCode = 130;
+  return stopped ? 130 : 0;
 }

@@ -8,7 +8,7 @@ import type { PersonalizationTask, SubjectKind, SubjectTruth } from '../data/per
 import type { EvaluatedItem, Evaluation } from '../data/task';
 import { Rng, type tf } from '../engine';
 import { type PairedDifference, pairedClusteredBootstrap } from '../eval';
-import { fromTensor, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
+import { fromTensor, JsonLines, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
 import { loadModel } from '../models/load';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, TierTruth, WeightedReward } from '../rewards';
@@ -48,7 +48,8 @@ export interface SyncGrpoResult {
 }
 
 export class SyncGrpoRun {
-  private readonly history: number[] = [];
+  /** Rewards of all steps, also of those that another process did. */
+  private history: number[] = [];
 
   private constructor(
     readonly model: UnifiedModel,
@@ -104,9 +105,13 @@ export class SyncGrpoRun {
     const { model, task, run, options } = this;
     const rewards = weightedRewards(task.subject.kind, this.rewards, options.understanding);
     const setup = { model, task, rewards, judge: this.rewards.ber as Reward<SubjectTruth>, run };
-    for await (const step of syncGrpo({ ...setup, subjectRows: Object.values(this.rows) }, options)) {
-      this.history.push(step.metrics.reward);
-      yield step;
+    try {
+      for await (const step of syncGrpo({ ...setup, subjectRows: Object.values(this.rows) }, options)) {
+        this.history.push(step.metrics.reward);
+        yield step;
+      }
+    } finally {
+      if (this.folder) this.history = await rewardsIn(this.folder);
     }
   }
 
@@ -146,6 +151,11 @@ export class SyncGrpoRun {
     const variables = this.model.variables();
     return Object.fromEntries(Object.values(this.rows).map((name: string) => [name, variables[name]]));
   }
+}
+
+async function rewardsIn(folder: string): Promise<number[]> {
+  const lines = await JsonLines.read<{ readonly reward?: number }>(path.join(folder, 'metrics.jsonl'));
+  return lines.map(({ reward }) => reward ?? NaN);
 }
 
 const isPersonalizable = (model: UnifiedModel): model is PersonalizableModel => 'addConceptTokens' in model;

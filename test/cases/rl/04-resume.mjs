@@ -28,7 +28,14 @@ const checkpoints = () =>
     ? fs.readdirSync(file('checkpoints')).filter((name) => name.startsWith('step-'))
     : [];
 
-const quick = ['steps=6', 'groupSize=2', 'dsog.batch=3', 'dsog.targetPassRate=0.8', 'subject.steps=3', 'selfChecks.stopAfterFlatGroups=null'];
+const quick = [
+  'steps=6',
+  'groupSize=2',
+  'dsog.batch=3',
+  'dsog.targetPassRate=0.8',
+  'subject.steps=3',
+  'selfChecks.stopAfterFlatGroups=null',
+];
 const command = ['bin/unilab', 'train', 'sync-grpo', '--preset', 'mini', '--held-out', '4', '--out', out];
 const set = (options) => options.flatMap((option) => ['--set', option]);
 const script = ['-r', 'ts-node/register/transpile-only', 'scripts/sync-grpo.ts', '--held-out', '4', '--out', out];
@@ -80,6 +87,16 @@ check(
   '(c) run again with nothing left to do: metrics.jsonl still has the 6 steps',
   idle.status === 0 && inOrder(6),
   `exit ${idle.status}; ${steps()}; ${idle.printed.slice(-500)}`,
+);
+const lines = fs.readFileSync(file('metrics.jsonl'), 'utf8').trim().split('\n');
+const rewards = lines.map((line) => JSON.parse(line).reward);
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const result = JSON.parse(fs.readFileSync(file('result.json'), 'utf8'));
+check(
+  '(c) and result.json is of the whole run, not of the last process',
+  Math.abs(result.rewards.first - mean(rewards.slice(0, 5))) < 1e-6 &&
+    Math.abs(result.rewards.last - mean(rewards.slice(-5))) < 1e-6,
+  `${JSON.stringify(result.rewards)} for ${rewards}`,
 );
 const other = await run([...train, '--set', 'groupSize=4', '--resume']);
 check(
