@@ -21,7 +21,7 @@ const arrows = {
   sft: ground,
   data: ground,
   eval: middle,
-  miniworld: [...middle, 'eval', 'display'],
+  miniworld: [...middle, 'eval', 'recipes', 'display'],
   recipes: [...middle, 'eval'],
   display: ['io'],
   cli: [...middle, 'eval', 'miniworld', 'recipes', 'display'],

@@ -1,7 +1,10 @@
 /** How the stages of Chameleon mini's curriculum are trained, and what each starts from. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { addColorAugmentation, IMAGE_SIZE, loadSprites, vocabulary } from '..';
+import { addColorAugmentation } from '../color-augmentation';
+import { loadSprites } from '../sprites';
+import { vocabulary } from '../vocabulary';
+import { IMAGE_SIZE } from '../world';
 import { Rng } from '../../engine';
 import { dataFolder } from '../../io/package-root';
 import { ChameleonModel } from '../../models/chameleon/model';

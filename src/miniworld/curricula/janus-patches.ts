@@ -1,16 +1,8 @@
 /** What Janus mini's vision tower learns to see: the kind, the color and the background of every patch. */
-import {
-  BACKGROUNDS,
-  COLORS,
-  IMAGE_SIZE,
-  OBJECTS,
-  renderScene,
-  sampleScene,
-  type Scene,
-  type Split,
-  type SpriteSheet,
-  SUBJECTS,
-} from '..';
+import { renderScene } from '../render';
+import { sampleScene, type Scene } from '../scene';
+import type { SpriteSheet } from '../sprites';
+import { BACKGROUNDS, COLORS, IMAGE_SIZE, OBJECTS, type Split, SUBJECTS } from '../world';
 import type { Rng } from '../../engine';
 import type { LabeledImage } from './janus-vision-task';
 

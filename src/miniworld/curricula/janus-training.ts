@@ -1,7 +1,9 @@
 /** How the stages of Janus mini's curriculum are trained, and what each starts from. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { addColorAugmentation, IMAGE_SIZE, loadSprites } from '..';
+import { addColorAugmentation } from '../color-augmentation';
+import { loadSprites } from '../sprites';
+import { IMAGE_SIZE } from '../world';
 import { Rng } from '../../engine';
 import { dataFolder } from '../../io/package-root';
 import { vqganConfig } from '../../models/janus/config';

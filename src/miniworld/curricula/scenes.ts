@@ -1,21 +1,12 @@
 /** What the mini models are shown: scenes with captions and questions, and facts to be read, as ids. */
-import {
-  augmentedQuestions,
-  canAugmentColors,
-  captionOf,
-  factQuestions,
-  namingQuestions,
-  presenceQuestions,
-  questionsOf,
-  renderScene,
-  sampleKind,
-  sampleScene,
-  type SceneKind,
-  type Split,
-  type SpriteSheet,
-  withAugmentedColors,
-  withoutColors,
-} from '..';
+import { captionOf } from '../captions';
+import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColors } from '../color-augmentation';
+import { factQuestions } from '../facts';
+import { namingQuestions, presenceQuestions, questionsOf } from '../questions';
+import { renderScene } from '../render';
+import { sampleKind, sampleScene, type SceneKind } from '../scene';
+import type { SpriteSheet } from '../sprites';
+import type { Split } from '../world';
 import type { Rng } from '../../engine';
 import type { ShowoSource } from '../../sft/train-showo';
 import { loadTokenizer, type TextTokenizer } from '../../text';

@@ -1,7 +1,9 @@
 /** How the stages of Show-o mini's curriculum are trained, and what each starts from. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { addColorAugmentation, IMAGE_SIZE, loadSprites } from '..';
+import { addColorAugmentation } from '../color-augmentation';
+import { loadSprites } from '../sprites';
+import { IMAGE_SIZE } from '../world';
 import { Rng } from '../../engine';
 import { readSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';

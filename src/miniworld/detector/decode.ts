@@ -1,5 +1,6 @@
 /** From the detector's probabilities to what it says it sees: pure functions on plain numbers. */
-import { OBJECTS, type Color, type Background, type SceneItem } from '..';
+import type { SceneItem } from '../scene';
+import { OBJECTS, type Color, type Background } from '../world';
 import { CATEGORIES, CELL, CELLS, COLORS, GRID, BACKGROUNDS, IDENTITIES, NONE, OTHER } from './labels';
 
 /** Probabilities of one image, cell by cell, row by row. */

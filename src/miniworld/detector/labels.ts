@@ -1,5 +1,7 @@
 /** What the scene detector can say, and what it is taught to say at each cell of its 8 x 8 grid. */
-import { COLORS, CONCEPTS, SUBJECTS, BACKGROUNDS, OBJECTS, IMAGE_SIZE, type Scene, type SceneItem } from '..';
+import { CONCEPTS } from '../concepts';
+import type { Scene, SceneItem } from '../scene';
+import { COLORS, SUBJECTS, BACKGROUNDS, OBJECTS, IMAGE_SIZE } from '../world';
 
 /** Cells along each axis. */
 export const GRID = 8;

@@ -1,14 +1,8 @@
 /** How well a reading agrees with a truth: right or wrong, and graded. Pure functions. */
-import {
-  findConcept,
-  placementOf,
-  relationOf,
-  type Color,
-  type Background,
-  type PromptTruth,
-  type Scene,
-  type SceneItem,
-} from '..';
+import type { PromptTruth } from '../concept-examples';
+import { findConcept } from '../concepts';
+import { placementOf, relationOf, type Scene, type SceneItem } from '../scene';
+import type { Color, Background } from '../world';
 import type { DetectedItem, Detections } from './decode';
 import { CATEGORIES, CELLS, COLORS, BACKGROUNDS, IDENTITIES, identityIndex } from './labels';
 

@@ -3,7 +3,10 @@
  * images of the concept that neither training nor any reward has seen. Where `identity` asks for a decision among
  * strangers, which a blurred figure fails at once, this says how near it comes (as CLIP-I and DINO do for photographs).
  */
-import { type Concept, conceptReferences, CONCEPTS, SUBJECT_ROW, CELL, SIZES, type SpriteSheet } from '..';
+import { conceptReferences } from '../concept-images';
+import { type Concept, CONCEPTS } from '../concepts';
+import { SUBJECT_ROW, CELL, SIZES } from '../scene';
+import type { SpriteSheet } from '../sprites';
 import { readValues, tf } from '../../engine';
 import type { SceneDetector } from './detector';
 

@@ -1,17 +1,13 @@
 /** How good mini_face and mini_figure are, on strangers and on the concepts. */
-import {
-  addRecoloredSubjects,
-  type Concept,
-  conceptReferences,
-  CONCEPTS,
-  IMAGE_SIZE,
-  loadSprites,
-  PEOPLE_POOL,
-  type SpriteSheet,
-} from '..';
+import { conceptReferences } from '../concept-images';
+import { type Concept, CONCEPTS } from '../concepts';
+import { PEOPLE_POOL } from '../people';
+import { addRecoloredSubjects } from '../recolored-subjects';
+import { loadSprites, type SpriteSheet } from '../sprites';
+import { IMAGE_SIZE } from '../world';
 import { Rng, tf } from '../../engine';
 import type { LooksName, MiniLooks } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import type { BinaryTokenizer } from '../lessons/images';
 import { faceImage, FACES_TAUGHT, attributeLabels } from '../lessons/face-task';
 import { figureAttributes, figureImage } from '../lessons/figure-task';
 import { figureCrops, type LabeledFigure } from '../lessons/attribute-task';
@@ -52,7 +48,7 @@ const SUBJECTS_OF: Readonly<Record<LooksName, EvaluatedSubjects>> = {
  */
 export async function evaluateAttributes(
   scorer: MiniLooks,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {

@@ -1,15 +1,11 @@
 /** How good a mini model is on scenes it never saw: images from captions, answers about images, facts read in context. */
-import {
-  captionOf,
-  factExample,
-  IMAGE_SIZE,
-  loadSprites,
-  questionsOf,
-  renderScene,
-  sampleScene,
-  type Scene,
-  type Split,
-} from '..';
+import { captionOf } from '../captions';
+import { factExample } from '../facts';
+import { questionsOf } from '../questions';
+import { renderScene } from '../render';
+import { sampleScene, type Scene } from '../scene';
+import { loadSprites } from '../sprites';
+import { IMAGE_SIZE, type Split } from '../world';
 import { readValues, Rng, tf } from '../../engine';
 import { exactMatch } from '../../eval';
 import type { Image } from '../../io';

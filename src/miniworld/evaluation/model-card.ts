@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { HELD_OUT_COMBINATIONS } from '..';
+import { HELD_OUT_COMBINATIONS } from '../world';
 import { STAGES } from '../curricula/stages';
 import { metricTable, IMAGE_LICENSES, spent } from './cards';
 import { readCurve, saveCurve } from './curve';

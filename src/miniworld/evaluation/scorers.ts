@@ -1,9 +1,12 @@
 /** How good the scorers are: the scene detector and mini_clip on fresh renderings and on what the tokenizer makes of them. */
-import { CONCEPT_VIEWS, HELD_OUT_COMBINATIONS, loadSprites, renderScene, sampleScene, TRAIN_COMBINATIONS } from '..';
+import { CONCEPT_VIEWS } from '../concepts';
+import { renderScene } from '../render';
+import { sampleScene } from '../scene';
+import { loadSprites } from '../sprites';
+import { HELD_OUT_COMBINATIONS, TRAIN_COMBINATIONS } from '../world';
 import { Rng, tf } from '../../engine';
 import { type SceneDetector, scoreScene, type Detections } from '../detector';
 import { type MiniClip } from '../../models/scorers/mini-clip';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import {
   captionFor,
   isTrueOf,
@@ -12,7 +15,7 @@ import {
   type Caption,
   type DepictedScene,
 } from '../lessons/captions';
-import { conceptImage, throughTokenizer, type TrueImage } from '../lessons/images';
+import { type BinaryTokenizer, conceptImage, throughTokenizer, type TrueImage } from '../lessons/images';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { type Metric, type Observation, Tally } from './metrics';
 
@@ -22,7 +25,7 @@ const CHUNK = 64;
 /** Calls `each` with the pixels of every chunk, rendered (`real/`) and through the tokenizer (`tokenizer/`). */
 export function forBoth(
   images: readonly Uint8Array[],
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   each: (prefix: string, pixels: tf.Tensor4D, from: number) => void,
 ): void {
   for (let from = 0; from < images.length; from += CHUNK) {
@@ -50,7 +53,7 @@ export function detectionScores(
 /** The detector on `n` fresh images: a third each of training scenes, held-out scenes and concepts. */
 export async function evaluateDetector(
   detector: SceneDetector,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {
@@ -88,7 +91,7 @@ interface Choice {
  */
 export async function evaluateClip(
   clip: MiniClip,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   n: number,
   seed: number,
 ): Promise<Record<string, Metric>> {

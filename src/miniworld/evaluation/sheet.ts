@@ -1,5 +1,5 @@
 /** A sheet of true images (upper of each pair of rows) and generated ones (lower). */
-import { IMAGE_SIZE } from '..';
+import { IMAGE_SIZE } from '../world';
 import { savePng } from '../../io';
 import type { Sample } from './mini-world';
 

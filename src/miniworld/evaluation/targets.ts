@@ -1,13 +1,12 @@
 /** What can be evaluated: the scorers of the mini world, and the mini models. */
 import { existsSync } from 'node:fs';
-import { readSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { MiniClip } from '../../models/scorers/mini-clip';
 import { MiniLooks } from '../../models/scorers/mini-looks';
-import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
-import { MAGVIT_MINI } from '../curricula/showo-config';
 import { loadModel } from '../../models/load';
+import { SHOWO_FOLDER, trainedTokenizer } from '../curricula/showo-tokenizer';
 import { DETECTOR_FOLDER, SceneDetector } from '../detector';
+import type { BinaryTokenizer } from '../lessons/images';
 import { evaluateAttributes } from './attributes';
 import type { Metric } from './metrics';
 import type { SamplerSettings } from './mini-models';
@@ -16,7 +15,7 @@ import { evaluateClip, evaluateDetector } from './scorers';
 
 type Evaluate = (
   folder: string,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   n: number,
   seed: number,
 ) => Promise<Record<string, Metric>>;
@@ -77,9 +76,9 @@ export async function evaluateMiniModel(
 }
 
 /** The image tokenizer that ships; without it the scorers are measured on renderings alone. */
-async function imageTokenizer(): Promise<MagvitTokenizer | undefined> {
-  const file = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
-  if (existsSync(file)) return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(file), file);
+async function imageTokenizer(): Promise<BinaryTokenizer | undefined> {
+  const file = dataFolder('checkpoints', SHOWO_FOLDER, 'tokenizer.safetensors');
+  if (existsSync(file)) return trainedTokenizer();
   console.error(`unilab eval: there is no image tokenizer at ${file}; measuring on renderings alone`);
   return undefined;
 }

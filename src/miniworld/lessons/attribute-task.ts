@@ -1,11 +1,10 @@
 /** Teaching mini_face and mini_figure: the looks of figures, as rendered and as generated. */
-import { IMAGE_SIZE } from '..';
+import { IMAGE_SIZE } from '../world';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { MiniLooks } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { augmented, reconstructions } from './images';
+import { augmented, type BinaryTokenizer, reconstructions } from './images';
 
 /** Label of a look that a figure does not have: not scored. */
 export const UNSEEN = -100;
@@ -52,7 +51,7 @@ export function figureCrops(
 export function attributeTask(
   scorer: MiniLooks,
   draw: (rng: Rng) => LabeledFigure,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   options: AttributeOptions,
   rng: Rng,
 ): SupervisedTask<AttributeBatch> {

@@ -1,26 +1,18 @@
 /** Captioned images for mini_clip: groups of scenes that differ in one word, and what each caption claims. */
+import { captionOf, describeItem, shortName, withArticle } from '../captions';
+import { CONCEPT_VIEWS, type Concept } from '../concepts';
+import { quarter, sampleSubject, sampleScene, type Scene, type SceneItem } from '../scene';
+import type { SpriteSheet } from '../sprites';
 import {
-  captionOf,
   COLORS,
-  CONCEPT_VIEWS,
-  describeItem,
   BACKGROUND_PHRASES,
   BACKGROUNDS,
   isHeldOut,
   OBJECTS,
-  quarter,
-  sampleSubject,
-  sampleScene,
-  shortName,
   TRAIN_COMBINATIONS,
-  withArticle,
   type Color,
-  type Concept,
   type ObjectName,
-  type Scene,
-  type SceneItem,
-  type SpriteSheet,
-} from '..';
+} from '../world';
 import type { Rng } from '../../engine';
 import { conceptImage } from './images';
 

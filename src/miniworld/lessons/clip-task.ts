@@ -1,12 +1,13 @@
 /** Teaching mini_clip: which caption belongs to which image, among others that differ in one word. */
-import { loadSprites, IMAGE_SIZE, renderScene, type SpriteSheet } from '..';
+import { renderScene } from '../render';
+import { loadSprites, type SpriteSheet } from '../sprites';
+import { IMAGE_SIZE } from '../world';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/scorers/mini-clip';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
 import { captionFor, isTrueOf, sampleDepictedScene, type DepictedScene, variantOf } from './captions';
-import { augmented, reconstructions, shifted } from './images';
+import { augmented, type BinaryTokenizer, reconstructions, shifted } from './images';
 
 /** Images and captions; caption i belongs to image i. */
 export interface ClipBatch {
@@ -49,7 +50,7 @@ export function clipGroup(sprites: SpriteSheet, variants: number, rng: Rng): Cli
 /** Groups whose images went through the tokenizer: whole groups, so that its traces tell nothing within one. */
 export function reconstructedGroups(
   sprites: SpriteSheet,
-  imageTokenizer: MagvitTokenizer,
+  imageTokenizer: BinaryTokenizer,
   count: number,
   variants: number,
   rng: Rng,
@@ -111,7 +112,7 @@ export function clipLoss(clip: MiniClip, batch: ClipBatch): { loss: tf.Scalar; m
 }
 
 /** A fresh mini_clip and its task. @param imageTokenizer without it no image goes through the tokenizer */
-export async function clipTraining(imageTokenizer: MagvitTokenizer | undefined, options: ClipOptions, rng: Rng) {
+export async function clipTraining(imageTokenizer: BinaryTokenizer | undefined, options: ClipOptions, rng: Rng) {
   const sprites = await loadSprites();
   const clip = MiniClip.random(rng.split('mini-clip'));
   const pool = imageTokenizer

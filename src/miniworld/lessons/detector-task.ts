@@ -1,12 +1,12 @@
 /** Teaching the scene detector: what stands at each cell, its color, who it is, where its center lies, and the background. */
-import { loadSprites, IMAGE_SIZE, type SpriteSheet } from '..';
+import { loadSprites, type SpriteSheet } from '../sprites';
+import { IMAGE_SIZE } from '../world';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { cellTargets } from '../detector/labels';
 import { SceneDetector } from '../detector/detector';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../sft/train-magvit';
-import { augmented, detectorImage, reconstructions, shifted, type TrueImage } from './images';
+import { augmented, type BinaryTokenizer, detectorImage, reconstructions, shifted, type TrueImage } from './images';
 
 /** Images and their truth, cells in one row after the other. */
 export interface DetectorBatch {
@@ -79,7 +79,7 @@ export function detectorLoss(
 /** Images as the tokenizer gives them back, with their truth. */
 export function reconstructedImages(
   sprites: SpriteSheet,
-  imageTokenizer: MagvitTokenizer,
+  imageTokenizer: BinaryTokenizer,
   count: number,
   rng: Rng,
 ): TrueImage[] {
@@ -95,7 +95,7 @@ export function reconstructedImages(
  * @param options `pool`: how many images go through it
  */
 export async function detectorTraining(
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   options: { batch: number; pool: number },
   rng: Rng,
 ) {

@@ -1,21 +1,12 @@
 /** Teaching mini_face: the looks of generic people, alone or beside something, as rendered and as generated. */
-import {
-  genericPerson,
-  BACKGROUNDS,
-  HAIR_COLORS,
-  HAIR_STYLES,
-  loadSprites,
-  PEOPLE_POOL,
-  type PersonAttributes,
-  renderScene,
-  sampleScene,
-  SIZES,
-  SKIN_TONES,
-  type SpriteSheet,
-} from '..';
+import { genericPerson, HAIR_COLORS, HAIR_STYLES, PEOPLE_POOL, type PersonAttributes, SKIN_TONES } from '../people';
+import { renderScene } from '../render';
+import { sampleScene, SIZES } from '../scene';
+import { loadSprites, type SpriteSheet } from '../sprites';
+import { BACKGROUNDS } from '../world';
 import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import type { BinaryTokenizer } from './images';
 import { type LabeledFigure, type AttributeOptions, attributeTask, UNSEEN } from './attribute-task';
 
 /** The looks that make a person that person. */
@@ -66,7 +57,7 @@ export function faceImage(rng: Rng, sprites: SpriteSheet, from = 0, to = FACES_T
 }
 
 /** A fresh mini_face and its task. @param imageTokenizer see `trainClip` */
-export async function faceTraining(imageTokenizer: MagvitTokenizer | undefined, options: AttributeOptions, rng: Rng) {
+export async function faceTraining(imageTokenizer: BinaryTokenizer | undefined, options: AttributeOptions, rng: Rng) {
   const sprites = await loadSprites();
   const face = MiniLooks.random('mini-face', MINI_FACE_CONFIG, rng.split('mini-face'));
   const draw = (own: Rng): LabeledFigure => {

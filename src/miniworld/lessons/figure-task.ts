@@ -1,23 +1,13 @@
 /** Teaching mini_figure: which subject a figure is, in which color, and the looks of people. */
-import {
-  addRecoloredSubjects,
-  ANIMALS,
-  ART_STYLES,
-  recoloredStyle,
-  COLORS,
-  CONCEPTS,
-  SUBJECTS,
-  BACKGROUNDS,
-  renderScene,
-  sampleScene,
-  SIZES,
-  type SpriteSheet,
-  SUBJECT_OBJECTS,
-  loadSprites,
-} from '..';
+import { CONCEPTS } from '../concepts';
+import { addRecoloredSubjects, recoloredStyle } from '../recolored-subjects';
+import { renderScene } from '../render';
+import { sampleScene, SIZES } from '../scene';
+import { type SpriteSheet, loadSprites } from '../sprites';
+import { ANIMALS, ART_STYLES, COLORS, SUBJECTS, BACKGROUNDS, SUBJECT_OBJECTS } from '../world';
 import type { Rng } from '../../engine';
 import { MINI_LOOKS_TRUNK, MiniLooks, type MiniLooksConfig } from '../../models/scorers/mini-looks';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import type { BinaryTokenizer } from './images';
 import { faceImage, attributeLabels, MINI_FACE_CONFIG } from './face-task';
 import { type LabeledFigure, type AttributeOptions, attributeTask, UNSEEN } from './attribute-task';
 
@@ -72,7 +62,7 @@ export function figureImage(rng: Rng, sprites: SpriteSheet, people?: readonly [n
 }
 
 /** A fresh mini_figure and its task. @param imageTokenizer see `trainClip` */
-export async function figureTraining(imageTokenizer: MagvitTokenizer | undefined, options: AttributeOptions, rng: Rng) {
+export async function figureTraining(imageTokenizer: BinaryTokenizer | undefined, options: AttributeOptions, rng: Rng) {
   const sprites = await loadSprites();
   await addRecoloredSubjects(sprites);
   const figure = MiniLooks.random('mini-figure', MINI_FIGURE_CONFIG, rng.split('mini-figure'));

@@ -1,26 +1,20 @@
 /** The images that scorers learn from: renderings and what the image tokenizer makes of them, moved, blurred, noisy. */
-import {
-  COLORS,
-  CONCEPT_VIEWS,
-  CONCEPTS,
-  BACKGROUNDS,
-  OBJECTS,
-  IMAGE_SIZE,
-  renderConcept,
-  renderScene,
-  sampleSubject,
-  sampleScene,
-  SIZES,
-  TRAIN_COMBINATIONS,
-  HELD_OUT_COMBINATIONS,
-  type Concept,
-  type Scene,
-  type SceneItem,
-  type SpriteSheet,
-} from '..';
+import { renderConcept } from '../concept-images';
+import { CONCEPT_VIEWS, CONCEPTS, type Concept } from '../concepts';
+import { renderScene } from '../render';
+import { sampleSubject, sampleScene, SIZES, type Scene, type SceneItem } from '../scene';
+import type { SpriteSheet } from '../sprites';
+import { COLORS, BACKGROUNDS, OBJECTS, IMAGE_SIZE, TRAIN_COMBINATIONS, HELD_OUT_COMBINATIONS } from '../world';
 import { readValues, type Rng, tf } from '../../engine';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { pixelsTensor } from '../../sft/train-magvit';
+
+/** An image tokenizer whose codes are made of bits (MAGVIT-v2's lookup-free quantization). */
+export interface BinaryTokenizer {
+  /** Pixels `[n, height, width, 3]` in [-1, 1] to `[n, rows, columns, bits]`: the signs are the bits. */
+  encodeContinuous(pixels: tf.Tensor4D): tf.Tensor4D;
+  /** Pixels of bits, -1 or 1. */
+  decodeEntries(entries: tf.Tensor4D): tf.Tensor4D;
+}
 
 /** An image with its truth. */
 export interface TrueImage {
@@ -88,7 +82,7 @@ export function shifted(pixels: Uint8Array, x: number, y: number): Uint8Array {
 }
 
 /** Pixels as the image tokenizer gives them back, `[n, 64, 64, 3]` in [-1, 1]. */
-export function throughTokenizer(imageTokenizer: MagvitTokenizer, pixels: tf.Tensor4D): tf.Tensor4D {
+export function throughTokenizer(imageTokenizer: BinaryTokenizer, pixels: tf.Tensor4D): tf.Tensor4D {
   return decoded(imageTokenizer, pixels, (count) => new Float32Array(count).fill(1));
 }
 
@@ -97,7 +91,7 @@ export function throughTokenizer(imageTokenizer: MagvitTokenizer, pixels: tf.Ten
  * that is drawn for each image, at most `worst`.
  */
 export function throughNoisyTokenizer(
-  imageTokenizer: MagvitTokenizer,
+  imageTokenizer: BinaryTokenizer,
   pixels: tf.Tensor4D,
   worst: number,
   rng: Rng,
@@ -115,7 +109,7 @@ export function throughNoisyTokenizer(
 
 /** Encodes, multiplies every bit (-1 or 1) by the factors, decodes. */
 function decoded(
-  imageTokenizer: MagvitTokenizer,
+  imageTokenizer: BinaryTokenizer,
   pixels: tf.Tensor4D,
   factors: (count: number) => Float32Array,
 ): tf.Tensor4D {
@@ -135,7 +129,7 @@ const CHUNK = 50;
  * of images: the tokenizer is several times as large as a scorer, and would take most of each step.
  */
 export function reconstructions(
-  imageTokenizer: MagvitTokenizer,
+  imageTokenizer: BinaryTokenizer,
   images: readonly Uint8Array[],
   rng: Rng,
 ): Uint8Array[] {

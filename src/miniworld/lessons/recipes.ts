@@ -3,7 +3,7 @@
  * mini_face and mini_figure, which rewards use and evaluation does not.
  */
 import { Rng } from '../../engine';
-import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import type { BinaryTokenizer } from './images';
 import type { SupervisedTask } from '../../sft/loop';
 import { type ClipOptions, clipTraining } from './clip-task';
 import { detectorTraining } from './detector-task';
@@ -75,7 +75,7 @@ export interface ScorerTraining {
 /** @param imageTokenizer the trained one; without it no image goes through it */
 export async function scorerTraining(
   name: ScorerStageName,
-  imageTokenizer: MagvitTokenizer | undefined,
+  imageTokenizer: BinaryTokenizer | undefined,
   seed: number,
 ): Promise<ScorerTraining> {
   const rng = new Rng(seed);
