@@ -57,7 +57,7 @@ torch: .venv/torch/.ready ## PyTorch in .venv/torch, for the comparison in `make
 	@$(timed) 'PyTorch in .venv/torch' sh -c '$(python) -m venv .venv/torch && .venv/torch/bin/pip install -q torch==2.13.0 numpy'
 	@touch $@
 
-bench: setup ## training, rollout and replay beside PyTorch (run `make torch` before, or only UniLab is measured)
+bench: setup ## training, rollout, replay, GRPO step beside PyTorch (run `make torch` before, or only UniLab is measured)
 	@bin/unilab bench $(options)
 
 figures: setup ## runs notebooks/figures; leaves out/figures

@@ -17,7 +17,7 @@ export const SMALL_SIZES: Partial<BenchSizes> = {
   asked: 1,
   questions: 2,
   texts: 1,
-  rollouts: 1,
+  rollouts: 2,
   steps: 2,
   replays: 1,
 };
@@ -93,20 +93,31 @@ async function loadSides(sides: readonly Side[], folder: string): Promise<Record
   return machine;
 }
 
+/** What is compared of each work, by the name of the answer's value. Random draws cannot be. */
+const QUANTITIES: Readonly<Record<Work, Readonly<Record<string, string>>>> = {
+  train: { value: 'training loss' },
+  rollout: {},
+  replay: { value: 'mean replayed log p' },
+  grpo: { reward: 'reward of fixed codes', loss: 'GRPO loss', gradNorm: 'GRPO gradient norm' },
+};
+
 /** One run of each that is not timed; its values are compared while the weights are still the same. Training comes last. */
 async function firstRuns(sides: readonly Side[], works: readonly Work[]): Promise<Agreement[]> {
-  const quantities: Readonly<Partial<Record<Work, string>>> = { train: 'training loss', replay: 'mean replayed log p' };
   const found: Agreement[] = [];
-  for (const work of (['rollout', 'replay', 'train'] as const).filter((name) => works.includes(name))) {
-    const values = new Map<string, number>();
+  for (const work of (['rollout', 'replay', 'grpo', 'train'] as const).filter((name) => works.includes(name))) {
+    const answers = new Map<string, Answer>();
     for (const { side, precision, worker } of sides) {
-      values.set(`${side} ${precision}`, Number((await worker.ask(commandOf(work, side))).value));
+      // A step draws its own images; what is compared are recorded ones.
+      const checked = work === 'grpo' ? await worker.ask({ do: 'check' }) : undefined;
+      const first = await worker.ask(commandOf(work, side));
+      answers.set(`${side} ${precision}`, checked ?? first);
     }
-    const quantity = quantities[work];
-    for (const precision of PRECISIONS) {
-      const [unilab, pytorch] = [values.get(`unilab ${precision}`), values.get(`pytorch ${precision}`)];
-      if (quantity && unilab !== undefined && pytorch !== undefined)
-        found.push({ quantity, precision, unilab, pytorch });
+    for (const [name, quantity] of Object.entries(QUANTITIES[work])) {
+      for (const precision of PRECISIONS) {
+        const [ours, theirs] = [answers.get(`unilab ${precision}`), answers.get(`pytorch ${precision}`)];
+        if (ours && theirs)
+          found.push({ quantity, precision, unilab: Number(ours[name]), pytorch: Number(theirs[name]) });
+      }
     }
   }
   return found;

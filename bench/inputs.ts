@@ -4,6 +4,7 @@ import path from 'node:path';
 import { IMAGE_SIZE, loadSprites } from '../src/miniworld';
 import { Rng } from '../src/engine';
 import { readSafetensors, writeSafetensors } from '../src/io';
+import { dataFolder } from '../src/io/package-root';
 import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
 import { conditionTokens, imageStart } from '../src/models/showo/layout';
 import { MagvitTokenizer } from '../src/models/showo/image-tokenizer';
@@ -18,6 +19,8 @@ import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
 import { SHOWO_STAGES } from '../src/miniworld/curricula/showo-curriculum';
 import { type ShowoBatch, showoTask } from '../src/sft/train-showo';
 import { writeFileAtomic } from '../src/io/write-file';
+import { MINI_CLIP_FOLDER } from '../src/models/scorers/mini-clip';
+import { BENCH_GRPO, type GrpoSetup, recordGroup, type RecordedPiece } from './grpo';
 
 /** Sizes of the work; the defaults are those of the mini recipes. */
 export interface BenchSizes {
@@ -52,6 +55,8 @@ export interface BenchInputs {
   /** Captions of the sampled images, as text ids. */
   readonly captions: readonly (readonly number[])[];
   readonly pieces: readonly PlainPiece[];
+  /** Images of one group, transition by transition: what the GRPO step is checked on. */
+  readonly group: readonly (readonly RecordedPiece[])[];
 }
 
 interface PlainPiece {
@@ -61,41 +66,62 @@ interface PlainPiece {
 }
 
 const SEED = 7;
+const WEIGHTS = 'weights.safetensors';
+const REFERENCE = 'reference.safetensors';
+const IMAGE_TOKENIZER = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
 
 /** Makes weights and inputs with the real data, the real batch maker and a real rollout, and writes them to the folder. */
 export async function writeInputs(folder: string, sizes: BenchSizes): Promise<void> {
   const { text, bos, eos } = miniText();
   const config = showoMini(text.vocabularySize, bos, eos);
   const rng = new Rng(SEED);
-  const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, rng.split('images'));
-  const model = ShowoModel.random(config, imageTokenizer, text, rng.split('model'));
+  const model = ShowoModel.random(config, await shippedImageTokenizer(), text, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
   const task = showoTask(model, source, { ...sizes, size: IMAGE_SIZE, weights: BENCH_TRAINING.weights });
   const batch = await task.batch(0, rng.split('batch'));
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
   const requests = captions.map((condition, i) => ({ condition, draws: rng.split(`draw ${i}`) }));
   const { replays, steps, guidanceScale } = sizes;
-  const rollout = ShowoImageSampler.start(model.network, requests.slice(0, replays), { steps, guidanceScale });
+  const rollout = ShowoImageSampler.start(model.network, requests, { ...BENCH_GRPO.image, steps, guidanceScale });
   rollout.finish();
-  const pieces = rollout.transitions.flat();
-  const inputs: BenchInputs = { config, sizes, batch, captions, pieces: pieces.map(plain) };
+  const pieces = rollout.transitions.slice(0, replays).flat().map(plain);
+  const group = recordGroup(rollout.transitions, rng.split('old'));
+  const inputs: BenchInputs = { config, sizes, batch, captions, pieces, group };
   await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
-  const values = Object.entries(await model.network.parameters.values());
-  const exact = Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' as const }]));
-  await writeSafetensors(path.join(folder, 'weights.safetensors'), exact);
+  await writeWeights(path.join(folder, WEIGHTS), model.network.parameters);
+  // Other weights than the policy's, so that the KL of the check is not 0.
+  const reference = Parameters.random(showoSpecs(config), rng.split('reference'));
+  await writeWeights(path.join(folder, REFERENCE), reference);
+  reference.dispose();
   model.dispose();
 }
 
-/** The model and the inputs of {@link writeInputs}. The image tokenizer takes no part in the timed work. */
-export async function readInputs(folder: string): Promise<{ model: ShowoModel; inputs: BenchInputs }> {
+async function writeWeights(file: string, parameters: Parameters): Promise<void> {
+  const values = Object.entries(await parameters.values());
+  await writeSafetensors(file, Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' }])));
+}
+
+/** The model and the inputs of {@link writeInputs}. */
+export async function readInputs(folder: string): Promise<{ model: ShowoModel; inputs: BenchInputs; grpo: GrpoSetup }> {
   const inputs = JSON.parse(await readFile(path.join(folder, 'inputs.json'), 'utf8')) as BenchInputs;
-  const file = path.join(folder, 'weights.safetensors');
-  const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
-  const imageTokenizer = MagvitTokenizer.random(MAGVIT_MINI, new Rng(SEED));
-  return {
-    model: new ShowoModel(new ShowoNetwork(inputs.config, parameters), imageTokenizer, miniText().text),
-    inputs,
+  const load = async (name: string) => {
+    const file = path.join(folder, name);
+    const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
+    return new ShowoModel(new ShowoNetwork(inputs.config, parameters), await shippedImageTokenizer(), miniText().text);
   };
+  const { captions, group, sizes } = inputs;
+  const { steps, guidanceScale } = sizes;
+  const setup = { captions, steps, guidanceScale, recorded: group };
+  return {
+    model: await load(WEIGHTS),
+    inputs,
+    grpo: { ...setup, model: await load(WEIGHTS), reference: await load(REFERENCE) },
+  };
+}
+
+/** Images that are trained on and scored are those of the checkpoint that ships. */
+async function shippedImageTokenizer(): Promise<MagvitTokenizer> {
+  return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(IMAGE_TOKENIZER), IMAGE_TOKENIZER);
 }
 
 /** A piece as replay takes it. */
@@ -116,7 +142,7 @@ function plain({ condition, inputIds, sampledIds }: ImageTransition): PlainPiece
   return { condition, before: [...inputIds], ids: [...sampledIds] };
 }
 
-function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
+function forTorch({ config, sizes, batch, captions, pieces, group }: BenchInputs) {
   const start = imageStart(config);
   const images = batch.images.map(({ labels }) => {
     const positions = labels
@@ -165,5 +191,25 @@ function forTorch({ config, sizes, batch, captions, pieces }: BenchInputs) {
       dropped,
       guidanceScale,
     },
+    grpo: grpoForTorch(captions, group),
+  };
+}
+
+function grpoForTorch(captions: BenchInputs['captions'], group: BenchInputs['group']) {
+  const { epsilon, epsilonHigh, beta, klClamp, learningRate, weightDecay, maxGradNorm, segmentWeights } = BENCH_GRPO;
+  const common = { epsilon, epsilonHigh, beta, klClamp, learningRate, weightDecay, maxGradNorm };
+  const of = (key: keyof RecordedPiece) => group.map((pieces) => pieces.map((piece) => piece[key]));
+  return {
+    options: { ...common, weight: segmentWeights.generation, chunk: BENCH_GRPO.chunk ?? 24 },
+    reward: {
+      tokenizer: IMAGE_TOKENIZER,
+      magvit: MAGVIT_MINI,
+      clip: dataFolder('checkpoints', MINI_CLIP_FOLDER, 'model.safetensors'),
+      prompts: captions,
+    },
+    before: of('before'),
+    chosen: of('ids'),
+    old: of('old'),
+    mask: of('mask'),
   };
 }

@@ -2,7 +2,7 @@
 import { type KernelProfile, profileTable } from '../src/engine';
 
 /** The timed works, in order. */
-export const WORKS = ['train', 'rollout', 'replay'] as const;
+export const WORKS = ['train', 'rollout', 'replay', 'grpo'] as const;
 export type Work = (typeof WORKS)[number];
 
 /** One side's seconds, in the order they were measured. */
@@ -67,6 +67,7 @@ const TITLES: Readonly<Record<Work, string>> = {
   train: 'training step',
   rollout: 'guided rollout',
   replay: 'replay with gradient',
+  grpo: 'GRPO step',
 };
 
 /** The report as lines. @param kernels how many kernels of each profile to list */
@@ -92,9 +93,8 @@ export function formatReport(report: BenchReport, kernels = 10): string {
   if (report.pytorchSkipped) lines.push(`PyTorch was skipped: ${report.pytorchSkipped}`);
   for (const { quantity, precision, unilab, pytorch } of report.agreement) {
     const apart = Math.abs(unilab - pytorch).toExponential(1);
-    lines.push(
-      `${quantity} on the same weights, ${precision}: UniLab ${unilab.toFixed(6)}, PyTorch ${pytorch.toFixed(6)} (${apart} apart)`,
-    );
+    const [ours, theirs] = [unilab, pytorch].map((value) => value.toPrecision(7));
+    lines.push(`${quantity} on the same weights, ${precision}: UniLab ${ours}, PyTorch ${theirs} (${apart} apart)`);
   }
   for (const work of WORKS) {
     const profile = report.profile[work];

@@ -1,37 +1,23 @@
-"""Show-o in PyTorch, doing the work that `unilab bench` times: training step, guided MaskGIT rollout, replay.
+"""Show-o in PyTorch, doing the work that `unilab bench` times: training step, guided MaskGIT rollout, replay, GRPO step.
 
 A worker: one JSON command a line on stdin, one JSON answer a line on stdout; `unilab bench` runs it in turns with its
 own. Weights and inputs come from UniLab's files, so that both sides compute the same numbers (and it is checked).
 Written as one would in PyTorch: autocast, fused attention, fused AdamW, vectorized masks; eager, as UniLab is.
 
   {"do": "load", "folder": ..., "precision": "bf16" | "float32", "threads": n}
-  {"do": "train" | "rollout" | "replay"}     -> {"seconds": s, "cpuSeconds": c, "value": v}
+  {"do": "train" | "rollout" | "replay" | "grpo"}     -> {"seconds": s, "cpuSeconds": c, "value": v}
+  {"do": "check"}     -> {"reward": r, "loss": l, "gradNorm": n} of the recorded group; no weight is changed
 """
 
 import json
 import math
-import struct
 import sys
 import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-
-
-def read_safetensors(path):
-    """float32 tensors of a safetensors file by name."""
-    data = path.read_bytes()
-    (size,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + size])
-    header.pop("__metadata__", None)
-    tensors = {}
-    for name, entry in header.items():
-        assert entry["dtype"] == "F32", f"{name} is {entry['dtype']}, expected F32"
-        start, end = entry["data_offsets"]
-        values = torch.frombuffer(bytearray(data[8 + size + start : 8 + size + end]), dtype=torch.float32)
-        tensors[name] = values.reshape(entry["shape"]).clone()
-    return tensors
+from rewards_torch import ImageTextReward, read_safetensors
 
 
 class Showo:
@@ -126,12 +112,24 @@ class Worker:
         tensors = read_safetensors(Path(folder) / "weights.safetensors")
         self.model = Showo(self.inputs["config"], self.inputs["vocabulary"], tensors)
         self.bf16 = precision == "bf16"
+        self.grpo_parts(folder, tensors)
         matrices = [p for p in self.model.p.values() if p.ndim > 1]
         vectors = [p for p in self.model.p.values() if p.ndim <= 1]
         training = self.inputs["training"]
         groups = [{"params": matrices, "weight_decay": training["weightDecay"]}, {"params": vectors, "weight_decay": 0}]
         self.optimizer = torch.optim.AdamW(groups, lr=0, betas=(0.9, training["beta2"]), eps=1e-8, fused=True)
         return {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def grpo_parts(self, folder, tensors):
+        """A policy of its own, so that the other works keep their weights; a reference, and the reward."""
+        config, vocabulary, spec = self.inputs["config"], self.inputs["vocabulary"], self.inputs["grpo"]
+        self.policy = Showo(config, vocabulary, {name: value.clone() for name, value in tensors.items()})
+        self.reference = Showo(config, vocabulary, read_safetensors(Path(folder) / "reference.safetensors"))
+        self.reward = ImageTextReward(spec["reward"])
+        decay, betas = spec["options"]["weightDecay"], (0.9, 0.999)
+        self.policy_optimizer = torch.optim.AdamW(
+            self.policy.p.values(), lr=spec["options"]["learningRate"], betas=betas, eps=1e-8, weight_decay=decay, fused=True
+        )
 
     def autocast(self):
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
@@ -161,17 +159,15 @@ class Worker:
         return {"seconds": time.perf_counter() - start, "value": value}
 
     @torch.no_grad()
-    def rollout(self):
-        """Guided MaskGIT from all-masked to done, every transition recorded. Value: mean log p of the drawn codes."""
-        start = time.perf_counter()
-        spec = self.inputs["rollout"]
+    def sample(self, model, spec):
+        """Guided MaskGIT from all-masked to done. Of every step: codes before, drawn codes, their log p, what stays."""
         condition, dropped = torch.tensor(spec["conditions"]), torch.tensor(spec["dropped"])
-        count, steps = self.model.config["num_vq_tokens"], spec["steps"]
+        count, steps = model.config["num_vq_tokens"], spec["steps"]
         codes = torch.full((len(condition), count), -1)
         transitions = []
         for step in range(steps):
             with self.autocast():
-                logits = self.model.code_logits(condition, dropped, codes, spec["guidanceScale"])
+                logits = model.code_logits(condition, dropped, codes, spec["guidanceScale"])
             log_probs = logits.log_softmax(-1)
             drawn = torch.multinomial(log_probs.exp().flatten(0, 1), 1).view(codes.shape)
             chosen = torch.where(codes < 0, drawn, codes)
@@ -185,6 +181,12 @@ class Worker:
             after = chosen if step == steps - 1 else torch.where(confidence < cut, -1, chosen)
             transitions.append((codes, chosen, taken, (after >= 0) & (codes < 0)))
             codes = after
+        return transitions
+
+    def rollout(self):
+        """Every transition of a batch of images. Value: mean log p of the drawn codes."""
+        start = time.perf_counter()
+        transitions = self.sample(self.model, self.inputs["rollout"])
         value = torch.stack([t[2] for t in transitions]).mean().item()
         return {"seconds": time.perf_counter() - start, "value": value}
 
@@ -203,6 +205,63 @@ class Worker:
         seconds = time.perf_counter() - start
         self.optimizer.zero_grad(set_to_none=True)
         return {"seconds": seconds, "value": value}
+
+    def grpo(self):
+        """One whole step: rollout, rewards, advantages, update. Value: the loss."""
+        start = time.perf_counter()
+        transitions = self.sample(self.policy, self.inputs["rollout"])
+        with self.autocast():
+            rewards = self.reward(transitions[-1][1])
+        # [images, steps, codes]
+        before, chosen, taken, stays = (torch.stack(part, 1) for part in zip(*transitions))
+        # Where products are bfloat16 the old log-probs are replayed; before the only update they are the policy's own.
+        old = None if self.bf16 else taken
+        loss, _ = self.update(before, chosen, old, stays, rewards - rewards.mean())
+        self.policy_optimizer.step()
+        self.policy_optimizer.zero_grad(set_to_none=True)
+        return {"seconds": time.perf_counter() - start, "value": loss}
+
+    def check(self):
+        """Mean reward, and loss and gradient norm of one update, of the recorded group."""
+        before, chosen, old, mask = (torch.tensor(self.inputs["grpo"][k]) for k in ("before", "chosen", "old", "mask"))
+        with self.autocast():
+            rewards = self.reward(chosen[:, -1])
+        loss, norm = self.update(before, chosen, old, mask, rewards - rewards.mean())
+        self.policy_optimizer.zero_grad(set_to_none=True)
+        return {"reward": rewards.mean().item(), "loss": loss, "gradNorm": norm}
+
+    def update(self, before, chosen, old, mask, advantages):
+        """Replays all transitions [images, steps, codes] in chunks; leaves the clipped gradient. Loss and norm before it."""
+        o = self.inputs["grpo"]["options"]
+        images, steps, _ = before.shape
+        # Each image is divided by its own decisions, then by the images.
+        weights = (mask * o["weight"] / mask.sum((1, 2), keepdim=True) / images).flatten(0, 1)
+        condition = torch.tensor(self.inputs["rollout"]["conditions"]).repeat_interleave(steps, 0)
+        advantages = advantages.repeat_interleave(steps)[:, None]
+        rows = (condition, before.flatten(0, 1), chosen.flatten(0, 1))
+        chunks = [slice(i, i + o["chunk"]) for i in range(0, len(rows[0]), o["chunk"])]
+        with torch.no_grad():
+            reference = torch.cat([self.log_probs(self.reference, *(r[c] for r in rows)) for c in chunks])
+        total = 0
+        for c in chunks:
+            log_probs = self.log_probs(self.policy, *(r[c] for r in rows))
+            held = log_probs.detach() if old is None else old.flatten(0, 1)[c]
+            ratio = (log_probs - held).clamp(-20, 20).exp()
+            clipped = ratio.clamp(1 - o["epsilon"], 1 + o["epsilonHigh"])
+            surrogate = -torch.minimum(ratio * advantages[c], clipped * advantages[c])
+            apart = (log_probs - reference[c]).clamp(-20, 20)
+            kl = ((-apart).exp() + apart - 1).clamp(-o["klClamp"], o["klClamp"])
+            loss = ((surrogate + o["beta"] * kl) * weights[c]).sum()
+            loss.backward()
+            total += loss.item()
+        return total, torch.nn.utils.clip_grad_norm_(self.policy.p.values(), o["maxGradNorm"]).item()
+
+    def log_probs(self, model, condition, before, chosen):
+        """log p of chosen codes [rows, codes] under guidance."""
+        spec = self.inputs["rollout"]
+        with self.autocast():
+            logits = model.code_logits(condition, torch.tensor(spec["dropped"]), before, spec["guidanceScale"])
+        return -F.cross_entropy(logits.flatten(0, 1), chosen.flatten(), reduction="none").view(chosen.shape)
 
 
 def main():

@@ -14,15 +14,17 @@ import {
   readInputs,
   writeInputs,
 } from './inputs';
+import { GrpoBench } from './grpo';
 import { type Answer, serveLines } from './line-worker';
 
 /** Learning rate of the timed training steps. */
 export const BENCH_LEARNING_RATE = 1e-3;
 
-/** Serves `prepare`, `load`, the three works by name and `profile` until stdin ends. */
+/** Serves `prepare`, `load`, the works by name, `check` and `profile` until stdin ends. */
 export async function serveBench(precision: Precision): Promise<void> {
   const report = await startEngine({ precision, quiet: true });
   let works: Record<string, () => Promise<number>> = {};
+  let grpo: GrpoBench | undefined;
   await serveLines(async (command): Promise<Answer> => {
     const task = String(command.do);
     if (task === 'prepare') {
@@ -31,8 +33,9 @@ export async function serveBench(precision: Precision): Promise<void> {
       return { sizes };
     }
     if (task === 'load') {
-      const { model, inputs } = await readInputs(String(command.folder));
-      works = worksOf(model, inputs);
+      const { model, inputs, grpo: setup } = await readInputs(String(command.folder));
+      const bench = (grpo = await GrpoBench.load(setup));
+      works = { ...worksOf(model, inputs), grpo: () => bench.step() };
       return { ...report, parameters: model.network.parameters.count() };
     }
     if (task === 'profile') {
@@ -40,6 +43,10 @@ export async function serveBench(precision: Precision): Promise<void> {
       if (!work) throw new Error(`there is no work '${String(command.work)}'`);
       const { elapsed, kernels } = await profileKernels(work);
       return { elapsed, kernels };
+    }
+    if (task === 'check') {
+      if (!grpo) throw new Error('nothing is loaded');
+      return { ...(await grpo.check()) };
     }
     if (!(task in works))
       throw new Error(`there is no work '${task}' (loaded: ${Object.keys(works).join(', ') || 'nothing'})`);
@@ -52,7 +59,7 @@ export async function serveBench(precision: Precision): Promise<void> {
   });
 }
 
-/** The three works; each does it once and gives back the number that PyTorch must agree with. */
+/** Training, rollout and replay; each does it once and gives back the number that PyTorch must agree with. */
 function worksOf(model: ShowoModel, inputs: BenchInputs): Record<string, () => Promise<number>> {
   const steps = trainingSteps(model, inputs);
   const pieces = inputs.pieces.map((piece) => pieceOf(piece, inputs.sizes.guidanceScale));

@@ -27,12 +27,13 @@ type Values = ReturnType<typeof parse>;
 const parse = (args: readonly string[]) => parseArgs({ args: [...args], options: OPTIONS }).values;
 
 export const command: Command = {
-  summary: 'times training, rollout and replay beside PyTorch',
+  summary: 'times training, rollout, replay and a GRPO step beside PyTorch',
   usage: `unilab bench [--json] [--repeats N] [--work NAMES] [--precision bf16|float32|both] [--small] [--python FILE] [--no-torch]
        unilab bench --model NAME --random [--json] [--precision bf16|float32] [--context LIST] [--tokens N] [--folder DIR]
 
-Times one training step, one guided MaskGIT rollout and one replay with gradient of Show-o mini, on the same weights
-and inputs, in turns with PyTorch (autocast for bf16, fused attention), and checks that both compute the same numbers.
+Times one training step, one guided MaskGIT rollout, one replay with gradient and one whole GRPO step (rollout, rewards,
+update) of Show-o mini, on the same weights and inputs, in turns with PyTorch (autocast for bf16, fused attention), and
+checks that both compute the same numbers.
   --json        the whole report as JSON on stdout
   --repeats N   runs of each (default 7, at least 1); medians are reported
   --work NAMES  of ${WORKS.join(',')} (default: all)

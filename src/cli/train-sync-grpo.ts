@@ -57,7 +57,7 @@ ${help(syncGrpoOptions)}`,
     const heldOut = Number(values['held-out']);
     if (!Number.isInteger(heldOut) || heldOut < 1)
       throw new UsageError(`--held-out needs a whole number from 1, got '${values['held-out']}'`);
-    const file = config === undefined ? {} : (JSON.parse(readFileSync(config, 'utf8')) as object);
+    const file = config === undefined ? {} : readConfig(config);
     const options = resolveOptions(syncGrpoOptions, PRESETS[preset as keyof typeof PRESETS], file, set);
     await startEngine();
     const concept = values.concept ?? (data === undefined ? 'mira' : listConcepts(data)[0]);
@@ -69,6 +69,15 @@ ${help(syncGrpoOptions)}`,
     return follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
   },
 };
+
+/** @throws UsageError naming the file */
+function readConfig(file: string): object {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as object;
+  } catch (error) {
+    throw new UsageError(`--config ${file}: ${(error as Error).message}`);
+  }
+}
 
 /** Everything of a run, with progress; leaves `result.json`. @returns the exit status: 130 when Ctrl-C stopped it between two steps */
 export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Promise<number> {

@@ -93,7 +93,11 @@ export interface ImageOptions {
   /** Code after code (Janus, Chameleon). */
   readonly topK?: number;
   readonly topP?: number;
-  /** Masked decoding (Show-o): number of steps, and which positions of a step are decisions. */
+  /**
+   * Masked decoding (Show-o): number of steps, and which positions of a step are decisions. Where codes come one after
+   * another all are decisions, and these two are ignored; a model without topK and topP throws for them, since they
+   * say what is sampled.
+   */
   readonly steps?: number;
   readonly scored?: 'all' | 'masked' | 'unmasked';
 }
@@ -144,8 +148,10 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
   /**
    * The same network with numbers that do not learn: the reference of the KL term, a judge. Of a model with adapters,
    * the network without them, which costs no memory. Dispose it.
+   * @param follows its `variables()` are named as the model's, so that it can follow it (`refModelSyncSteps`); else it has
+   *   none. @throws RangeError for `follows` in BF16, or of a model with adapters, whose reference stands under them
    */
-  frozenCopy(dtype?: 'F32' | 'BF16'): UnifiedModel<P, T>;
+  frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): UnifiedModel<P, T>;
   /** Loss of a supervised step, to be minimized; differentiable in `variables()`. */
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
   /** Saves as `loadModel` reads: configuration, weights under upstream's names, tokenizer; a folder is whole or not there. */
@@ -154,6 +160,16 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
     options?: { readonly dtype?: 'F32' | 'BF16'; readonly shardBytes?: number },
   ): Promise<void>;
   dispose(): void;
+}
+
+/** Whether a copy can follow its model. @throws RangeError; see {@link UnifiedModel.frozenCopy} */
+export function checkFollows(follows: boolean, dtype: 'F32' | 'BF16', adapted = false): void {
+  if (follows && (adapted || dtype === 'BF16'))
+    throw new RangeError(
+      adapted
+        ? 'a model with adapters has what stands under them as its reference, which cannot follow it: leave refModelSyncSteps null'
+        : 'a reference in BF16 cannot follow its model: small changes are lost in rounding',
+    );
 }
 
 /** Apart, because text and codes are drawn differently (Lumina-mGPT: the 10 likeliest words, the 2000 likeliest codes). */

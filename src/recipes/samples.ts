@@ -22,14 +22,18 @@ export async function loggedSamples(
   return out;
 }
 
-/** Keeps what a refused step had sampled, says where, and throws the error on. */
-export async function keepRefused(
+/** Does a step; what it had sampled is kept when it is refused, and the error says where. */
+export async function keepingRefused<T>(
   run: Run | undefined,
   step: number,
-  error: unknown,
-  samples: readonly LoggedSample[],
-): Promise<never> {
-  const folder = await run?.keepRefused(step, error, samples);
-  if (folder && error instanceof Error) error.message += `; its samples are in ${folder}`;
-  throw error;
+  samples: readonly LoggedSample[] | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const folder = await run?.keepRefused(step, error, samples ?? []);
+    if (folder && error instanceof Error) error.message += `; its samples are in ${folder}`;
+    throw error;
+  }
 }

@@ -22,7 +22,8 @@ import { group, nameIn, option } from '../io/options';
 import type { ImageSampler, ImageSegment, TextSegment, Trajectory, UnifiedModel } from '../models/unified';
 import type { Run } from '../io';
 import { columnsOf, type Reward, type Score, scoreTrajectories, type WeightedReward, weightedSum } from '../rewards';
-import { keepRefused, loggedSamples } from './samples';
+import { conceptShape } from '../sft';
+import { keepingRefused, loggedSamples } from './samples';
 import {
   aggregations,
   checkSpread,
@@ -30,8 +31,8 @@ import {
   groupAdvantages,
   rewardMetrics,
   type DsogReport,
+  dsogShape,
   selectEarly,
-  thresholdShape,
   type ThresholdState,
   trainStep,
   trainStepShape,
@@ -45,26 +46,6 @@ const image = {
   temperature: option(z.number().positive(), 1, 'Of the codes.'),
   imageLogProbs: option(z.enum(['guided', 'conditional']), 'guided', 'Whose log-probs are recorded and replayed.'),
   scored: option(z.enum(['all', 'masked', 'unmasked']), 'all', 'Which positions of a step are decisions.'),
-};
-const dsog = {
-  enabled: option(z.boolean(), true, 'Early selection; false finishes the first G (ablation).'),
-  probeShare: option(z.number().gt(0).lt(1), 0.2, 'Share of the T steps after which candidates are looked at.', table4),
-  batch: option(z.int().positive(), 9, 'Candidates sampled at a time.'),
-  ...thresholdShape,
-};
-const subject = {
-  understanding: option(z.int().min(0), 16, 'K tokens.', { paper: 'UniCTokens-R1, Sec. 3.1' }),
-  generation: option(z.int().min(0), 8, 'M tokens.', { paper: 'UniCTokens-R1, Sec. 3.1' }),
-  initialization: option(
-    z.enum(['two_stage', 'joint']),
-    'two_stage',
-    'One stage after the other, or both at once (Table 3).',
-  ),
-  epochs: option(z.int().positive(), 15, 'Passes over the references in each stage.'),
-  steps: option(z.int().positive().nullable(), null, 'Optimizer steps of each stage; null: those of the epochs.'),
-  learningRate: option(z.number().positive(), 1e-3, 'AdamW, of the new rows alone.'),
-  understandingBatch: option(z.int().positive(), 4, 'Questions a step.'),
-  generationBatch: option(z.int().positive(), 1, 'Images a step.'),
 };
 
 /** Where the papers' values differ from the training core's. */
@@ -99,8 +80,8 @@ export const syncGrpoOptions = z.strictObject({
   subjectLearningRate: option(z.number().positive(), 1e-6, "Of the subject's rows, in reinforcement learning."),
   text: group(text, 'Reasoning.'),
   image: group(image, 'Drawing.'),
-  dsog: group(dsog, 'DSOG: dynamic scaling of group size.'),
-  subject: group(subject, "The subject's tokens."),
+  dsog: group(dsogShape, 'DSOG: dynamic scaling of group size.'),
+  subject: group(conceptShape, "The subject's tokens."),
 });
 export type SyncGrpoOptions = z.infer<typeof syncGrpoOptions>;
 
@@ -173,11 +154,12 @@ export async function* syncGrpo<Truth extends SubjectTruth>(
 ): AsyncGenerator<SyncGrpoStep, void, undefined> {
   const { model, task, run, subjectRows = [] } = setup;
   const { learningRate, subjectLearningRate, weightDecay } = options;
-  const reference = options.beta > 0 ? model.frozenCopy() : undefined; // of the weights that a run starts from
+  const follows = options.refModelSyncSteps !== null;
+  const reference = options.beta > 0 ? model.frozenCopy('F32', follows) : undefined; // of the weights that a run starts from
   const scale = (name: string) => (subjectRows.includes(name) ? subjectLearningRate / learningRate : 1);
   const optimizer = new AdamW({ learningRate, weightDecay, scale });
   const state = { step: 0, flatGroups: 0, threshold: undefined as ThresholdState | undefined };
-  const parts = { model, optimizer, reference: options.refModelSyncSteps === null ? undefined : reference };
+  const parts = { model, optimizer, reference: follows ? reference : undefined };
   try {
     await run?.restore(state, parts);
     while (state.step < options.steps) {
@@ -188,25 +170,20 @@ export async function* syncGrpo<Truth extends SubjectTruth>(
       clock.push(performance.now());
       const scores = await score(setup, example, samples);
       const rewards = [scores.map(({ value }) => value)];
-      checkSpread(state, rewards, options.selfChecks);
       const { advantages } = groupAdvantages('dr_grpo', rewards);
+      const logged = run && (await loggedSamples(model.imageTokenizer, samples, scores));
       clock.push(performance.now());
-      const update = await trainStep(model, reference, samples, advantages, optimizer, options).catch(
-        async (error: unknown) =>
-          keepRefused(run, state.step + 1, error, await loggedSamples(model.imageTokenizer, samples, scores)),
-      );
+      const update = await keepingRefused(run, state.step + 1, logged, () => {
+        checkSpread(state, rewards, options.selfChecks);
+        return trainStep(model, reference, samples, advantages, optimizer, options);
+      });
       clock.push(performance.now());
       state.step++;
       state.threshold = dsog?.next ?? state.threshold;
-      const metrics = {
-        ...rewardMetrics(rewards, columnsOf(scores)),
-        ...completionMetrics(samples),
-        ...update,
-        ...dsog?.metrics,
-      };
+      const sampled = { ...rewardMetrics(rewards, columnsOf(scores)), ...completionMetrics(samples) };
+      const metrics = { ...sampled, ...update, ...dsog?.metrics };
       const [rollout, scored, updated] = clock.slice(1).map((time, i) => (time - clock[i]) / 1000);
       const timings = { rollout, score: scored, update: updated };
-      const logged = run && (await loggedSamples(model.imageTokenizer, samples, scores));
       await run?.log({ step: state.step, metrics, timings, samples: logged });
       await run?.save(state, parts);
       yield { step: state.step, example, samples, scores, advantages, dsog, metrics, timings };

@@ -56,7 +56,8 @@ export class RewardBatch<Truth = unknown> {
     const i = decoding.segments.push(segment) - 1;
     return {
       pixels: () => {
-        const own = tf.slice4d(this.decoded(decoding), [i, 0, 0, 0], [1, -1, -1, -1]);
+        // Kept: a reward may look for the first time within a `tf.tidy` of its own.
+        const own = tf.keep(tf.slice4d(this.decoded(decoding), [i, 0, 0, 0], [1, -1, -1, -1]));
         this.slices.push(own);
         return own;
       },
@@ -66,10 +67,12 @@ export class RewardBatch<Truth = unknown> {
 
   private decoded(decoding: Decoding): tf.Tensor4D {
     const { segments } = decoding;
-    decoding.pixels ??= tf.tidy(() => {
-      const codes = segments.map((segment) => segment.codes);
-      return tf.clipByValue(this.tokenizer.decode(codes, segments[0].grid), -1, 1);
-    });
+    decoding.pixels ??= tf.keep(
+      tf.tidy(() => {
+        const codes = segments.map((segment) => segment.codes);
+        return tf.clipByValue(this.tokenizer.decode(codes, segments[0].grid), -1, 1);
+      }),
+    );
     return decoding.pixels;
   }
 }

@@ -22,7 +22,7 @@ export const dampings = {
 
 export type ThresholdVersion = keyof typeof dampings;
 
-/** Options of the threshold, for a recipe's group `dsog`. */
+/** Options of the threshold. */
 export const thresholdShape = {
   targetPassRate: option(z.number().gt(0).lt(1), 0.25, 'TPR, the pass rate aimed at.', table4),
   mu: option(z.number().min(0), 0.12, 'mu, strength of a step.', table4),
@@ -33,6 +33,16 @@ export const thresholdShape = {
     'damped_subtract',
     'How a step against the trend is damped; literal: as printed.',
   ),
+};
+
+/** Options of early selection, for a recipe's group `dsog`. */
+export const dsogShape = {
+  enabled: option(z.boolean(), true, 'Early selection; false finishes the first G (ablation).'),
+  probeShare: option(z.number().gt(0).lt(1), 0.2, 'Share of the T steps after which candidates are looked at.', {
+    paper: 'Sync-R1, Table 4',
+  }),
+  batch: option(z.int().positive(), 9, 'Candidates sampled at a time.'),
+  ...thresholdShape,
 };
 
 export type ThresholdOptions = Partial<z.output<z.ZodObject<typeof thresholdShape>>>;

@@ -11,6 +11,7 @@ export {
 export {
   dsogMetrics,
   type DsogReport,
+  dsogShape,
   selectEarly,
   initialThreshold,
   maxCandidates,

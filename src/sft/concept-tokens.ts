@@ -3,8 +3,10 @@
  * about reference images), then generation (captions of the same images). Only the new rows learn. `joint` does
  * both at once: the ablation of Table 3.
  */
+import * as z from 'zod';
 import type { tf } from '../engine';
 import type { Image } from '../io';
+import { option } from '../io/options';
 import type { ConceptRows, EncodedImage, PersonalizableModel, SupervisedExample } from '../models/unified';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
 
@@ -14,6 +16,22 @@ export interface ConceptReference {
   readonly caption: string;
   readonly questions: readonly { readonly question: string; readonly answer: string }[];
 }
+
+/** Tokens of a subject and how they learn, for a recipe's group of options. */
+export const conceptShape = {
+  understanding: option(z.int().min(0), 16, 'K tokens.', { paper: 'UniCTokens-R1, Sec. 3.1' }),
+  generation: option(z.int().min(0), 8, 'M tokens.', { paper: 'UniCTokens-R1, Sec. 3.1' }),
+  initialization: option(
+    z.enum(['two_stage', 'joint']),
+    'two_stage',
+    'One stage after the other, or both at once (Table 3).',
+  ),
+  epochs: option(z.int().positive(), 15, 'Passes over the references in each stage.'),
+  steps: option(z.int().positive().nullable(), null, 'Optimizer steps of each stage; null: those of the epochs.'),
+  learningRate: option(z.number().positive(), 1e-3, 'AdamW, of the new rows alone.'),
+  understandingBatch: option(z.int().positive(), 4, 'Questions a step.'),
+  generationBatch: option(z.int().positive(), 1, 'Images a step.'),
+};
 
 export interface ConceptStageOptions {
   /** Passes of each stage over its examples. Default 15. */

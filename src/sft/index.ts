@@ -1,5 +1,6 @@
 /** Supervised stages. */
 export {
+  conceptShape,
   type ConceptReference,
   type ConceptReport,
   type ConceptStage,

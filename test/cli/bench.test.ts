@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { LineWorker } from '../../bench/line-worker';
-import { type BenchReport, formatReport, median, ratiosOf, type Timing } from '../../bench/report';
+import { type BenchReport, formatReport, median, ratiosOf, type Timing, WORKS } from '../../bench/report';
 import { findTorch } from '../../bench/torch';
 
 const root = path.resolve(__dirname, '../..');
@@ -58,7 +58,7 @@ describe('bench: workers', () => {
 });
 
 describe('bench: the command', () => {
-  test('times the three works and says where the time goes; beside PyTorch, where there is one, the numbers agree', () => {
+  test('times the four works and says where the time goes; beside PyTorch, where there is one, the numbers agree', () => {
     const args = [
       path.join(root, 'bin/unilab'),
       'bench',
@@ -72,21 +72,39 @@ describe('bench: the command', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: root });
     assert.equal(status, 0, stderr);
     const report = JSON.parse(stdout) as BenchReport;
-    for (const work of ['train', 'rollout', 'replay'] as const) {
+    for (const work of WORKS) {
       const ours = report.timings.find((t) => t.side === 'unilab' && t.work === work);
       assert.ok(ours && ours.median > 0 && ours.cpuMedian > 0);
       const profile = report.profile[work];
       assert.ok(profile && profile.kernels.length > 5);
       assert.ok(profile.kernels.reduce((sum, kernel) => sum + kernel.milliseconds, 0) <= profile.elapsed);
     }
-    if (report.pytorchSkipped) assert.match(report.pytorchSkipped, /PyTorch/);
-    else {
-      assert.equal(report.agreement.length, 2);
+    if (report.pytorchSkipped) {
+      assert.deepEqual(report.agreement, []);
+      assert.match(formatReport(report), /PyTorch was skipped: .*PyTorch/);
+    } else {
+      const quantities = report.agreement.map(({ quantity }) => quantity);
+      const ofGrpo = ['reward of fixed codes', 'GRPO loss', 'GRPO gradient norm'];
+      assert.deepEqual(quantities, ['mean replayed log p', ...ofGrpo, 'training loss']);
       for (const { quantity, unilab, pytorch } of report.agreement) {
-        assert.ok(Math.abs(unilab - pytorch) < 1e-4, `${quantity}: ${unilab} and ${pytorch}`);
+        const apart = Math.abs(unilab - pytorch);
+        const most = ofGrpo.includes(quantity) ? 1e-3 * Math.abs(pytorch) : 1e-4;
+        assert.ok(pytorch !== 0 && apart < most, `${quantity}: ${unilab} and ${pytorch}`);
       }
     }
     assert.match(formatReport(report), /training step +float32/);
+  });
+
+  test('without PyTorch a GRPO step is timed alone, and the report says what was skipped', () => {
+    const args = ['bench', '--small', '--repeats', '1', '--precision', 'float32', '--work', 'grpo', '--no-torch'];
+    const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), ...args], {
+      encoding: 'utf8',
+      cwd: root,
+    });
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /GRPO step +float32 +[0-9.]+ +- +- +-\n/);
+    assert.match(stdout, /PyTorch was skipped: --no-torch was given/);
+    assert.doesNotMatch(stdout, /on the same weights/);
   });
 
   test('wrong calls are named', () => {

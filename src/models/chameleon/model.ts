@@ -20,6 +20,7 @@ import {
   type TextOptions,
   type TextSegment,
   type Trajectory,
+  checkFollows,
 } from '../unified';
 import { CONCEPT_ROWS, ConceptTokens, promptEncoder, wordsOf } from './concept-tokens';
 import type { ChameleonConfig } from './config';
@@ -212,7 +213,8 @@ export class ChameleonModel
     return supervisedLoss({ network, text, imageTokenizer }, examples, rng, options);
   }
 
-  frozenCopy(dtype: 'F32' | 'BF16' = 'F32'): ChameleonModel {
+  frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ChameleonModel {
+    checkFollows(follows, dtype, this.parts.adapters !== undefined);
     const { config, layers, store, imageTokenizer, tokenizer, adapters, concept } = this.parts;
     // What lies under adapters stands still already.
     const copy = adapters ? store : store.clone(dtype);
@@ -224,7 +226,7 @@ export class ChameleonModel
       tokenizer,
       concept: concept?.clone(),
     };
-    return new ChameleonModel(still, { learns: false, store: copy !== store, imageTokenizer: false });
+    return new ChameleonModel(still, { learns: follows, store: copy !== store, imageTokenizer: false });
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows {

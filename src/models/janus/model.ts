@@ -11,17 +11,18 @@
 import { type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { TextTokenizer } from '../../text/tokenizer';
-import type {
-  ConceptRows,
-  ConceptTokenOptions,
-  ImageOptions,
-  PersonalizableModel,
-  Prompt,
-  SampleRequest,
-  SupervisedExample,
-  SupervisedLossOptions,
-  TextOptions,
-  TextSegment,
+import {
+  type ConceptRows,
+  type ConceptTokenOptions,
+  type ImageOptions,
+  type PersonalizableModel,
+  type Prompt,
+  type SampleRequest,
+  type SupervisedExample,
+  type SupervisedLossOptions,
+  type TextOptions,
+  type TextSegment,
+  checkFollows,
 } from '../unified';
 import { ConceptTokens } from './concept-tokens';
 import type { JanusConfig } from './config';
@@ -45,7 +46,7 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
   readonly imageTokenizer: JanusImageTokenizer;
   private prompts: JanusPrompts;
 
-  /** @param learns false: `variables()` is empty, as of a reference */
+  /** @param learns false: `variables()` is empty, as of a reference that stands still */
   constructor(
     readonly network: JanusNetwork,
     readonly tokenizer: TextTokenizer,
@@ -122,11 +123,12 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
     return supervisedLoss({ network, prompts, imageTokenizer }, examples, rng, options);
   }
 
-  frozenCopy(dtype: 'F32' | 'BF16' = 'F32'): JanusModel {
+  frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): JanusModel {
+    checkFollows(follows, dtype);
     const { config, store, concept } = this.network;
     const network = new JanusNetwork(config, store.clone(dtype));
     network.concept = concept?.clone();
-    return new JanusModel(network, this.tokenizer, false);
+    return new JanusModel(network, this.tokenizer, follows);
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows {

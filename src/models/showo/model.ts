@@ -6,17 +6,18 @@ import { Bf16Parameters } from '../../nn/freeze';
 import { Parameters } from '../../nn/parameters';
 import { scoringTemperature } from '../../nn/token-sampling';
 import type { TextTokenizer } from '../../text/tokenizer';
-import type {
-  ConceptRows,
-  ConceptTokenOptions,
-  EncodedImage,
-  ImageTokenizer,
-  PersonalizableModel,
-  SampleRequest,
-  SupervisedExample,
-  SupervisedLossOptions,
-  TextOptions,
-  TextSegment,
+import {
+  type ConceptRows,
+  type ConceptTokenOptions,
+  type EncodedImage,
+  type ImageTokenizer,
+  type PersonalizableModel,
+  type SampleRequest,
+  type SupervisedExample,
+  type SupervisedLossOptions,
+  type TextOptions,
+  type TextSegment,
+  checkFollows,
 } from '../unified';
 import { ConceptTokens, CONCEPT_ROWS } from './concept-tokens';
 import { imageGrid, type ShowoConfig } from './config';
@@ -155,14 +156,15 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
   }
 
   /** Shares the image tokenizer and the text tokenizer with this model, which must live as long. */
-  frozenCopy(dtype: 'F32' | 'BF16' = 'F32'): ShowoModel {
+  frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ShowoModel {
     const { parameters, config } = this.net;
     const concept = this.concept?.clone();
     const shared = parameters instanceof LoraParameters && !parameters.merged;
+    checkFollows(follows, dtype, shared);
     const numbers = shared ? parameters.base : dtype === 'BF16' ? Bf16Parameters.copy(parameters) : parameters.clone();
     const own = [...(shared ? [] : [numbers]), ...(concept ? [concept] : [])];
     const network = new ShowoNetwork(config, numbers, concept);
-    return new ShowoModel(network, this.magvit, this.tokenizer, { learns: false, own });
+    return new ShowoModel(network, this.magvit, this.tokenizer, { learns: follows, own });
   }
 
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
