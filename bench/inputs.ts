@@ -10,14 +10,14 @@ import { conditionTokens, imageStart } from '../src/models/showo/layout';
 import { MagvitTokenizer } from '../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI, showoMini } from '../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../src/models/showo/model';
-import { ShowoNetwork, showoSpecs } from '../src/models/showo/network';
+import { ShowoLayers } from '../src/models/showo/layers';
 import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
-import { Parameters } from '../src/nn/parameters';
+import { ParamStore } from '../src/nn/store';
 import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
 import { SHOWO_STAGES } from '../src/miniworld/curricula/showo-curriculum';
-import { type ShowoBatch, showoTask } from '../src/sft/train-showo';
+import { type ShowoBatch, showoTask } from '../src/miniworld/curricula/showo-task';
 import { writeFileAtomic } from '../src/io/write-file';
 import { MINI_CLIP_FOLDER } from '../src/models/scorers/mini-clip';
 import { BENCH_GRPO, type GrpoSetup, recordGroup, type RecordedPiece } from './grpo';
@@ -88,16 +88,16 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const group = recordGroup(rollout.transitions, rng.split('old'));
   const inputs: BenchInputs = { config, sizes, batch, captions, pieces, group };
   await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
-  await writeWeights(path.join(folder, WEIGHTS), model.network.parameters);
+  await writeWeights(path.join(folder, WEIGHTS), model.store);
   // Other weights than the policy's, so that the KL of the check is not 0.
-  const reference = Parameters.random(showoSpecs(config), rng.split('reference'));
+  const reference = ParamStore.random(new ShowoLayers(config), rng.split('reference'));
   await writeWeights(path.join(folder, REFERENCE), reference);
   reference.dispose();
   model.dispose();
 }
 
-async function writeWeights(file: string, parameters: Parameters): Promise<void> {
-  const values = Object.entries(await parameters.values());
+async function writeWeights(file: string, store: ParamStore): Promise<void> {
+  const values = Object.entries(await store.values());
   await writeSafetensors(file, Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' }])));
 }
 
@@ -106,8 +106,9 @@ export async function readInputs(folder: string): Promise<{ model: ShowoModel; i
   const inputs = JSON.parse(await readFile(path.join(folder, 'inputs.json'), 'utf8')) as BenchInputs;
   const load = async (name: string) => {
     const file = path.join(folder, name);
-    const parameters = Parameters.fromTensors(showoSpecs(inputs.config), await readSafetensors(file), file);
-    return new ShowoModel(new ShowoNetwork(inputs.config, parameters), await shippedImageTokenizer(), miniText().text);
+    const layers = new ShowoLayers(inputs.config);
+    const store = ParamStore.fromTensors(layers, await readSafetensors(file), file);
+    return ShowoModel.of(layers, store, await shippedImageTokenizer(), miniText().text);
   };
   const { captions, group, sizes } = inputs;
   const { steps, guidanceScale } = sizes;

@@ -4,7 +4,7 @@ import type { ShowoModel } from '../src/models/showo/model';
 import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type StepReport, trainSupervised } from '../src/sft/loop';
-import { showoTask } from '../src/sft/train-showo';
+import { showoTask } from '../src/miniworld/curricula/showo-task';
 import {
   BENCH_SIZES,
   BENCH_TRAINING,
@@ -36,7 +36,7 @@ export async function serveBench(precision: Precision): Promise<void> {
       const { model, inputs, grpo: setup } = await readInputs(String(command.folder));
       const bench = (grpo = await GrpoBench.load(setup));
       works = { ...worksOf(model, inputs), grpo: () => bench.step() };
-      return { ...report, parameters: model.network.parameters.count() };
+      return { ...report, parameters: model.store.count() };
     }
     if (task === 'profile') {
       const work = works[String(command.work)];

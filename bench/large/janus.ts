@@ -5,8 +5,7 @@ import type { JanusConfig } from '../../src/models/janus/config';
 import { Decoder } from '../../src/models/janus/decoder';
 import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
 import { Llama } from '../../src/nn/llama';
-import { Module, namedParameters, type Weight } from '../../src/nn/module';
-import type { ParameterSpecs } from '../../src/nn/parameters';
+import { Module, type Weight } from '../../src/nn/module';
 import { ParamStore } from '../../src/nn/store';
 import { likeliest } from '../../src/nn/token-sampling';
 import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
@@ -36,7 +35,7 @@ export function janusLarge(config: JanusConfig, lengths: readonly number[]): Lar
   const part = new LanguageLayers(config);
   return {
     part: 'language model',
-    files: { 'model.safetensors': specsOf(part) },
+    files: { 'model.safetensors': part },
     work: 'tokens',
     lengths,
     async load(folder) {
@@ -51,15 +50,6 @@ export function janusLarge(config: JanusConfig, lengths: readonly number[]): Lar
       }
     },
   };
-}
-
-function specsOf(net: Module): ParameterSpecs {
-  const { own, aliases } = namedParameters(net);
-  const specs = Object.fromEntries(
-    [...own].map(([name, { shape, initial, layout }]) => [name, { shape, init: initial, layout }] as const),
-  );
-  const tied = [...aliases].map(([alias, name]) => [alias, { ...specs[name], tiedTo: name }] as const);
-  return { ...specs, ...Object.fromEntries(tied) };
 }
 
 /** Reads `context` tokens, then says more, greedily. The first one warms up what the prompt's shapes did not. */

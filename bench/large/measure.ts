@@ -7,6 +7,7 @@ import { packageRoot } from '../../src/io/package-root';
 import { largeModel } from './models';
 import type { LargeModel, WorkTiming } from './work';
 import { LineWorker } from '../line-worker';
+import { namedParameters } from '../../src/nn/module';
 import { writeRandomCheckpoint } from './random-checkpoint';
 import { median } from '../report';
 import { writeFileAtomic } from '../../src/io/write-file';
@@ -78,7 +79,7 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
     const loaded = await worker.ask({ do: 'load', model: options.model, folder });
     const [before, peak, held] = [loaded.before, loaded.peak, loaded.held].map(Number);
     let workPeak = peak;
-    const stored = Object.values(built.files).flatMap((specs) => Object.values(specs).filter(({ tiedTo }) => !tiedTo));
+    const stored = Object.values(built.files).flatMap((net) => [...namedParameters(net).own.keys()]);
     const timings: LengthTiming[] = [];
     for (const length of options.lengths ?? built.lengths) {
       console.error(`unilab bench: ${UNITS[built.work].at(length)}`);
@@ -121,8 +122,8 @@ export async function benchLargeModel(options: LargeOptions): Promise<LargeRepor
 
 async function writeAll(folder: string, { files, config }: LargeModel): Promise<{ parameters: number; bytes: number }> {
   let [parameters, bytes] = [0, 0];
-  for (const [file, specs] of Object.entries(files)) {
-    const written = await writeRandomCheckpoint(folder, specs, 1, file);
+  for (const [file, net] of Object.entries(files)) {
+    const written = await writeRandomCheckpoint(folder, net, 1, file);
     parameters += written.parameters;
     bytes += written.bytes;
   }

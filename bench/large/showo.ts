@@ -2,21 +2,14 @@
 import { readValues, Rng } from '../../src/engine';
 import type { ShowoConfig } from '../../src/models/showo/config';
 import { type MagvitConfig, MagvitNetwork } from '../../src/models/showo/image-tokenizer';
-import { ShowoNetwork, showoSpecs } from '../../src/models/showo/network';
-import { loadParts, type ShowoFile, type ShowoParts } from '../../src/models/showo/pretrained';
+import { ShowoLayers } from '../../src/models/showo/layers';
+import { ShowoNetwork } from '../../src/models/showo/network';
+import { loadParts, type ShowoFile, type ShowoWeights } from '../../src/models/showo/pretrained';
 import { ShowoImageSampler } from '../../src/models/showo/sampler';
-import { type Module, namedParameters } from '../../src/nn/module';
-import type { ParameterSpecs } from '../../src/nn/parameters';
 import { type LargeModel, spend, type Spent, type WorkTiming } from './work';
 
 /** As published: 50 steps, guidance 5. */
 const SAMPLING = { steps: 50, guidanceScale: 6 } as const;
-
-/** What is declared of a network, for random checkpoints. */
-function specsOf(net: Module): ParameterSpecs {
-  const own = [...namedParameters(net).own];
-  return Object.fromEntries(own.map(([name, { shape, initial }]) => [name, { shape, init: initial }]));
-}
 
 /** Tokens of the caption: what a sentence has. */
 const CAPTION = 12;
@@ -27,15 +20,15 @@ export function showoLarge(config: ShowoConfig, imageTokenizer: MagvitConfig, le
   return {
     part: 'transformer and image tokenizer',
     files: {
-      'model.safetensors': showoSpecs(config),
-      'tokenizer.safetensors': specsOf(new MagvitNetwork(imageTokenizer)),
+      'model.safetensors': new ShowoLayers(config),
+      'tokenizer.safetensors': new MagvitNetwork(imageTokenizer),
     },
     config: file,
     work: 'images',
     lengths,
     async load(folder) {
       const model = await loadParts(folder);
-      const parameters = model.network.parameters.count() + model.magvit.parameters.count();
+      const parameters = model.store.count() + model.magvit.parameters.count();
       return { parameters, run: (length, count) => draw(model, length, count) };
     },
   };
@@ -46,10 +39,10 @@ export function showoLarge(config: ShowoConfig, imageTokenizer: MagvitConfig, le
  * checkpoint draws images of every size.
  * @throws RangeError for a number of codes that fills no square
  */
-async function draw({ network, magvit }: ShowoParts, codes: number, steps: number): Promise<WorkTiming> {
+async function draw({ layers, store, magvit }: ShowoWeights, codes: number, steps: number): Promise<WorkTiming> {
   if (!Number.isInteger(Math.sqrt(codes))) throw new RangeError(`${codes} codes fill no square`);
-  const sized = new ShowoNetwork({ ...network.config, num_vq_tokens: codes }, network.parameters);
-  const caption = Array.from({ length: CAPTION }, (_, i) => (i * 7919 + 11) % network.config.llm_vocab_size);
+  const sized = new ShowoNetwork(new ShowoLayers({ ...layers.config, num_vq_tokens: codes }).with(store));
+  const caption = Array.from({ length: CAPTION }, (_, i) => (i * 7919 + 11) % layers.config.llm_vocab_size);
   const batch = ShowoImageSampler.start(sized, [{ condition: caption, draws: new Rng(1) }], SAMPLING);
   const each: Spent[] = [];
   for (let i = 0; i < steps; i++) each.push(await spend(() => batch.step()));

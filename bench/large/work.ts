@@ -1,12 +1,12 @@
 /** What a model of published size offers to the benchmark, and how its work is timed. */
-import type { ParameterSpecs } from '../../src/nn/parameters';
+import type { Module } from '../../src/nn/module';
 
 /** A model that can be written with random weights, loaded again and made to work. */
 export interface LargeModel {
   /** What is built, in words. */
   readonly part: string;
-  /** Its parameters, file by file. */
-  readonly files: Readonly<Record<string, ParameterSpecs>>;
+  /** The layers whose parameters are in each file. */
+  readonly files: Readonly<Record<string, Module>>;
   /** `config.json`, where loading reads one. */
   readonly config?: object;
   /** What it does; its lengths are those of the context before a token, or codes of an image. */

@@ -14,19 +14,23 @@ import { miniRewards } from '../miniworld/rewards';
 import { saveResult } from '../recipes/result-files';
 import { syncGrpoMini, syncGrpoOptions } from '../recipes/sync-grpo';
 import { SyncGrpoRun } from '../recipes/sync-grpo-run';
+import type { SubjectRewards } from '../rewards';
+import { paperRewards } from '../rewards/from-folders';
 import { type Command, UsageError } from './command';
 
 const PRESETS = { paper: {}, mini: syncGrpoMini } as const;
 
 export const command: Command = {
   summary: 'a model learns a subject by reasoning and drawing (Sync-R1 / UniCTokens-R1)',
-  usage: `unilab train sync-grpo --concept NAME [--model FOLDER] [--data FOLDER] [--preset paper|mini] [--config FILE]
-                       [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
+  usage: `unilab train sync-grpo --concept NAME [--model FOLDER] [--data FOLDER] [--preset paper|mini] [--scorers FOLDER]
+                       [--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
 
   --concept NAME   of the mini world (default mira), or a name in --data (default: its first)
   --model FOLDER   a checkpoint of any backbone (default: Show-o mini)
   --data FOLDER    subjects in UnifyBench++'s layout; texts as the mini world has them with --preset mini
   --preset         paper (default) or mini: what differs is listed in src/recipes/sync-grpo.ts
+  --scorers FOLDER the paper's reward models in blip2/, dinov2/, ernie/ and, for people, mtcnn/ and facenet/;
+                   default: small stand-ins that ship with the project, each under its own name
   --config FILE    options as JSON; --set KEY=VALUE goes over it
   --out DIR        the run's folder (default out/sync-grpo/CONCEPT): options, metrics, TensorBoard, samples, checkpoints
   --resume         go on with the run in the folder
@@ -45,6 +49,7 @@ ${help(syncGrpoOptions)}`,
         model: { type: 'string', default: dataFolder('checkpoints', 'showo-mini') },
         data: { type: 'string' },
         preset: { type: 'string', default: 'paper' },
+        scorers: { type: 'string' },
         config: { type: 'string' },
         set: { type: 'string', multiple: true, default: [] },
         out: { type: 'string' },
@@ -52,7 +57,7 @@ ${help(syncGrpoOptions)}`,
         'held-out': { type: 'string', default: '96' },
       },
     });
-    const { model, data, preset, config, set, resume } = values;
+    const { model, data, preset, scorers, config, set, resume } = values;
     if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
     const heldOut = Number(values['held-out']);
     if (!Number.isInteger(heldOut) || heldOut < 1)
@@ -64,11 +69,16 @@ ${help(syncGrpoOptions)}`,
     const style = preset === 'mini' ? 'spaced' : 'plain';
     const task =
       data === undefined ? await ConceptTask.open(concept) : await ConceptFolderTask.open(data, concept, { style });
-    const rewards = await miniRewards(task.subject.kind);
+    const { kind } = task.subject;
+    const rewards = scorers === undefined ? await miniRewards(kind) : await paperRewards(scorers, kind);
+    if (scorers === undefined && preset === 'paper')
+      console.error(`without --scorers stand-ins run: ${namesOf(rewards).join(', ')}`);
     const out = values.out ?? path.join('out', 'sync-grpo', concept);
     return follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
   },
 };
+
+const namesOf = ({ tier, ber, der, fer }: SubjectRewards) => [tier, ber, der, fer].flatMap((part) => part?.name ?? []);
 
 /** @throws UsageError naming the file */
 function readConfig(file: string): object {

@@ -4,7 +4,7 @@ export { dataFolder } from './package-root';
 export { type Image, encodePng, readImage, type ReadImageOptions, resizeImage, savePng } from './images';
 export * from './preprocess';
 export * from './safetensors';
-export { fromTensor, imagesToTensor, tensorToImages, toTensor } from './tensors';
+export { fromTensor, imagesToTensor, pixelsTensor, tensorToImages, toTensor } from './tensors';
 export { RunError } from './run-identity';
 export {
   type LoggedSample,

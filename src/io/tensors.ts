@@ -32,16 +32,29 @@ export function fromTensor(tensor: tf.Tensor, floatDtype: 'F32' | 'BF16' | 'F16'
 export function imagesToTensor(images: readonly Image[]): tf.Tensor4D {
   if (images.length === 0) throw new RangeError('no images were given');
   const { width, height } = images[0];
-  const size = width * height * 3;
-  const out = new Float32Array(images.length * size);
   for (const [i, image] of images.entries()) {
     if (image.width !== width || image.height !== height) {
       throw new RangeError(
         `image ${i} is ${image.width} x ${image.height}, the first ${width} x ${height}; one batch needs one size`,
       );
     }
-    for (let j = 0; j < size; j++) out[i * size + j] = image.rgb[j] / 127.5 - 1;
   }
+  return pixelsTensor(
+    images.map(({ rgb }) => rgb),
+    height,
+    width,
+  );
+}
+
+/** RGB bytes of images of one size -> `[images, height, width, 3]` in [-1, 1]. @throws RangeError for other counts of bytes */
+export function pixelsTensor(images: readonly Uint8Array[], height: number, width: number): tf.Tensor4D {
+  const size = height * width * 3;
+  const out = new Float32Array(images.length * size);
+  images.forEach((image, b) => {
+    if (image.length !== size)
+      throw new RangeError(`image ${b} has ${image.length} bytes, expected ${height} x ${width} x 3`);
+    for (let i = 0; i < size; i++) out[b * size + i] = image[i] / 127.5 - 1;
+  });
   return tf.tensor4d(out, [images.length, height, width, 3]);
 }
 

@@ -37,20 +37,21 @@ export class ExtendedEmbedding extends Embedding {
   }
 }
 
-/** The outputs of a second layer after those of the first, named `extra.weight` (and `extra.bias`) below the first. */
-export class ExtendedLinear extends Linear {
-  readonly extra: Linear;
+/**
+ * A layer with further outputs behind its own, those of a second layer, named `extra.weight` (and `extra.bias`) below it.
+ * It is of the first layer's class, whatever that is: one with an adapter goes on computing with it.
+ */
+function extendedLinear(base: Linear, count: number): Linear {
+  const Base = base.constructor as typeof Linear;
+  class ExtendedLinear extends Base {
+    declare readonly extra: Linear;
 
-  constructor(base: Linear, count: number) {
-    const [outputs, inputs] = base.weight.shape;
-    super(inputs, outputs, base.config);
-    Object.assign(this, copyOf(base));
-    this.extra = new Linear(inputs, count, base.config);
+    override forward<X extends tf.Tensor>(x: X): X {
+      return tf.tidy(() => tf.concat<X>([super.forward(x), this.extra.forward(x)], -1));
+    }
   }
-
-  override forward<X extends tf.Tensor>(x: X): X {
-    return tf.tidy(() => tf.concat<X>([super.forward(x), this.extra.forward(x)], -1));
-  }
+  const extra = new Linear(base.weight.shape[1], count, base.config);
+  return Object.assign(Object.create(ExtendedLinear.prototype) as ExtendedLinear, base, { extra });
 }
 
 /**
@@ -69,7 +70,7 @@ export function withExtraTokens<M extends Module>(
   const changed = mapTree(net, (node) => {
     if (node !== embeddings && node !== head) return node;
     found.add(node);
-    return node === embeddings ? new ExtendedEmbedding(embeddings, count) : new ExtendedLinear(head, count);
+    return node === embeddings ? new ExtendedEmbedding(embeddings, count) : extendedLinear(head, count);
   });
   if (found.size !== 2) throw new RangeError('extra tokens: the layers are not of this network');
   return changed;

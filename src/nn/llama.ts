@@ -5,12 +5,10 @@
  */
 import { attention, inFloat32, layerNorm, rmsNorm, silu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';
-import { checkpointedBlock } from './checkpointed-block';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
 import { Embedding, Linear, RmsNorm } from './layers';
 import { Module, Parameter } from './module';
-import type { ParameterSpec, Parameters } from './parameters';
 import { rotary, type RotaryTables, rotaryTables } from './rotary';
 
 /** Epsilon of Chameleon's query and key norms. */
@@ -190,166 +188,6 @@ export class Llama extends Module<LlamaConfig> {
  */
 export function exactLogits(head: Linear, hidden: tf.Tensor2D): tf.Tensor2D {
   return inFloat32<tf.Tensor2D>(() => head.forward(hidden));
-}
-
-/** Declares `PREFIX.embed_tokens`, `PREFIX.layers.N` and `PREFIX.norm`, and the head under a name of its own (tied to the embeddings where the configuration says so). */
-export function declareLlama(
-  specs: Record<string, ParameterSpec>,
-  prefix: string,
-  config: LlamaConfig,
-  head = 'lm_head',
-): void {
-  const { hidden_size: d, intermediate_size: ff, head_dim: dim } = config;
-  const [heads, groups] = [config.num_attention_heads, config.num_key_value_heads];
-  const std = 0.02;
-  const residual = std / Math.sqrt(2 * config.num_hidden_layers); // GPT-2's scaling keeps the stream's variance flat
-  const dense = (name: string, out: number, inp: number, scale: number, bias: boolean) => {
-    specs[`${name}.weight`] = { shape: [out, inp], init: { normal: scale } };
-    if (bias) specs[`${name}.bias`] = { shape: [out], init: { constant: 0 } };
-  };
-  const norm = (name: string) => (specs[`${name}.weight`] = { shape: [d], init: { constant: 1 } });
-  dense(`${prefix}.embed_tokens`, config.vocab_size, d, std, false);
-  for (let i = 0; i < config.num_hidden_layers; i++) {
-    const at = `${prefix}.layers.${i}`;
-    dense(`${at}.self_attn.q_proj`, heads * dim, d, std, config.attention_bias);
-    for (const part of ['k_proj', 'v_proj'])
-      dense(`${at}.self_attn.${part}`, groups * dim, d, std, config.attention_bias);
-    dense(`${at}.self_attn.o_proj`, d, heads * dim, residual, config.attention_bias);
-    if (config.qk_norm) {
-      for (const [part, count] of [
-        ['q_norm', heads],
-        ['k_norm', groups],
-      ] as const) {
-        // prettier-ignore
-        specs[`${at}.self_attn.${part}.weight`] = { shape: [count, dim], init: { constant: 1 } };
-        specs[`${at}.self_attn.${part}.bias`] = { shape: [count, dim], init: { constant: 0 } };
-      }
-    }
-    for (const part of ['gate_proj', 'up_proj']) dense(`${at}.mlp.${part}`, ff, d, std, config.mlp_bias);
-    dense(`${at}.mlp.down_proj`, d, ff, residual, config.mlp_bias);
-    norm(`${at}.input_layernorm`);
-    norm(`${at}.post_attention_layernorm`);
-  }
-  norm(`${prefix}.norm`);
-  dense(head, config.vocab_size, d, std, false);
-  if (config.tie_word_embeddings)
-    specs[`${head}.weight`] = { ...specs[`${head}.weight`], tiedTo: `${prefix}.embed_tokens.weight` };
-}
-
-/**
- * Hidden states after the last norm, `[batch, tokens, hidden]`.
- * @param embeds what the tokens are embedded as, `[batch, tokens, hidden]`
- * @throws RangeError when the embeddings, the mask or the positions do not fit, with both shapes
- */
-export function llamaHidden(
-  p: Parameters,
-  prefix: string,
-  config: LlamaConfig,
-  embeds: tf.Tensor3D,
-  options: LlamaForwardOptions = {},
-): tf.Tensor3D {
-  const [batch, tokens, width] = embeds.shape;
-  const before = options.cache?.length ?? 0;
-  const keys = before + tokens;
-  if (embeds.rank !== 3 || width !== config.hidden_size) {
-    throw new RangeError(`decoder: embeddings are [${embeds.shape}], expected [batch, tokens, ${config.hidden_size}]`);
-  }
-  const { mask } = options;
-  if (
-    mask &&
-    (mask.rank !== 4 || mask.shape[2] !== tokens || mask.shape[3] !== keys || ![1, batch].includes(mask.shape[0]))
-  ) {
-    // prettier-ignore
-    throw new RangeError(
-      `decoder: mask is [${mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${keys}] (tokens, tokens with the cache's)`,
-    );
-  }
-  return tf.tidy(() => {
-    const seen = mask === undefined ? causalMask(tokens, keys) : mask;
-    // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.
-    const shared = config.num_attention_heads / config.num_key_value_heads;
-    const wide = seen && shared > 1 ? tf.tile(seen, [1, 1, shared, 1]) : seen;
-    // Softmax would spread a token that may see nothing (padding) over everything; the reference gives it nothing.
-    const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
-    const tables = tablesFor(config, batch, tokens, before, options.positions);
-    let x = embeds;
-    for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-      const at = `${prefix}.layers.${layer}`;
-      const given = x;
-      const { cache } = options;
-      // What a cache is given cannot be given again.
-      x = cache
-        ? tf.tidy(() => block(p, at, config, given, { layer, mask: wide, sees, tables, cache }))
-        : checkpointedBlock(p, at, x, [wide, sees, tables.cos, tables.sin, tables.swap], (h, ...constants) =>
-            block(p, at, config, h, contextOf(layer, constants)),
-          );
-    }
-    return normed(p, `${prefix}.norm`, x, config) as tf.Tensor3D;
-  });
-}
-
-/** Logits over the vocabulary, `[rows, vocab]`, of hidden states `[rows, hidden]`; exact also where products are rounded. */
-export function llamaLogits(p: Parameters, hidden: tf.Tensor2D, head = 'lm_head'): tf.Tensor2D {
-  // Rounded logits would move log-probs by more than a step of training does.
-  return inFloat32(() => p.linear(head, hidden)) as tf.Tensor2D;
-}
-
-interface BlockContext {
-  readonly layer: number;
-  readonly mask: tf.Tensor | null;
-  /** 1 for tokens that see something, 0 for others, `[batch or 1, 1, tokens, 1]`; null where all do. */
-  readonly sees: tf.Tensor | null;
-  readonly tables: RotaryTables;
-  readonly cache?: KvCache;
-}
-
-function contextOf(layer: number, [mask, sees, cos, sin, swap]: readonly (tf.Tensor | null)[]): BlockContext {
-  return { layer, mask, sees, tables: { cos, sin, swap } as RotaryTables };
-}
-
-function block(p: Parameters, at: string, config: LlamaConfig, x: tf.Tensor3D, context: BlockContext): tf.Tensor3D {
-  const first = `${at}.input_layernorm`;
-  const second = `${at}.post_attention_layernorm`;
-  if (config.swin_norm) {
-    const h = tf.add<tf.Tensor3D>(x, normed(p, first, selfAttention(p, `${at}.self_attn`, config, x, context), config));
-    return tf.add(h, normed(p, second, swiglu(p, `${at}.mlp`, h), config));
-  }
-  const h = tf.add<tf.Tensor3D>(x, selfAttention(p, `${at}.self_attn`, config, normed(p, first, x, config), context));
-  return tf.add(h, swiglu(p, `${at}.mlp`, normed(p, second, h, config)));
-}
-
-function selfAttention(p: Parameters, at: string, config: LlamaConfig, x: tf.Tensor, context: BlockContext): tf.Tensor {
-  const [batch, tokens] = x.shape;
-  const { head_dim: dim, num_attention_heads: heads, num_key_value_heads: groups } = config;
-  const split = (name: string, count: number) => tf.reshape(p.linear(`${at}.${name}`, x), [batch, tokens, count, dim]);
-  const turned = (name: string, norm: string, count: number) => {
-    const rows = config.qk_norm ? headNorm(p, `${at}.${norm}`, split(name, count)) : split(name, count);
-    return rotary(tf.transpose(rows, [0, 2, 1, 3]) as tf.Tensor4D, context.tables);
-  };
-  const q = tf.reshape(turned('q_proj', 'q_norm', heads), [batch, groups, (heads / groups) * tokens, dim]);
-  const own = {
-    keys: turned('k_proj', 'k_norm', groups),
-    values: tf.transpose(split('v_proj', groups), [0, 2, 1, 3]) as tf.Tensor4D,
-  };
-  const { keys, values } = context.cache ? context.cache.append(context.layer, own.keys, own.values) : own;
-  const all = tf.reshape(attention(q, keys, values, context.mask, dim ** -0.5), [batch, heads, tokens, dim]);
-  const mixed = context.sees ? tf.mul(all, context.sees) : all;
-  return p.linear(`${at}.o_proj`, tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch, tokens, heads * dim]));
-}
-
-/** LayerNorm over each head's dimensions, then the head's own scale and shift. @param x `[batch, tokens, heads, dim]` */
-function headNorm(p: Parameters, name: string, x: tf.Tensor): tf.Tensor {
-  const normal = layerNorm(x, tf.ones([x.shape[3] ?? 1]), null, QK_NORM_EPS);
-  return tf.add(tf.mul(normal, p.get(`${name}.weight`)), p.get(`${name}.bias`));
-}
-
-/** down(silu(gate x) * up x) (Shazeer 2020). */
-function swiglu(p: Parameters, at: string, x: tf.Tensor): tf.Tensor {
-  return p.linear(`${at}.down_proj`, tf.mul(silu(p.linear(`${at}.gate_proj`, x)), p.linear(`${at}.up_proj`, x)));
-}
-
-function normed(p: Parameters, name: string, x: tf.Tensor, config: LlamaConfig): tf.Tensor {
-  return rmsNorm(x, p.get(`${name}.weight`) as tf.Tensor1D, config.rms_norm_eps);
 }
 
 function tablesFor(

@@ -1,7 +1,10 @@
 /** The codebook of a VQGAN: nearest codes, entries, and the straight-through training step (van den Oord et al. 2017). */
 import { embedding, inFloat32, tf } from '../engine';
 
-/** Each row divided by its length (at least 1e-12, as PyTorch's normalize). @param x `[..., dim]` */
+/**
+ * Each row divided by its length (at least 1e-12, as PyTorch's normalize); zeros stay zeros, and so does what flows back
+ * to them scaled by 1e12, not NaN. @param x `[..., dim]`
+ */
 export function l2Normalize<T extends tf.Tensor>(x: T): T {
   return tf.tidy(() => tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), -1, true), 1e-24))));
 }

@@ -1,26 +1,12 @@
 /**
  * VQGAN's convolutional halves (Esser et al. 2021, taming-transformers' layout and names): pixels to latents and
- * codebook entries to pixels. Chameleon, Lumina-mGPT and Janus (VQ-16 of LlamaGen) are configurations of it. The
- * functions work on any `Parameters` that hold the tensors under `prefix`, so that a model whose one file holds its
- * tokenizer too needs no second set. Tensors are NHWC.
+ * codebook entries to pixels. Chameleon, Lumina-mGPT and Janus (VQ-16 of LlamaGen) are configurations of it. Tensors are
+ * NHWC.
  */
 import { tf } from '../engine';
-import {
-  attnBlock,
-  conv,
-  declareAttnBlock,
-  declareConv,
-  declareNorm,
-  declareResBlock,
-  downsample,
-  normSilu,
-  resBlock,
-  upsample,
-} from './conv';
 import { type CoderConfig, coderStride, ImageDecoder, ImageEncoder } from './image-coder';
 import { Conv2d, Embedding } from './layers';
 import { Module } from './module';
-import type { ParameterSpec, Parameters } from './parameters';
 import { codebookEntries, nearestCodes, quantize } from './vqgan-codebook';
 
 export interface VqganConfig {
@@ -166,8 +152,6 @@ function codebookOf({ n_embed, embed_dim, codebookStd }: VqganConfig & VqganLayo
   return new Embedding(n_embed, embed_dim, codebookStd ?? 1 / (Math.sqrt(3) * n_embed));
 }
 
-type MutableSpecs = Record<string, ParameterSpec>;
-
 /** Attention levels by the rule of upstream's files: those whose side is listed, starting from `resolution`. */
 export function attentionLevels(
   resolution: number,
@@ -213,170 +197,10 @@ export function checkVqganConfig(config: VqganConfig): void {
       throw new RangeError(`image tokenizer: attn_levels names level ${level}; there are ${levels}`);
 }
 
-/**
- * Parameters `encoder.*` and `quant_conv.*` under `prefix`.
- * @throws RangeError for a configuration that cannot be built
- */
-export function declareVqganEncoder(specs: MutableSpecs, prefix: string, config: VqganConfig): void {
-  checkVqganConfig(config);
-  const at = `${prefix}encoder`;
-  declareConv(specs, `${at}.conv_in`, config.in_channels ?? 3, config.ch, 3);
-  let channels = config.ch;
-  encoderBlocks(config).forEach((blocks, level) => {
-    const out = config.ch * config.ch_mult[level];
-    channels = declareLevel(specs, `${at}.down.${level}`, config, level, blocks, channels, out);
-    if (level < config.ch_mult.length - 1)
-      declareConv(specs, `${at}.down.${level}.downsample.conv`, channels, channels, 3);
-  });
-  declareMid(specs, `${at}.mid`, config, channels);
-  declareNorm(specs, `${at}.norm_out`, channels);
-  declareConv(specs, `${at}.conv_out`, channels, config.z_channels, 3);
-  declareConv(specs, `${prefix}quant_conv`, config.z_channels, config.embed_dim, 1);
-}
-
-/** Parameter `quantize.embedding.weight` `[n_embed, embed_dim]` under `prefix`. */
-export function declareVqganCodebook(specs: MutableSpecs, prefix: string, config: VqganConfig): void {
-  // Upstream draws uniformly from -1/n .. 1/n; this normal has the same spread.
-  const std = 1 / (Math.sqrt(3) * config.n_embed);
-  specs[`${prefix}quantize.embedding.weight`] = { shape: [config.n_embed, config.embed_dim], init: { normal: std } };
-}
-
-/** Parameters `post_quant_conv.*` under `prefix`. Apart from the decoder's, because Chameleon's file holds these alone. */
-export function declareVqganPostQuant(specs: MutableSpecs, prefix: string, config: VqganConfig): void {
-  declareConv(specs, `${prefix}post_quant_conv`, config.embed_dim, config.z_channels, 1);
-}
-
-/** Parameters `decoder.*` under `prefix`. @throws RangeError for a configuration that cannot be built */
-export function declareVqganDecoder(specs: MutableSpecs, prefix: string, config: VqganConfig): void {
-  checkVqganConfig(config);
-  const at = `${prefix}decoder`;
-  let channels = config.ch * config.ch_mult[config.ch_mult.length - 1];
-  declareConv(specs, `${at}.conv_in`, config.z_channels, channels, 3);
-  declareMid(specs, `${at}.mid`, config, channels);
-  const blocks = decoderBlocks(config);
-  for (let level = config.ch_mult.length - 1; level >= 0; level--) {
-    const name = upName(at, config, level);
-    channels = declareLevel(specs, name, config, level, blocks[level], channels, config.ch * config.ch_mult[level]);
-    if (level > 0) declareConv(specs, `${name}.upsample.conv`, channels, channels, 3);
-  }
-  declareNorm(specs, `${at}.norm_out`, channels);
-  declareConv(specs, `${at}.conv_out`, channels, config.out_ch ?? 3, 3);
-}
-
-/**
- * The encoder proper, before `quant_conv`.
- * @param pixels `[batch, height, width, in_channels]` in [-1, 1]
- * @returns `[batch, rows, columns, z_channels]`
- * @throws RangeError for other channels, or sides that the stride does not divide
- */
-export function vqganEncoderHidden(
-  p: Parameters,
-  prefix: string,
-  config: VqganConfig,
-  pixels: tf.Tensor4D,
-): tf.Tensor4D {
-  const stride = vqganStride(config);
-  const channels = config.in_channels ?? 3;
-  const [, height, width, found] = pixels.shape;
-  if (pixels.shape.length !== 4 || found !== channels || height % stride || width % stride || !height || !width)
-    throw new RangeError(
-      `the image tokenizer needs pixels [batch, height, width, ${channels}] with sides divisible by ${stride}, got [${pixels.shape}]`,
-    );
-  if (!config.cell_encoder) return encoderForward(p, prefix, config, pixels);
-  return tf.tidy(() => {
-    const [batch, rows, columns] = [pixels.shape[0], height / stride, width / stride];
-    const strips = tf.reshape(pixels, [batch * rows, stride, columns, stride * channels]);
-    const cells = tf.reshape<tf.Rank.R4>(tf.transpose(strips, [0, 2, 1, 3]), [-1, stride, stride, channels]);
-    return tf.reshape<tf.Rank.R4>(encoderForward(p, prefix, config, cells), [batch, rows, columns, config.z_channels]);
-  });
-}
-
-function encoderForward(p: Parameters, prefix: string, config: VqganConfig, pixels: tf.Tensor4D): tf.Tensor4D {
-  const at = `${prefix}encoder`;
-  let h = conv(p, `${at}.conv_in`, pixels);
-  encoderBlocks(config).forEach((blocks, level) => {
-    h = levelForward(p, `${at}.down.${level}`, config, blocks, h);
-    if (level < config.ch_mult.length - 1) h = downsample(p, `${at}.down.${level}.downsample`, h);
-  });
-  h = midForward(p, `${at}.mid`, config, h);
-  return conv(p, `${at}.conv_out`, normSilu(p, `${at}.norm_out`, h, config.norm_groups));
-}
-
-/** Latents that are compared with the codebook, `[batch, rows, columns, embed_dim]`, of {@link vqganEncoderHidden}'s output. */
-export function vqganPreQuant(p: Parameters, prefix: string, hidden: tf.Tensor4D): tf.Tensor4D {
-  return conv(p, `${prefix}quant_conv`, hidden);
-}
-
-/**
- * `post_quant_conv` and the decoder.
- * @param entries `[batch, rows, columns, embed_dim]`
- * @returns pixels `[batch, height, width, out_ch]`, about [-1, 1], not clipped
- * @throws RangeError for entries of another shape
- */
-export function vqganDecode(p: Parameters, prefix: string, config: VqganConfig, entries: tf.Tensor4D): tf.Tensor4D {
-  if (entries.shape.length !== 4 || entries.shape[3] !== config.embed_dim)
-    throw new RangeError(
-      `the image tokenizer's decoder needs entries [batch, rows, columns, ${config.embed_dim}], got [${entries.shape}]`,
-    );
-  const at = `${prefix}decoder`;
-  let h = conv(p, `${at}.conv_in`, conv(p, `${prefix}post_quant_conv`, entries));
-  h = midForward(p, `${at}.mid`, config, h);
-  const blocks = decoderBlocks(config);
-  for (let level = config.ch_mult.length - 1; level >= 0; level--) {
-    const name = upName(at, config, level);
-    h = levelForward(p, name, config, blocks[level], h);
-    if (level > 0) h = upsample(p, `${name}.upsample`, h);
-  }
-  return conv(p, `${at}.conv_out`, normSilu(p, `${at}.norm_out`, h, config.norm_groups));
-}
-
 function encoderBlocks({ num_res_blocks: blocks, ch_mult }: VqganConfig): readonly number[] {
   return typeof blocks === 'number' ? ch_mult.map(() => blocks) : blocks;
 }
 
 function decoderBlocks(config: VqganConfig): readonly number[] {
   return config.decoder_res_blocks ?? encoderBlocks(config).map((count) => count + 1);
-}
-
-function upName(at: string, config: VqganConfig, level: number): string {
-  return `${at}.up.${config.first_up === 'coarsest' ? config.ch_mult.length - 1 - level : level}`;
-}
-
-function declareLevel(
-  specs: MutableSpecs,
-  name: string,
-  config: VqganConfig,
-  level: number,
-  blocks: number,
-  inChannels: number,
-  outChannels: number,
-): number {
-  let channels = inChannels;
-  for (let block = 0; block < blocks; block++) {
-    declareResBlock(specs, `${name}.block.${block}`, channels, outChannels);
-    channels = outChannels;
-    if (config.attn_levels?.includes(level)) declareAttnBlock(specs, `${name}.attn.${block}`, channels);
-  }
-  return channels;
-}
-
-function levelForward(p: Parameters, name: string, config: VqganConfig, blocks: number, x: tf.Tensor4D): tf.Tensor4D {
-  let h = x;
-  for (let block = 0; block < blocks; block++) {
-    h = resBlock(p, `${name}.block.${block}`, h, config.norm_groups);
-    if (p.has(`${name}.attn.${block}.q.weight`)) h = attnBlock(p, `${name}.attn.${block}`, h, config.norm_groups);
-  }
-  return h;
-}
-
-function declareMid(specs: MutableSpecs, name: string, config: VqganConfig, channels: number): void {
-  declareResBlock(specs, `${name}.block_1`, channels, channels);
-  if (config.mid_attention ?? true) declareAttnBlock(specs, `${name}.attn_1`, channels);
-  declareResBlock(specs, `${name}.block_2`, channels, channels);
-}
-
-function midForward(p: Parameters, name: string, config: VqganConfig, x: tf.Tensor4D): tf.Tensor4D {
-  let h = resBlock(p, `${name}.block_1`, x, config.norm_groups);
-  if (config.mid_attention ?? true) h = attnBlock(p, `${name}.attn_1`, h, config.norm_groups);
-  return resBlock(p, `${name}.block_2`, h, config.norm_groups);
 }

@@ -11,17 +11,9 @@ import { type PairedDifference, pairedClusteredBootstrap } from '../eval';
 import { fromTensor, JsonLines, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
 import { loadModel } from '../models/load';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
-import type { Reward, TierTruth, WeightedReward } from '../rewards';
+import type { Reward, SubjectRewards, WeightedReward } from '../rewards';
 import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
 import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep, syncGrpoWeights } from './sync-grpo';
-
-/** R's parts (Sec. 3.3), each with the scorer that it is computed by in its name. FER is of people alone. */
-export interface SubjectRewards {
-  readonly tier: Reward<TierTruth>;
-  readonly ber: Reward;
-  readonly der: Reward;
-  readonly fer?: Reward;
-}
 
 export interface SyncGrpoRunOptions {
   /** A checkpoint's folder, of any backbone. */

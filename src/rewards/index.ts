@@ -8,10 +8,12 @@ export { dinoName, dinoSimilarity, type DinoSimilarityOptions } from './dino-sim
 export { derReward, type PatchEmbedder, patchSimilarity } from './der';
 export { type FaceEmbedder, type FaceFinder, ferReward, type FerOptions } from './fer';
 export type { Feature } from './feature-cosine';
+export { type LoadedRewards, paperRewards } from './from-folders';
 export { type ImageEmbedder, referenceCosine } from './image-features';
 export type { ImageTextScorer } from './image-text';
 export { imageTextMatch } from './image-text-match';
 export { pickScore, type PickScoreOptions } from './pick-score';
 export { defineReward, type LazyImage, type Reward, type RewardSample, type Score } from './reward';
 export { scoreImages, type SeenSample, withPerSampleFallback } from './seen';
+export type { SubjectRewards } from './subject';
 export { type SentenceEmbedder, tier, type TierOptions, tierReward, type TierTruth } from './tier';

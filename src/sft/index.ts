@@ -9,5 +9,3 @@ export {
   learnConceptTokens,
 } from './concept-tokens';
 export { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
-export { magvitTask, pixelsTensor } from './train-magvit';
-export { showoTask, type ShowoSource, type ShowoTrainingOptions } from './train-showo';

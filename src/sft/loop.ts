@@ -65,7 +65,7 @@ export async function* trainSupervised<Batch>(
   options: LoopOptions,
 ): AsyncGenerator<StepReport, void> {
   const { steps, scheduleSteps = steps, learningRate = 1e-3, floor = 0.02, maxGradNorm = 1 } = options;
-  const warmupSteps = options.warmupSteps ?? Math.ceil(scheduleSteps / 20);
+  const warmupSteps = options.warmupSteps ?? Math.min(scheduleSteps - 1, Math.ceil(scheduleSteps / 20));
   const schedule = warmupCosine({
     base: learningRate,
     warmupSteps,

@@ -7,7 +7,16 @@ import { describe, test } from 'node:test';
 import { formatLargeReport, type LargeReport } from '../../bench/large/measure';
 import { LARGE_MODELS, largeModel } from '../../bench/large/models';
 import { writeRandomCheckpoint } from '../../bench/large/random-checkpoint';
+import type { tf } from '../../src/engine';
 import { openSafetensors } from '../../src/io';
+import { Module, namedParameters, Parameter } from '../../src/nn/module';
+import { parameterCount } from '../../src/nn/store';
+
+class Small extends Module<null> {
+  readonly wide = new Parameter<tf.Tensor2D>([101, 77], { normal: 0.5 });
+  readonly ones = new Parameter<tf.Tensor1D>([3], { constant: 1 });
+  readonly tied = this.wide;
+}
 
 const root = path.resolve(__dirname, '../..');
 const unilab = (...args: string[]) =>
@@ -16,13 +25,9 @@ const unilab = (...args: string[]) =>
 describe('bench: models of published size', () => {
   test('random weights have the declared spread, are the same for the same seed, and are stored once when tied', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-test-'));
-    const specs = {
-      wide: { shape: [101, 77], init: { normal: 0.5 } },
-      ones: { shape: [3], init: { constant: 1 } },
-      tied: { shape: [101, 77], init: { normal: 0.5 }, tiedTo: 'wide' },
-    };
+    const net = new Small(null);
     const read = async (seed: number) => {
-      assert.deepEqual(await writeRandomCheckpoint(folder, specs, seed), { parameters: 7780, bytes: 15560 });
+      assert.deepEqual(await writeRandomCheckpoint(folder, net, seed), { parameters: 7780, bytes: 15560 });
       const reader = await openSafetensors(folder);
       assert.deepEqual(reader.names.sort(), ['ones', 'wide']);
       const values = await reader.readFloat32('wide');
@@ -41,8 +46,8 @@ describe('bench: models of published size', () => {
 
   test('the published model is built with its published numbers', () => {
     const sizes = (model: string, file: string) => {
-      const specs = Object.values(largeModel(model).files[file]);
-      return [specs.length, specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)];
+      const net = largeModel(model).files[file];
+      return [namedParameters(net).own.size, parameterCount(net)];
     };
     assert.deepEqual(sizes('janus-pro-1b', 'model.safetensors'), [219, 1_652_656_128]);
     // Phi-1.5's 1,418,270,720 with 58,498 rows for its 51,200 in both tables, and norms of queries and keys.
@@ -102,12 +107,10 @@ describe('bench: models of published size', () => {
     assert.equal(status, 0, stderr);
     const report = JSON.parse(stdout) as LargeReport;
     const { files } = largeModel('showo-small');
-    const shapes = Object.values(files).flatMap((specs) => Object.values(specs).map(({ shape }) => shape));
-    assert.equal(report.tensors, shapes.length);
-    assert.equal(
-      report.parameters,
-      shapes.reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0),
-    );
+    const nets = Object.values(files);
+    const total = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b);
+    assert.equal(report.tensors, total(nets.map((net) => namedParameters(net).own.size)));
+    assert.equal(report.parameters, total(nets.map(parameterCount)));
     assert.equal(report.heldBytes, 4 * report.parameters);
     assert.ok(report.workPeak >= report.residentPeak && report.residentPeak > report.heldBytes);
     assert.deepEqual(

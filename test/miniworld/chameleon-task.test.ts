@@ -16,7 +16,7 @@ import { Vqgan } from '../../src/nn/vqgan';
 import { type StepReport, trainSupervised } from '../../src/sft/loop';
 import { ChameleonImageTokenizer, refreshCodes } from '../../src/models/chameleon/image-tokenizer';
 import { type ChameleonSource, chameleonTask, vqganTask } from '../../src/miniworld/curricula/chameleon-task';
-import { pixelsTensor } from '../../src/sft/train-magvit';
+import { pixelsTensor } from '../../src/io';
 import { loadTokenizer } from '../../src/text';
 import { tinyConfig, tinyModel } from '../models/chameleon/fixture';
 

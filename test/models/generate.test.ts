@@ -8,7 +8,7 @@ import type { Asked, GeneratedImage } from '../../src/text/asked';
 import { plainText, questionText } from '../../src/text/chat/janus';
 import type { TextTokenizer } from '../../src/text/tokenizer';
 import { fixtureModel, WORDS } from './janus/fixture';
-import { tinyModel as tinyShowo } from '../nn/tiny-showo';
+import { tinyModel as tinyShowo } from './showo/tiny-showo';
 
 interface Subject {
   readonly side: number;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { Rng, startEngine, tf } from '../../src/engine';
-import { Embedding, Linear } from '../../src/nn/layers';
+import { Lora } from '../../src/nn/adapters';
 import { withExtraTokens } from '../../src/nn/extra-tokens';
+import { Embedding, Linear } from '../../src/nn/layers';
 import { ParamStore } from '../../src/nn/store';
 import { apart, livelyStore, logitsOf, TINY_CONFIG, TINY_IDS, TinyNetwork } from './tiny-network';
 
@@ -32,6 +33,38 @@ describe('extra tokens', () => {
     const renamed = TINY_IDS.map((row) => row.map((id) => (id === 3 ? 6 : id === 4 ? 7 : id)));
     assert.ok(apart(logitsOf(bound, renamed), logitsOf(bound)) < 1e-6);
     for (const owner of [rows, store]) owner.dispose();
+  });
+
+  it('leave an adapter of the output layer in force', () => {
+    const store = livelyStore(net, new Rng(1));
+    const lora = Lora.create(net.with(store), { rank: 2, targets: ['head'] }, new Rng(2));
+    const plain = logitsOf(lora.net);
+    tf.tidy(() => lora.store.variables['head.lora_B.weight'].assign(tf.fill([6, 2], 0.5)));
+    const adapted = logitsOf(lora.net);
+    assert.ok(apart(adapted, plain) > 1e-2, 'the adapter changes the logits');
+    const taught = withExtraTokens(lora.net, { embeddings: lora.net.embed, head: lora.net.head }, 2);
+    const rows = ParamStore.added(taught, (_, { shape }) =>
+      new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5),
+    );
+    const bound = taught.with(rows);
+    const known = logitsOf(bound).filter((_, i) => i % 8 < 6);
+    assert.ok(apart(known, adapted) < 1e-6, 'the vocabulary is as the adapter makes it');
+    const names = Object.keys(bound.variables()).filter((name) => name.startsWith('head.'));
+    assert.deepEqual(names.sort(), [
+      'head.extra.bias',
+      'head.extra.weight',
+      'head.lora_A.weight',
+      'head.lora_B.weight',
+    ]);
+    lora.merge();
+    assert.ok(
+      apart(
+        logitsOf(bound).filter((_, i) => i % 8 < 6),
+        adapted,
+      ) < 1e-5,
+      'and merged, too',
+    );
+    for (const owner of [rows, lora.store, store]) owner.dispose();
   });
 
   it('refuse layers of another network, and counts that are none', () => {

@@ -20,7 +20,7 @@ import {
 } from '../../src/recipes/sync-grpo';
 import { defineReward, tierReward } from '../../src/rewards';
 import { StepRefusedError } from '../../src/rl';
-import { snapshot } from '../nn/tiny-showo';
+import { snapshot } from '../models/showo/tiny-showo';
 import { backbones, brightness, evenWords, tinyOptions, tinyRewards, tinyTask } from './tiny-task';
 
 before(() => startEngine({ precision: 'float32', quiet: true }));

@@ -14,7 +14,7 @@ import { type SyncGrpoOptions, syncGrpoOptions } from '../../src/recipes/sync-gr
 import { defineReward, type Reward, type WeightedReward } from '../../src/rewards';
 import { tinyModel as tinyChameleon } from '../models/chameleon/fixture';
 import { fixtureModel as janusFixture } from '../models/janus/fixture';
-import { noiseImage, tinyModel as tinyShowo } from '../nn/tiny-showo';
+import { noiseImage, tinyModel as tinyShowo } from '../models/showo/tiny-showo';
 
 export const backbones = {
   showo: () => Promise.resolve(tinyShowo()),

@@ -7,7 +7,7 @@ import { startEngine, Rng, tf } from '../../src/engine';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { widenTokenizer } from '../../src/miniworld/curricula/showo-widen';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
-import { magvitTask } from '../../src/sft/train-magvit';
+import { magvitTask } from '../../src/miniworld/curricula/showo-tokenizer-task';
 
 const coder = { ch: 32, ch_mult: [1, 1], num_res_blocks: [0, 1], z_channels: 4, norm_groups: 4 };
 const config = { encoder: coder, decoder: coder, codebook_dim: 4 };

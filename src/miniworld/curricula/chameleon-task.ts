@@ -9,8 +9,9 @@ import type { ChameleonModel } from '../../models/chameleon/model';
 import { packedLoss, plainRow } from '../../models/chameleon/supervised';
 import { type PackedRow, packTurns, type Turn, withWordNoise } from '../../nn/packed-rows';
 import type { SupervisedTask } from '../../sft/loop';
-import { type ImageBatchInput, type ImageSource, pixelsTensor } from '../../sft/train-magvit';
-import { withBitNoise } from '../../sft/train-showo';
+import { pixelsTensor } from '../../io';
+import { type ImageBatchInput, type ImageSource } from './showo-tokenizer-task';
+import { withBitNoise } from './showo-task';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */

@@ -10,7 +10,7 @@ import type { JanusNetwork } from '../../models/janus/network';
 import { answerLoss, imageLoss, packTurns } from '../../models/janus/supervised';
 import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
 import type { SupervisedTask } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { partOf } from './janus-tokenizer-task';
 
 /** One image with what is said and asked about it, as ids. */

@@ -3,7 +3,8 @@ import { type Rng, type tf } from '../../engine';
 import { isTokenizerParameter, JanusImageTokenizer } from '../../models/janus/image-tokenizer';
 import type { JanusNetwork } from '../../models/janus/network';
 import type { SupervisedTask } from '../../sft/loop';
-import { type ImageSource, pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
+import { type ImageSource } from './showo-tokenizer-task';
 
 /** The variables of a network whose names fit. */
 export function partOf(network: JanusNetwork, isPart: (name: string) => boolean): Record<string, tf.Variable> {

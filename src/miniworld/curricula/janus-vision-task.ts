@@ -6,7 +6,7 @@ import { crossEntropy, type Rng, tf } from '../../engine';
 import { visionTokens } from '../../models/janus/config';
 import type { JanusNetwork } from '../../models/janus/network';
 import type { SupervisedTask } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { partOf } from './janus-tokenizer-task';
 
 /** Whether a parameter is the vision tower's; the aligner is not. */

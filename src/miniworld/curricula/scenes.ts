@@ -8,7 +8,7 @@ import { sampleKind, sampleScene, type SceneKind } from '../scene';
 import type { SpriteSheet } from '../sprites';
 import type { Split } from '../world';
 import type { Rng } from '../../engine';
-import type { ShowoSource } from '../../sft/train-showo';
+import type { ShowoSource } from './showo-task';
 import { loadTokenizer, type TextTokenizer } from '../../text';
 
 /** Which scenes a training sees, and what is asked about them. Default: as the mini world draws them. */

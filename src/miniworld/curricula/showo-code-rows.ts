@@ -5,9 +5,10 @@
  * saved are plain tables all the same.
  */
 import { type Rng, tf } from '../../engine';
-import { Parameters } from '../../nn/parameters';
-import type { ShowoVocabulary } from '../../models/showo/config';
+import { type ShowoConfig, showoVocabulary } from '../../models/showo/config';
 import type { ShowoModel } from '../../models/showo/model';
+import type { ParamStore } from '../../nn/store';
+import { SumWeight } from '../../nn/weights';
 
 const EMBED = 'showo.model.embed_tokens.weight';
 const HEAD = 'showo.lm_head.weight';
@@ -19,10 +20,9 @@ const HEAD = 'showo.lm_head.weight';
  */
 export function startCodesFromBits(model: ShowoModel, rng: Rng, share = 0.8, std = 0.02): void {
   const { codebook_size: codes, hidden_size: width } = model.config;
-  const bits = Math.log2(codes);
-  if (!Number.isInteger(bits)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
+  const bits = bitsOf(codes);
   for (const name of [EMBED, HEAD]) {
-    const variable = model.network.parameters.variables[name];
+    const variable = model.store.variables[name];
     const draws = rng.split(name);
     const directions = draws.split('bits').normal(bits * width);
     const noise = draws.split('noise').normal(codes * width);
@@ -45,46 +45,24 @@ export function startCodesFromBits(model: ShowoModel, rng: Rng, share = 0.8, std
 }
 
 /**
- * A model's parameters whose code rows are `table[code] + sum over bits of +-shared[bit]`: stands where the model's own
- * stood while it is trained. The shared rows learn from every code at once, so that a code seldom or never seen in
- * training is not left behind. Saving gives the sums, under the model's own names.
+ * A model's numbers whose code rows are `table[code] + sum over bits of +-shared[bit]`: stands where the model's own stood
+ * while it is trained. The shared rows learn from every code at once, so that a code seldom or never seen in training is
+ * not left behind. Saving gives the sums, under the model's own names.
+ * @returns the store to be disposed in place of the one given, whose numbers it shares
  */
-export class BitSharedParameters extends Parameters {
-  private readonly shared: Readonly<Record<string, tf.Variable>>;
-  /** `[rows of the tables, bits]`: +-1 on the rows of codes, 0 elsewhere. */
-  private readonly bits: tf.Tensor2D;
+export function withSharedBits(store: ParamStore, config: ShowoConfig): ParamStore {
+  const { codebook_size: codes } = config;
+  const bits = bitsOf(codes);
+  const { imageOffset, size } = showoVocabulary(config);
+  // +-1 on the rows of codes, 0 elsewhere.
+  const signs = new Float32Array(size * bits);
+  for (let code = 0; code < codes; code++)
+    for (let k = 0; k < bits; k++) signs[(imageOffset + code) * bits + k] = (code >> k) & 1 ? 1 : -1;
+  return store.wrapping([EMBED, HEAD], (table) => SumWeight.sharedRows(table, tf.tensor2d(signs, [size, bits])));
+}
 
-  constructor(
-    private readonly base: Parameters,
-    { imageOffset, size }: Pick<ShowoVocabulary, 'imageOffset' | 'size'>,
-    codes: number,
-  ) {
-    const count = Math.log2(codes);
-    if (!Number.isInteger(count)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
-    const width = base.specs[EMBED].shape[1];
-    const shared = Object.fromEntries(
-      [EMBED, HEAD].map((name) => [name, tf.tidy(() => tf.variable(tf.zeros([count, width])))]),
-    );
-    super(base.specs, {
-      ...base.variables,
-      'code_bits.embed.weight': shared[EMBED],
-      'code_bits.head.weight': shared[HEAD],
-    });
-    this.shared = shared;
-    const signs = new Float32Array(size * count);
-    for (let code = 0; code < codes; code++)
-      for (let k = 0; k < count; k++) signs[(imageOffset + code) * count + k] = (code >> k) & 1 ? 1 : -1;
-    this.bits = tf.tensor2d(signs, [size, count]);
-  }
-
-  override get(name: string): tf.Tensor {
-    const own = this.base.get(name);
-    const shared = (this.shared as Partial<typeof this.shared>)[name];
-    return shared ? tf.add(own, tf.matMul(this.bits, shared as tf.Tensor2D)) : own;
-  }
-
-  override dispose(): void {
-    super.dispose();
-    this.bits.dispose();
-  }
+function bitsOf(codes: number): number {
+  const bits = Math.log2(codes);
+  if (!Number.isInteger(bits)) throw new RangeError(`${codes} codes are not all strings of some number of bits`);
+  return bits;
 }

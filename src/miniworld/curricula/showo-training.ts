@@ -9,11 +9,10 @@ import { readSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { ShowoModel } from '../../models/showo/model';
-import { ShowoNetwork } from '../../models/showo/network';
-import { magvitTask } from '../../sft/train-magvit';
-import { showoTask } from '../../sft/train-showo';
+import { magvitTask } from './showo-tokenizer-task';
+import { showoTask } from './showo-task';
 import { miniText, sceneImages, sceneSource } from './scenes';
-import { BitSharedParameters, startCodesFromBits } from './showo-code-rows';
+import { startCodesFromBits, withSharedBits } from './showo-code-rows';
 import { MAGVIT_MINI, MAGVIT_MINI_WIDE, magvitMini, MINI_FIRST_BITS, showoMini } from './showo-config';
 import { SHOWO_STAGES, SHOWO_TOKENIZER_STAGES } from './showo-curriculum';
 import { meanWith } from './showo-mean';
@@ -61,7 +60,7 @@ export const SHOWO_TRAINING: Readonly<Record<TokenizerStageName | ShowoStageName
       const wide = await ShowoModel.fromPretrained(dataFolder('checkpoints', WIDE_FOLDER));
       return languageTraining(
         'showo-cell-codes',
-        new ShowoModel(wide.network, await trainedTokenizer(), wide.tokenizer),
+        ShowoModel.of(wide.layers, wide.store, await trainedTokenizer(), wide.tokenizer),
       );
     },
   },
@@ -71,8 +70,8 @@ export const SHOWO_TRAINING: Readonly<Record<TokenizerStageName | ShowoStageName
     folder: SHOWO_FOLDER,
     async prepare() {
       const shipped = await shippedShowo();
-      const before = await shipped.network.parameters.values();
-      const model = withSharedBits(shipped);
+      const before = await shipped.store.values();
+      const model = sharingBits(shipped);
       const { task } = await languageTraining('showo-drawing', model);
       return { task, save: async (folder) => (await meanWith(model, before)).savePretrained(folder) };
     },
@@ -106,7 +105,7 @@ function furtherStage(name: ShowoStageName): Stage {
   return {
     settings: SHOWO_STAGES[name],
     folder: SHOWO_FOLDER,
-    prepare: async () => languageTraining(name, withSharedBits(await shippedShowo())),
+    prepare: async () => languageTraining(name, sharingBits(await shippedShowo())),
   };
 }
 
@@ -133,10 +132,8 @@ function shippedShowo(): Promise<ShowoModel> {
   return ShowoModel.fromPretrained(dataFolder('checkpoints', SHOWO_FOLDER));
 }
 
-function withSharedBits({ network, magvit, tokenizer }: ShowoModel): ShowoModel {
-  const { config, parameters, vocabulary } = network;
-  const shared = new BitSharedParameters(parameters, vocabulary, config.codebook_size);
-  return new ShowoModel(new ShowoNetwork(config, shared), magvit, tokenizer);
+function sharingBits({ layers, store, magvit, tokenizer }: ShowoModel): ShowoModel {
+  return ShowoModel.of(layers, withSharedBits(store, layers.config), magvit, tokenizer);
 }
 
 async function firstTokenizer(): Promise<MagvitTokenizer> {

@@ -11,7 +11,7 @@ import type { BinaryTokenizer } from '../lessons/images';
 import { faceImage, FACES_TAUGHT, attributeLabels } from '../lessons/face-task';
 import { figureAttributes, figureImage } from '../lessons/figure-task';
 import { figureCrops, type LabeledFigure } from '../lessons/attribute-task';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { forBoth } from './scorers';
 import { type Metric, Tally } from './metrics';
 

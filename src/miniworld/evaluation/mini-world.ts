@@ -1,10 +1,10 @@
 /** How good a mini model is on scenes it never saw: images from captions, answers about images, facts read in context. */
 import { captionOf } from '../captions';
 import { factExample } from '../facts';
-import { questionsOf } from '../questions';
+import { type Question, questionsOf } from '../questions';
 import { renderScene } from '../render';
 import { sampleScene, type Scene } from '../scene';
-import { loadSprites } from '../sprites';
+import { loadSprites, type SpriteSheet } from '../sprites';
 import { IMAGE_SIZE, type Split } from '../world';
 import { readValues, Rng, tf } from '../../engine';
 import { exactMatch } from '../../eval';
@@ -51,17 +51,7 @@ export async function evaluateMiniWorld(
   const sprites = await loadSprites();
   const rng = new Rng(options.seed).split('eval mini-world');
   const split = options.split ?? 'heldout';
-  const scenes = Array.from({ length: options.n }, (_, i) => {
-    const own = rng.split(`scene ${i}`);
-    const scene = sampleScene(own, split);
-    return {
-      scene,
-      caption: captionOf(scene, own),
-      real: renderScene(scene, sprites),
-      questions: questionsOf(scene, own),
-      own,
-    };
-  });
+  const scenes = Array.from({ length: options.n }, (_, i) => testScene(rng.split(`scene ${i}`), split, sprites));
   const tally = new Tally();
   const samples: Sample[] = [];
   for (let from = 0; from < scenes.length; from += CHUNK) {
@@ -81,30 +71,50 @@ export async function evaluateMiniWorld(
       samples.push({ scene, caption, real, generated: generated.images[i] });
     });
     options.progress?.(`answers ${from}/${scenes.length}`);
-    const asked = part.flatMap(({ questions, real }) => {
-      const types = [...new Set(questions.map((q) => q.type))].slice(0, 2);
-      return types.map((type) => {
-        const question = questions.find((q) => q.type === type) ?? questions[0];
-        return { ...question, parts: [imageOf(real), question.problem] };
-      });
-    });
-    answersTo(
-      model,
-      asked.map(({ parts }) => parts),
-    ).forEach((answer, i) => {
-      const right = exactMatch(answer, asked[i].solution);
-      tally.add('qa', right);
-      tally.add(`qa/${asked[i].type}`, right);
-    });
-    const told = part.map(({ own }) => factExample(own.split('fact'), split));
-    answersTo(
-      model,
-      told.map(({ problem }) => [problem]),
-    ).forEach((answer, i) => {
-      tally.add('facts', exactMatch(answer, told[i].solution));
-    });
+    tallyAnswers(tally, model, part, split);
   }
   return { metrics: tally.metrics(rng), samples };
+}
+
+/** A scene with all that is asked of it; `own` is its stream of random numbers. */
+interface TestScene {
+  readonly scene: Scene;
+  readonly caption: string;
+  readonly real: Uint8Array;
+  readonly questions: readonly Question[];
+  readonly own: Rng;
+}
+
+function testScene(own: Rng, split: Split, sprites: SpriteSheet): TestScene {
+  const scene = sampleScene(own, split);
+  const caption = captionOf(scene, own);
+  return { scene, caption, real: renderScene(scene, sprites), questions: questionsOf(scene, own), own };
+}
+
+/** Two questions on each image, of different types, and one on a fact in the prompt. */
+function tallyAnswers(tally: Tally, model: UnifiedModel, scenes: readonly TestScene[], split: Split): void {
+  const questions = scenes.flatMap(({ questions, real }) => {
+    const types = [...new Set(questions.map((q) => q.type))].slice(0, 2);
+    return types.map((type) => {
+      const question = questions.find((q) => q.type === type) ?? questions[0];
+      return { ...question, parts: [imageOf(real), question.problem] };
+    });
+  });
+  const answers = answersTo(
+    model,
+    questions.map(({ parts }) => parts),
+  );
+  for (const [i, { solution, type }] of questions.entries()) {
+    const right = exactMatch(answers[i], solution);
+    tally.add('qa', right);
+    tally.add(`qa/${type}`, right);
+  }
+  const facts = scenes.map(({ own }) => factExample(own.split('fact'), split));
+  const recalled = answersTo(
+    model,
+    facts.map(({ problem }) => [problem]),
+  );
+  for (const [i, { solution }] of facts.entries()) tally.add('facts', exactMatch(recalled[i], solution));
 }
 
 /** Scores for what the caption asks; a place counts only where the caption names one. */

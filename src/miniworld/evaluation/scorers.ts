@@ -16,7 +16,7 @@ import {
   type DepictedScene,
 } from '../lessons/captions';
 import { type BinaryTokenizer, conceptImage, throughTokenizer, type TrueImage } from '../lessons/images';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { type Metric, type Observation, Tally } from './metrics';
 
 /** Images as tensors at once: bounds memory, not the result. */

@@ -3,7 +3,7 @@ import { IMAGE_SIZE } from '../world';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { MiniLooks } from '../../models/scorers/mini-looks';
 import type { SupervisedTask } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { augmented, type BinaryTokenizer, reconstructions } from './images';
 
 /** Label of a look that a figure does not have: not scored. */

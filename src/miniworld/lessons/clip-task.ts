@@ -5,7 +5,7 @@ import { IMAGE_SIZE } from '../world';
 import { crossEntropy, type Rng, tf } from '../../engine';
 import { MiniClip } from '../../models/scorers/mini-clip';
 import type { SupervisedTask } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { captionFor, isTrueOf, sampleDepictedScene, type DepictedScene, variantOf } from './captions';
 import { augmented, type BinaryTokenizer, reconstructions, shifted } from './images';
 

@@ -5,7 +5,7 @@ import { crossEntropy, type Rng, tf } from '../../engine';
 import { cellTargets } from '../detector/labels';
 import { SceneDetector } from '../detector/detector';
 import type { SupervisedTask } from '../../sft/loop';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 import { augmented, type BinaryTokenizer, detectorImage, reconstructions, shifted, type TrueImage } from './images';
 
 /** Images and their truth, cells in one row after the other. */

@@ -6,7 +6,7 @@ import { sampleSubject, sampleScene, SIZES, type Scene, type SceneItem } from '.
 import type { SpriteSheet } from '../sprites';
 import { COLORS, BACKGROUNDS, OBJECTS, IMAGE_SIZE, TRAIN_COMBINATIONS, HELD_OUT_COMBINATIONS } from '../world';
 import { readValues, type Rng, tf } from '../../engine';
-import { pixelsTensor } from '../../sft/train-magvit';
+import { pixelsTensor } from '../../io';
 
 /** An image tokenizer whose codes are made of bits (MAGVIT-v2's lookup-free quantization). */
 export interface BinaryTokenizer {

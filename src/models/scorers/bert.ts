@@ -5,6 +5,7 @@
 import { readValues, type Rng, tf } from '../../engine';
 import type { NameRules } from '../../nn/checkpoint-fit';
 import type { ParamStore } from '../../nn/store';
+import { l2Normalize } from '../../nn/vqgan-codebook';
 import { type BertConfig, readBertConfig } from './bert/config';
 import { ConfigFields } from './bert/fields';
 import { type FrozenNetwork, isPositionIds, loadFrozen, randomFrozen } from './bert/load';
@@ -102,7 +103,7 @@ export class BertModel {
         types: part(rows.types),
         tasks: part(rows.tasks),
       };
-      const values = readValues(() => unitRows(this.pooled(piece, pooling)));
+      const values = readValues(() => l2Normalize(this.pooled(piece, pooling)));
       for (let at = 0; at < values.length; at += size) out.push(values.slice(at, at + size));
     }
     return out;
@@ -139,9 +140,4 @@ function bertNames(names: readonly string[], pooler: boolean): NameRules {
   const ignore = (name: string): boolean =>
     isPositionIds(name) || !name.startsWith(prefix) || (!pooler && rename(name).startsWith('pooler.'));
   return { rename, ignore };
-}
-
-/** Rows scaled to length 1; a row of zeros stays one. */
-function unitRows(x: tf.Tensor2D): tf.Tensor2D {
-  return tf.tidy(() => tf.div(x, tf.sqrt(tf.maximum(tf.sum(tf.square(x), 1, true), 1e-24))));
 }

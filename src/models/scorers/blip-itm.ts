@@ -7,13 +7,13 @@ import { type Rng, tf } from '../../engine';
 import { Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
 import type { ParamStore } from '../../nn/store';
+import { l2Normalize } from '../../nn/vqgan-codebook';
 import { ConfigFields } from './bert/fields';
 import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
 import { firstToken } from './bert/network';
 import { checkRows, paddingMask, tableTensor, type TokenRows } from './bert/rows';
 import { type BlipConfig, readBlipConfig } from './blip/config';
 import { BlipTextModel } from './blip/text';
-import { unitVectors } from './blip/unit-vectors';
 import { type BlipVisionOutput, BlipVisionTower } from './blip/vision';
 
 /** The whole network under upstream's names. */
@@ -98,12 +98,12 @@ export class BlipMatcher {
 
   /** Images as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => unitVectors(this.net.vision_proj.forward(firstToken(this.vision(pixels).lastHiddenState))));
+    return tf.tidy(() => l2Normalize(this.net.vision_proj.forward(firstToken(this.vision(pixels).lastHiddenState))));
   }
 
   /** Texts as unit vectors `[batch, image_text_hidden_size]`; the caller disposes them. */
   textFeatures(rows: TokenRows): tf.Tensor2D {
-    return tf.tidy(() => unitVectors(this.net.text_proj.forward(firstToken(this.textHidden(rows)))));
+    return tf.tidy(() => l2Normalize(this.net.text_proj.forward(firstToken(this.textHidden(rows)))));
   }
 
   /** Cosine of every image with every text, `[images, texts]`, no temperature; the caller disposes it. */

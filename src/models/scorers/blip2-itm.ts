@@ -6,11 +6,11 @@ import { type Rng, tf } from '../../engine';
 import { Embedding, Linear } from '../../nn/layers';
 import { Module, Parameter } from '../../nn/module';
 import type { ParamStore } from '../../nn/store';
+import { l2Normalize } from '../../nn/vqgan-codebook';
 import { ConfigFields } from './bert/fields';
 import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
 import { firstToken } from './bert/network';
 import { checkRows, paddingMask, tableTensor, type TokenRows } from './bert/rows';
-import { unitVectors } from './blip/unit-vectors';
 import { type BlipVisionConfig, type BlipVisionOutput, BlipVisionTower, readBlipVisionConfig } from './blip/vision';
 import { QFormer, QFORMER_BASE, type QFormerConfig, readQFormerConfig } from './qformer';
 
@@ -152,7 +152,7 @@ export class Blip2Matcher {
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor3D {
     return tf.tidy(() => {
       const found = this.imageHidden(this.vision(pixels).lastHiddenState);
-      return unitVectors<tf.Tensor3D>(this.net.vision_projection.forward(found));
+      return l2Normalize(this.net.vision_projection.forward(found));
     });
   }
 
@@ -160,7 +160,7 @@ export class Blip2Matcher {
   textFeatures(rows: TokenRows): tf.Tensor2D {
     return tf.tidy(() => {
       const first = firstToken(this.textHidden(rows));
-      return unitVectors<tf.Tensor2D>(this.net.text_projection.forward(first));
+      return l2Normalize(this.net.text_projection.forward(first));
     });
   }
 

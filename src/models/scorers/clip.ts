@@ -5,6 +5,7 @@
 import { readValues, type Rng, tf } from '../../engine';
 import { ImageProcessor, type Image } from '../../io';
 import type { ParamStore } from '../../nn/store';
+import { l2Normalize } from '../../nn/vqgan-codebook';
 import { ClipTokenizer } from '../../text/clip-bpe';
 import { type FrozenNetwork, loadFrozen, randomFrozen } from './bert/load';
 import { padRows, type TokenRows } from './bert/rows';
@@ -106,12 +107,12 @@ export class Clip {
 
   /** {@link Clip.textFeatures} of length 1. */
   textEmbeds(rows: TokenRows): tf.Tensor2D {
-    return tf.tidy(() => unit(this.textFeatures(rows)));
+    return tf.tidy(() => l2Normalize(this.textFeatures(rows)));
   }
 
   /** {@link Clip.imageFeatures} of length 1. */
   imageEmbeds(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => unit(this.imageFeatures(pixels)));
+    return tf.tidy(() => l2Normalize(this.imageFeatures(pixels)));
   }
 
   /** exp(logit_scale) times the cosine of every image with every text, `[images, texts]`. */
@@ -148,9 +149,4 @@ export class Clip {
 function checkVocabulary({ text }: ClipConfig, tokenizer?: ClipTokenizer): void {
   if (tokenizer && tokenizer.vocabularySize > text.vocabulary)
     throw new RangeError(`the tokenizer has ${tokenizer.vocabularySize} tokens, this CLIP knows ${text.vocabulary}`);
-}
-
-/** Rows of length 1; a row of zeros stays. */
-function unit(rows: tf.Tensor2D): tf.Tensor2D {
-  return tf.div<tf.Tensor2D>(rows, tf.maximum(tf.norm(rows, 2, 1, true), 1e-12));
 }

@@ -5,6 +5,7 @@
 import { readValues, type Rng, tf } from '../../engine';
 import { openSafetensors, type Image } from '../../io';
 import { ParamStore } from '../../nn/store';
+import { l2Normalize } from '../../nn/vqgan-codebook';
 import { frozen, type FrozenNetwork, randomFrozen } from './bert/load';
 import { EMBEDDING_SIZE, FaceNetNetwork, LEAST_SIDE } from './facenet/network';
 
@@ -75,10 +76,7 @@ export class FaceNet {
    */
   embeddings(faces: tf.Tensor4D): tf.Tensor2D {
     checkFaces(faces);
-    return tf.tidy(() => {
-      const raw = this.net.forward(faces);
-      return tf.div<tf.Tensor2D>(raw, tf.maximum(tf.norm(raw, 2, 1, true), 1e-12));
-    });
+    return tf.tidy(() => l2Normalize(this.net.forward(faces)));
   }
 
   /**

@@ -3,10 +3,14 @@
  * understanding (`<token_s>`) and M for generation (`<token_g>`). They are rows appended to the vocabulary; in a
  * prompt `<sks>` becomes `<token_s>.. <token_g>.. <sks>`.
  */
-import { type Rng, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
+import { withExtraTokens } from '../../nn/extra-tokens';
+import type { Parameter } from '../../nn/module';
+import { ParamStore } from '../../nn/store';
 import type { TextTokenizer } from '../../text/tokenizer';
 import type { ConceptRows, ConceptTokenOptions } from '../unified';
-import type { ExtraTokens, ShowoNetwork } from './network';
+import { showoVocabulary } from './config';
+import type { ShowoLayers } from './layers';
 
 /** Where the rows stand among a model's variables. */
 export const CONCEPT_ROWS: Required<ConceptRows> = {
@@ -15,26 +19,26 @@ export const CONCEPT_ROWS: Required<ConceptRows> = {
   bias: 'showo.lm_head.extra.bias',
 };
 
-type ConceptVariables = Readonly<Record<keyof typeof CONCEPT_ROWS, tf.Variable>>;
-
 /** A token that nobody asked for must not win over the vocabulary's: it starts far down. */
 const FIRST_BIAS = -5;
 
-export class ConceptTokens implements ExtraTokens {
+export class ConceptTokens {
   private constructor(
     readonly placeholder: string,
     /** Id of the first of the rows. */
     private readonly firstId: number,
-    private readonly rows: ConceptVariables,
+    /** Input rows and output rows `[count, hidden]`, and the outputs' biases `[count]`; disposed with this. */
+    readonly rows: ParamStore,
   ) {}
 
   /**
    * Fresh tokens around the class word: its input and output rows plus a little noise, so that training starts from
    * "a person" and not from nowhere.
+   * @param layers with their numbers
    * @throws Error when the vocabulary lacks the initializer; RangeError for numbers of tokens that are none
    */
   static create(
-    network: ShowoNetwork,
+    layers: ShowoLayers,
     tokenizer: TextTokenizer,
     { placeholder = '<sks>', initializer, understanding = 16, generation = 8 }: ConceptTokenOptions,
     rng: Rng,
@@ -44,45 +48,30 @@ export class ConceptTokens implements ExtraTokens {
         throw new RangeError(`${name} is ${count}, expected a number of tokens`);
     const word = wordId(tokenizer, initializer);
     const count = understanding + generation + 1;
-    const width = network.config.hidden_size;
-    const near = (table: string, name: string) =>
-      tf.tidy(() => {
-        const row = tf.slice(network.parameters.get(table) as tf.Tensor2D, [word, 0], [1, width]);
+    const width = layers.config.hidden_size;
+    const near = ({ weight }: { readonly weight: Parameter<tf.Tensor2D> }, name: string) =>
+      readValues(() => {
+        const row = tf.slice(weight.value, [word, 0], [1, width]);
         const noise = tf.mul(tf.tensor2d(rng.split(name).normal(count * width), [count, width]), 0.02);
-        return tf.variable(tf.add(tf.tile(row, [count, 1]), noise));
+        return tf.add(tf.tile(row, [count, 1]), noise);
       });
-    return new ConceptTokens(placeholder, network.vocabulary.size, {
-      embed: near('showo.model.embed_tokens.weight', 'embed'),
-      output: near('showo.lm_head.weight', 'head'),
-      bias: tf.tidy(() => tf.variable(tf.fill([count], FIRST_BIAS))),
-    });
+    const first = {
+      [CONCEPT_ROWS.embed]: near(layers.showo.model.embed_tokens, 'embed'),
+      [CONCEPT_ROWS.output]: near(layers.showo.lm_head, 'head'),
+      [CONCEPT_ROWS.bias]: new Float32Array(count).fill(FIRST_BIAS),
+    };
+    const rows = ParamStore.added(extend(layers, count), (name) => first[name]);
+    return new ConceptTokens(placeholder, showoVocabulary(layers.config).size, rows);
   }
 
-  get embed(): tf.Tensor2D {
-    return this.rows.embed as tf.Tensor2D;
+  /** The layers with these rows in their places. */
+  attach(layers: ShowoLayers): ShowoLayers {
+    return extend(layers, this.count).with(this.rows);
   }
 
-  get head(): tf.Tensor2D {
-    return this.rows.output as tf.Tensor2D;
-  }
-
-  get bias(): tf.Tensor1D {
-    return this.rows.bias as tf.Tensor1D;
-  }
-
-  get sayable(): number {
-    return this.count - 1;
-  }
-
-  /** The subject's own `<sks>`. */
+  /** The subject's own `<sks>`, the last of the rows and the one that text may say. */
   get subject(): number {
-    return this.firstId + this.sayable;
-  }
-
-  /** What learns, by its name in the model. */
-  get variables(): Readonly<Record<string, tf.Variable>> {
-    const { embed, output, bias } = CONCEPT_ROWS;
-    return { [embed]: this.rows.embed, [output]: this.rows.output, [bias]: this.rows.bias };
+    return this.firstId + this.count - 1;
   }
 
   /**
@@ -115,22 +104,21 @@ export class ConceptTokens implements ExtraTokens {
 
   /** A copy with numbers of its own. */
   clone(): ConceptTokens {
-    const copy = (variable: tf.Variable) => tf.tidy(() => tf.variable(variable.clone()));
-    const { embed, output, bias } = this.rows;
-    return new ConceptTokens(this.placeholder, this.firstId, {
-      embed: copy(embed),
-      output: copy(output),
-      bias: copy(bias),
-    });
+    return new ConceptTokens(this.placeholder, this.firstId, this.rows.clone());
   }
 
   dispose(): void {
-    for (const variable of Object.values(this.rows)) variable.dispose();
+    this.rows.dispose();
   }
 
   private get count(): number {
-    return this.rows.embed.shape[0];
+    return this.rows.get(CONCEPT_ROWS.bias).shape[0];
   }
+}
+
+function extend(layers: ShowoLayers, count: number): ShowoLayers {
+  const { lm_head: head, model } = layers.showo;
+  return withExtraTokens(layers, { embeddings: model.embed_tokens, head }, count);
 }
 
 /** The token of a word, written alone or behind a space. @throws Error when it is not one token */

@@ -1,9 +1,9 @@
 /** Show-o (Xie et al. 2024) by text and images: one class for the mini model and for real checkpoints. */
 import { readValues, type Rng, type tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
-import { LoraParameters } from '../../nn/lora';
-import { Bf16Parameters } from '../../nn/freeze';
-import { Parameters } from '../../nn/parameters';
+import type { Lora } from '../../nn/adapters';
+import { withCheckpointing } from '../../nn/checkpointing';
+import { ParamStore } from '../../nn/store';
 import { scoringTemperature } from '../../nn/token-sampling';
 import type { TextTokenizer } from '../../text/tokenizer';
 import {
@@ -23,7 +23,8 @@ import { ConceptTokens, CONCEPT_ROWS } from './concept-tokens';
 import { imageGrid, type ShowoConfig } from './config';
 import type { MagvitTokenizer } from './image-tokenizer';
 import { conditionTokens, textPrefix, understandingPrefix } from './layout';
-import { ShowoNetwork, showoSpecs } from './network';
+import { PhiBlock, ShowoLayers } from './layers';
+import { ShowoNetwork } from './network';
 import { replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
 import { loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
@@ -35,29 +36,52 @@ export type ShowoPrompt =
   | { readonly task: 'understand'; readonly row: TextRow }
   | { readonly task: 'generate'; readonly condition: readonly number[] };
 
+/** What a model is made of. */
+export interface ShowoParts {
+  /** The language model's layers with their numbers, and nothing around them. */
+  readonly layers: ShowoLayers;
+  /** Those numbers. */
+  readonly store: ParamStore;
+  /** Pixels to codes and back. */
+  readonly magvit: MagvitTokenizer;
+  readonly tokenizer: TextTokenizer;
+  readonly concept?: ConceptTokens;
+  readonly adapters?: Lora<ShowoLayers>;
+  /** Whether blocks are computed again for the gradient. Default false. */
+  readonly checkpointing?: boolean;
+}
+
+/** What of a model is its own. A copy shares some of it with its original, which disposes it. */
+interface Ownership {
+  readonly learns: boolean;
+  readonly store: boolean;
+  readonly magvit: boolean;
+}
+
+const WHOLE: Ownership = { learns: true, store: true, magvit: true };
+
 export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransition> {
   readonly modelType = 'showo';
   readonly imageTokenizer: ImageTokenizer;
+  private current: ShowoNetwork;
   /** Codes of images that were seen, as long as the images live: epochs over few of them encode each once. */
   private readonly seen = new WeakMap<Image, Int32Array>();
 
-  /** @throws RangeError when the image tokenizer has another number of codes than the network */
+  /**
+   * @param parts disposed with the model
+   * @throws RangeError when the image tokenizer has another number of codes than the network
+   */
   constructor(
-    private net: ShowoNetwork,
-    /** Pixels to codes and back. */
-    readonly magvit: MagvitTokenizer,
-    readonly tokenizer: TextTokenizer,
-    private readonly held: { readonly learns: boolean; readonly own: readonly { dispose(): void }[] } = {
-      learns: true,
-      own: [net.parameters, magvit],
-    },
+    private parts: ShowoParts,
+    private readonly owns: Ownership = WHOLE,
   ) {
-    if (magvit.codebookSize !== net.config.codebook_size) {
+    const { layers, magvit } = parts;
+    if (magvit.codebookSize !== layers.config.codebook_size)
       throw new RangeError(
-        `the image tokenizer has ${magvit.codebookSize} codes, the transformer expects ${net.config.codebook_size}`,
+        `the image tokenizer has ${magvit.codebookSize} codes, the transformer expects ${layers.config.codebook_size}`,
       );
-    }
-    const grid = imageGrid(net.config);
+    this.current = networkOf(parts);
+    const grid = imageGrid(layers.config);
     this.imageTokenizer = {
       grid,
       stride: magvit.stride,
@@ -68,7 +92,13 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
 
   /** A model with random weights around a trained (or random) image tokenizer. */
   static random(config: ShowoConfig, magvit: MagvitTokenizer, tokenizer: TextTokenizer, rng: Rng): ShowoModel {
-    return new ShowoModel(new ShowoNetwork(config, Parameters.random(showoSpecs(config), rng)), magvit, tokenizer);
+    const layers = new ShowoLayers(config);
+    return ShowoModel.of(layers, ParamStore.random(layers, rng), magvit, tokenizer);
+  }
+
+  /** @param layers without numbers @param store their numbers */
+  static of(layers: ShowoLayers, store: ParamStore, magvit: MagvitTokenizer, tokenizer: TextTokenizer): ShowoModel {
+    return new ShowoModel({ layers: layers.with(store), store, magvit, tokenizer });
   }
 
   /**
@@ -77,31 +107,69 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
    * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
    */
   static async fromPretrained(folder: string): Promise<ShowoModel> {
-    const { network, magvit } = await loadParts(folder);
+    const { layers, store, magvit } = await loadParts(folder);
     try {
-      return new ShowoModel(network, magvit, loadText(folder));
+      return ShowoModel.of(layers, store, magvit, loadText(folder));
     } catch (error) {
-      network.parameters.dispose();
+      store.dispose();
       magvit.dispose();
       throw error;
     }
   }
 
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
-    await saveParts(folder, { network: this.net, magvit: this.magvit }, this.tokenizer, options);
+    const { adapters, layers, magvit, store, tokenizer } = this.parts;
+    await saveParts(folder, { layers, store: adapters ? adapters.sum(store) : store, magvit }, tokenizer, options);
   }
 
-  /** What computes: ids in, logits out. Another one after tokens were added or removed. */
+  /** What computes: ids in, logits out. Another one after something was put around the layers, or taken away. */
   get network(): ShowoNetwork {
-    return this.net;
+    return this.current;
+  }
+
+  /** The language model's layers, without what stands around them. */
+  get layers(): ShowoLayers {
+    return this.parts.layers;
+  }
+
+  /** The numbers of those layers. */
+  get store(): ParamStore {
+    return this.parts.store;
+  }
+
+  /** Pixels to codes and back. */
+  get magvit(): MagvitTokenizer {
+    return this.parts.magvit;
+  }
+
+  get tokenizer(): TextTokenizer {
+    return this.parts.tokenizer;
   }
 
   get config(): ShowoConfig {
-    return this.net.config;
+    return this.parts.layers.config;
   }
 
+  /** The language model's, or its adapters', and a subject's rows. The image tokenizer is frozen. */
   variables(): Readonly<Record<string, tf.Variable>> {
-    return this.held.learns ? { ...this.net.parameters.variables, ...this.concept?.variables } : {};
+    if (!this.owns.learns) return {};
+    const { adapters, concept, store } = this.parts;
+    return { ...(adapters?.store ?? store).variables, ...concept?.rows.variables };
+  }
+
+  /**
+   * Puts adapters around the layers: from now on they learn, and the layers stand still.
+   * @param adapters made of {@link layers}, by `Lora.create` or `loadAdapters`; disposed with the model
+   * @throws Error when there are adapters already
+   */
+  attachAdapters(adapters: Lora<ShowoLayers>): void {
+    if (this.parts.adapters) throw new Error('this model has adapters already');
+    this.change({ adapters });
+  }
+
+  /** Whether blocks are computed again for the gradient: one forward pass more, for memory that grows less with depth. */
+  set gradientCheckpointing(checkpointing: boolean) {
+    this.change({ checkpointing });
   }
 
   /**
@@ -133,10 +201,10 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
       return prompt.row;
     });
     const rngs = requests.map(({ rng }) => rng);
-    const texts = sampleTexts(this.net, rows, rngs, options);
+    const texts = sampleTexts(this.current, rows, rngs, options);
     return texts.map((text, i) => ({
       name: 'understanding',
-      text: this.decode(Array.from(text.ids).filter((id) => id !== this.net.vocabulary.eot)),
+      text: this.decode(Array.from(text.ids).filter((id) => id !== this.current.vocabulary.eot)),
       finished: text.finished,
       transitions: [textTransition(rows[i], text, scoringTemperature(options))],
     }));
@@ -148,48 +216,56 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
       if (prompt.task !== 'generate') throw new RangeError(`a prompt made to ${prompt.task} cannot be drawn`);
       return { condition: prompt.condition, draws: rng };
     });
-    return ShowoImageSampler.start(this.net, images, options);
+    return ShowoImageSampler.start(this.current, images, options);
   }
 
   replay(transitions: readonly ShowoTransition[]): tf.Tensor2D {
-    return replayTransitions(this.net, transitions);
+    return replayTransitions(this.current, transitions);
   }
 
-  /** Shares the image tokenizer and the text tokenizer with this model, which must live as long. */
+  /**
+   * Shares the image tokenizer and the text tokenizer with this model, which must live as long; and the weights, where
+   * they stand still under adapters.
+   */
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ShowoModel {
-    const { parameters, config } = this.net;
-    const concept = this.concept?.clone();
-    const shared = parameters instanceof LoraParameters && !parameters.merged;
+    const { adapters, concept, layers, magvit, store, tokenizer } = this.parts;
+    const shared = adapters !== undefined && !adapters.merged;
     checkFollows(follows, dtype, shared);
-    const numbers = shared ? parameters.base : dtype === 'BF16' ? Bf16Parameters.copy(parameters) : parameters.clone();
-    const own = [...(shared ? [] : [numbers]), ...(concept ? [concept] : [])];
-    const network = new ShowoNetwork(config, numbers, concept);
-    return new ShowoModel(network, this.magvit, this.tokenizer, { learns: follows, own });
+    const copy = shared ? store : store.clone(dtype);
+    const still = { layers: layers.with(copy), store: copy, magvit, tokenizer, concept: concept?.clone() };
+    return new ShowoModel(still, { learns: follows, store: !shared, magvit: false });
   }
 
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
-    return supervisedLoss(this.net, this.exampleEncoder, examples, rng, options);
+    return supervisedLoss(this.current, this.exampleEncoder, examples, rng, options);
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): Required<ConceptRows> {
     if (this.concept) throw new Error('this model has tokens of a subject already: remove them first');
-    const concept = ConceptTokens.create(this.net, this.tokenizer, options, rng);
-    this.net = new ShowoNetwork(this.config, this.net.parameters, concept);
+    this.change({ concept: ConceptTokens.create(this.parts.layers, this.tokenizer, options, rng) });
     return CONCEPT_ROWS;
   }
 
   removeConceptTokens(): void {
     this.concept?.dispose();
-    this.net = new ShowoNetwork(this.config, this.net.parameters);
+    this.change({ concept: undefined });
   }
 
   dispose(): void {
-    for (const part of this.held.own) part.dispose();
-    if (this.held.learns) this.concept?.dispose();
+    const { adapters, concept, magvit, store } = this.parts;
+    concept?.dispose();
+    adapters?.store.dispose();
+    if (this.owns.store) store.dispose();
+    if (this.owns.magvit) magvit.dispose();
   }
 
   private get concept(): ConceptTokens | undefined {
-    return this.net.extra as ConceptTokens | undefined;
+    return this.parts.concept;
+  }
+
+  private change(parts: Partial<ShowoParts>): void {
+    this.parts = { ...this.parts, ...parts };
+    this.current = networkOf(this.parts);
   }
 
   private readonly encode = (text: string): number[] => (text.trim() === '' ? [] : this.tokenizer.encode(text));
@@ -229,6 +305,13 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     }
     return images.map((image) => this.seen.get(image) as Int32Array);
   }
+}
+
+/** The layers with what stands around them. */
+function networkOf({ layers, adapters, concept, checkpointing }: ShowoParts): ShowoNetwork {
+  const adapted = adapters?.net ?? layers;
+  const extended = concept?.attach(adapted) ?? adapted;
+  return new ShowoNetwork(checkpointing ? withCheckpointing(extended, PhiBlock) : extended, concept);
 }
 
 function isEncoded(image: Image | EncodedImage): image is EncodedImage {

@@ -4,11 +4,12 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
 import { writeFileAtomic } from '../../io/write-file';
-import { Parameters } from '../../nn/parameters';
+import { ParamStore } from '../../nn/store';
 import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
-import { checkShowoConfig, type ShowoConfig } from './config';
+import type { ShowoConfig } from './config';
 import { type MagvitConfig, MagvitTokenizer } from './image-tokenizer';
-import { ShowoNetwork, showoSpecs } from './network';
+import { ShowoLayers } from './layers';
+import type { ShowoParts } from './model';
 
 /** What `config.json` of a UniLab checkpoint of Show-o holds. */
 export interface ShowoFile {
@@ -24,26 +25,22 @@ export interface SaveOptions {
   readonly shardBytes?: number;
 }
 
-/** What a model is made of. */
-export interface ShowoParts {
-  readonly network: ShowoNetwork;
-  readonly magvit: MagvitTokenizer;
-}
+/** What of a model is in its files of weights. */
+export type ShowoWeights = Pick<ShowoParts, 'layers' | 'store' | 'magvit'>;
 
 /**
- * Network and image tokenizer of a folder that {@link saveParts} wrote.
+ * Layers without numbers, their numbers, and the image tokenizer of a folder that {@link saveParts} wrote.
  * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
  */
-export async function loadParts(folder: string): Promise<ShowoParts> {
+export async function loadParts(folder: string): Promise<ShowoWeights> {
   const config = await readConfig(path.join(folder, 'config.json'));
-  checkShowoConfig(config.transformer);
+  const layers = new ShowoLayers(config.transformer);
   const imagesFile = path.join(folder, 'tokenizer.safetensors');
   const magvit = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
   try {
     const reader = await openSafetensors(folder); // model.safetensors, or its shards and index
     try {
-      const parameters = await Parameters.read(showoSpecs(config.transformer), reader, folder);
-      return { network: new ShowoNetwork(config.transformer, parameters), magvit };
+      return { layers, store: await ParamStore.read(layers, reader, folder), magvit };
     } finally {
       await reader.close();
     }
@@ -61,15 +58,15 @@ export function loadText(folder: string): TextTokenizer {
 /** Saves as {@link loadParts} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
 export async function saveParts(
   folder: string,
-  { network, magvit }: ShowoParts,
+  { layers, store, magvit }: ShowoWeights,
   text: TextTokenizer,
   { dtype = 'BF16', shardBytes }: SaveOptions = {},
 ): Promise<void> {
   mkdirSync(folder, { recursive: true });
   await writeFileAtomic(path.join(folder, 'tokenizer.json'), `${JSON.stringify(text.json, null, 2)}\n`);
   await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), magvit.parameters.writable(dtype));
-  await writeSafetensors(path.join(folder, 'model.safetensors'), network.parameters.writable(dtype), { shardBytes });
-  const file: ShowoFile = { model_type: 'showo', transformer: network.config, tokenizer: magvit.config };
+  await writeSafetensors(path.join(folder, 'model.safetensors'), store.writable(dtype), { shardBytes });
+  const file: ShowoFile = { model_type: 'showo', transformer: layers.config, tokenizer: magvit.config };
   await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
 }
 

@@ -3,7 +3,7 @@ import { before, test } from 'node:test';
 import { type Concept, conceptReferences, findConcept, loadSprites, type SpriteSheet } from '../../../src/miniworld';
 import { startEngine, tf } from '../../../src/engine';
 import { SubjectSimilarity, SceneDetector } from '../../../src/miniworld/detector';
-import { pixelsTensor } from '../../../src/sft/train-magvit';
+import { pixelsTensor } from '../../../src/io';
 
 let sprites: SpriteSheet;
 let detector: SceneDetector;

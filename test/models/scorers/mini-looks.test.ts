@@ -29,7 +29,7 @@ import {
 } from '../../../src/miniworld/lessons/figure-task';
 import { figureCrops } from '../../../src/miniworld/lessons/attribute-task';
 import { trainSupervised } from '../../../src/sft/loop';
-import { pixelsTensor } from '../../../src/sft/train-magvit';
+import { pixelsTensor } from '../../../src/io';
 
 let sprites: SpriteSheet;
 before(async () => {

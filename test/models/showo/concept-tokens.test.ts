@@ -3,7 +3,7 @@ import { before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import type { ShowoModel } from '../../../src/models/showo/model';
 import { learnConceptTokens } from '../../../src/sft/concept-tokens';
-import { noiseImage, tinyModel } from '../../nn/tiny-showo';
+import { noiseImage, tinyModel } from './tiny-showo';
 
 const FIRST = 40 + 10 + 16 + 1; // text, special tokens, codes, mask
 const OPTIONS = { initializer: 'w5', understanding: 2, generation: 1 };

@@ -6,9 +6,9 @@ import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI } from '../../../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../../../src/models/showo/model';
 import { showoConfigFromUpstream } from '../../../src/models/showo/config';
-import { Parameters } from '../../../src/nn/parameters';
-import { ShowoNetwork, showoSpecs } from '../../../src/models/showo/network';
-import { numberWords } from '../../nn/tiny-showo';
+import { ShowoLayers } from '../../../src/models/showo/layers';
+import { ParamStore } from '../../../src/nn/store';
+import { numberWords } from './tiny-showo';
 import { Rng } from '../../../src/engine';
 
 export const PARITY = path.join(__dirname, '..', '..', 'parity');
@@ -49,7 +49,8 @@ export async function showoFixture() {
     max_text_len: info.max_text_len,
   });
   const file = path.join(PARITY, 'showo', 'model.safetensors');
-  const parameters = Parameters.fromTensors(showoSpecs(config), await readSafetensors(file), file);
+  const layers = new ShowoLayers(config);
+  const store = ParamStore.fromTensors(layers, await readSafetensors(file), file);
   // The fixture has no images, only codes: any tokenizer of its codebook's size will do.
   const bits = Math.log2(config.codebook_size);
   const imageTokenizer = MagvitTokenizer.random(
@@ -62,7 +63,6 @@ export async function showoFixture() {
   );
   const inputs = await readSafetensors(path.join(PARITY, 'showo', 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(PARITY, 'showo', 'expected.safetensors'));
-  const network = new ShowoNetwork(config, parameters);
-  const model = new ShowoModel(network, imageTokenizer, numberWords(config.llm_vocab_size));
-  return { info, config, model, network, inputs, expected };
+  const model = ShowoModel.of(layers, store, imageTokenizer, numberWords(config.llm_vocab_size));
+  return { info, config, model, network: model.network, inputs, expected };
 }

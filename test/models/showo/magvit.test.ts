@@ -5,7 +5,7 @@ import { startEngine, Rng, tf } from '../../../src/engine';
 import { readSafetensors, toFloat32, type RawTensor } from '../../../src/io';
 import { MagvitTokenizer, type MagvitConfig } from '../../../src/models/showo/image-tokenizer';
 import { codebookEntries, codesOf, lfqLosses } from '../../../src/models/showo/lfq';
-import { CheckpointMismatchError } from '../../../src/nn/parameters';
+import { CheckpointMismatchError } from '../../../src/nn/checkpoint-fit';
 import { maxDifference, PARITY, readJson, rowsOf } from './fixture';
 
 let tokenizer: MagvitTokenizer;

@@ -28,7 +28,7 @@ test('saved and loaded again: bit for bit in F32, to bf16 rounding in BF16', asy
     await model.savePretrained(place, { dtype });
     const again = await ShowoModel.fromPretrained(place);
     assert.deepEqual(again.config, { ...model.config });
-    const [old, fresh] = [await model.network.parameters.values(), await again.network.parameters.values()];
+    const [old, fresh] = [await model.store.values(), await again.store.values()];
     for (const name of Object.keys(old)) {
       old[name].data.forEach((value, i) =>
         assert.ok(Math.abs(value - fresh[name].data[i]) <= tolerance * Math.abs(value), `${name}[${i}]`),
@@ -44,7 +44,7 @@ test('a transformer above a size goes into several files, and comes back whole',
   const files = readdirSync(place);
   assert.ok(files.filter((file) => /^model-\d{5}-of-\d{5}\.safetensors$/.test(file)).length > 1, files.join());
   const again = await ShowoModel.fromPretrained(place);
-  assert.deepEqual(await again.network.parameters.values(), await model.network.parameters.values());
+  assert.deepEqual(await again.store.values(), await model.store.values());
   again.dispose();
 });
 
@@ -76,17 +76,17 @@ test('a mask of the wrong size is an error with both shapes', () => {
 });
 
 test('the mean of two models has the mean of their weights', async () => {
-  const own = await model.network.parameters.values();
+  const own = await model.store.values();
   const scaled = Object.fromEntries(
     Object.entries(own).map(([name, v]) => [name, { ...v, data: v.data.map((x) => 3 * x) }]),
   );
   const mean = await meanWith(model, scaled);
-  const found = await mean.network.parameters.values();
+  const found = await mean.store.values();
   for (const name of Object.keys(own))
     own[name].data.forEach((value, i) =>
       assert.ok(Math.abs(found[name].data[i] - 2 * value) <= 1e-6 * Math.abs(value)),
     );
   const [first, ...others] = Object.entries(own);
   await assert.rejects(meanWith(model, Object.fromEntries(others)), new RegExp(first[0].replaceAll('.', '\\.')));
-  mean.network.parameters.dispose();
+  mean.store.dispose();
 });

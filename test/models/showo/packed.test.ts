@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { startEngine, Rng, tf } from '../../../src/engine';
 import { nextLogits } from '../../../src/models/showo/text-sampler';
-import { BitSharedParameters, startCodesFromBits } from '../../../src/miniworld/curricula/showo-code-rows';
+import { startCodesFromBits, withSharedBits } from '../../../src/miniworld/curricula/showo-code-rows';
 import type { ShowoConfig } from '../../../src/models/showo/config';
 import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
 import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { ShowoModel } from '../../../src/models/showo/model';
 import type { ShowoNetwork } from '../../../src/models/showo/network';
-import { numberWords } from '../../nn/tiny-showo';
-import { withBitNoise } from '../../../src/sft/train-showo';
+import { numberWords } from './tiny-showo';
+import { withBitNoise } from '../../../src/miniworld/curricula/showo-task';
 import { IGNORE, withWordNoise } from '../../../src/nn/packed-rows';
 import { packedLogits, packImage, packText } from '../../../src/models/showo/supervised';
 
@@ -38,7 +38,7 @@ before(async () => {
   whole = ShowoModel.random(config, imageTokenizer, numberWords(config.llm_vocab_size), new Rng(2));
   model = whole.network;
   // Larger weights than a fresh model's, so that positions and masks matter.
-  for (const variable of Object.values(model.parameters.variables))
+  for (const variable of Object.values(whole.store.variables))
     if (variable.shape.length > 1) tf.tidy(() => variable.assign(tf.mul(variable, 10)));
 });
 
@@ -115,7 +115,7 @@ describe('several questions in one row', () => {
 
 describe('rows of image codes that start from their bits', () => {
   it('are closer the more bits two codes share, and leave the text rows alone', () => {
-    const table = model.parameters.get('showo.model.embed_tokens.weight') as tf.Variable<tf.Rank.R2>;
+    const table = whole.store.get('showo.model.embed_tokens.weight') as tf.Variable<tf.Rank.R2>;
     const offset = model.vocabulary.imageOffset;
     const text = tf.tidy(() => Array.from(tf.slice(table, [0, 0], [offset, -1]).dataSync()));
     startCodesFromBits(whole, new Rng(3));
@@ -139,18 +139,19 @@ describe('rows of image codes that start from their bits', () => {
 
 describe('rows of codes that learn together by bits', () => {
   it('change nothing at first, learn from every code, and are saved as plain tables', async () => {
-    const shared = new BitSharedParameters(model.parameters, model.vocabulary, config.codebook_size);
+    const shared = withSharedBits(whole.store, config);
+    const learned = shared.variables['showo.model.embed_tokens.weight.shared'];
     const name = 'showo.model.embed_tokens.weight';
     const offset = model.vocabulary.imageOffset;
-    assert.ok(largest(shared.get(name), model.parameters.get(name)) === 0);
+    assert.ok(largest(shared.get(name), whole.store.get(name)) === 0);
     const [one, other] = [0b101010, 0b101011]; // the second is never trained on
     const { grads } = tf.variableGrads(
       () => tf.sum(tf.gather(shared.get(name), tf.tensor1d([offset + one], 'int32'))),
       Object.values(shared.variables),
     );
-    const step = grads[shared.variables['code_bits.embed.weight'].name];
-    tf.tidy(() => shared.variables['code_bits.embed.weight'].assign(tf.mul(step, 0.1)));
-    const moved = tf.tidy(() => tf.sub(shared.get(name), model.parameters.get(name)).arraySync() as number[][]);
+    const step = grads[learned.name];
+    tf.tidy(() => learned.assign(tf.mul(step, 0.1)));
+    const moved = tf.tidy(() => tf.sub(shared.get(name), whole.store.get(name)).arraySync() as number[][]);
     assert.ok(Math.abs(moved[offset + one][0] - 0.6) < 1e-5, 'all six bits push it the same way');
     assert.ok(Math.abs(moved[offset + other][0] - 0.4) < 1e-5, 'five of them push its neighbour, one pulls');
     assert.ok(
@@ -158,7 +159,7 @@ describe('rows of codes that learn together by bits', () => {
       'words stay',
     );
     const saved = await shared.values();
-    assert.deepEqual(Object.keys(saved).sort(), Object.keys(model.parameters.specs).sort());
+    assert.deepEqual(Object.keys(saved).sort(), [...whole.store.names].sort());
     assert.ok(
       Math.abs(
         saved[name].data[(offset + one) * 32] -

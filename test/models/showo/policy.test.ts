@@ -5,7 +5,7 @@ import type { ShowoModel, ShowoPrompt } from '../../../src/models/showo/model';
 import type { ImageTransition, ShowoTransition } from '../../../src/models/showo/policy';
 import { type ShowoImageOptions, ShowoImageSampler } from '../../../src/models/showo/sampler';
 import type { SampleRequest, TextOptions } from '../../../src/models/unified';
-import { noiseImage } from '../../nn/tiny-showo';
+import { noiseImage } from './tiny-showo';
 import { showoFixture } from './fixture';
 
 let model: ShowoModel;

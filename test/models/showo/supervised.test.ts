@@ -5,7 +5,7 @@ import { PromptTooLongError, type SupervisedExample } from '../../../src/models/
 import { textToImageExample } from '../../../src/models/showo/layout';
 import type { ShowoModel } from '../../../src/models/showo/model';
 import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../../../src/models/showo/supervised';
-import { noiseImage, tinyModel } from '../../nn/tiny-showo';
+import { noiseImage, tinyModel } from './tiny-showo';
 
 let model: ShowoModel;
 

@@ -13,10 +13,11 @@ import {
 } from '../../../src/models/showo/layout';
 import { maskCount, maskTemperature, remask } from '../../../src/models/showo/maskgit';
 import { causalMask, textToImageMask, understandingMask } from '../../../src/models/showo/masks';
-import { ShowoNetwork, showoSpecs } from '../../../src/models/showo/network';
+import { ShowoLayers } from '../../../src/models/showo/layers';
+import { ShowoNetwork } from '../../../src/models/showo/network';
 import { replayTransitions } from '../../../src/models/showo/policy';
 import { type Draws, ShowoImageSampler } from '../../../src/models/showo/sampler';
-import { Parameters } from '../../../src/nn/parameters';
+import { ParamStore } from '../../../src/nn/store';
 import { type Check, close, same } from './check';
 
 interface Description {
@@ -33,6 +34,7 @@ type Tensors = Record<string, RawTensor>;
 interface Fixture {
   readonly d: Description;
   readonly model: ShowoNetwork;
+  readonly store: ParamStore;
   readonly inputs: Tensors;
   readonly expected: Tensors;
 }
@@ -49,7 +51,7 @@ export async function* parity(
     yield* generationChecks(fixture);
     yield answerCheck(fixture);
   } finally {
-    fixture.model.parameters.dispose();
+    fixture.store.dispose();
   }
 }
 
@@ -63,10 +65,11 @@ async function load(folder: string, d: Description): Promise<Fixture> {
     max_text_len: d.max_text_len,
   });
   const file = path.join(folder, 'model.safetensors');
-  const parameters = Parameters.fromTensors(showoSpecs(config), await readSafetensors(file), file);
+  const layers = new ShowoLayers(config);
+  const store = ParamStore.fromTensors(layers, await readSafetensors(file), file);
   const inputs = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const expected = await readSafetensors(path.join(folder, 'expected.safetensors'), { nonFinite: 'allow' });
-  return { d, model: new ShowoNetwork(config, parameters), inputs, expected };
+  return { d, model: new ShowoNetwork(layers.with(store)), store, inputs, expected };
 }
 
 function* layoutChecks({ d, model, inputs }: Fixture): Generator<Check> {

@@ -5,6 +5,7 @@
 import { readValues, tf } from '../../../engine';
 import type { ImageProcessor, Image } from '../../../io';
 import type { ParamStore } from '../../../nn/store';
+import { l2Normalize } from '../../../nn/vqgan-codebook';
 import type { FrozenNetwork } from '../bert/load';
 import { embedInBatches } from './batches';
 import type { VisionConfig, VisionNetwork } from './network';
@@ -104,7 +105,7 @@ export class VisionTransformer {
       const part = images.slice(at, at + batch);
       const flat = readValues(() => {
         const patches = this.patchFeatures(this.processor.process(part), { interpolatePositions: true });
-        return tf.div(patches, tf.maximum(tf.norm(patches, 2, 2, true), 1e-12));
+        return l2Normalize(patches);
       });
       const each = flat.length / part.length;
       const size = this.config.hidden;

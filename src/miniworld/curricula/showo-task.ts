@@ -3,13 +3,13 @@
  * to questions about the image, and text alone; loss 1.0 t2i + 1.0 mmu + 0.1 lm as published, the last one an
  * option because here text alone carries the reasoning.
  */
-import { readValues, type Rng, tf } from '../engine';
-import { type Labelled, textToImageExample } from '../models/showo/layout';
-import type { ShowoModel } from '../models/showo/model';
-import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../models/showo/supervised';
-import { type PackedRow, type Turn, withWordNoise } from '../nn/packed-rows';
-import type { SupervisedTask } from './loop';
-import { pixelsTensor } from './train-magvit';
+import { readValues, type Rng, tf } from '../../engine';
+import { pixelsTensor } from '../../io';
+import { type Labelled, textToImageExample } from '../../models/showo/layout';
+import type { ShowoModel } from '../../models/showo/model';
+import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../../models/showo/supervised';
+import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
+import type { SupervisedTask } from '../../sft/loop';
 
 /** One image with what is said and asked about it, as ids. */
 export interface ShowoImageExample {

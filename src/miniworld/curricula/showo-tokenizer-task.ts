@@ -1,7 +1,8 @@
 /** Training the image tokenizer: reconstruction of images under look-up-free quantization. */
-import { type Rng, tf } from '../engine';
-import type { MagvitTokenizer } from '../models/showo/image-tokenizer';
-import type { SupervisedTask } from './loop';
+import { type Rng, tf } from '../../engine';
+import { pixelsTensor } from '../../io';
+import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
+import type { SupervisedTask } from '../../sft/loop';
 
 export interface ImageBatchInput {
   /** `[batch, height, width, 3]` in [-1, 1]. */
@@ -10,18 +11,6 @@ export interface ImageBatchInput {
 
 /** Makes a batch of images as RGB bytes. */
 export type ImageSource = (rng: Rng) => Uint8Array;
-
-/** RGB bytes of images of one size -> `[batch, height, width, 3]` in [-1, 1]. */
-export function pixelsTensor(images: readonly Uint8Array[], height: number, width: number): tf.Tensor4D {
-  const size = height * width * 3;
-  const out = new Float32Array(images.length * size);
-  images.forEach((image, b) => {
-    if (image.length !== size)
-      throw new RangeError(`image ${b} has ${image.length} bytes, expected ${height} x ${width} x 3`);
-    for (let i = 0; i < size; i++) out[b * size + i] = image[i] / 127.5 - 1;
-  });
-  return tf.tensor4d(out, [images.length, height, width, 3]);
-}
 
 /**
  * Loss: mean |x - y| + 2 mean (x - y)^2 + commitment + entropy. Neither a perceptual nor an adversarial term:
