@@ -54,6 +54,11 @@ function extendedLinear(base: Linear, count: number): Linear {
   return Object.assign(Object.create(ExtendedLinear.prototype) as ExtendedLinear, base, { extra });
 }
 
+/** The layer of the further outputs, when a layer has some. */
+export function extraOutputs(layer: Linear): Linear | undefined {
+  return 'extra' in layer && layer.extra instanceof Linear ? layer.extra : undefined;
+}
+
 /**
  * A network whose vocabulary goes on for `count` ids.
  * @param layers of this very network: its table of tokens and the layer that gives their logits
