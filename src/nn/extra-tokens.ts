@@ -37,11 +37,21 @@ export class ExtendedEmbedding extends Embedding {
   }
 }
 
+/** What a layer that was extended has besides. */
+interface WithExtra {
+  readonly extra: Linear;
+}
+
+/** Whether a layer has further outputs behind its own. */
+export function isExtended(layer: Linear): layer is Linear & WithExtra {
+  return 'extra' in layer;
+}
+
 /**
  * A layer with further outputs behind its own, those of a second layer, named `extra.weight` (and `extra.bias`) below it.
  * It is of the first layer's class, whatever that is: one with an adapter goes on computing with it.
  */
-function extendedLinear(base: Linear, count: number): Linear {
+function extendedLinear(base: Linear, count: number): Linear & WithExtra {
   const Base = base.constructor as typeof Linear;
   class ExtendedLinear extends Base {
     declare readonly extra: Linear;
@@ -52,11 +62,6 @@ function extendedLinear(base: Linear, count: number): Linear {
   }
   const extra = new Linear(base.weight.shape[1], count, base.config);
   return Object.assign(Object.create(ExtendedLinear.prototype) as ExtendedLinear, base, { extra });
-}
-
-/** The layer of the further outputs, when a layer has some. */
-export function extraOutputs(layer: Linear): Linear | undefined {
-  return 'extra' in layer && layer.extra instanceof Linear ? layer.extra : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Show-o's language model: ids in, hidden states and logits out. Samplers, replay and losses share these passes. */
 import { inFloat32, tf } from '../../engine';
 import { additiveMask } from '../../nn/causal-mask';
-import { extraOutputs } from '../../nn/extra-tokens';
+import { isExtended } from '../../nn/extra-tokens';
 import type { ConceptTokens } from './concept-tokens';
 import { type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import { imageStart } from './layout';
@@ -69,8 +69,8 @@ export class ShowoNetwork {
     const { lm_head } = this.layers.showo;
     return tf.tidy(() => {
       const base = this.logitsRange(hidden, 0, this.config.llm_vocab_size);
-      const extra = extraOutputs(lm_head);
-      if (!this.concept || !extra) return base;
+      if (!this.concept || !isExtended(lm_head)) return base;
+      const { extra } = lm_head;
       const own = inFloat32<tf.Tensor2D>(() => extra.outputs(hidden, extra.weight.shape[0] - 1, 1));
       return tf.concat([base, own], 1);
     });
