@@ -10,10 +10,10 @@ import { hasEnded, type ParentProcess, parentProcess } from './parent-process';
 const slots = {
   /** 1 while a cell's first, synchronous part runs; 2 when the watcher is about to stop that part. */
   synchronous: 0,
-  /** How many signals the watcher passed on. */
-  told: 1,
-  /** How many of them the main thread has received. */
-  heard: 2,
+  /** Signals that the watcher has passed on. */
+  sent: 1,
+  /** Of these, what the main thread has received. */
+  received: 2,
   /** Nothing is ever written here: the watcher sleeps on it. */
   sleep: 3,
 } as const;
@@ -36,7 +36,7 @@ function watch(): void {
   const inspector = require('node:inspector') as typeof import('node:inspector');
   const { state, slots: at, parent, hasEndedSource: gone } = threads.workerData as WatcherData;
   const say = (what: WatcherMessage): void => threads.parentPort?.postMessage(what);
-  const answered = (): boolean => Atomics.load(state, at.heard) >= Atomics.load(state, at.told);
+  const answered = (): boolean => Atomics.load(state, at.received) >= Atomics.load(state, at.sent);
   const isGone = vm.runInThisContext(`(${gone})`) as (parent: ParentProcess) => boolean;
   let stopped = false;
 
@@ -47,7 +47,7 @@ function watch(): void {
     session.connectToMainThread();
     session.post('Runtime.terminateExecution');
     session.disconnect();
-    Atomics.add(state, at.told, 1);
+    Atomics.add(state, at.sent, 1);
     say('stopped');
   };
   const signalled = (): void => {
@@ -55,7 +55,7 @@ function watch(): void {
     if (Atomics.compareExchange(state, synchronous, 1, 2) === 1) stop();
     else if (answered()) {
       stopped = false;
-      Atomics.add(state, at.told, 1);
+      Atomics.add(state, at.sent, 1);
       say('interrupt');
     }
     // The second signal that finds the main thread busy stops it; where even that did not help, only its end does.
@@ -64,10 +64,9 @@ function watch(): void {
   };
 
   // Node.js interrupts a script in a thread only if it was started with this option.
-  const option = { breakOnSigint: true } as const;
-  const sleep = (): void => {
+  const run = (script: string): void => {
     try {
-      vm.runInThisContext('globalThis.unilabSleep()', option);
+      vm.runInThisContext(script, { breakOnSigint: true });
     } catch {
       signalled();
     }
@@ -83,17 +82,11 @@ function watch(): void {
     },
     unilabRest: () => {
       say('ready');
-      for (;;) sleep();
+      for (;;) run('globalThis.unilabSleep()');
     },
   });
   // The outer script keeps the signal handler installed between two sleeps.
-  for (;;) {
-    try {
-      vm.runInThisContext('globalThis.unilabRest()', option);
-    } catch {
-      signalled();
-    }
-  }
+  for (;;) run('globalThis.unilabRest()');
 }
 
 /** The main thread's side. */
@@ -127,7 +120,7 @@ export class Interrupts {
           resolve();
           return;
         }
-        Atomics.add(this.state, slots.heard, 1);
+        Atomics.add(this.state, slots.received, 1);
         Atomics.store(this.state, slots.synchronous, 0);
         if (said === 'stopped') onStopped();
         else process.emit('SIGINT', 'SIGINT');

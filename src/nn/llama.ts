@@ -3,7 +3,7 @@
  * SwiGLU. With the two options that Chameleon adds: norms on every head's queries and keys, norms after the blocks.
  * It starts from embeddings, because Janus mixes text with images there.
  */
-import { attention, inFloat32, layerNorm, rmsNorm, silu, tf } from '../engine';
+import { attention, inFloat32, layerNorm, silu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';

@@ -116,7 +116,8 @@ function keepTopK(weights: Float64Array, k: number): void {
 }
 
 function keepTopP(weights: Float64Array, p: number): void {
-  const order = Array.from(weights.keys()).filter((i) => weights[i] > 0).sort((a, b) => weights[a] - weights[b]); // prettier-ignore
+  const possible = Array.from(weights.keys()).filter((i) => weights[i] > 0);
+  const order = possible.sort((a, b) => weights[a] - weights[b]);
   const total = order.reduce((sum, i) => sum + weights[i], 0);
   let below = 0;
   // Dropped from the unlikeliest on, as long as all up to it sum to at most 1 - p; the likeliest always stays.

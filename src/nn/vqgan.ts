@@ -191,7 +191,9 @@ export function checkVqganConfig(config: VqganConfig): void {
     ['decoder_res_blocks', decoderBlocks(config)],
   ] as const)
     if (blocks.length !== levels || blocks.some((count) => !Number.isInteger(count) || count < 0))
-      throw new RangeError(`image tokenizer: ${field} [${blocks}] must give a whole number for each of ${levels} levels`); // prettier-ignore
+      throw new RangeError(
+        `image tokenizer: ${field} [${blocks}] must give a whole number for each of ${levels} levels`,
+      );
   for (const level of config.attn_levels ?? [])
     if (!Number.isInteger(level) || level < 0 || level >= levels)
       throw new RangeError(`image tokenizer: attn_levels names level ${level}; there are ${levels}`);

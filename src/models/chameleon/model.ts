@@ -42,12 +42,10 @@ export interface ChameleonPrompt extends Prompt {
 /** What a model is made of. */
 export interface ChameleonParts {
   readonly config: ChameleonConfig;
-  /** The language model's layers with their numbers, and nothing around them. */
+  /** The language model's layers with their numbers (those of `store`), and nothing around them. */
   readonly layers: ChameleonLayers;
-  /** Those numbers. */
   readonly store: ParamStore;
   readonly imageTokenizer: ChameleonImageTokenizer;
-  /** None: prompts and answers are ids only. */
   readonly tokenizer?: TextTokenizer;
   readonly concept?: ConceptTokens;
   readonly adapters?: Lora<ChameleonLayers>;

@@ -49,7 +49,7 @@ export class PhiBlock extends Module<ShowoConfig> {
 
   forward(x: tf.Tensor3D, mask: tf.Tensor4D, tables: RotaryTables): tf.Tensor3D {
     const h = this.input_layernorm.forward(x);
-    return tf.addN([x, this.self_attn.forward(h, mask, tables), this.mlp.forward(h)]) as tf.Tensor3D;
+    return tf.addN<tf.Tensor3D>([x, this.self_attn.forward(h, mask, tables), this.mlp.forward(h)]);
   }
 }
 

@@ -2,7 +2,6 @@
 import { readValues, type Rng, type tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
 import type { Lora } from '../../nn/adapters';
-import { withCheckpointing } from '../../nn/checkpointing';
 import { ParamStore } from '../../nn/store';
 import { scoringTemperature } from '../../nn/token-sampling';
 import type { TextTokenizer } from '../../text/tokenizer';
@@ -23,8 +22,9 @@ import { ConceptTokens, CONCEPT_ROWS } from './concept-tokens';
 import { imageGrid, type ShowoConfig } from './config';
 import type { MagvitTokenizer } from './image-tokenizer';
 import { conditionTokens, textPrefix, understandingPrefix } from './layout';
-import { PhiBlock, ShowoLayers } from './layers';
-import { ShowoNetwork } from './network';
+import { ShowoLayers } from './layers';
+import type { ShowoNetwork } from './network';
+import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
 import { replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
 import { loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
@@ -35,30 +35,6 @@ import { sampleTexts, type TextRow } from './text-sampler';
 export type ShowoPrompt =
   | { readonly task: 'understand'; readonly row: TextRow }
   | { readonly task: 'generate'; readonly condition: readonly number[] };
-
-/** What a model is made of. */
-export interface ShowoParts {
-  /** The language model's layers with their numbers, and nothing around them. */
-  readonly layers: ShowoLayers;
-  /** Those numbers. */
-  readonly store: ParamStore;
-  /** Pixels to codes and back. */
-  readonly magvit: MagvitTokenizer;
-  readonly tokenizer: TextTokenizer;
-  readonly concept?: ConceptTokens;
-  readonly adapters?: Lora<ShowoLayers>;
-  /** Whether blocks are computed again for the gradient. Default false. */
-  readonly checkpointing?: boolean;
-}
-
-/** What of a model is its own. A copy shares some of it with its original, which disposes it. */
-interface Ownership {
-  readonly learns: boolean;
-  readonly store: boolean;
-  readonly magvit: boolean;
-}
-
-const WHOLE: Ownership = { learns: true, store: true, magvit: true };
 
 export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransition> {
   readonly modelType = 'showo';
@@ -305,13 +281,6 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     }
     return images.map((image) => this.seen.get(image) as Int32Array);
   }
-}
-
-/** The layers with what stands around them. */
-function networkOf({ layers, adapters, concept, checkpointing }: ShowoParts): ShowoNetwork {
-  const adapted = adapters?.net ?? layers;
-  const extended = concept?.attach(adapted) ?? adapted;
-  return new ShowoNetwork(checkpointing ? withCheckpointing(extended, PhiBlock) : extended, concept);
 }
 
 function isEncoded(image: Image | EncodedImage): image is EncodedImage {

@@ -9,7 +9,7 @@ import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
 import type { ShowoConfig } from './config';
 import { type MagvitConfig, MagvitTokenizer } from './image-tokenizer';
 import { ShowoLayers } from './layers';
-import type { ShowoParts } from './model';
+import type { ShowoParts } from './parts';
 
 /** What `config.json` of a UniLab checkpoint of Show-o holds. */
 export interface ShowoFile {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { readValues, Rng, startEngine, tf } from '../../../src/engine';
-import { ShowoModel } from '../../../src/models/showo/model';
+import type { ShowoModel } from '../../../src/models/showo/model';
 import { Lora } from '../../../src/nn/adapters';
 import type { SupervisedExample } from '../../../src/models/unified';
 import { tinyModel } from './tiny-showo';
