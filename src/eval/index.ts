@@ -1,3 +1,4 @@
+export * from './benchmarks';
 export * from './bleu';
 export * from './intervals';
 export * from './merge';

@@ -6,6 +6,7 @@ interface Module {
 }
 
 const handlers: Record<string, () => Module> = {
+  benchmarks: () => require('./benchmarks') as Module,
   bert: () => require('./bert') as Module,
   bleu: () => require('./bleu') as Module,
   blip2_itm: () => require('./blip2-itm') as Module,
