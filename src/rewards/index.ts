@@ -6,6 +6,7 @@ export { clipImageSimilarity, type ClipImageOptions } from './clip-i';
 export { clipTextSimilarity, type ClipTextOptions } from './clip-t';
 export { dinoName, dinoSimilarity, type DinoSimilarityOptions } from './dino-similarity';
 export { derReward, type PatchEmbedder, patchSimilarity } from './der';
+export { dreamSimName, dreamSimSimilarity, type DreamSimSimilarityOptions } from './dreamsim';
 export { type FaceEmbedder, type FaceFinder, ferReward, type FerOptions } from './fer';
 export type { Feature } from './feature-cosine';
 export { type LoadedRewards, paperRewards } from './from-folders';

@@ -35,6 +35,7 @@ describe('reference numbers', () => {
     safetensors: 53,
     grpo: 140,
     grpo_loop: 1280,
+    dreamsim: 66,
     dsog: 190,
     dino_patch: 26,
     face_align: 134,

@@ -8,6 +8,7 @@ export * from './blip2-itm';
 export * from './clip';
 export { pickScores } from './clip/pick-score';
 export * from './dinov2';
+export * from './dreamsim';
 export * from './ernie';
 export * from './facenet';
 export * from './lpips';

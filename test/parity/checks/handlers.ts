@@ -17,6 +17,7 @@ const handlers: Record<string, () => Module> = {
   clip_bpe: () => require('./clip-bpe') as Module,
   dino_patch: () => require('./dino-patch') as Module,
   dinov2: () => require('./dinov2') as Module,
+  dreamsim: () => require('./dreamsim') as Module,
   dsog: () => require('./dsog') as Module,
   ernie: () => require('./ernie') as Module,
   face_align: () => require('./face-align') as Module,
