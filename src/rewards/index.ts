@@ -4,6 +4,16 @@ export { berReward } from './ber';
 export { captionSimilarity, type Captioner } from './caption-similarity';
 export { clipImageSimilarity, type ClipImageOptions } from './clip-i';
 export { clipTextSimilarity, type ClipTextOptions } from './clip-t';
+export {
+  type AccuracyOptions,
+  answerAccuracy,
+  answerFormat,
+  answerReward,
+  type AnswerTruth,
+  equalAnswers,
+  type FormatOptions,
+  formatReward,
+} from './corl';
 export { dinoName, dinoSimilarity, type DinoSimilarityOptions } from './dino-similarity';
 export { derReward, type PatchEmbedder, patchSimilarity } from './der';
 export { dreamSimName, dreamSimSimilarity, type DreamSimSimilarityOptions } from './dreamsim';
@@ -18,3 +28,11 @@ export { defineReward, type LazyImage, type Reward, type RewardSample, type Scor
 export { scoreImages, type SeenSample, withPerSampleFallback } from './seen';
 export type { SubjectRewards } from './subject';
 export { type SentenceEmbedder, tier, type TierOptions, tierReward, type TierTruth } from './tier';
+export {
+  timReward,
+  type TokenMatch,
+  tokenMatch,
+  type TokenPair,
+  type TokenRepresenter,
+  type TokenVectors,
+} from './tim';

@@ -1,5 +1,5 @@
 /** Multiple choice without a judge model, as VLMEvalKit reads it (MMStar, MMMU and the like; arXiv 2407.11691). */
-import { splitWords } from '../bleu/tokenizers';
+import { splitWords } from '../../text';
 import { mean } from './mean';
 
 /** Letter to text, e.g. `{ A: 'a red cat', B: 'two dogs' }`. */

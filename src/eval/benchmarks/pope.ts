@@ -1,5 +1,5 @@
 /** POPE (Li et al. 2023, arXiv 2305.10355): is an object in the picture, yes or no; read as its own script does, or as VLMEvalKit does. */
-import { splitWords } from '../bleu/tokenizers';
+import { splitWords } from '../../text';
 import { mean } from './mean';
 
 export type YesNo = 'yes' | 'no';

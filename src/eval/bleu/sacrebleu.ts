@@ -1,6 +1,7 @@
 /** `sacrebleu`: the numbers of the Python package of that name (checked against 2.6.0). */
 import { clippedMatches, closestLength, countNgrams } from './ngrams';
-import { type BleuTokenizer, splitWords, tokenize } from './tokenizers';
+import { splitWords } from '../../text';
+import { type BleuTokenizer, tokenize } from './tokenizers';
 
 export interface SacrebleuOptions {
   /** Default `13a`. */

@@ -1,14 +1,8 @@
 /** sacrebleu's tokenizers. */
 
-/** What Python's `str.split()` and `strip()` call white space; JavaScript's `\s` is not the same set. */
-const space = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-const spaces = new RegExp(`[${space}]+`, 'u');
-const trailing = new RegExp(`[${space}]+$`, 'u');
+import { SPACE, splitWords } from '../../text';
 
-/** Words between white space, none empty: Python's `split()`. */
-export function splitWords(text: string): string[] {
-  return text.split(spaces).filter((word) => word !== '');
-}
+const trailing = new RegExp(`[${SPACE}]+$`, 'u');
 
 export type BleuTokenizer = '13a' | 'char' | 'zh' | 'none';
 

@@ -15,6 +15,7 @@ const handlers: Record<string, () => Module> = {
   chameleon: () => require('./chameleon') as Module,
   clip: () => require('./clip') as Module,
   clip_bpe: () => require('./clip-bpe') as Module,
+  corl_rewards: () => require('./corl-rewards') as Module,
   dino_patch: () => require('./dino-patch') as Module,
   dinov2: () => require('./dinov2') as Module,
   dreamsim: () => require('./dreamsim') as Module,
@@ -33,6 +34,7 @@ const handlers: Record<string, () => Module> = {
   safetensors: () => require('./safetensors') as Module,
   showo: () => require('./showo') as Module,
   showo_maskgit: () => require('./showo-maskgit') as Module,
+  tim: () => require('./tim') as Module,
   vit: () => require('./vit') as Module,
 };
 
