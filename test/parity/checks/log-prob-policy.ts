@@ -54,7 +54,7 @@ export class LogProbPolicy implements Policy<TableTransition> {
 
   constructor(tables: Partial<Record<SegmentName, readonly (readonly number[])[]>>) {
     for (const [name, rows] of Object.entries(tables))
-      this.tables[name] = tf.variable(tf.tensor2d(rows.map((row) => [...row])));
+      this.tables[name] = tf.tidy(() => tf.variable(tf.tensor2d(rows.map((row) => [...row]))));
   }
 
   variables(): Readonly<Record<string, tf.Variable>> {
@@ -77,7 +77,7 @@ export class LogitTable implements Policy<TableTransition> {
   readonly logits: tf.Variable<tf.Rank.R3>;
 
   constructor(values: readonly (readonly (readonly number[])[])[]) {
-    this.logits = tf.variable(tf.tensor3d(values as number[][][]));
+    this.logits = tf.tidy(() => tf.variable(tf.tensor3d(values as number[][][])));
   }
 
   variables(): Readonly<Record<string, tf.Variable>> {
