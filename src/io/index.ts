@@ -1,4 +1,5 @@
 export { CheckpointError, CheckpointStore, type CheckpointContent, type LoadedCheckpoint } from './checkpoints';
+export { imageSheet } from './image-sheet';
 export { JsonLines } from './json-lines';
 export { dataFolder } from './package-root';
 export { type Image, encodePng, readImage, type ReadImageOptions, resizeImage, savePng } from './images';

@@ -152,22 +152,6 @@ function codebookOf({ n_embed, embed_dim, codebookStd }: VqganConfig & VqganLayo
   return new Embedding(n_embed, embed_dim, codebookStd ?? 1 / (Math.sqrt(3) * n_embed));
 }
 
-/** Attention levels by the rule of upstream's files: those whose side is listed, starting from `resolution`. */
-export function attentionLevels(
-  resolution: number,
-  levels: number,
-  resolutions: readonly number[] | null | undefined,
-): number[] {
-  return Array.from({ length: levels }, (_, level) => level).filter((level) =>
-    resolutions?.includes(Math.floor(resolution / 2 ** level)),
-  );
-}
-
-/** How many pixels one code covers along each axis. */
-export function vqganStride(config: VqganConfig): number {
-  return 2 ** (config.ch_mult.length - 1);
-}
-
 /** @throws RangeError naming the field, what was found and what was expected */
 export function checkVqganConfig(config: VqganConfig): void {
   const levels = config.ch_mult.length;

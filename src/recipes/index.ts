@@ -1,4 +1,4 @@
 /** Whole methods: read one from top to bottom. */
-export { imageSheet, saveResult } from './result-files';
+export { saveResult } from './result-files';
 export * from './sync-grpo';
 export * from './sync-grpo-run';

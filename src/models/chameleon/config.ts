@@ -3,7 +3,8 @@
  * vocabulary that text and image codes share. Read from and written as transformers' `config.json`.
  */
 import { type LlamaConfig, llamaConfigFromUpstream, llamaConfigToUpstream } from '../../nn/llama-config';
-import { attentionLevels, checkVqganConfig, vqganStride, type VqganConfig } from '../../nn/vqgan';
+import { attentionLevels, coderStride } from '../../nn/image-coder';
+import { checkVqganConfig, type VqganConfig } from '../../nn/vqgan';
 
 /**
  * How an image stands in a sequence. `chameleon`: begin, codes, end. `lumina`: begin, height, width, rows of codes each
@@ -48,7 +49,7 @@ export type Json = Readonly<Record<string, unknown>>;
 
 /** Rows and columns of codes of an image of the configuration's resolution. */
 export function defaultGrid(config: ChameleonConfig): readonly [rows: number, columns: number] {
-  const side = Math.floor(config.resolution / vqganStride(config.vq));
+  const side = Math.floor(config.resolution / coderStride(config.vq));
   return [side, side];
 }
 

@@ -1,5 +1,6 @@
 /** A whole VQGAN's configuration as taming-transformers writes it, beside the weights in `vqgan/`. */
-import { attentionLevels, type VqganConfig } from '../../../nn/vqgan';
+import { attentionLevels } from '../../../nn/image-coder';
+import type { VqganConfig } from '../../../nn/vqgan';
 import { ChameleonConfigError, checkedVqgan, type Json, wholeNumber } from '../config';
 
 /**
