@@ -3,3 +3,11 @@ export { ConceptFileError, CONDITION_KEYS } from './concept-schema';
 export type { ConceptConditions, ConceptConversations, ConceptInfo, ConceptTestItem } from './concept-schema';
 export { listConcepts, readConcept, type ConceptFiles } from './concept-files';
 export { readCorl, type CorlRecord } from './corl';
+export {
+  ChatEndpoint,
+  ChatEndpointError,
+  type ChatEndpointOptions,
+  type ChatReply,
+  type ChatRequest,
+  type ChatUsage,
+} from './chat-endpoint';
