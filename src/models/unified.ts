@@ -248,3 +248,22 @@ export interface PersonalizableModel<P extends Prompt = Prompt, T extends Transi
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows;
   removeConceptTokens(): void;
 }
+
+/** An image and a text as one forward pass represents them, one vector a token, all of one width. */
+export interface TokenStates {
+  readonly image: readonly Float32Array[];
+  readonly text: readonly Float32Array[];
+}
+
+/** A model that tells what its last layer holds of an image and a text read together. CoRL's R_TIM asks for one. */
+export interface RepresentingModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
+  P,
+  T
+> {
+  /** States after the last norm, pair by pair. @throws RangeError for images of another size than the model sees */
+  tokenStates(images: readonly Image[], texts: readonly string[]): TokenStates[];
+  frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): RepresentingModel<P, T>;
+}
+
+/** Whether a model is a {@link RepresentingModel}. */
+export const canRepresent = (model: UnifiedModel): model is RepresentingModel => 'tokenStates' in model;

@@ -1,4 +1,5 @@
 /** Whole methods: read one from top to bottom. */
+export * from './corl';
 export { saveResult } from './result-files';
 export * from './sync-grpo';
 export * from './sync-grpo-run';

@@ -12,6 +12,8 @@ export interface AnswerTruth {
   readonly solution: string;
   /** The question with its options, one a line (`B. a dog`). Default: the sample's prompt. */
   readonly problem?: string;
+  /** How this question is answered, in data that mixes both kinds; it goes before the reward's own form, unless that is `soft`. */
+  readonly form?: 'open_ended' | 'multiple_choice';
 }
 
 export interface AccuracyOptions {
@@ -55,11 +57,15 @@ function plain(text: string): string {
 }
 
 /** Accuracy of a completion in [0, 1], with the reason when the question cannot be read. */
-export function answerAccuracy(completion: string, truth: Required<AnswerTruth>, options: AccuracyOptions = {}): Score {
+export function answerAccuracy(
+  completion: string,
+  truth: AnswerTruth & { readonly problem: string },
+  options: AccuracyOptions = {},
+): Score {
   const answer = answerIn(completion);
   const expected = expectedAnswer(truth.solution);
   if (equalAnswers(answer, expected)) return { value: 1 };
-  switch (options.form ?? 'open_ended') {
+  switch (options.form === 'soft' ? 'soft' : (truth.form ?? options.form ?? 'open_ended')) {
     case 'open_ended':
       return { value: 0 };
     case 'soft':
@@ -86,7 +92,8 @@ export function answerReward(options: AccuracyOptions = {}): Reward<AnswerTruth>
   return defineReward<AnswerTruth>(`accuracy_${options.form ?? 'open_ended'}`, [0, 1], (samples) =>
     samples.map(({ completion, prompt, truth }: RewardSample<Partial<AnswerTruth> | undefined>) => {
       if (typeof truth?.solution !== 'string') return { value: NaN, reason: 'the task gives no solution' };
-      return answerAccuracy(completion, { solution: truth.solution, problem: truth.problem ?? prompt }, options);
+      const { solution, problem = prompt, form } = truth;
+      return answerAccuracy(completion, { solution, problem, form }, options);
     }),
   );
 }

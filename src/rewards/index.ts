@@ -15,6 +15,7 @@ export {
   formatReward,
 } from './corl';
 export { dinoName, dinoSimilarity, type DinoSimilarityOptions } from './dino-similarity';
+export { cycleReward, type ImageDistance } from './cycle';
 export { derReward, type PatchEmbedder, patchSimilarity } from './der';
 export { dreamSimName, dreamSimSimilarity, type DreamSimSimilarityOptions } from './dreamsim';
 export { type FaceEmbedder, type FaceFinder, ferReward, type FerOptions } from './fer';
@@ -23,12 +24,15 @@ export { type LoadedRewards, paperRewards } from './from-folders';
 export { type ImageEmbedder, referenceCosine } from './image-features';
 export type { ImageTextScorer } from './image-text';
 export { imageTextMatch } from './image-text-match';
+export { modelCaptioner, type ModelCaptionerOptions } from './model-captioner';
 export { pickScore, type PickScoreOptions } from './pick-score';
 export { defineReward, type LazyImage, type Reward, type RewardSample, type Score } from './reward';
 export { scoreImages, type SeenSample, withPerSampleFallback } from './seen';
+export { type CaptionTuples, captionTuples, spiceLike } from './spice-like';
 export type { SubjectRewards } from './subject';
 export { type SentenceEmbedder, tier, type TierOptions, tierReward, type TierTruth } from './tier';
 export {
+  modelRepresenter,
   timReward,
   type TokenMatch,
   tokenMatch,

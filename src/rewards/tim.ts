@@ -1,5 +1,6 @@
 /** R_TIM: whether text and image say the same, token by token (CoRL, Eq. 4). */
 import type { Image } from '../io';
+import type { RepresentingModel } from '../models/unified';
 import { checkTexts } from './image-text';
 import { defineReward, type Reward } from './reward';
 import { scoreImages } from './seen';
@@ -22,6 +23,14 @@ export interface TokenRepresenter {
   readonly name: string;
   /** One pair a text and image, in order; lengths may differ from pair to pair. */
   represent(texts: readonly string[], images: readonly Image[]): Promise<readonly TokenPair[]>;
+}
+
+/** A model's own last states; give a frozen copy, which is not disposed. */
+export function modelRepresenter(model: RepresentingModel): TokenRepresenter {
+  return {
+    name: `${model.modelType}_frozen`,
+    represent: (texts, images) => Promise.resolve(model.tokenStates(images, texts)),
+  };
 }
 
 export interface TokenMatch {

@@ -17,23 +17,26 @@ import {
   type ImageOptions,
   type PersonalizableModel,
   type Prompt,
+  type RepresentingModel,
   type SampleRequest,
   type SupervisedExample,
   type SupervisedLossOptions,
   type TextOptions,
   type TextSegment,
+  type TokenStates,
   checkFollows,
 } from '../unified';
 import { ConceptTokens } from './concept-tokens';
 import type { JanusConfig } from './config';
 import { isTokenizerParameter, JanusImageTokenizer } from './image-tokenizer';
-import type { JanusPrompt } from './layout';
+import type { JanusPrompt, UnderstandingPrompt } from './layout';
 import { JanusNetwork } from './network';
 import { type JanusTransition, replay, type TextTransition } from './policy';
 import { type LoadOptions, readPretrained, type SaveOptions, writePretrained } from './pretrained';
 import { JanusPrompts } from './prompts';
 import { JanusImageSampler, sampleText } from './sampler';
 import { supervisedLoss } from './supervised';
+import { tokenStates } from './token-states';
 
 /** Names of the new rows among the variables. */
 const CONCEPT_ROWS: ConceptRows = {
@@ -41,7 +44,9 @@ const CONCEPT_ROWS: ConceptRows = {
   output: 'lm_head.extra.weight',
 };
 
-export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransition> {
+export class JanusModel
+  implements PersonalizableModel<JanusPrompt, JanusTransition>, RepresentingModel<JanusPrompt, JanusTransition>
+{
   readonly modelType = 'janus';
   readonly imageTokenizer: JanusImageTokenizer;
   private prompts: JanusPrompts;
@@ -121,6 +126,11 @@ export class JanusModel implements PersonalizableModel<JanusPrompt, JanusTransit
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
     const { network, prompts, imageTokenizer } = this;
     return supervisedLoss({ network, prompts, imageTokenizer }, examples, rng, options);
+  }
+
+  tokenStates(images: readonly Image[], texts: readonly string[]): TokenStates[] {
+    const prompts = images.map((image, i) => this.prompt([image, texts[i]], 'understand') as UnderstandingPrompt);
+    return tokenStates(this.network, prompts);
   }
 
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): JanusModel {
