@@ -55,7 +55,7 @@ figure      mini_figure: the same for people, animals and things
   --temperature T       mini-world: noise of re-masking (showo), temperature of codes (others; default 0.5, 0.7)
   --sheet FILE.png      mini-world: true and generated images side by side
   --card                writes the checkpoint's README.md (mini-world: with the training curve)
-  --training FOLDER     where the card finds STAGE/curve.jsonl (default out/train)
+  --training FOLDER     where the card finds STAGE/metrics.jsonl (default out/train)
   --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
   async run(args) {
     const { values, positionals } = parse(args);
@@ -104,7 +104,7 @@ async function measureScorer(target: ScorerName, values: Values, seed: number): 
     n,
     metrics: await evaluateScorer(target, folder, n, seed),
     settings: {},
-    writeCard: (report) => writeScorerCard(folder, target, report, path.join(values.training, target, 'curve.jsonl')),
+    writeCard: (report) => writeScorerCard(folder, target, report, path.join(values.training, target, 'metrics.jsonl')),
   };
 }
 

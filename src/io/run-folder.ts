@@ -6,6 +6,7 @@
  *   events.out.*      the same for TensorBoard, with images and texts of samples
  *   samples/          what was sampled, step by step; `refused-...` of a step that was refused
  *   checkpoints/      weights, optimizer, and the state of the recipe
+ *   lock              which process writes here
  */
 import type * as tf from '@tensorflow/tfjs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
@@ -15,6 +16,7 @@ import { EventFile } from './event-files';
 import { encodePng, type Image } from './images';
 import { JsonLines } from './json-lines';
 import { claimFolder, RunError } from './run-identity';
+import { RunLock } from './run-lock';
 import { fromTensor, toTensor } from './tensors';
 import { type FileJob, writeFilesAtomic } from './write-file';
 import type { RawTensor, WritableTensor } from './safetensors';
@@ -101,6 +103,7 @@ export class RunFolder implements Run {
 
   private constructor(
     readonly folder: string,
+    private lock: RunLock | undefined,
     private readonly store: CheckpointStore<SavedState>,
     private readonly every: number,
     private readonly steps: number | undefined,
@@ -110,16 +113,23 @@ export class RunFolder implements Run {
   /**
    * Begins a run, or goes on with one.
    * @param options resolved: the run's identity
-   * @throws RunError when the folder holds a run and `resume` is not asked for, or one with other options: it lists them
+   * @throws RunError when the folder holds a run and `resume` is not asked for, or one with other options: it lists them;
+   *   when a process writes there: it names it
    */
   static async open(folder: string, options: object, settings: RunFolderOptions = {}): Promise<RunFolder> {
     const { resume = false, checkpointEvery = 1, keep = 2, fallback = false } = settings;
     if (!Number.isInteger(checkpointEvery) || checkpointEvery < 1)
       throw new RangeError(`checkpointEvery must be a positive integer, got ${checkpointEvery}`);
-    const given = await claimFolder(folder, options, resume);
-    const steps = settings.steps ?? (typeof given.steps === 'number' ? given.steps : undefined);
     const store = new CheckpointStore<SavedState>(path.join(folder, 'checkpoints'), keep);
-    return new RunFolder(folder, store, checkpointEvery, steps, fallback);
+    const lock = await RunLock.take(folder);
+    try {
+      const given = await claimFolder(folder, options, resume);
+      const steps = settings.steps ?? (typeof given.steps === 'number' ? given.steps : undefined);
+      return new RunFolder(folder, lock, store, checkpointEvery, steps, fallback);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
   }
 
   /**
@@ -190,10 +200,16 @@ export class RunFolder implements Run {
     return this.writeSamples(`refused-${stepName(step)}`, samples, { reason });
   }
 
+  /** Closes the files and lets go of the folder; once closed, nothing more happens. */
   async close(): Promise<void> {
-    await this.lines?.close();
-    await this.events?.close();
-    this.lines = this.events = undefined;
+    const { lines, events, lock } = this;
+    this.lines = this.events = this.lock = undefined;
+    try {
+      await lines?.close();
+      await events?.close();
+    } finally {
+      await lock?.release();
+    }
   }
 
   private ready(): { lines: JsonLines<Line>; events: EventFile } {

@@ -19,7 +19,7 @@ import { ShowoModel } from '../../src/models/showo/model';
 import { miniText } from '../../src/miniworld/curricula/scenes';
 
 const step = (n: number, loss: number) =>
-  `${JSON.stringify({ step: n, steps: 300, loss, gradNorm: 1, learningRate: 1e-3, metrics: { t2i: loss, mmu: loss / 2, lm: 1 }, seconds: 2 })}\n`;
+  `${JSON.stringify({ step: n, loss, grad_norm: 1, learning_rate: 1e-3, t2i: loss, mmu: loss / 2, lm: 1, 'time/step': 2 })}\n`;
 
 describe('unilab eval', () => {
   let folder: string;
@@ -73,16 +73,16 @@ describe('unilab eval', () => {
     detector.dispose();
   });
 
-  it('writes a card from the scores and the curve; steps done twice count once', async () => {
-    const curveFile = path.join(folder, 'showo-cell-codes', 'curve.jsonl');
+  it('writes a card from the scores and the curve of the run', async () => {
+    const curveFile = path.join(folder, 'showo-cell-codes', 'metrics.jsonl');
     mkdirSync(path.dirname(curveFile));
     const lines = Array.from({ length: 300 }, (_, i) => step(i + 1, 6 - i / 100));
-    const other = step(900, 1).replace('"steps":300', '"steps":2000'); // another run's record in the same file
-    writeFileSync(curveFile, [other, ...lines.slice(0, 200), ...lines.slice(150)].join('') + '{"step":3');
+    writeFileSync(curveFile, lines.join('') + '{"step":3');
     const curve = await readCurve(curveFile);
     assert.equal(curve.steps, 300);
     assert.equal(curve.seconds, 600);
     assert.equal(curve.points.length, 100);
+    assert.deepEqual(Object.keys(curve.points[0]).sort(), ['lm', 'loss', 'mmu', 'step', 't2i']);
     assert.ok(Math.abs(curve.points[0].t2i - 5.99) < 1e-6);
     const metrics = {
       object: { value: 0.5, ci95: [0.4, 0.6] as const, n: 10 },

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { AdamW, Rng, startEngine, tf } from '../../src/engine';
+import { AdamW, startEngine, tf } from '../../src/engine';
 import { type LoggedSample, RunFolder } from '../../src/io';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'unilab-run-'));
 before(() => startEngine({ quiet: true, precision: 'float32' }));
 after(() => rmSync(scratch, { recursive: true }));
 
-const root = path.join(__dirname, '../..');
 const linesOf = (folder: string) =>
   readFileSync(path.join(folder, 'metrics.jsonl'), 'utf8')
     .trim()
@@ -62,7 +61,7 @@ describe('a run folder', () => {
 
   it('belongs to its options', async () => {
     const folder = path.join(scratch, 'options');
-    await RunFolder.open(folder, { steps: 9, dsog: { mu: 0.1 }, beta: 0 });
+    await (await RunFolder.open(folder, { steps: 9, dsog: { mu: 0.1 }, beta: 0 })).close();
     await assert.rejects(RunFolder.open(folder, { steps: 9 }), /holds a run already: resume it/);
     await assert.rejects(
       RunFolder.open(folder, { steps: 10, dsog: { mu: 0.2 } }, { resume: true }),
@@ -153,52 +152,4 @@ describe('event files', () => {
     );
     assert.equal(read.plugin, 'text');
   });
-});
-
-const worker = (folder: string, kind: string, steps: number): ChildProcess =>
-  spawn(
-    process.execPath,
-    ['-r', 'ts-node/register/transpile-only', path.join(__dirname, 'run-worker.ts'), folder, kind, String(steps)],
-    {
-      cwd: root,
-      env: { ...process.env, TS_NODE_PROJECT: path.join(root, 'tsconfig.json') },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-
-/** @param killAfter milliseconds after the engine's start @returns what the worker printed at its end, if it came there */
-function runWorker(folder: string, kind: string, steps: number, killAfter?: number): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const child = worker(folder, kind, steps);
-    let out = '';
-    child.stdout?.on('data', (data: Buffer) => {
-      if (out === '' && killAfter !== undefined) setTimeout(() => child.kill('SIGKILL'), killAfter);
-      out += data.toString();
-    });
-    child.on('close', (code) => resolve(code === 0 ? out.trim().split('\n').at(-1) : undefined));
-  });
-}
-
-describe('kill -9 at random moments', () => {
-  for (const kind of ['supervised', 'rl']) {
-    it(`${kind}: the same weights to the bit, no line lost or twice`, async () => {
-      const steps = 60;
-      const [whole, killed] = ['whole', 'killed'].map((name) => path.join(scratch, `${kind}-${name}`));
-      const expected = await runWorker(whole, kind, steps);
-      assert.ok(expected);
-      const rng = new Rng(Date.now());
-      let kills = 0;
-      let got: string | undefined;
-      while (kills < 4 && got === undefined) {
-        got = await runWorker(killed, kind, steps, 20 + 250 * rng.uniform());
-        if (got === undefined) kills++;
-      }
-      got ??= await runWorker(killed, kind, steps);
-      assert.ok(kills > 0, 'it was killed at least once');
-      assert.equal(got, expected);
-      const withoutTime = (folder: string) => linesOf(folder).map(({ 'time/step': _, ...line }) => line);
-      assert.deepEqual(withoutTime(killed), withoutTime(whole));
-      assert.equal(linesOf(killed).length, steps);
-    });
-  }
 });

@@ -1,8 +1,6 @@
-/** Runs a stage of a curriculum: curve, checkpoints, Ctrl-C, and the finished weights. */
-import { mkdirSync } from 'node:fs';
+/** Runs a stage of a curriculum: checkpoints, Ctrl-C, and the finished weights. */
 import path from 'node:path';
-import { startEngine, tf } from '../../engine';
-import { JsonLines } from '../../io';
+import { startEngine } from '../../engine';
 import { dataFolder } from '../../io/package-root';
 import { type StepReport, trainSupervised } from '../../sft/loop';
 import { STAGES } from './stages';
@@ -12,6 +10,8 @@ export interface TrainOptions {
   readonly seed?: number;
   readonly out?: string;
   readonly checkpoints?: string;
+  /** Steps between checkpoints. Default: the loop's. */
+  readonly checkpointEvery?: number;
   readonly fallback: boolean;
 }
 
@@ -23,8 +23,6 @@ export async function runTraining(name: string, options: TrainOptions): Promise<
   const seed = options.seed ?? stage.settings.seed;
   const { task, save } = await stage.prepare(seed);
   const folder = options.checkpoints ?? path.join('out', 'train', name);
-  mkdirSync(folder, { recursive: true });
-  const curve = await JsonLines.open<StepReport & { tensors: number }>(path.join(folder, 'curve.jsonl'));
   let stop = false;
   const onInterrupt = () => {
     if (stop) process.exit(130);
@@ -41,17 +39,16 @@ export async function runTraining(name: string, options: TrainOptions): Promise<
       steps: options.steps ?? stage.settings.steps,
       seed,
       folder,
+      checkpointEvery: options.checkpointEvery,
       fallback: options.fallback,
     })) {
       if (first < 0) first = step.step - 1;
-      await curve.append({ ...step, tensors: tf.memory().numTensors });
       printProgress(step, (performance.now() - started) / 1000 / (step.step - first));
       if (stop) break;
     }
   } finally {
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onInterrupt);
-    await curve.close();
   }
   if (stop) {
     console.error(`stopped; the same command goes on from ${folder}`);

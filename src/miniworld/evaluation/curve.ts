@@ -3,7 +3,6 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
 import { svgOf, type VegaLiteSpec } from '../../display';
 import { JsonLines } from '../../io';
-import type { StepReport } from '../../sft/loop';
 
 /** Points of a thinned curve. */
 const POINTS = 120;
@@ -18,30 +17,31 @@ export interface Curve {
   readonly seconds: number;
 }
 
+type Line = { readonly step: number; readonly loss: number } & Readonly<Record<string, number>>;
+
+/** What a run logs of a step that is no part of its loss. */
+const isBeside = (name: string) => ['grad_norm', 'learning_rate'].includes(name) || name.startsWith('time/');
+
 /**
- * Reads a curve that training wrote. Steps that were done twice (a run killed after its last checkpoint) count once.
+ * Reads the curve of a run.
+ * @param file `metrics.jsonl` of the run's folder
  * @throws Error when the file has no records
  */
 export async function readCurve(file: string): Promise<Curve> {
-  const byStep = new Map<number, StepReport>();
-  const all = await JsonLines.read<StepReport>(file);
-  // A run of another length that was logged to the same file is another run.
-  for (const record of all) if (record.steps === all[all.length - 1].steps) byStep.set(record.step, record);
-  const records = [...byStep.values()].sort((a, b) => a.step - b.step);
+  const records = await JsonLines.read<Line>(file);
   if (records.length === 0) throw new Error(`${file} has no steps`);
+  const names = Object.keys(records[0]).filter((name) => name !== 'step' && !isBeside(name));
   const size = Math.max(1, Math.ceil(records.length / POINTS));
   const points: CurvePoint[] = [];
   for (let from = 0; from < records.length; from += size) {
     const part = records.slice(from, from + size);
-    const mean = (of: (r: StepReport) => number) =>
-      Number((part.reduce((sum, r) => sum + of(r), 0) / part.length).toPrecision(5));
-    const metrics: [string, number][] = Object.keys(part[0].metrics).map((name) => [
-      name,
-      mean((r) => r.metrics[name]),
-    ]);
-    points.push({ ...Object.fromEntries(metrics), loss: mean((r) => r.loss), step: part[part.length - 1].step });
+    const mean = (name: string) =>
+      Number((part.reduce((sum, record) => sum + record[name], 0) / part.length).toPrecision(5));
+    const means = Object.fromEntries(names.map((name) => [name, mean(name)]));
+    points.push({ ...means, step: part[part.length - 1].step });
   }
-  return { points, steps: records[records.length - 1].step, seconds: records.reduce((sum, r) => sum + r.seconds, 0) };
+  const seconds = records.reduce((sum, record) => sum + record['time/step'], 0);
+  return { points, steps: records[records.length - 1].step, seconds };
 }
 
 /** The curve as a vega-lite specification, one panel with a line for each of the names, on a logarithmic axis. */

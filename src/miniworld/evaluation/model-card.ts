@@ -40,7 +40,7 @@ async function trainingHistory(model: MiniModel, folder: string, training: strin
   const card = path.join(folder, 'README.md');
   const earlier = existsSync(card) ? readFileSync(card, 'utf8').split('\n') : [];
   for (const [stage, losses] of model.history) {
-    const file = path.join(training, stage, 'curve.jsonl');
+    const file = path.join(training, stage, 'metrics.jsonl');
     const known = earlier.find((line) => line.startsWith(`- \`bin/unilab train ${stage}\`: `));
     if (!existsSync(file) && known && existsSync(path.join(folder, `curve-${stage}.svg`))) {
       commands.push(known.replace(/^- |\.$/g, ''));
