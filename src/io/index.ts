@@ -7,12 +7,12 @@ export * from './preprocess';
 export * from './safetensors';
 export { fromTensor, imagesToTensor, pixelsTensor, tensorToImages, toTensor } from './tensors';
 export { RunError } from './run-identity';
+export type { RunParts } from './run-tensors';
 export {
   type LoggedSample,
   type LoggedStep,
   type Run,
   RunFolder,
   type RunFolderOptions,
-  type RunParts,
   type RunState,
 } from './run-folder';

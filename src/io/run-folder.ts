@@ -8,7 +8,6 @@
  *   checkpoints/      weights, optimizer, and the state of the recipe
  *   lock              which process writes here
  */
-import type * as tf from '@tensorflow/tfjs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import * as path from 'node:path';
 import { CheckpointStore } from './checkpoints';
@@ -17,25 +16,8 @@ import { encodePng, type Image } from './images';
 import { JsonLines } from './json-lines';
 import { claimFolder, RunError } from './run-identity';
 import { RunLock } from './run-lock';
-import { fromTensor, toTensor } from './tensors';
+import { restoreTensors, type RunParts, withTensors } from './run-tensors';
 import { type FileJob, writeFilesAtomic } from './write-file';
-import type { RawTensor, WritableTensor } from './safetensors';
-
-interface Variables {
-  variables(): Readonly<Record<string, tf.Variable>>;
-}
-
-/** What a checkpoint holds beside the recipe's state. */
-export interface RunParts {
-  readonly model: Variables;
-  /** An `AdamW`. */
-  readonly optimizer: {
-    state(): Record<string, tf.Tensor>;
-    load(state: Record<string, tf.Tensor>): void;
-  };
-  /** Only a reference that follows the policy: another one is made of the weights that a run starts from. */
-  readonly reference?: Variables;
-}
 
 /** What a recipe keeps between steps: plain JSON. */
 export interface RunState {
@@ -80,7 +62,7 @@ export interface Run {
   restore(state: RunState, parts: RunParts): Promise<boolean>;
   /** Logs a step; before it is saved. */
   log(step: LoggedStep): Promise<void>;
-  /** Saves, every `checkpointEvery` steps and at the end. */
+  /** Saves, every `checkpointEvery` steps and at the end; where gradients wait for more minibatches, later. */
   save(state: RunState, parts: RunParts, options?: { readonly now?: boolean }): Promise<void>;
   /** Keeps what a refused step had sampled. */
   keepRefused(step: number, error: unknown, samples: readonly LoggedSample[]): Promise<string>;
@@ -166,32 +148,22 @@ export class RunFolder implements Run {
 
   /**
    * @param options.now also between the steps that are saved, as when a run is stopped
-   * @throws RunError for a step that was not logged, and when a weight or the optimizer is not finite: nothing is saved then
+   * @throws RunError for a step that was not logged, for a last one that leaves gradients waiting, and when a weight or the optimizer is not finite: nothing is saved then
    */
   async save(state: RunState, parts: RunParts, { now = false } = {}): Promise<void> {
     const { lines, events } = this.ready();
     const { step } = state;
-    if (step === this.saved || !(now || step % this.every === 0 || step === this.steps)) return;
+    const isLast = step === this.steps;
+    const isDue = now || isLast || Math.floor(step / this.every) > Math.floor(this.saved / this.every);
+    if (step === this.saved || !isDue) return;
+    if (parts.pending?.steps && !isLast) return;
+    if (parts.pending?.steps)
+      throw new RunError(`step ${step} is the last, and gradients of ${parts.pending.steps} minibatches wait for more`);
     if (this.logged !== step) throw new RunError(`step ${step} must be logged before it is saved`);
-    const optimizer = parts.optimizer.state();
-    try {
-      const named = {
-        ...prefixed('model', parts.model.variables()),
-        ...prefixed('optimizer', optimizer),
-        ...prefixed('reference', parts.reference?.variables() ?? {}),
-      };
-      const bad = await notFinite(named);
-      if (bad.length > 0)
-        throw new RunError(`step ${step} was not saved: not finite are ${bad.slice(0, 5).join(', ')}`);
+    await withTensors(step, parts, async (tensors) => {
       await lines.flush();
-      const end = await events.flush();
-      const tensors = Object.fromEntries(
-        Object.entries(named).map(([name, tensor]): [string, WritableTensor] => [name, fromTensor(tensor)]),
-      );
-      await this.store.save(step, { tensors, state: { state, events: end } });
-    } finally {
-      for (const tensor of Object.values(optimizer)) tensor.dispose();
-    }
+      await this.store.save(step, { tensors, state: { state, events: await events.flush() } });
+    });
     this.saved = step;
   }
 
@@ -260,43 +232,4 @@ async function summaryOf(scalars: Line, samples: readonly LoggedSample[]) {
     if (said.length > 0) texts[`samples/${i}`] = said.join('\n\n');
   }
   return { scalars, images, texts };
-}
-
-function prefixed(prefix: string, tensors: Readonly<Record<string, tf.Tensor>>): Record<string, tf.Tensor> {
-  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`${prefix}.${name}`, tensor]));
-}
-
-/** Names of tensors with a NaN or an infinity. */
-async function notFinite(tensors: Readonly<Record<string, tf.Tensor>>): Promise<string[]> {
-  const bad: string[] = [];
-  for (const [name, tensor] of Object.entries(tensors)) {
-    if (tensor.dtype === 'float32' && !(await tensor.data<'float32'>()).every(Number.isFinite)) bad.push(name);
-  }
-  return bad;
-}
-
-/** @throws RunError when the checkpoint and the model differ in names or shapes; then nothing was changed */
-function restoreTensors(folder: string, tensors: Readonly<Record<string, RawTensor>>, parts: RunParts): void {
-  const targets = {
-    ...prefixed('model', parts.model.variables()),
-    ...prefixed('reference', parts.reference?.variables() ?? {}),
-  };
-  for (const [name, variable] of Object.entries(targets)) {
-    const shape = tensors[name]?.shape as readonly number[] | undefined;
-    if (shape?.join() !== variable.shape.join())
-      throw new RunError(
-        `${folder} does not fit: it has ${name} ${shape ? `[${shape.join(', ')}]` : 'not at all'}, the model [${variable.shape.join(', ')}]`,
-      );
-  }
-  const optimizer: Record<string, tf.Tensor> = {};
-  for (const [name, raw] of Object.entries(tensors)) {
-    const tensor = toTensor(raw);
-    if (name.startsWith('optimizer.')) optimizer[name.slice('optimizer.'.length)] = tensor;
-    else {
-      (targets[name] as tf.Variable | undefined)?.assign(tensor);
-      tensor.dispose();
-    }
-  }
-  parts.optimizer.load(optimizer);
-  for (const tensor of Object.values(optimizer)) tensor.dispose();
 }

@@ -28,8 +28,8 @@ export class RunLock {
     // The file stays: whoever removed it could remove the one that another process has just locked.
     const handle = await open(file, 'a+');
     try {
-      const { tryLock } = require('fs-native-extensions') as { tryLock(descriptor: number): boolean };
-      const taken = tryLock(handle.fd);
+      const system = require('fs-native-extensions') as { tryLock(descriptor: number): boolean };
+      const taken = system.tryLock(handle.fd);
       const owner = ownerIn(await readFile(file, 'utf8'));
       if (!taken) throw new RunError(`${folder} is being written by ${nameOf(owner)}`);
       if (owner) say(`${folder}: ${nameOf(owner)} ended without closing the run; this process takes over`);

@@ -15,8 +15,8 @@ export const root = path.join(__dirname, '../../..');
 export const toy = (kind: RunKind, steps: number): Program => ({
   name: `${kind} (toy)`,
   args: (folder) => {
-    const program = path.join(__dirname, 'toy-runs.ts');
-    return ['-r', 'ts-node/register/transpile-only', program, folder, kind, String(steps)];
+    const compile = __filename.endsWith('.ts') ? ['-r', 'ts-node/register/transpile-only'] : [];
+    return [...compile, path.join(__dirname, 'toy-runs'), folder, kind, String(steps)];
   },
 });
 

@@ -2,7 +2,7 @@
  * Small runs that are to be killed, in a folder that they go on in: `FOLDER KIND STEPS`. `sync-grpo` is the recipe as it
  * is, on a model of random weights; `supervised` the loop, on three numbers.
  */
-import { Rng, startEngine, tf } from '../../../src/engine';
+import { type Rng, startEngine, tf } from '../../../src/engine';
 import { RunFolder } from '../../../src/io';
 import { syncGrpo } from '../../../src/recipes/sync-grpo';
 import { trainSupervised } from '../../../src/sft/loop';
