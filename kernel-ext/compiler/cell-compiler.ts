@@ -5,7 +5,7 @@
 import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
-import { type CodeMaps, CodeMap } from './code-map';
+import type { CodeMaps, MapOptions } from './code-map';
 import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
 import { exportedNames, exportEarly, removeReset } from './early-exports';
 import { exportOnFastPath, mayTakeFastPath } from './fast-path';
@@ -57,15 +57,19 @@ export class CellCompiler implements Converter {
   private exportedNames: readonly string[] = [];
   /** The variable in which its code puts the value of its last expression. */
   resultName?: string;
-  /** Maps from positions in stack traces to the source. */
-  readonly codeMap = new CodeMap();
   /** The errors in the last cell. */
   diagnostics: readonly Diagnostic[] = [];
   /** The name of the cell that is compiled next. */
   cellName = 'cell-0';
 
-  /** @param folder the notebook's; it must be the working folder during this call, because tslab looks there */
-  constructor(private readonly folder: string) {
+  /**
+   * @param folder the notebook's; it must be the working folder during this call, because tslab looks there
+   * @param onCode is told of each piece of code that is going to run, with its maps
+   */
+  constructor(
+    private readonly folder: string,
+    private readonly onCode: (name: string, maps: CodeMaps | undefined, options: MapOptions) => void,
+  ) {
     this.hook();
     this.inner = createConverter({ isJS: false, isBrowser: false });
   }
@@ -92,17 +96,23 @@ export class CellCompiler implements Converter {
   }
 
   /** Remembers the source of the code that is going to run, for stack traces. */
-  private mapCode({ sideOutputs, output, hasToplevelAwait }: ConvertResult, source: string, prefix: string): void {
+  private mapCode(
+    { sideOutputs, output, hasToplevelAwait, lastExpressionVar }: ConvertResult,
+    source: string,
+    prefix: string,
+  ): void {
     const mark = path.join(this.folder, outsideMark);
     for (const side of sideOutputs ?? []) {
       if (side.path.startsWith(mark)) side.path = side.path.slice(mark.length);
       const file = this.sideFiles.get(side.data) ?? side.path;
-      this.codeMap.add(side.path, this.maps.get(side.data), { file, columns: 0 });
+      this.onCode(side.path, this.maps.get(side.data), { file, columns: 0 });
     }
     if (output) {
-      this.codeMap.add(this.cellName, this.maps.get(output), {
+      const lines = output.split('\n');
+      const resultLine = lines.findLastIndex((line) => line.startsWith(`exports.${lastExpressionVar} = `)) + 1;
+      this.onCode(this.cellName, this.maps.get(output), {
         columns: prefix.length,
-        cell: { asynchronous: hasToplevelAwait ?? false, source, lines: output.split('\n').length },
+        cell: { asynchronous: hasToplevelAwait ?? false, source, lines: lines.length, resultLine },
       });
     }
     for (const perCell of [this.maps, this.emitted, this.sideFiles, this.fastPathTexts]) perCell.clear();

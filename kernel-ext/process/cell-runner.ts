@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import vm from 'node:vm';
 import type { Executor } from 'tslab/dist/executor';
-import type { CellCompiler } from '../compiler/cell-compiler';
+import { RemoteCompiler } from '../threads/remote-compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
 import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
@@ -21,7 +21,7 @@ export class CellRunner {
   readonly gate = new InterruptGate();
   private readonly interrupts = new Interrupts();
   private readonly modules: CellModules;
-  private lazyCompiler?: CellCompiler;
+  readonly compiler: RemoteCompiler;
   private lazyExecutor?: Executor;
   private warmedUp?: Promise<unknown>;
   private readonly variables = new Variables();
@@ -31,30 +31,25 @@ export class CellRunner {
   private unhandled?: { readonly thrown: unknown };
   private abandonCell?: () => void;
 
-  constructor(private readonly folder: string) {
+  /** @param onThreadFailure called when the compiler's thread dies, without which no cell can run */
+  constructor(
+    private readonly folder: string,
+    onThreadFailure: (error: Error) => void,
+  ) {
+    this.compiler = new RemoteCompiler(folder, onThreadFailure);
     this.modules = new CellModules(folder);
     installRuntime(this.gate, this.modules);
   }
 
-  /** Made when first needed: loading and making it takes longer than everything else at the start. */
-  get compiler(): CellCompiler {
-    if (!this.lazyCompiler) {
-      const { CellCompiler: Compiler } =
-        require('../compiler/cell-compiler') as typeof import('../compiler/cell-compiler');
-      this.lazyCompiler = new Compiler(this.folder);
-    }
-    return this.lazyCompiler;
-  }
-
-  /** tslab's, made with the compiler, on which it leans. */
+  /** tslab's. */
   get executor(): Executor {
     return (this.lazyExecutor ??= this.makeExecutor());
   }
 
   private makeExecutor(): Executor {
-    const { compiler } = this;
-    const { createExecutor } = require('tslab/dist/executor') as typeof import('tslab/dist/executor');
-    const converters = { node: compiler, browser: compiler, close: () => compiler.close() };
+    const { converter } = this.compiler;
+    const { createExecutor } = this.compiler.loadExecutor();
+    const converters = { node: converter, browser: converter, close: () => undefined };
     return createExecutor(this.folder, converters, {
       log: () => undefined,
       error: (...args: unknown[]) => (this.thrown ??= { thrown: args[0] }),
@@ -67,6 +62,7 @@ export class CellRunner {
   }
 
   private async prepare(): Promise<unknown> {
+    this.compiler.warmUp();
     const watching = this.watchSignals();
     void this.executor;
     return Promise.race([watching, sleep(watcherTimeout, undefined, { ref: false })]);
@@ -90,17 +86,14 @@ export class CellRunner {
       const note = 'This happened after an earlier cell had ended. The cell here was not run: run it again.';
       return { status: 'error', failure: { ...failure, traceback: [...failure.traceback, note] } };
     }
-    this.compiler.cellName = name;
-    this.compiler.diagnostics = [];
     this.thrown = undefined;
     this.running = true;
     this.gate.begin();
     try {
       await this.warmUp();
       const stray = new Promise<false>((resolve) => (this.abandonCell = () => resolve(false)));
-      await this.modules.preload(code);
-      const started = this.inOwnTurn(() => this.start(code, name));
-      const ok = await Promise.race([started, stray]);
+      await this.compile(code, name);
+      const ok = !this.unhandled && (await Promise.race([this.inOwnTurn(() => this.start(code, name)), stray]));
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
       const outcome = this.outcome(ok && !this.unhandled, code, name);
@@ -116,6 +109,13 @@ export class CellRunner {
       // tslab's promise for interrupts would keep something of every cell that awaited.
       this.lazyExecutor?.interrupt();
     }
+  }
+
+  /** Compiles a cell and loads what it imports. @throws Interrupted when that was interrupted */
+  private async compile(code: string, name: string): Promise<void> {
+    const { diagnostics, imports } = await this.compiler.compile(name, code);
+    if (diagnostics.length === 0) await this.modules.preload(imports);
+    if (!this.unhandled) this.gate.signal.throwIfAborted();
   }
 
   /**
@@ -190,9 +190,5 @@ export class CellRunner {
   interrupt(): void {
     this.gate.stop();
     this.lazyExecutor?.interrupt();
-  }
-
-  close(): void {
-    this.lazyCompiler?.close();
   }
 }

@@ -124,12 +124,6 @@ function asCommonJs(namespace: Record<string, unknown>): Record<string, unknown>
   return module;
 }
 
-/** Names of modules that a cell imports. The compiler, which reads them, is loaded with the first that may. */
-function importsOf(code: string): readonly string[] {
-  if (!/\bimport\b|\bexport\b/.test(code)) return [];
-  return (require('../compiler/static-imports') as typeof import('../compiler/static-imports')).staticImports(code);
-}
-
 /** Loading of modules for cells in one folder. */
 export class CellModules {
   private readonly esModules = new Map<string, Record<string, unknown>>();
@@ -145,8 +139,8 @@ export class CellModules {
   }
 
   /** Loads the ES modules among a cell's imports beforehand: `require` cannot take those that await at their top. */
-  async preload(code: string): Promise<void> {
-    for (const name of importsOf(code)) {
+  async preload(imports: readonly string[]): Promise<void> {
+    for (const name of imports) {
       if (!isBare(name) || isBuiltin(name) || name.startsWith('unilab') || this.esModules.has(name)) continue;
       if (this.needsImport(name)) this.esModules.set(name, asCommonJs(await this.importAnywhere(name)));
     }

@@ -1,4 +1,6 @@
 /** Starts the kernel in this process. */
+import { readFileSync } from 'node:fs';
+import type { ConnectionInfo } from '../protocol/messages';
 import { CellRunner } from './cell-runner';
 import { hasEnded, parentProcess } from './parent-process';
 import { type MimeBundle, storableBundle } from './render';
@@ -8,7 +10,7 @@ import { tslabJupyter } from './tslab';
 /** How often the kernel looks whether its parent still lives, in milliseconds. */
 const parentCheckInterval = 1000;
 
-/** Clients first ask a few quick questions; then, or at the first cell, the compiler is loaded. In milliseconds. */
+/** Clients first ask a few quick questions; then, or at the first cell, the rest is loaded. In milliseconds. */
 const warmUpDelay = 300;
 
 /** process.exit as it was: in a cell it is an error. */
@@ -21,33 +23,36 @@ const writeToStarter = process.stderr.write.bind(process.stderr);
  * @param connectionFile the JSON file that names ports and key
  */
 export async function startKernel(connectionFile: string): Promise<number> {
-  const cells = new CellRunner(process.cwd());
+  const connection = JSON.parse(readFileSync(connectionFile, 'utf8')) as ConnectionInfo;
   let end: (status: number) => void = () => undefined;
   const ended = new Promise<number>((resolve) => (end = resolve));
-  let timer: NodeJS.Timeout | undefined;
-  const warmUpSoon = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => void cells.warmUp(), warmUpDelay);
-  };
-  const server = new KernelServer(cells, connectionFile, () => end(0), warmUpSoon);
+  const threadFailed = ({ message }: Error): void => giveUp(`a thread of the kernel failed: ${message}`);
+  const cells = new CellRunner(process.cwd(), threadFailed);
+  const server = new KernelServer(cells, connection, () => end(0), threadFailed);
   routeOutput(server);
   routeFailures(cells, server);
   giveCellsTheirGlobals(cells, server);
   watchParent();
   try {
-    await server.init();
+    await server.open();
   } catch (error) {
     // A kernel that cannot hear all its clients say must not live on; whoever started it can start another.
-    writeToStarter(`unilab kernel: ${(error as Error).message}\n`, () => exit(1));
+    await server.close();
+    giveUp((error as Error).message);
     return new Promise(() => undefined);
   }
-  warmUpSoon();
+  setTimeout(() => void cells.warmUp(), warmUpDelay);
   const status = await ended;
   await server.settle();
-  server.close();
+  await server.close();
   // The last messages leave through ZeroMQ's own thread; timers of cells must not keep the process.
   setTimeout(() => exit(status), 100);
   return new Promise(() => undefined);
+}
+
+/** Ends a kernel that cannot work. */
+function giveUp(reason: string): void {
+  writeToStarter(`unilab kernel: ${reason}\n`, () => exit(1));
 }
 
 /** Everything that is written or shown goes to the clients. */
@@ -113,8 +118,8 @@ function giveCellsTheirGlobals(cells: CellRunner, server: KernelServer): void {
   }
 }
 
-/** Ends the process when whoever started it is gone. */
+/** Ends the process when whoever started it is gone. Nobody is left for whom the sockets would have to be closed. */
 function watchParent(): void {
   const parent = parentProcess();
-  if (parent) setInterval(() => hasEnded(parent) && exit(1), parentCheckInterval).unref();
+  if (parent) setInterval(() => hasEnded(parent) && process.kill(process.pid, 'SIGKILL'), parentCheckInterval).unref();
 }

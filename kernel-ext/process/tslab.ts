@@ -1,4 +1,4 @@
-/** tslab's server and handler without its compiler, which takes longer than all else at the start. */
+/** tslab's handler and displays without its compiler, which takes longer than all else at the start. */
 import Module, { createRequire } from 'node:module';
 
 type Jupyter = typeof import('tslab/dist/jupyter');
@@ -25,7 +25,7 @@ function loadJupyter(): Jupyter {
 }
 
 export const tslabJupyter = loadJupyter();
-export const { JupyterHandlerImpl, ZmqServer } = tslabJupyter;
+export const { JupyterHandlerImpl } = tslabJupyter;
 
 const tslabRequire = createRequire(require.resolve('tslab/package.json'));
 /** The version of tslab's TypeScript. */

@@ -56,24 +56,20 @@ test('a kernel one of whose ports is taken ends at once and says so', async () =
   }
 });
 
-test('what answers kernel_info is loaded without the compiler, which takes longer than all the rest', () => {
-  const asked = `
-    const { CellRunner } = require('./kernel-ext/process/cell-runner');
-    const { KernelServer } = require('./kernel-ext/process/server');
-    const server = new KernelServer(new CellRunner(process.cwd()), 'unused', () => {}, () => {});
-    const info = server.handler.handleKernel();
-    const loaded = (part) => Object.keys(require.cache).filter((file) => file.includes(part)).length;
-    const before = [loaded('typescript-for-tslab/lib/'), loaded('tslab/dist/converter')];
-    const judged = server.handler.handleIsComplete({ code: 'if (true) {' });
-    console.log(JSON.stringify([info.language_info.version, before, loaded('typescript-for-tslab/lib/'), judged]));
-    process.exit(0);`;
-  const packageRoot = path.join(__dirname, '../..');
-  const child = spawnSync(process.execPath, ['--require', 'ts-node/register/transpile-only', '-e', asked], {
-    cwd: packageRoot,
-    encoding: 'utf8',
-  });
-  const incomplete = { status: 'incomplete', indent: '  ' };
-  assert.deepEqual(JSON.parse(child.stdout), ['5.0.4', [0, 0], 1, incomplete], child.stderr);
+test('the compiler is in a thread of its own, and nowhere else', async () => {
+  const kernel = await TestKernel.start();
+  try {
+    await kernel.run('const a: number = 1;\nfunction f(): number { return a }\nthrow new Error("mapped");');
+    await kernel.send('complete_request', { code: 'a.toF', cursor_pos: 5 });
+    const { result } = await kernel.run(
+      "import Module from 'node:module';\n" +
+        'const files = Object.keys((Module as unknown as { _cache: object })._cache);\n' +
+        "[files.some((file) => file.includes('tslab/dist/executor')), files.some((file) => /typescript-for-tslab.lib|dist.converter/.test(file))]",
+    );
+    assert.equal(result?.['text/plain'], '[ true, false ]');
+  } finally {
+    await kernel.stop();
+  }
 });
 
 test('headless runs use no ports, which other programs could take, but a folder of their own', async () => {

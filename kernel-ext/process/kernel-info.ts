@@ -1,0 +1,30 @@
+/** What the kernel says of itself. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { packageRoot } from '../compiler/package-paths';
+import { type Json, protocolVersion } from '../protocol/messages';
+import { typescriptVersion } from './tslab';
+
+/** The content of a kernel_info_reply. */
+export function kernelInfo(): Json {
+  const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  return {
+    status: 'ok',
+    protocol_version: protocolVersion,
+    implementation: 'unilab',
+    implementation_version: version,
+    language_info: {
+      name: 'typescript',
+      version: typescriptVersion,
+      mimetype: 'text/typescript',
+      file_extension: '.ts',
+      // JupyterLab takes `mode`, the classic notebook the rest.
+      codemirror_mode: { mode: 'typescript', name: 'javascript', typescript: true },
+      pygments_lexer: 'typescript',
+      nbconvert_exporter: 'script',
+    },
+    banner: `UniLab ${version} · TypeScript ${typescriptVersion} · Node.js ${process.versions.node}`,
+    debugger: false,
+    supported_features: [],
+  };
+}

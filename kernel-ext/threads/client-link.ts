@@ -1,0 +1,81 @@
+/** The main thread's side of the thread that faces the clients. */
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { ConnectionInfo, Header } from '../protocol/messages';
+import { startThread } from './start-thread';
+import type { ClientChannel, ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
+
+/** What a thread ended with that must not end before the process. */
+export type OnThreadFailure = (error: Error) => void;
+
+/** A copied frame takes all memory that it shares with others with it: those that are a part get memory of their own. */
+const alone = (frame: string | Uint8Array): string | Uint8Array =>
+  typeof frame === 'string' || frame.byteLength === frame.buffer.byteLength ? frame : new Uint8Array(frame);
+
+export class ClientLink {
+  private readonly worker: Worker;
+  private readonly echoes: (() => void)[] = [];
+  /** Settles when all sockets are open. Rejected when one cannot be. */
+  readonly ready: Promise<void>;
+  private readonly ended: Promise<void>;
+
+  /** @param onFrames called with each message for the main thread */
+  constructor(
+    connection: ConnectionInfo,
+    kernelInfo: object,
+    { language, flags }: Pick<ClientThreadData, 'language' | 'flags'>,
+    onFrames: (channel: ClientChannel, frames: Buffer[]) => void,
+    onFailure: OnThreadFailure,
+  ) {
+    const data: ClientThreadData = { connection, kernelInfo, language, flags };
+    this.worker = startThread('client-thread', data, [language]);
+    this.worker.once('error', onFailure);
+    this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
+    this.ready = new Promise((resolve, reject) => {
+      this.worker.on('message', (message: FromClientThread) => {
+        if (message.kind === 'frames') onFrames(message.channel, message.frames.map(asBuffer));
+        else if (message.kind === 'echo') this.echoes.shift()?.();
+        else if (message.kind === 'failed') reject(new Error(message.message));
+        else resolve();
+      });
+    });
+  }
+
+  private post(message: ToClientThread): void {
+    this.worker.postMessage(message);
+  }
+
+  /** Sends a message to clients. */
+  send(channel: ClientChannel, frames: readonly (string | Uint8Array)[]): void {
+    this.post({ kind: 'send', channel, frames: frames.map(alone) });
+  }
+
+  /** Says which request is executed now; undefined between two of them. */
+  executing(header: Header | undefined): void {
+    this.post({ kind: 'executing', header });
+  }
+
+  /** Settles when everything that clients have sent by now is here. */
+  caughtUp(): Promise<void> {
+    return new Promise((resolve) => {
+      this.echoes.push(resolve);
+      this.post({ kind: 'echo' });
+    });
+  }
+
+  /** A port on which each signal is to be told. */
+  signals(): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.worker.postMessage({ kind: 'signals', port: port1 } satisfies ToClientThread, [port1]);
+    return port2;
+  }
+
+  /** Closes the sockets. The process may end when this settles. */
+  close(): Promise<void> {
+    this.post({ kind: 'close' });
+    return this.ended;
+  }
+}
+
+function asBuffer(frame: Uint8Array): Buffer {
+  return Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+}

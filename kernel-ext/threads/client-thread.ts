@@ -1,0 +1,97 @@
+/**
+ * The thread that faces the clients. It has all sockets, so it answers while the main thread, which runs the cells,
+ * computes or is stopped at a breakpoint. What it cannot answer itself goes on to the main thread as it came.
+ */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Header, Json, Message } from '../protocol/messages';
+import { ClientSockets } from './client-sockets';
+import { LanguageLink } from './language-link';
+import type { ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
+
+const data = workerData as ClientThreadData;
+const main = parentPort as MessagePort;
+const sockets = new ClientSockets(data.connection);
+const language = new LanguageLink(data.language);
+/** The request that the main thread executes. */
+let executing: Header | undefined;
+
+/** How long the main thread has for an orderly end, in milliseconds. */
+const shutdownPatience = 2000;
+
+const toMain = (message: FromClientThread): void => main.postMessage(message);
+
+type Answer = (message: Message) => Promise<Json> | Json;
+
+/** The position in the code that a request is about. */
+const codePosition = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
+  code: String(code),
+  cursor_pos: Number(at),
+});
+
+/** Requests that are answered here. */
+const answers: Readonly<Record<string, Answer>> = {
+  kernel_info_request: () => ({ ...data.kernelInfo }),
+  complete_request: ({ content }) => language.ask({ type: 'complete', ...codePosition(content) }),
+  inspect_request: ({ content }) => language.ask({ type: 'inspect', ...codePosition(content) }),
+  is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: String(content.code) }),
+};
+
+async function answerHere(answer: Answer, channel: 'shell' | 'control', message: Message): Promise<void> {
+  const { header } = message;
+  sockets.publish('status', { execution_state: 'busy' }, header);
+  try {
+    sockets.reply(channel, message, { status: 'ok', ...(await answer(message)) });
+  } catch (error) {
+    const { name, message: evalue } = error as Error;
+    sockets.reply(channel, message, { status: 'error', ename: name, evalue, traceback: [`${name}: ${evalue}`] });
+  } finally {
+    sockets.publish('status', { execution_state: 'idle' }, header);
+    // A client that looks at the last status only must still see that a cell runs.
+    if (executing) sockets.publish('status', { execution_state: 'busy' }, executing);
+  }
+}
+
+/** The main thread may never come back from what it does: then the process is ended from here. */
+function endSoon(channel: 'shell' | 'control', message: Message): void {
+  setTimeout(() => {
+    sockets.reply(channel, message, { status: 'ok', restart: message.content.restart === true });
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 50);
+  }, shutdownPatience);
+}
+
+function receive(channel: 'shell' | 'control', message: Message, frames: readonly Buffer[]): void {
+  const type = message.header.msg_type;
+  const answer = Object.hasOwn(answers, type) ? answers[type] : undefined;
+  if (answer) {
+    void answerHere(answer, channel, message);
+    return;
+  }
+  if (type === 'shutdown_request') endSoon(channel, message);
+  toMain({ kind: 'frames', channel, frames });
+}
+
+/** Every message that has come by now is passed on: two turns of the event loop bring in what still lies in a socket. */
+async function echo(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+  toMain({ kind: 'echo' });
+}
+
+function close(): void {
+  sockets.close();
+  // Only when this thread has ended may the process end: zeromq aborts a process with open sockets in a thread.
+  setTimeout(() => process.exit(0), 20);
+}
+
+main.on('message', (message: ToClientThread) => {
+  if (message.kind === 'send') sockets.send(message.channel, message.frames);
+  else if (message.kind === 'executing') executing = message.header;
+  else if (message.kind === 'echo') void echo();
+  else if (message.kind === 'close') close();
+});
+
+sockets
+  .open(receive, (frames) => toMain({ kind: 'frames', channel: 'stdin', frames }))
+  .then(
+    () => toMain({ kind: 'ready' }),
+    (error: Error) => toMain({ kind: 'failed', message: error.message }),
+  );

@@ -1,0 +1,96 @@
+/** What the kernel's three threads tell each other. */
+import type { MessagePort } from 'node:worker_threads';
+import type { Diagnostic } from 'tslab/dist/converter';
+import type { MapOptions } from '../compiler/code-map';
+import type { ConnectionInfo, Header } from '../protocol/messages';
+
+/** The sockets that carry messages to and from the main thread. */
+export type ClientChannel = 'shell' | 'control' | 'stdin' | 'iopub';
+
+export type Frames = readonly (string | Uint8Array)[];
+
+/** What the thread that faces the clients starts with. */
+export interface ClientThreadData {
+  readonly connection: ConnectionInfo;
+  /** The content of kernel_info_reply. */
+  readonly kernelInfo: object;
+  /** To the language thread. */
+  readonly language: MessagePort;
+  readonly flags: Int32Array;
+}
+
+/** Places in the array of numbers that all threads share. */
+export const flags = {
+  /** 1 while a client debugs: V8 then stops before each cell, so that breakpoints can be set. */
+  debugging: 0,
+  /** Counts the language thread's answers to the main thread, which may sleep until the next one. */
+  answers: 1,
+} as const;
+
+/** From the main thread to the thread that faces the clients. */
+export type ToClientThread =
+  | { readonly kind: 'send'; readonly channel: ClientChannel; readonly frames: Frames }
+  /** The header of the request that is executed now; none between two of them. */
+  | { readonly kind: 'executing'; readonly header?: Header }
+  /** A port on which the watcher of signals tells of each one. */
+  | { readonly kind: 'signals'; readonly port: MessagePort }
+  /** To be answered when everything that clients have sent by now was passed on. */
+  | { readonly kind: 'echo' | 'close' };
+
+export type FromClientThread =
+  | { readonly kind: 'ready' | 'echo' }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'frames'; readonly channel: ClientChannel; readonly frames: readonly Uint8Array[] };
+
+/** A piece of code that runs, and where it came from. */
+export interface CompiledCode {
+  /** As stack traces and debuggers call it: `cell-3`, or the path of a local file's JavaScript. */
+  readonly name: string;
+  readonly options: MapOptions;
+  /** The map from modern JavaScript to the source, as JSON. */
+  readonly first?: string;
+  /** Names the map from what runs to modern JavaScript, which is made when asked for; none where there is no such step. */
+  readonly second?: number;
+}
+
+/** A compiled cell. */
+export interface CompiledCell {
+  /** Set where the cell is a module of its own, by `/** @module name *\/`. */
+  readonly module?: string;
+  readonly diagnostics: Diagnostic[];
+  readonly output?: string;
+  readonly hasToplevelAwait?: boolean;
+  readonly sideOutputs?: { readonly path: string; readonly data: string }[];
+  readonly codes: readonly CompiledCode[];
+  /** The variable that gets the value of the last expression. */
+  readonly resultName?: string;
+  /** Names that get a value while the cell runs. */
+  readonly assigned: readonly string[];
+  /** Modules that it imports. */
+  readonly imports: readonly string[];
+}
+
+/** What the language thread can be asked. */
+export type LanguageQuestion =
+  | { readonly type: 'compile'; readonly name: string; readonly code: string }
+  | { readonly type: 'complete' | 'inspect'; readonly code: string; readonly cursor_pos: number }
+  | { readonly type: 'is_complete'; readonly code: string }
+  /** The second map of a piece of code. */
+  | { readonly type: 'map'; readonly map: number }
+  /** The code of this name. */
+  | { readonly type: 'code'; readonly name: string }
+  /** Types out of an expression. */
+  | { readonly type: 'strip_types'; readonly code: string }
+  /** Whether the code at a place (line and column from 0) is inside of a `try` that has a `catch`. */
+  | { readonly type: 'is_guarded'; readonly code: string; readonly line: number; readonly column: number };
+
+/** What the language thread is told. */
+export type LanguageNote =
+  { readonly type: 'keep'; readonly missing: ReadonlySet<string> } | { readonly type: 'warm_up' };
+
+export interface LanguageAnswer {
+  readonly id: number;
+  readonly answer?: unknown;
+  /** The message of what was thrown. */
+  readonly error?: string;
+}
