@@ -17,7 +17,7 @@ import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
 import { ParamStore } from '../src/nn/store';
 import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
 import { SHOWO_STAGES } from '../src/miniworld/curricula/showo-curriculum';
-import { type ShowoBatch, showoTask } from '../src/miniworld/curricula/showo-task';
+import { showoRows, type ShowoRows } from '../src/miniworld/curricula/showo-task';
 import { writeFileAtomic } from '../src/io/write-file';
 import { MINI_CLIP_FOLDER } from '../src/models/scorers/mini-clip';
 import { BENCH_GRPO, type GrpoSetup, recordGroup, type RecordedPiece } from './grpo';
@@ -51,7 +51,7 @@ export const BENCH_TRAINING = { weights: { t2i: 1, mmu: 1, lm: 0.5 }, weightDeca
 export interface BenchInputs {
   readonly config: ShowoConfig;
   readonly sizes: BenchSizes;
-  readonly batch: ShowoBatch;
+  readonly batch: ShowoRows;
   /** Captions of the sampled images, as text ids. */
   readonly captions: readonly (readonly number[])[];
   readonly pieces: readonly PlainPiece[];
@@ -77,8 +77,7 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   const rng = new Rng(SEED);
   const model = ShowoModel.random(config, await shippedImageTokenizer(), text, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
-  const task = showoTask(model, source, { ...sizes, size: IMAGE_SIZE, weights: BENCH_TRAINING.weights });
-  const batch = await task.batch(0, rng.split('batch'));
+  const batch = showoRows(model, source, { ...sizes, size: IMAGE_SIZE }, rng.split('batch'));
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
   const requests = captions.map((condition, i) => ({ condition, draws: rng.split(`draw ${i}`) }));
   const { replays, steps, guidanceScale } = sizes;

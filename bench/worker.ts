@@ -4,7 +4,7 @@ import type { ShowoModel } from '../src/models/showo/model';
 import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type StepReport, trainSupervised } from '../src/sft/loop';
-import { showoTask } from '../src/miniworld/curricula/showo-task';
+import { showoInputs, showoTask } from '../src/miniworld/curricula/showo-task';
 import {
   BENCH_SIZES,
   BENCH_TRAINING,
@@ -86,7 +86,7 @@ function trainingSteps(model: ShowoModel, { batch }: BenchInputs): AsyncGenerato
     { ...BENCH_SIZES, size: 0, weights: BENCH_TRAINING.weights },
   );
   return trainSupervised(
-    { ...task, batch: () => batch },
+    { ...task, batch: () => showoInputs(model.config, batch) },
     {
       steps: 1e6,
       warmupSteps: 0,

@@ -152,6 +152,11 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
    *   none. @throws RangeError for `follows` in BF16, or of a model with adapters, whose reference stands under them
    */
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): UnifiedModel<P, T>;
+  /**
+   * A supervised step as tensors and a function of them, so that the function can be compiled once for each of their
+   * shapes, which are a few. A model may lack it.
+   */
+  supervisedBatch?(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch;
   /** Loss of a supervised step, to be minimized; differentiable in `variables()`. */
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
   /** Saves as `loadModel` reads: configuration, weights under upstream's names, tokenizer; a folder is whole or not there. */
@@ -214,6 +219,14 @@ export interface SupervisedLossOptions {
   /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1,
    *  unless the backbone's paper prints others: the class says so. */
   readonly weights?: Readonly<Partial<Record<SupervisedExample['task'], number>>>;
+}
+
+/** What a supervised step takes, prepared. */
+export interface SupervisedBatch {
+  /** All that varies from step to step; to be disposed after the step. */
+  readonly tensors: tf.TensorContainerObject;
+  /** Of `tensors` and the model's variables alone: reads no values, keeps no tensors. */
+  readonly loss: () => tf.Scalar;
 }
 
 /** New words of a subject (UniCTokens, Sec. 3.1): `<sks>` with K + M tokens before it. */

@@ -9,7 +9,7 @@ import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
 import { Embedding, Linear, RmsNorm } from './layers';
 import { Module, Parameter } from './module';
-import { rotary, type RotaryTables, rotaryTables } from './rotary';
+import { rotary, type RotaryConfig, type RotaryTables, rotaryTables } from './rotary';
 
 /** Epsilon of Chameleon's query and key norms. */
 const QK_NORM_EPS = 1e-5;
@@ -22,8 +22,11 @@ export interface LlamaForwardOptions {
    * nothing. Default: causal.
    */
   readonly mask?: tf.Tensor4D | null;
-  /** Position of each token, one list for all rows or one list a row. Default: goes on from the cache's length. */
-  readonly positions?: readonly number[] | readonly (readonly number[])[];
+  /**
+   * Position of each token, one list for all rows or one list a row, or the tables made of them by {@link rotaryTables}.
+   * Default: goes on from the cache's length.
+   */
+  readonly positions?: readonly number[] | readonly (readonly number[])[] | RotaryTables;
 }
 
 /** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
@@ -197,7 +200,7 @@ function tablesFor(
   before: number,
   positions: LlamaForwardOptions['positions'],
 ): RotaryTables {
-  const { head_dim: dim, rope_theta: theta, rope_factor: factor } = config;
+  if (positions && 'cos' in positions) return positions;
   const given = positions ?? Array.from({ length: tokens }, (_, t) => before + t);
   const perRow = Array.isArray(given[0]);
   const rows = (perRow ? given : [given]) as readonly (readonly number[])[];
@@ -206,9 +209,10 @@ function tablesFor(
       `decoder: positions are ${rows.length} x ${rows[0]?.length}, expected ${tokens} or ${batch} x ${tokens}`,
     );
   }
-  const flat = rows.flat().map((position) => position / factor);
-  const tables = rotaryTables(flat.length, dim, dim, theta, flat);
-  if (!perRow) return tables;
-  const shape: [number, number, number, number] = [batch, 1, tokens, dim];
-  return { ...tables, cos: tf.reshape(tables.cos, shape), sin: tf.reshape(tables.sin, shape) };
+  return rotaryTables(given, llamaRotary(config));
+}
+
+/** How positions turn queries and keys. */
+export function llamaRotary({ head_dim, rope_theta, rope_factor }: LlamaConfig): RotaryConfig {
+  return { headDim: head_dim, rotated: head_dim, theta: rope_theta, factor: rope_factor };
 }

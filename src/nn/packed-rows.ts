@@ -63,10 +63,15 @@ export function packTurns(
   return { ...row, shared: beginning.length, mutual };
 }
 
-/** Rows of one length, padded on the right; pads belong to the last turn, and nothing scored sees them. */
-export function padRows(rows: readonly PackedRow[], pad: number): PackedRow[] {
-  const length = Math.max(...rows.map((row) => row.ids.length));
+/**
+ * Rows of one length, padded on the right; pads belong to the last turn, and nothing scored sees them.
+ * @param length default: the longest row's
+ * @throws RangeError for a row that is longer
+ */
+export function padRows(rows: readonly PackedRow[], pad: number, length = longestOf(rows)): PackedRow[] {
   return rows.map((row) => {
+    if (row.ids.length > length)
+      throw new RangeError(`a row has ${row.ids.length} tokens, there is room for ${length}`);
     const more = (list: readonly number[], value: number) => [
       ...list,
       ...new Array<number>(length - list.length).fill(value),
@@ -81,6 +86,11 @@ export function padRows(rows: readonly PackedRow[], pad: number): PackedRow[] {
   });
 }
 
+/** Tokens of the longest row. */
+export function longestOf(rows: readonly { readonly ids: readonly number[] }[]): number {
+  return Math.max(...rows.map(({ ids }) => ids.length));
+}
+
 /** Which token sees which, `[tokens * tokens]`, row = query, 1 = may: the beginning, and its own turn up to itself. */
 export function packedMask({ ids, shared, mutual, starts }: PackedRow): Uint8Array {
   const n = ids.length;
@@ -91,6 +101,11 @@ export function packedMask({ ids, shared, mutual, starts }: PackedRow): Uint8Arr
     if (q >= shared) mask.fill(1, at + starts[q], at + q + 1);
   }
   return mask;
+}
+
+/** Tokens that rows score. */
+export function scoredCount(rows: readonly PackedRow[]): number {
+  return rows.reduce((sum, { labels }) => sum + labels.filter((label, i) => i > 0 && label !== IGNORE).length, 0);
 }
 
 /** Of rows of one length: the places (in the flattened batch) whose next token is scored, and those tokens. */

@@ -5,10 +5,21 @@
  */
 import { readValues, type Rng, tf } from '../../engine';
 import { pixelsTensor } from '../../io';
+import type { ShowoConfig } from '../../models/showo/config';
 import { type Labelled, textToImageExample } from '../../models/showo/layout';
 import type { ShowoModel } from '../../models/showo/model';
-import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../../models/showo/supervised';
+import {
+  answerInputs,
+  imageInputs,
+  imageSizes,
+  maskedPositions,
+  packImage,
+  packText,
+  scoredLoss,
+} from '../../models/showo/supervised';
 import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
+import { type PackedInputs, packedSizes } from '../../nn/row-inputs';
+import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 
 /** One image with what is said and asked about it, as ids. */
@@ -55,46 +66,81 @@ export interface ShowoTrainingOptions {
   readonly size: number;
 }
 
-export interface ShowoBatch {
+/** Rows of a batch, as plain numbers. */
+export interface ShowoRows {
   readonly images: readonly Labelled[];
   readonly answers: readonly PackedRow[];
   readonly texts: readonly PackedRow[];
 }
+
+export type ShowoBatch = Readonly<Record<keyof ShowoRows, PackedInputs>>;
 
 export function showoTask(
   model: ShowoModel,
   source: ShowoSource,
   options: ShowoTrainingOptions,
 ): SupervisedTask<ShowoBatch> {
-  const { weights = { t2i: 1, mmu: 1, lm: 0.1 }, cfgDropout = 0.1 } = options;
+  const { weights = { t2i: 1, mmu: 1, lm: 0.1 } } = options;
+  const { config } = model;
+  const blank = (images: readonly unknown[]) => images.map(() => new Int32Array(config.num_vq_tokens));
+  const sizes = new BatchSizes((rng) => sizesOf(config, makeRows(config, source, options, blank, rng)));
   return {
     name: 'showo',
     variables: model.variables(),
-    batch: (_, rng) => makeBatch(model, source, options, cfgDropout, rng),
-    loss: (batch) => {
-      const t2i = imageLoss(model.network, batch.images);
-      const mmu = answerLoss(model.network, batch.answers);
-      const lm = answerLoss(model.network, batch.texts);
+    batch: (_, rng) => {
+      const rows = showoRows(model, source, options, rng);
+      return showoInputs(config, rows, sizes.fitting(sizesOf(config, rows)));
+    },
+    loss: ({ images, answers, texts }) => {
+      const t2i = scoredLoss(model.network, images);
+      const mmu = scoredLoss(model.network, answers);
+      const lm = scoredLoss(model.network, texts);
       const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };
 }
 
-function makeBatch(
-  model: ShowoModel,
+/** The rows of a batch. */
+export function showoRows(model: ShowoModel, source: ShowoSource, options: ShowoTrainingOptions, rng: Rng): ShowoRows {
+  return makeRows(model.config, source, options, (images) => encodeImages(model, images, options.size), rng);
+}
+
+/** The rows as tensors. @param sizes what they are padded to; default: their own */
+export function showoInputs(
+  config: ShowoConfig,
+  { images, answers, texts }: ShowoRows,
+  sizes?: KindSizes<keyof ShowoRows>,
+): ShowoBatch {
+  return {
+    images: imageInputs(config, images, sizes?.images),
+    answers: answerInputs(config, answers, sizes?.answers),
+    texts: answerInputs(config, texts, sizes?.texts),
+  };
+}
+
+function sizesOf(config: ShowoConfig, { images, answers, texts }: ShowoRows): KindSizes<keyof ShowoRows> {
+  return { images: imageSizes(config, images), answers: packedSizes(answers), texts: packedSizes(texts) };
+}
+
+function encodeImages({ config, magvit }: ShowoModel, images: readonly Uint8Array[], size: number): Int32Array[] {
+  const pixels = pixelsTensor(images, size, size);
+  const flat = readValues<'int32'>(() => magvit.encode(pixels));
+  pixels.dispose();
+  const count = config.num_vq_tokens;
+  return images.map((_, i) => flat.slice(i * count, (i + 1) * count));
+}
+
+function makeRows(
+  config: ShowoConfig,
   source: ShowoSource,
   options: ShowoTrainingOptions,
-  cfgDropout: number,
+  encode: (images: readonly Uint8Array[]) => Int32Array[],
   rng: Rng,
-): ShowoBatch {
-  const { config } = model;
+): ShowoRows {
+  const { cfgDropout = 0.1 } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
-  const bytes = examples.map((example) => example.pixels);
-  const pixels = pixelsTensor(bytes, options.size, options.size);
-  const flat = readValues<'int32'>(() => model.magvit.encode(pixels));
-  pixels.dispose();
-  const codes = examples.map((_, i) => flat.slice(i * config.num_vq_tokens, (i + 1) * config.num_vq_tokens));
+  const codes = encode(examples.map((example) => example.pixels));
   const draws = rng.split('masks');
   const images = examples.map((example, i) => {
     const caption = draws.uniform() < cfgDropout ? null : example.caption;

@@ -5,7 +5,7 @@
 import { attention, geluTanh, tf } from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
-import { rotary, type RotaryTables, rotaryTables, rotaryTablesOf } from '../../nn/rotary';
+import { rotary, type RotaryConfig, type RotaryTables } from '../../nn/rotary';
 import { checkShowoConfig, type ShowoConfig, showoVocabulary } from './config';
 
 /** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
@@ -59,14 +59,13 @@ class PhiModel extends Module<ShowoConfig> {
   readonly final_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
 
   /** See {@link ShowoLayers.hidden}. */
-  forward(ids: tf.Tensor2D, mask: tf.Tensor4D, positions?: readonly ArrayLike<number>[]): tf.Tensor3D {
+  forward(ids: tf.Tensor2D, mask: tf.Tensor4D, tables: RotaryTables): tf.Tensor3D {
     const [batch, tokens] = ids.shape;
     if (mask.shape.join() !== [batch, 1, tokens, tokens].join())
       throw new RangeError(
         `show-o: mask is [${mask.shape}], expected [${batch}, 1, ${tokens}, ${tokens}] for ids [${ids.shape}]`,
       );
     return tf.tidy(() => {
-      const tables = this.tables(tokens, positions);
       let x = this.embed_tokens.forward(ids);
       for (const layer of this.layers) {
         const given = x;
@@ -75,14 +74,6 @@ class PhiModel extends Module<ShowoConfig> {
       }
       return this.final_layernorm.forward(x);
     });
-  }
-
-  private tables(tokens: number, positions?: readonly ArrayLike<number>[]): RotaryTables {
-    const { hidden_size: hidden, num_attention_heads: heads, rope_theta: theta } = this.config;
-    const rotated = Math.floor((hidden / heads) * this.config.partial_rotary_factor);
-    return positions
-      ? rotaryTablesOf(positions, hidden / heads, rotated, theta)
-      : rotaryTables(tokens, hidden / heads, rotated, theta);
   }
 }
 
@@ -94,12 +85,23 @@ export class ShowoLayers extends Module<ShowoConfig> {
    * Hidden states after the last LayerNorm, `[batch, tokens, hidden]`.
    * @param ids int32 `[batch, tokens]`
    * @param mask added to attention scores, `[batch, 1, tokens, tokens]`
-   * @param positions `[batch][tokens]`, whole numbers from 0; default: 0, 1, 2 ... in every row
+   * @param tables of the tokens' positions, see {@link rotaryOf}
    * @throws RangeError for a mask of another shape
    */
-  hidden(ids: tf.Tensor2D, mask: tf.Tensor4D, positions?: readonly ArrayLike<number>[]): tf.Tensor3D {
-    return this.showo.model.forward(ids, mask, positions);
+  hidden(ids: tf.Tensor2D, mask: tf.Tensor4D, tables: RotaryTables): tf.Tensor3D {
+    return this.showo.model.forward(ids, mask, tables);
   }
+}
+
+/** How positions turn queries and keys. */
+export function rotaryOf({
+  hidden_size,
+  num_attention_heads,
+  rope_theta,
+  partial_rotary_factor,
+}: ShowoConfig): RotaryConfig {
+  const headDim = hidden_size / num_attention_heads;
+  return { headDim, rotated: Math.floor(headDim * partial_rotary_factor), theta: rope_theta };
 }
 
 function partsOf(config: ShowoConfig) {

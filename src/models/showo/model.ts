@@ -1,5 +1,5 @@
 /** Show-o (Xie et al. 2024) by text and images: one class for the mini model and for real checkpoints. */
-import { readValues, type Rng, type tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
 import type { Lora } from '../../nn/adapters';
 import { ParamStore } from '../../nn/store';
@@ -12,6 +12,7 @@ import {
   type ImageTokenizer,
   type PersonalizableModel,
   type SampleRequest,
+  type SupervisedBatch,
   type SupervisedExample,
   type SupervisedLossOptions,
   type TextOptions,
@@ -28,7 +29,7 @@ import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
 import { replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
 import { loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
-import { type ExampleEncoder, imageOf, supervisedLoss, wordsOf } from './supervised';
+import { type ExampleEncoder, imageOf, supervisedInputs, supervisedLoss, wordsOf } from './supervised';
 import { sampleTexts, type TextRow } from './text-sampler';
 
 /** What the model is asked: a row of text to be continued, or the prompt of an image. */
@@ -212,8 +213,17 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     return new ShowoModel(still, { learns: follows, store: !shared, magvit: false });
   }
 
+  supervisedBatch(
+    examples: readonly SupervisedExample[],
+    rng: Rng,
+    options: SupervisedLossOptions = {},
+  ): SupervisedBatch {
+    const { tensors, weights } = supervisedInputs(this.config, this.exampleEncoder, examples, rng, options);
+    return { tensors, loss: () => supervisedLoss(this.current, { tensors, weights }) };
+  }
+
   supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
-    return supervisedLoss(this.current, this.exampleEncoder, examples, rng, options);
+    return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): Required<ConceptRows> {

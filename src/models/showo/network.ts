@@ -1,11 +1,12 @@
 /** Show-o's language model: ids in, hidden states and logits out. Samplers, replay and losses share these passes. */
 import { inFloat32, tf } from '../../engine';
-import { additiveMask } from '../../nn/causal-mask';
 import { isExtended } from '../../nn/extra-tokens';
+import { rotaryTables } from '../../nn/rotary';
+import { type RowInputs, rowInputs } from '../../nn/row-inputs';
 import type { ConceptTokens } from './concept-tokens';
 import { type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import { imageStart } from './layout';
-import type { ShowoLayers } from './layers';
+import { rotaryOf, type ShowoLayers } from './layers';
 import { textToImageMask } from './masks';
 
 /** Logits over the image codes, `[images * codes, codebook]`. */
@@ -42,20 +43,21 @@ export class ShowoNetwork {
     };
   }
 
-  /**
-   * Hidden states `[batch, tokens, hidden]` of rows of one length.
-   * @param positions where each token stands, row by row; default: 0, 1, 2 ...
-   */
-  hidden(
-    rows: readonly ArrayLike<number>[],
-    masks: readonly Uint8Array[],
-    positions?: readonly ArrayLike<number>[],
-  ): tf.Tensor3D {
-    const tokens = rows[0].length;
-    return tf.tidy(() => {
-      const ids = tf.tensor2d(Int32Array.from(rows.flatMap((row) => Array.from(row))), [rows.length, tokens], 'int32');
-      return this.layers.hidden(ids, additiveMask(masks, tokens), positions);
-    });
+  /** Rows of one length, whose tokens stand at 0, 1, 2 .., as {@link hidden} takes them. */
+  inputs(rows: readonly ArrayLike<number>[], masks: readonly Uint8Array[]): RowInputs {
+    return rowInputs(
+      rows,
+      masks,
+      rotaryTables(
+        Array.from(rows[0], (_, i) => i),
+        rotaryOf(this.config),
+      ),
+    );
+  }
+
+  /** Hidden states `[rows, tokens, hidden]`. */
+  hidden({ ids, mask, tables }: RowInputs): tf.Tensor3D {
+    return this.layers.hidden(ids, mask, tables);
   }
 
   /** Logits over the whole vocabulary (and a subject's rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
@@ -91,7 +93,7 @@ export class ShowoNetwork {
       const all = guided ? [...rows, ...unconditional] : [...rows];
       const masks = all.map((row) => textToImageMask(row, this.vocabulary));
       const count = this.config.num_vq_tokens;
-      const inside = tf.slice(this.hidden(all, masks), [0, imageStart(this.config), 0], [-1, count, -1]);
+      const inside = tf.slice(this.hidden(this.inputs(all, masks)), [0, imageStart(this.config), 0], [-1, count, -1]);
       const flat = tf.reshape<tf.Rank.R2>(inside, [-1, this.config.hidden_size]);
       const logits = this.logitsRange(flat, this.vocabulary.imageOffset, this.config.codebook_size);
       if (!guided) return { guided: logits, conditional: logits };

@@ -3,15 +3,20 @@
  * about an image, and text alone; 1.0 t2i + 1.0 mmu + 0.1 lm as published.
  */
 import { crossEntropy, type Rng, tf } from '../../engine';
+import { type PackedRow, packTurns, type Turn, withWordNoise } from '../../nn/packed-rows';
+import { rotaryTables } from '../../nn/rotary';
 import {
-  packedMask,
-  type PackedRow,
-  packTurns,
-  padRows,
-  scoredOf,
-  type Turn,
-  withWordNoise,
-} from '../../nn/packed-rows';
+  type PackedInputs,
+  packedInputs,
+  type PackedSizes,
+  packedSizes,
+  roundedSizes,
+  rowInputs,
+  scoredHidden,
+  scoredInputs,
+} from '../../nn/row-inputs';
+import { rotaryOf } from './layers';
+import { type KindInputs, presentOnly, weightedLosses } from '../supervised';
 import type { SupervisedExample, SupervisedLossOptions } from '../unified';
 import { type ShowoConfig, showoVocabulary } from './config';
 import { imageStart, type Labelled, textToImageExample, understandingPrefix } from './layout';
@@ -40,58 +45,72 @@ export function maskedPositions(count: number, rng: Rng): Uint8Array {
   return out;
 }
 
-/** Mean cross-entropy over the masked codes, over the whole vocabulary; unshifted. */
-export function imageLoss(network: ShowoNetwork, rows: readonly Labelled[]): tf.Scalar {
-  return tf.tidy(() => {
-    const { config } = network;
-    const masks = rows.map((row) => textToImageMask(row.ids, network.vocabulary));
-    const hidden = network.hidden(
-      rows.map((row) => row.ids),
-      masks,
-    );
-    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, config.hidden_size]);
-    const start = imageStart(config);
-    const length = rows[0].ids.length;
-    const positions: number[] = [];
-    const targets: number[] = [];
-    rows.forEach((row, b) => {
-      for (let i = start; i < start + config.num_vq_tokens; i++) {
-        if (row.labels[i] < 0) continue;
-        positions.push(b * length + i);
-        targets.push(row.labels[i]);
-      }
-    });
-    // Only scored positions reach the output layer: half of the codes are visible, and need no logits.
-    const logits = network.logits(tf.gather(flat, tf.tensor1d(positions, 'int32')));
-    return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
+/**
+ * Rows of images as tensors, their masked codes scored (unshifted). Padding that stands before every row's text is left
+ * out: no other token sees it.
+ * @param sizes what is padded to; default: the rows' own
+ */
+export function imageInputs(
+  config: ShowoConfig,
+  rows: readonly Labelled[],
+  sizes: ImageSizes = imageSizes(config, rows),
+): PackedInputs {
+  const vocabulary = showoVocabulary(config);
+  const whole = config.max_text_len + config.num_vq_tokens + 2;
+  const dropped = whole - sizes.length;
+  const empty = textToImageExample(config, null, new Int32Array(config.num_vq_tokens), []);
+  const all = [...rows, ...Array.from({ length: sizes.rows - rows.length }, () => empty)];
+  const ids = all.map((row) => row.ids.slice(dropped));
+  const at: number[] = [];
+  const targets: number[] = [];
+  const start = imageStart(config) - dropped;
+  all.forEach(({ labels }, b) => {
+    for (let i = start; i < start + config.num_vq_tokens; i++) {
+      if (labels[i + dropped] < 0) continue;
+      at.push(b * sizes.length + i);
+      targets.push(labels[i + dropped]);
+    }
   });
+  const positions = Array.from({ length: sizes.length }, (_, i) => dropped + i);
+  return {
+    ...rowInputs(
+      ids,
+      ids.map((row) => textToImageMask(row, vocabulary)),
+      rotaryTables(positions, rotaryOf(config)),
+    ),
+    ...scoredInputs(at, targets, sizes.scored),
+  };
 }
 
-/** Mean cross-entropy over answers and their end tokens; shifted by one. */
-export function answerLoss(network: ShowoNetwork, rows: readonly PackedRow[]): tf.Scalar {
-  return tf.tidy(() => {
-    const { logits, targets } = packedLogits(network, rows);
-    return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
-  });
+export type ImageSizes = PackedSizes;
+
+/** Rows, tokens a row without the padding that all have before their text, and masked codes. */
+export function imageSizes(config: ShowoConfig, rows: readonly Labelled[]): ImageSizes {
+  const { pad } = showoVocabulary(config);
+  const padding = Math.min(...rows.map(({ ids }) => ids.findIndex((id) => id !== pad)));
+  const start = imageStart(config);
+  const scored = rows.reduce((sum, { labels }) => {
+    return sum + labels.slice(start, start + config.num_vq_tokens).filter((label) => label >= 0).length;
+  }, 0);
+  return { rows: rows.length, length: rows[0].ids.length - padding, scored };
 }
 
-/** Logits over the whole vocabulary that predict the scored tokens, `[scored, vocab]`, and those tokens, in order. */
-export function packedLogits(
-  network: ShowoNetwork,
-  rows: readonly PackedRow[],
-): { logits: tf.Tensor2D; targets: number[] } {
-  const padded = padRows(rows, network.vocabulary.pad);
-  const { at, targets } = scoredOf(padded);
-  const logits = tf.tidy(() => {
-    const hidden = network.hidden(
-      padded.map((row) => row.ids),
-      padded.map(packedMask),
-      padded.map((row) => row.positions),
-    );
-    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.hidden_size]);
-    return network.logits(tf.gather(flat, tf.tensor1d(at, 'int32')));
-  });
-  return { logits, targets };
+/**
+ * Mean cross-entropy of what is scored, over the whole vocabulary. A function of tensors: see `nn/row-inputs`.
+ * @param inputs of {@link imageInputs}, or of packed rows
+ */
+export function scoredLoss(network: ShowoNetwork, inputs: PackedInputs): tf.Scalar {
+  return tf.tidy(() => crossEntropy(scoredLogits(network, inputs), inputs.targets));
+}
+
+/** Logits over the whole vocabulary at the scored places, `[size, vocab]`. Half of the codes are visible, and need none. */
+export function scoredLogits(network: ShowoNetwork, inputs: PackedInputs): tf.Tensor2D {
+  return tf.tidy(() => network.logits(scoredHidden(network.hidden(inputs), inputs.at)));
+}
+
+/** Answers as tensors. @param sizes what is padded to; default: the rows' own */
+export function answerInputs(config: ShowoConfig, rows: readonly PackedRow[], sizes?: PackedSizes): PackedInputs {
+  return packedInputs(rows, showoVocabulary(config).pad, rotaryOf(config), sizes);
 }
 
 /** Text and images as the model's ids: what a supervised example is made of. */
@@ -108,32 +127,49 @@ type UnderstandPart = Kind<'understand'>['parts'][number];
 const PUBLISHED_WEIGHTS = { generate: 1, understand: 1, text: 0.1 } as const;
 
 /**
- * The loss of a batch: sum over kinds of example of weight x mean over scored tokens.
+ * What a supervised step takes: of each kind of example its rows as tensors, and the kind's weight.
  * @throws RangeError for no examples; PromptTooLongError when a prompt does not fit the layout
  */
-export function supervisedLoss(
-  network: ShowoNetwork,
+export function supervisedInputs(
+  config: ShowoConfig,
   encoder: ExampleEncoder,
   examples: readonly SupervisedExample[],
   rng: Rng,
   { cfgDropout = 0.1, answerCorruption = 0, weights = {} }: SupervisedLossOptions = {},
-): tf.Scalar {
+): KindInputs<PackedInputs> {
   if (examples.length === 0) throw new RangeError('a supervised step needs at least one example');
   const of = <Task extends SupervisedExample['task']>(task: Task) =>
     examples.filter((example): example is Kind<Task> => example.task === task);
   const noisy = (rows: readonly PackedRow[], name: string) =>
     answerCorruption > 0 ? withWordNoise(rows, answerCorruption, rng.split(name)) : rows;
-  const images = imageRows(network.config, encoder, of('generate'), cfgDropout, rng.split('masks'));
-  const answers = answerRows(network.config, encoder, of('understand'));
-  const texts = of('text').map(({ text }) => textRow(network.config, encoder.answer(text)));
-  const weightOf = { ...PUBLISHED_WEIGHTS, ...weights };
-  return tf.tidy(() => {
-    const terms: tf.Scalar[] = [];
-    if (images.length > 0) terms.push(tf.mul(imageLoss(network, images), weightOf.generate));
-    if (answers.length > 0) terms.push(tf.mul(answerLoss(network, noisy(answers, 'answers')), weightOf.understand));
-    if (texts.length > 0) terms.push(tf.mul(answerLoss(network, texts), weightOf.text));
-    return tf.addN<tf.Scalar>(terms);
-  });
+  const images = imageRows(config, encoder, of('generate'), cfgDropout, rng.split('masks'));
+  const answers = answerRows(config, encoder, of('understand'));
+  const texts = of('text').map(({ text }) => textRow(config, encoder.answer(text)));
+  const packed = (rows: readonly PackedRow[]) =>
+    rows.length > 0 ? answerInputs(config, rows, roundedSizes(packedSizes(rows))) : undefined;
+  return {
+    weights: { ...PUBLISHED_WEIGHTS, ...weights },
+    tensors: presentOnly({
+      generate: images.length > 0 ? imageInputs(config, images, roundedImageSizes(config, images)) : undefined,
+      understand: packed(noisy(answers, 'answers')),
+      text: packed(texts),
+    }),
+  };
+}
+
+/** A row of an image has at most its whole length, and at most all of its codes are masked. */
+function roundedImageSizes(config: ShowoConfig, rows: readonly Labelled[]): ImageSizes {
+  const sizes = roundedSizes(imageSizes(config, rows));
+  return {
+    rows: sizes.rows,
+    length: Math.min(sizes.length, config.max_text_len + config.num_vq_tokens + 2),
+    scored: Math.min(sizes.scored, sizes.rows * config.num_vq_tokens),
+  };
+}
+
+/** Sum over kinds of example of weight x mean over scored tokens. A function of tensors. */
+export function supervisedLoss(network: ShowoNetwork, { tensors, weights }: KindInputs<PackedInputs>): tf.Scalar {
+  return tf.tidy(() => weightedLosses(tensors, weights, (inputs) => scoredLoss(network, inputs)));
 }
 
 function imageRows(

@@ -94,7 +94,7 @@ export function nextLogits(
     const masks = rows.map(({ image }) =>
       image ? understandingMask(length, understandingEoi(config)) : causalMask(length),
     );
-    const flat = tf.reshape<tf.Rank.R2>(network.hidden(padded, masks), [-1, config.hidden_size]);
+    const flat = tf.reshape<tf.Rank.R2>(network.hidden(network.inputs(padded, masks)), [-1, config.hidden_size]);
     const at = Int32Array.from(positions.flatMap((list, b) => list.map((position) => b * length + position)));
     const picked = tf.gather(flat, tf.tensor1d(at, 'int32'));
     return vocabulary === 'all' ? network.logits(picked) : network.textLogits(picked);

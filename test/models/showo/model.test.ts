@@ -72,7 +72,7 @@ test('what is wrong with a checkpoint is said, with the file', async () => {
 });
 
 test('a mask of the wrong size is an error with both shapes', () => {
-  assert.throws(() => model.network.hidden([[1, 2, 3]], [causalMask(2)]), /mask 0 has 4 entries, expected 3 x 3/);
+  assert.throws(() => model.network.inputs([[1, 2, 3]], [causalMask(2)]), /mask 0 has 4 entries, expected 3 x 3/);
 });
 
 test('the mean of two models has the mean of their weights', async () => {

@@ -4,14 +4,23 @@ import { startEngine, Rng, tf } from '../../../src/engine';
 import { nextLogits } from '../../../src/models/showo/text-sampler';
 import { startCodesFromBits, withSharedBits } from '../../../src/miniworld/curricula/showo-code-rows';
 import type { ShowoConfig } from '../../../src/models/showo/config';
-import { answerExample, textPrefix, understandingPrefix } from '../../../src/models/showo/layout';
+import { answerExample, textPrefix, textToImageExample, understandingPrefix } from '../../../src/models/showo/layout';
 import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { ShowoModel } from '../../../src/models/showo/model';
 import type { ShowoNetwork } from '../../../src/models/showo/network';
 import { numberWords } from './tiny-showo';
 import { withBitNoise } from '../../../src/miniworld/curricula/showo-task';
-import { IGNORE, withWordNoise } from '../../../src/nn/packed-rows';
-import { packedLogits, packImage, packText } from '../../../src/models/showo/supervised';
+import { IGNORE, type PackedRow, withWordNoise } from '../../../src/nn/packed-rows';
+import {
+  answerInputs,
+  imageInputs,
+  imageSizes,
+  packImage,
+  packText,
+  scoredLogits,
+  scoredLoss,
+} from '../../../src/models/showo/supervised';
+import { type PackedInputs, packedSizes } from '../../../src/nn/row-inputs';
 
 const config: ShowoConfig = {
   hidden_size: 32,
@@ -55,6 +64,15 @@ function separate(prefixes: readonly (readonly number[])[], image: boolean): tf.
     labels.flatMap((label, i) => (i > 0 && label !== IGNORE ? [i - 1] : []));
   const asked = rows.map((row) => ({ ids: row.ids, image }));
   return nextLogits(model, asked, rows.map(before), 'all');
+}
+
+/** Logits of what is scored, and those tokens. */
+function packedLogits(network: ShowoNetwork, rows: readonly PackedRow[]): { logits: tf.Tensor2D; targets: number[] } {
+  const inputs = answerInputs(config, rows);
+  const logits = scoredLogits(network, inputs);
+  const targets = Array.from(inputs.targets.dataSync());
+  tf.dispose(inputs);
+  return { logits, targets };
 }
 
 const largest = (a: tf.Tensor, b: tf.Tensor) => tf.tidy(() => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]);
@@ -197,5 +215,44 @@ describe('word noise', () => {
     const flipped = apart.reduce((a, b) => a + b);
     assert.ok(flipped > 150 && flipped < 250, String(flipped));
     assert.ok(after.every((code) => code >= 0 && code < 4096));
+  });
+});
+
+describe('rows that are padded to other sizes', () => {
+  /** Loss, and gradients of all variables in one list. */
+  const gradients = (inputs: PackedInputs) => {
+    const { value, grads } = tf.variableGrads(() => scoredLoss(model, inputs), Object.values(whole.store.variables));
+    const flat = Object.values(grads).flatMap((grad) => Array.from(grad.dataSync()));
+    const loss = value.dataSync()[0];
+    tf.dispose([value, grads, inputs] as tf.TensorContainer);
+    return { loss, flat };
+  };
+  const assertSame = (own: PackedInputs, padded: PackedInputs) => {
+    const [a, b] = [gradients(own), gradients(padded)];
+    assert.ok(Math.abs(a.loss - b.loss) < 1e-6 * a.loss, `${a.loss} and ${b.loss}`);
+    const norm = Math.hypot(...a.flat);
+    const apart = Math.hypot(...a.flat.map((g, i) => g - b.flat[i]));
+    assert.ok(apart < 1e-5 * norm, `${apart} of ${norm}`);
+  };
+
+  it('have the loss and the gradient of their own sizes: answers', () => {
+    const rows = [packImage(config, codes, turns), packImage(config, [...codes].reverse(), turns.slice(1, 2))];
+    const { rows: count, length, scored } = packedSizes(rows);
+    const sizes = { rows: count + 2, length: length + 7, scored: scored + 20 };
+    assertSame(answerInputs(config, rows), answerInputs(config, rows, sizes));
+    assert.throws(() => answerInputs(config, rows, { ...sizes, scored: scored - 1 }), /there is room for/);
+    assert.throws(() => answerInputs(config, rows, { ...sizes, length: length - 1 }), /there is room for/);
+  });
+
+  it('and images: padding before the text of all rows is left out', () => {
+    const masked = [1, 0, 1, 1, 0, 0, 1, 0, 1];
+    const rows = [
+      [5, 6],
+      [7, 8, 9],
+    ].map((text) => textToImageExample(config, text, codes, masked));
+    const sizes = imageSizes(config, rows);
+    // t2i sot 7 8 9 eot, soi, nine codes, eoi; four places of padding in all rows are left out.
+    assert.deepEqual(sizes, { rows: 2, length: 17, scored: 10 });
+    assertSame(imageInputs(config, rows), imageInputs(config, rows, { rows: 3, length: 21, scored: 18 }));
   });
 });

@@ -17,7 +17,7 @@ before(async () => {
 
 function allLogits(rows: number[][], masks: Uint8Array[]): Float32Array {
   return tf.tidy(() => {
-    const hidden = fixture.network.hidden(rows, masks);
+    const hidden = fixture.network.hidden(fixture.network.inputs(rows, masks));
     const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, fixture.config.hidden_size]);
     return fixture.network.logits(flat).dataSync<'float32'>();
   });

@@ -4,7 +4,14 @@ import { startEngine, Rng, tf } from '../../../src/engine';
 import { PromptTooLongError, type SupervisedExample } from '../../../src/models/unified';
 import { textToImageExample } from '../../../src/models/showo/layout';
 import type { ShowoModel } from '../../../src/models/showo/model';
-import { answerLoss, imageLoss, maskedPositions, packImage, packText } from '../../../src/models/showo/supervised';
+import {
+  answerInputs,
+  imageInputs,
+  maskedPositions,
+  packImage,
+  packText,
+  scoredLoss,
+} from '../../../src/models/showo/supervised';
 import { noiseImage, tinyModel } from './tiny-showo';
 
 let model: ShowoModel;
@@ -57,7 +64,10 @@ function terms(rng: Rng) {
       { question: [18], answer: [16] },
     ],
   );
-  return { t2i: () => imageLoss(network, [row]), mmu: () => answerLoss(network, [seen, read]) };
+  return {
+    t2i: () => scoredLoss(network, imageInputs(config, [row])),
+    mmu: () => scoredLoss(network, answerInputs(config, [seen, read])),
+  };
 }
 
 describe('the supervised loss', () => {

@@ -137,7 +137,7 @@ function* maskAndLogitChecks({ d, model, inputs, expected }: Fixture): Generator
     yield same('masks', `mask_${name}`, flat(masks), toFloat32(expected[`mask_${name}`]));
     const [batch, tokens] = inputs[`${name}_input_ids`].shape;
     const logits = tf.tidy(() => {
-      const hidden = model.hidden(rows(name), masks);
+      const hidden = model.hidden(model.inputs(rows(name), masks));
       return tf.reshape(model.logits(tf.reshape<tf.Rank.R2>(hidden, [batch * tokens, -1])), [batch, tokens, v.size]);
     });
     yield close('logits', `${name}_logits`, logits.dataSync(), toFloat32(expected[`${name}_logits`]), 1e-4);
