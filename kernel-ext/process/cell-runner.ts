@@ -1,6 +1,7 @@
 /** Running cells one after the other on tslab's executor, and finding out how each ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import vm from 'node:vm';
+import type { MessagePort } from 'node:worker_threads';
 import type { Executor } from 'tslab/dist/executor';
 import { RemoteCompiler } from '../threads/remote-compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
@@ -16,6 +17,21 @@ export type Outcome =
 /** Longest wait for the watcher of signals before the first cell, in milliseconds. */
 const watcherTimeout = 1000;
 
+/** How tslab calls the function around a cell. */
+const call = /\(__tslab__\.exports, __tslab__\.require\)$/;
+
+/**
+ * Runs a cell that names a source map, which nothing else does: V8 stops before such a script. The function in it is
+ * called from here, for a step passes over the kernel's files, but not over a part of the cell's own script.
+ */
+function runForDebugger(plain: typeof vm.runInThisContext, text: string, options: vm.RunningScriptOptions): unknown {
+  const { exports, require } = (globalThis as unknown as { __tslab__: { exports: object; require: NodeJS.Require } })
+    .__tslab__;
+  const script = `${text.replace(call, '')}\n//# sourceMappingURL=unilab`;
+  const cell = plain(script, options) as (exports: object, require: NodeJS.Require) => unknown;
+  return cell(exports, require);
+}
+
 /** The cells of one notebook folder. */
 export class CellRunner {
   readonly gate = new InterruptGate();
@@ -30,6 +46,8 @@ export class CellRunner {
   private running = false;
   private unhandled?: { readonly thrown: unknown };
   private abandonCell?: () => void;
+  /** Gives a port on which each signal is told to the thread that can let go of code which a debugger has stopped. */
+  signalPort?: () => MessagePort;
 
   /** @param onThreadFailure called when the compiler's thread dies, without which no cell can run */
   constructor(
@@ -143,9 +161,8 @@ export class CellRunner {
       const { watching } = this.interrupts;
       this.cell?.begin(this.compiler.resultName);
       const all = { ...(options as vm.RunningScriptOptions), filename: name, breakOnSigint: !watching };
-      return watching
-        ? this.interrupts.interruptible(() => plain(text, all) as unknown)
-        : (plain(text, all) as unknown);
+      const run = (): unknown => (this.compiler.isDebugging ? runForDebugger(plain, text, all) : plain(text, all));
+      return watching ? this.interrupts.interruptible(run) : run();
     };
     const { executor } = this;
     this.cell = this.variables.forCell();
@@ -183,7 +200,7 @@ export class CellRunner {
       this.thrown = { thrown: new Interrupted() };
       this.gate.stop();
       this.abandonCell?.();
-    });
+    }, this.signalPort?.());
   }
 
   /** Ends the running cell; its code stops at its next await. */

@@ -3,7 +3,7 @@
  * second thread waits for SIGINT and tells the main thread. If the main thread does not answer, it stops the code there.
  * The same thread ends a busy kernel whose parent process is gone: nobody could interrupt it any more.
  */
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { hasEnded, type ParentProcess, parentProcess } from './parent-process';
 
 /** What the two threads share: places in an array of 32-bit numbers. */
@@ -25,6 +25,8 @@ interface WatcherData {
   readonly state: Int32Array;
   readonly slots: typeof slots;
   readonly parent: ParentProcess | null;
+  /** Hears of each signal: the thread that can let go of code which a debugger has stopped. */
+  readonly debuggerPort?: MessagePort;
   /** Source text of {@link hasEnded}. */
   readonly hasEndedSource: string;
 }
@@ -34,7 +36,7 @@ function watch(): void {
   const threads = require('node:worker_threads') as typeof import('node:worker_threads');
   const vm = require('node:vm') as typeof import('node:vm');
   const inspector = require('node:inspector') as typeof import('node:inspector');
-  const { state, slots: at, parent, hasEndedSource: gone } = threads.workerData as WatcherData;
+  const { state, slots: at, parent, hasEndedSource: gone, debuggerPort } = threads.workerData as WatcherData;
   const say = (what: WatcherMessage): void => threads.parentPort?.postMessage(what);
   const answered = (): boolean => Atomics.load(state, at.received) >= Atomics.load(state, at.sent);
   const isGone = vm.runInThisContext(`(${gone})`) as (parent: ParentProcess) => boolean;
@@ -52,6 +54,7 @@ function watch(): void {
   };
   const signalled = (): void => {
     const { synchronous } = at;
+    debuggerPort?.postMessage('signal');
     if (Atomics.compareExchange(state, synchronous, 1, 2) === 1) stop();
     else if (answered()) {
       stopped = false;
@@ -96,9 +99,10 @@ export class Interrupts {
 
   /**
    * Starts the watcher. Until it is ready, and where it cannot be had, signals arrive in Node's own way.
+   * @param debuggerPort where each signal is told, too
    * @returns settles when it is ready, or will not be
    */
-  start(onStopped: () => void): Promise<void> {
+  start(onStopped: () => void, debuggerPort?: MessagePort): Promise<void> {
     if (process.platform === 'win32') return Promise.resolve();
     const worker = new Worker(`(${watch.toString()})()`, {
       eval: true,
@@ -107,7 +111,9 @@ export class Interrupts {
         slots: slots,
         parent: parentProcess(),
         hasEndedSource: hasEnded.toString(),
+        debuggerPort,
       } satisfies WatcherData,
+      transferList: debuggerPort ? [debuggerPort] : [],
       // Its own flags: not the ones of a debugger, nor a loader of sources.
       execArgv: [],
       env: {},

@@ -24,7 +24,7 @@ export function kernelInfo(): Json {
       nbconvert_exporter: 'script',
     },
     banner: `UniLab ${version} · TypeScript ${typescriptVersion} · Node.js ${process.versions.node}`,
-    debugger: false,
-    supported_features: [],
+    debugger: true,
+    supported_features: ['debugger'],
   };
 }

@@ -24,7 +24,7 @@ export function kernelSpec(): KernelSpec {
     display_name: 'TypeScript (UniLab)',
     language: 'typescript',
     interrupt_mode: 'signal',
-    metadata: { debugger: false },
+    metadata: { debugger: true },
   };
 }
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import Module, { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { renderValue } from './render';
 import { packageFile, packageMain, packageRoot } from '../compiler/package-paths';
 
 /** The global object that cells' code, once rewritten, calls. */
@@ -223,7 +224,7 @@ function ensureTypeScriptLoader(file: string): string {
 /** Puts what rewritten code calls where it finds it. */
 export function installRuntime(gate: InterruptGate, modules: CellModules): void {
   Object.defineProperty(globalThis, runtimeGlobal, {
-    value: { hold: gate.hold, steps: gate.steps, load: modules.load },
+    value: { hold: gate.hold, steps: gate.steps, load: modules.load, show: renderValue },
     enumerable: false,
     configurable: true,
   });

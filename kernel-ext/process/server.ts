@@ -64,6 +64,7 @@ export class KernelServer {
     const { port: language, flags } = cells.compiler;
     const receive = (channel: ClientChannel, frames: Buffer[]): void => void this.receive(channel, frames);
     this.clients = new ClientLink(connection, kernelInfo(), { language, flags }, receive, onThreadFailure);
+    cells.signalPort = () => this.clients.signals();
   }
 
   /** Settles when clients can connect. @throws Error when a socket cannot be opened */

@@ -4,6 +4,7 @@
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Header, Json, Message } from '../protocol/messages';
+import { Debugger } from '../debugger/debugger';
 import { ClientSockets } from './client-sockets';
 import { LanguageLink } from './language-link';
 import type { ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
@@ -12,6 +13,9 @@ const data = workerData as ClientThreadData;
 const main = parentPort as MessagePort;
 const sockets = new ClientSockets(data.connection);
 const language = new LanguageLink(data.language);
+/** The last debug_request: events of the debugger answer it. */
+let debugRequest: Partial<Header> = {};
+const debug = new Debugger(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest));
 /** The request that the main thread executes. */
 let executing: Header | undefined;
 
@@ -34,25 +38,38 @@ const answers: Readonly<Record<string, Answer>> = {
   complete_request: ({ content }) => language.ask({ type: 'complete', ...codePosition(content) }),
   inspect_request: ({ content }) => language.ask({ type: 'inspect', ...codePosition(content) }),
   is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: String(content.code) }),
+  debug_request: ({ header, content }) => {
+    debugRequest = header;
+    return debug.handle(content);
+  },
+  interrupt_request: async () => {
+    await debug.interrupt();
+    process.kill(process.pid, 'SIGINT');
+    return {};
+  },
 };
 
 async function answerHere(answer: Answer, channel: 'shell' | 'control', message: Message): Promise<void> {
   const { header } = message;
   sockets.publish('status', { execution_state: 'busy' }, header);
   try {
-    sockets.reply(channel, message, { status: 'ok', ...(await answer(message)) });
+    const content = await answer(message);
+    sockets.reply(channel, message, header.msg_type === 'debug_request' ? content : { status: 'ok', ...content });
   } catch (error) {
     const { name, message: evalue } = error as Error;
     sockets.reply(channel, message, { status: 'error', ename: name, evalue, traceback: [`${name}: ${evalue}`] });
   } finally {
     sockets.publish('status', { execution_state: 'idle' }, header);
     // A client that looks at the last status only must still see that a cell runs.
-    if (executing) sockets.publish('status', { execution_state: 'busy' }, executing);
+    // A debugger's client would ask again after each word of that cell.
+    if (executing && header.msg_type !== 'debug_request')
+      sockets.publish('status', { execution_state: 'busy' }, executing);
   }
 }
 
 /** The main thread may never come back from what it does: then the process is ended from here. */
 function endSoon(channel: 'shell' | 'control', message: Message): void {
+  void debug.interrupt();
   setTimeout(() => {
     sockets.reply(channel, message, { status: 'ok', restart: message.content.restart === true });
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), 50);
@@ -78,6 +95,7 @@ async function echo(): Promise<void> {
 
 function close(): void {
   sockets.close();
+  debug.close();
   // Only when this thread has ended may the process end: zeromq aborts a process with open sockets in a thread.
   setTimeout(() => process.exit(0), 20);
 }
@@ -85,6 +103,7 @@ function close(): void {
 main.on('message', (message: ToClientThread) => {
   if (message.kind === 'send') sockets.send(message.channel, message.frames);
   else if (message.kind === 'executing') executing = message.header;
+  else if (message.kind === 'signals') message.port.on('message', () => void debug.interrupt()).unref();
   else if (message.kind === 'echo') void echo();
   else if (message.kind === 'close') close();
 });

@@ -56,7 +56,7 @@ export class LanguageLink {
     const until = performance.now() + longestWait;
     while (!done && performance.now() < until) {
       const seen = Atomics.load(shared, flags.answers);
-      const next = receiveMessageOnPort(this.port) as { message: LanguageAnswer } | undefined;
+      const next = receiveMessageOnPort(this.port);
       if (next) this.receive(next.message);
       else Atomics.wait(shared, flags.answers, seen, until - performance.now());
     }

@@ -60,6 +60,8 @@ export class LanguageService {
         return this.secondMaps.get(question.map)?.();
       case 'code':
         return this.codes.get(question.name);
+      case 'local_files':
+        return this.compiledNow.filter(({ options }) => !options.cell).map(({ name }) => name);
       case 'strip_types':
         return this.parts.withoutTypes(question.code);
       case 'is_guarded':

@@ -35,6 +35,6 @@ function handle(port: MessagePort, message: Message): void {
 main.on('message', (message: Message) => handle(main, message));
 client.on('message', (message: Message) => {
   // What the main thread said before this question was asked counts for it.
-  for (let next; (next = receiveMessageOnPort(main) as { message: Message } | undefined);) handle(main, next.message);
+  for (let next; (next = receiveMessageOnPort(main));) handle(main, next.message);
   handle(client, message);
 });

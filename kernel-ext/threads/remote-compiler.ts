@@ -30,6 +30,11 @@ export class RemoteCompiler {
     this.link = new LanguageLink(forMain.port2, this.flags);
   }
 
+  /** Whether a client debugs. */
+  get isDebugging(): boolean {
+    return Atomics.load(this.flags, flags.debugging) === 1;
+  }
+
   /** Loads what the first cell needs. */
   warmUp(): void {
     this.link.tell({ type: 'warm_up' });

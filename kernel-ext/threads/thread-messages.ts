@@ -79,6 +79,8 @@ export type LanguageQuestion =
   | { readonly type: 'map'; readonly map: number }
   /** The code of this name. */
   | { readonly type: 'code'; readonly name: string }
+  /** Names of the code that the last cell loads from local files. */
+  | { readonly type: 'local_files' }
   /** Types out of an expression. */
   | { readonly type: 'strip_types'; readonly code: string }
   /** Whether the code at a place (line and column from 0) is inside of a `try` that has a `catch`. */
