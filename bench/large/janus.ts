@@ -69,7 +69,7 @@ async function decode(network: JanusNetwork, context: number, tokens: number): P
     const whole = await say(() => decoder.start([Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab)]));
     const each: Spent[] = [];
     for (let i = 0; i <= tokens; i++)
-      each.push(await say(() => decoder.next(network.embed([[said[said.length - 1]]]))));
+      each.push(await say(() => decoder.next(network.embed(network.embedInputs([[said[said.length - 1]]])))));
     return { whole, each: each.slice(1) };
   } finally {
     decoder.dispose();

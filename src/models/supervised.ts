@@ -5,13 +5,13 @@ import type { SupervisedExample } from './unified';
 export type SupervisedKind = SupervisedExample['task'];
 
 /** Of each kind that a batch has, its rows as tensors; and every kind's weight. */
-export interface KindInputs<Inputs extends tf.TensorContainerObject> {
+export interface KindInputs<Inputs> {
   readonly tensors: Readonly<Partial<Record<SupervisedKind, Inputs>>>;
   readonly weights: Readonly<Partial<Record<SupervisedKind, number>>>;
 }
 
 /** Sum over the kinds of weight x loss. Weights are 1 where none is given. */
-export function weightedLosses<Inputs extends tf.TensorContainerObject>(
+export function weightedLosses<Inputs>(
   tensors: KindInputs<Inputs>['tensors'],
   weights: KindInputs<Inputs>['weights'],
   lossOf: (inputs: Inputs) => tf.Scalar,

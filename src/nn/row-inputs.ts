@@ -51,13 +51,17 @@ export function packedInputs(
   rotary: RotaryConfig,
   sizes: PackedSizes = packedSizes(rows),
 ): PackedInputs {
-  const all = padRows([...rows, ...emptyRows(rows, pad, sizes.rows)], pad, sizes.length);
+  const all = paddedTo(rows, pad, sizes);
   const { at, targets } = scoredOf(all);
-  const positions = all.map((row) => row.positions);
+  // Sequences of their own are all seen and placed alike.
+  const isPlain = rows.every((row) => row.shared === row.ids.length && !row.mutual);
+  const counted = Array.from({ length: sizes.length }, (_, i) => i);
+  const masks = isPlain ? [packedMask({ ...all[0], shared: sizes.length })] : all.map(packedMask);
+  const positions = isPlain ? counted : all.map((row) => row.positions);
   return {
     ...rowInputs(
       all.map((row) => row.ids),
-      all.map(packedMask),
+      masks,
       rotaryTables(positions, rotary),
     ),
     ...scoredInputs(at, targets, sizes.scored),
@@ -86,11 +90,12 @@ export function scoredInputs(at: readonly number[], targets: readonly number[], 
   return { at: tf.tensor1d(places, 'int32'), targets: tf.tensor1d(labels, 'int32') };
 }
 
-/** Rows of nothing but padding, which score nothing, so that there are `count` rows. */
-function emptyRows(rows: readonly PackedRow[], pad: number, count: number): PackedRow[] {
-  if (rows.length > count) throw new RangeError(`there are ${rows.length} rows, there is room for ${count}`);
+/** Rows of one length; those that are missing are nothing but padding, and score nothing. @throws RangeError; see above */
+export function paddedTo(rows: readonly PackedRow[], pad: number, sizes: PackedSizes): PackedRow[] {
+  if (rows.length > sizes.rows) throw new RangeError(`there are ${rows.length} rows, there is room for ${sizes.rows}`);
   const empty = { ids: [pad], labels: [IGNORE], positions: [0], starts: [0], shared: 1 };
-  return Array.from({ length: count - rows.length }, () => empty);
+  const missing = Array.from({ length: sizes.rows - rows.length }, () => empty);
+  return padRows([...rows, ...missing], pad, sizes.length);
 }
 
 /** The places' hidden states, `[size, width]`. @param hidden `[rows, tokens, width]` */

@@ -4,10 +4,15 @@
  * both at once: the ablation of Table 3.
  */
 import * as z from 'zod';
-import type { tf } from '../engine';
 import type { Image } from '../io';
 import { option } from '../io/options';
-import type { ConceptRows, EncodedImage, PersonalizableModel, SupervisedExample } from '../models/unified';
+import type {
+  ConceptRows,
+  EncodedImage,
+  PersonalizableModel,
+  SupervisedBatch,
+  SupervisedExample,
+} from '../models/unified';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
 
 /** A reference image of the subject with its caption and questions, in which `<sks>` is the subject. */
@@ -54,8 +59,6 @@ export type ConceptStage = 'understanding' | 'generation' | 'joint';
 export interface ConceptReport extends StepReport {
   readonly stage: ConceptStage;
 }
-
-type Loss = () => tf.Scalar;
 
 /**
  * Reports of the stages in order, step by step.
@@ -132,7 +135,7 @@ function stageTask(
   { understand, generate }: Examples,
   { understandingBatch = 4, generationBatch = 1 }: ConceptStageOptions,
   stage: ConceptStage,
-): SupervisedTask<Loss> {
+): SupervisedTask<SupervisedBatch> {
   const variables = model.variables();
   const learning = Object.values(rows) as readonly string[];
   return {
@@ -146,8 +149,10 @@ function stageTask(
         ...(stage === 'understanding' ? [] : draw(generate, generationBatch)),
       ];
       // Guidance's unconditional branch has no subject to learn of.
-      return () => model.supervisedLoss(examples, rng.split('loss'), { cfgDropout: 0 });
+      const [draws, options] = [rng.split('loss'), { cfgDropout: 0 }];
+      const batch = model.supervisedBatch?.(examples, draws, options);
+      return batch ?? { tensors: {}, loss: () => model.supervisedLoss(examples, draws, options) };
     },
-    loss: (lossOf) => ({ loss: lossOf(), metrics: {} }),
+    loss: (batch) => ({ loss: batch.loss(), metrics: {} }),
   };
 }

@@ -8,8 +8,8 @@ import { IGNORE } from '../../src/models/chameleon/layout';
 import { chameleonMini, startCodesFromCodebook } from '../../src/miniworld/curricula/chameleon-config';
 import { ChameleonModel } from '../../src/models/chameleon/model';
 import { ChameleonLayers } from '../../src/models/chameleon/layers';
-import { packedLogits, plainRow } from '../../src/models/chameleon/supervised';
-import { packTurns } from '../../src/nn/packed-rows';
+import { plainRow, scoredLogits, scoredRows } from '../../src/models/chameleon/supervised';
+import { type PackedRow, packTurns } from '../../src/nn/packed-rows';
 import { chameleonVocabulary } from '../../src/models/chameleon/vocabulary';
 import { expectedTensors } from '../../src/nn/store';
 import { Vqgan } from '../../src/nn/vqgan';
@@ -154,9 +154,13 @@ test('turns that share a row have the logits of rows of their own', () => {
         labels: [...[...from, ...question].map(() => IGNORE), ...answer, 2],
       }),
   );
+  const logitsOf = (rows: readonly PackedRow[]) => {
+    const inputs = scoredRows(model.network, rows);
+    return { logits: scoredLogits(model.network, inputs), targets: Array.from(inputs.targets.dataSync()) };
+  };
   tf.tidy(() => {
-    const together = packedLogits(model.network, packed);
-    const alone = separate.map((row) => packedLogits(model.network, [row]));
+    const together = logitsOf(packed);
+    const alone = separate.map((row) => logitsOf([row]));
     assert.deepEqual(
       together.targets,
       alone.flatMap(({ targets }) => targets),
@@ -178,7 +182,7 @@ test('turns that share a row have the logits of rows of their own', () => {
     'read, but not scored',
   );
   assert.throws(
-    () => packedLogits(model.network, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
+    () => scoredRows(model.network, [plainRow({ ids: [0, 1], labels: [IGNORE, IGNORE] })]),
     /nothing .* is scored/,
   );
   model.dispose();

@@ -11,7 +11,9 @@ import { understandingIds } from '../../src/models/janus/layout';
 import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
 import { expectedTensors } from '../../src/nn/store';
 import { sampleText } from '../../src/models/janus/sampler';
-import { packedLogits, packTurns } from '../../src/models/janus/supervised';
+import { packTurns, scoredLogits } from '../../src/models/janus/supervised';
+import { withFeatures } from '../../src/models/janus/inputs';
+import type { PackedRow } from '../../src/nn/packed-rows';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
 
 const SIDE = 16;
@@ -209,8 +211,8 @@ test('turns packed into one row get the logits of separate rows', () => {
   const features = network.imageFeatures(pixels);
   const first = tf.slice(features, [0, 0, 0], [1, -1, -1]);
   const begin = understandingIds(config, ['image']);
-  const logitsOf = (rows: Parameters<typeof packedLogits>[1], seen: tf.Tensor3D) =>
-    readValues(() => packedLogits(network, rows, seen).logits);
+  const logitsOf = (rows: readonly PackedRow[], seen: tf.Tensor3D) =>
+    readValues(() => scoredLogits(network, withFeatures(network, rows, seen.shape[0]), seen));
   const packed = logitsOf([packTurns(config, begin, turns), packTurns(config, begin, turns.slice(0, 1))], features);
   let at = 0;
   for (const { question, answer } of turns) {
@@ -218,13 +220,13 @@ test('turns packed into one row get the logits of separate rows', () => {
     alone.forEach((value, i) => assert.ok(Math.abs(value - packed[at + i]) < 1e-4));
     at += alone.length;
   }
-  const { targets, logits } = packedLogits(network, [packTurns(config, begin, turns)], first);
-  assert.deepEqual(targets, [20, 21, 3, 22, 3, 23, 3]);
+  const inputs = withFeatures(network, [packTurns(config, begin, turns)], 1);
+  assert.deepEqual(Array.from(inputs.targets.dataSync()), [20, 21, 3, 22, 3, 23, 3]);
   assert.throws(() => packTurns(config, begin, [{ question: [], answer: [1] }]), /a turn needs a question/);
   assert.throws(
     () => packTurns(config, begin, [{ question: new Array<number>(60).fill(9), answer: [1] }]),
     /this model has 64/,
   );
-  tf.dispose([pixels, features, first, logits]);
+  tf.dispose([pixels, features, first, inputs]);
   network.dispose();
 });

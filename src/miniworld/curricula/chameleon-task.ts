@@ -6,8 +6,10 @@ import { type Rng, tf } from '../../engine';
 import { type ChameleonImageTokenizer, refreshCodes, vqganLoss } from '../../models/chameleon/image-tokenizer';
 import { imageIds, type Part, trainingExample } from '../../models/chameleon/layout';
 import type { ChameleonModel } from '../../models/chameleon/model';
-import { packedLoss, plainRow } from '../../models/chameleon/supervised';
+import { plainRow, scoredLoss, scoredRows } from '../../models/chameleon/supervised';
 import { type PackedRow, packTurns, type Turn, withWordNoise } from '../../nn/packed-rows';
+import { type PackedInputs, packedSizes } from '../../nn/row-inputs';
+import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
 import { type ImageBatchInput, type ImageSource } from './showo-tokenizer-task';
@@ -123,7 +125,11 @@ export interface ChameleonTrainingOptions {
 /** What is learned: images, answers about images, text, interleaved sequences. */
 export type ChameleonLoss = 't2i' | 'mmu' | 'lm' | 'xcot';
 
-export type ChameleonBatch = Readonly<Record<ChameleonLoss, readonly PackedRow[]>>;
+/** Rows of a batch, as plain numbers. */
+type ChameleonRows = Readonly<Record<ChameleonLoss, readonly PackedRow[]>>;
+
+/** Of what a batch has. */
+export type ChameleonBatch = Readonly<Partial<Record<ChameleonLoss, PackedInputs>>>;
 
 /**
  * The language model's task; the image tokenizer is frozen, and must be trained.
@@ -137,31 +143,50 @@ export function chameleonTask(
   if (options.sequences && !source.sequence)
     throw new Error(`${options.sequences} sequences a batch are asked for, but the source makes none`);
   const weights = options.weights ?? { t2i: 1, mmu: 1, lm: 0.5, xcot: 1 };
+  const [side, stride] = [options.size, model.imageTokenizer.stride];
+  const blank = (images: readonly unknown[]) => images.map(() => new Int32Array((side / stride) ** 2));
+  const sizes = new BatchSizes((rng) => sizesOf(makeRows(model, source, options, blank, rng)));
+  const codesOf = (images: readonly Uint8Array[]) => encode(model, images, side);
   return {
     name: 'chameleon',
     variables: model.variables(),
-    batch: (_step, rng) => makeBatch(model, source, options, rng),
+    batch: (_step, rng) => {
+      const rows = makeRows(model, source, options, codesOf, rng);
+      const padded = sizes.fitting(sizesOf(rows));
+      return Object.fromEntries(
+        kindsOf(rows).map((kind) => [kind, scoredRows(model.network, rows[kind], padded[kind])]),
+      );
+    },
     loss: (batch) => {
-      const kinds = (Object.keys(batch) as ChameleonLoss[]).filter((kind) => batch[kind].length > 0);
-      const metrics = Object.fromEntries(kinds.map((kind) => [kind, packedLoss(model.network, batch[kind])]));
-      const loss = tf.addN(kinds.map((kind) => tf.mul(metrics[kind], weights[kind]))) as tf.Scalar;
-      return { loss, metrics };
+      const kinds = Object.entries(batch) as [ChameleonLoss, PackedInputs][];
+      const losses = kinds.map(([kind, inputs]) => [kind, scoredLoss(model.network, inputs)] as const);
+      const loss = tf.addN<tf.Scalar>(losses.map(([kind, one]) => tf.mul<tf.Scalar>(one, weights[kind])));
+      return { loss, metrics: Object.fromEntries(losses) };
     },
   };
 }
 
-function makeBatch(
+const kindsOf = (rows: ChameleonRows): ChameleonLoss[] =>
+  (Object.keys(rows) as ChameleonLoss[]).filter((kind) => rows[kind].length > 0);
+
+function sizesOf(rows: ChameleonRows): KindSizes<string> {
+  return Object.fromEntries(kindsOf(rows).map((kind) => [kind, packedSizes(rows[kind])]));
+}
+
+/** @param encode codes of images as RGB bytes */
+function makeRows(
   model: ChameleonModel,
   source: ChameleonSource,
   options: ChameleonTrainingOptions,
+  encode: (images: readonly Uint8Array[]) => Int32Array[],
   rng: Rng,
-): ChameleonBatch {
+): ChameleonRows {
   const { config, vocabulary: v } = model.network;
   const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
   const images = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
-  const codes = encode(model, images, options.size);
+  const codes = encode(images);
   const draws = rng.split('draws');
   const t2i = examples.map(({ caption }, i) => {
     if (draws.uniform() >= cfgDropout)

@@ -3,12 +3,21 @@
  * caption, answers to questions about images, and text alone.
  */
 import { readValues, type Rng, tf } from '../../engine';
-import { imageCodes } from '../../models/janus/config';
+import { imageCodes, type JanusConfig } from '../../models/janus/config';
 import { JanusImageTokenizer, isTokenizerParameter } from '../../models/janus/image-tokenizer';
 import { generationIds, unconditionalIds, understandingIds } from '../../models/janus/layout';
 import type { JanusNetwork } from '../../models/janus/network';
+import {
+  type ImageInputs,
+  imageInputs,
+  imageSizes,
+  type QuestionInputs,
+  withFeatures,
+} from '../../models/janus/inputs';
 import { answerLoss, imageLoss, packTurns } from '../../models/janus/supervised';
 import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
+import { packedSizes } from '../../nn/row-inputs';
+import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
 import { partOf } from './janus-tokenizer-task';
@@ -52,14 +61,20 @@ export interface JanusTrainingOptions {
   readonly size: number;
 }
 
-export interface JanusBatch {
+/** Rows of a batch, as plain numbers. */
+interface JanusRows {
   readonly prompts: readonly (readonly number[])[];
-  readonly codes: readonly Int32Array[];
-  /** Of the images that are asked about, `[asked, height, width, 3]`. */
-  readonly pixels: tf.Tensor4D;
   readonly answers: readonly PackedRow[];
   readonly texts: readonly PackedRow[];
 }
+
+export type JanusBatch = {
+  readonly images: ImageInputs;
+  /** Of the images that are asked about, `[asked, height, width, 3]`. */
+  readonly pixels: tf.Tensor4D;
+  readonly answers: QuestionInputs;
+  readonly texts?: QuestionInputs;
+};
 
 /** Everything but the VQ tokenizer, which must be trained. */
 export function janusTask(
@@ -68,31 +83,66 @@ export function janusTask(
   options: JanusTrainingOptions,
 ): SupervisedTask<JanusBatch> {
   const { weights = { t2i: 1, mmu: 1, lm: 0.5 } } = options;
+  const { config } = network;
+  const draw = (rng: Rng) => Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
+  const sizes = new BatchSizes((rng) => sizesOf(config, makeRows(config, source, options, draw(rng), rng)));
   return {
     name: 'janus',
     variables: partOf(network, (name) => !isTokenizerParameter(name)),
-    batch: (_step, rng) => makeBatch(network, source, options, rng),
-    loss: (batch) => {
-      const t2i = imageLoss(network, batch.prompts, batch.codes);
-      const mmu = answerLoss(network, batch.answers, network.imageFeatures(batch.pixels));
-      const lm = answerLoss(network, batch.texts);
+    batch: (_step, rng) => {
+      const examples = draw(rng);
+      const rows = makeRows(config, source, options, examples, rng);
+      return janusInputs(network, examples, rows, sizes.fitting(sizesOf(config, rows)), options);
+    },
+    loss: ({ images, pixels, answers, texts }) => {
+      const t2i = imageLoss(network, images);
+      const mmu = answerLoss(network, answers, network.imageFeatures(pixels));
+      const lm = texts ? answerLoss(network, texts) : tf.scalar(0);
       const loss = tf.addN([tf.mul(t2i, weights.t2i), tf.mul(mmu, weights.mmu), tf.mul(lm, weights.lm)]) as tf.Scalar;
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };
 }
 
-function makeBatch(network: JanusNetwork, source: JanusSource, options: JanusTrainingOptions, rng: Rng): JanusBatch {
-  const { config } = network;
-  const tokenizer = new JanusImageTokenizer(config.vq, network.layers.model.vqmodel);
-  const { size, asked, cfgDropout = 0.1 } = options;
-  const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
+function sizesOf(config: JanusConfig, { prompts, answers, texts }: JanusRows): KindSizes<string> {
+  const codes = imageCodes(config);
+  const images = { ...imageSizes(prompts, codes), scored: prompts.length * codes };
+  const answered = { images, answers: packedSizes(answers) };
+  return texts.length > 0 ? { ...answered, texts: packedSizes(texts) } : answered;
+}
+
+function janusInputs(
+  network: JanusNetwork,
+  examples: readonly JanusImageExample[],
+  { prompts, answers, texts }: JanusRows,
+  sizes: KindSizes<string>,
+  { asked, size }: JanusTrainingOptions,
+): JanusBatch {
+  const { vq } = network.config;
+  const tokenizer = new JanusImageTokenizer(vq, network.layers.model.vqmodel);
   const bytes = examples.map((example) => example.pixels);
   const all = pixelsTensor(bytes, size, size);
   const flat = readValues<'int32'>(() => tokenizer.encodePixels(all));
   const pixels = tf.slice(all, [0, 0, 0, 0], [asked, -1, -1, -1]);
   all.dispose();
-  const count = imageCodes(config);
+  const count = imageCodes(network.config);
+  const codes = examples.map((_, i) => flat.slice(i * count, (i + 1) * count));
+  return {
+    images: imageInputs(network, prompts, codes, sizes.images),
+    pixels,
+    answers: withFeatures(network, answers, asked, sizes.answers),
+    ...(texts.length > 0 ? { texts: withFeatures(network, texts, 0, sizes.texts) } : {}),
+  };
+}
+
+function makeRows(
+  config: JanusConfig,
+  source: JanusSource,
+  options: JanusTrainingOptions,
+  examples: readonly JanusImageExample[],
+  rng: Rng,
+): JanusRows {
+  const { asked, cfgDropout = 0.1 } = options;
   const draws = rng.split('draws');
   const prompts = examples.map(({ caption }) => {
     const ids = generationIds(config, caption);
@@ -108,11 +158,5 @@ function makeBatch(network: JanusNetwork, source: JanusSource, options: JanusTra
   });
   const { answerCorruption = 0, questionNoise = 0 } = options;
   const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
-  return {
-    prompts,
-    codes: examples.map((_, i) => flat.slice(i * count, (i + 1) * count)),
-    pixels,
-    answers: noisy(answers),
-    texts: noisy(texts),
-  };
+  return { prompts, answers: noisy(answers), texts: noisy(texts) };
 }

@@ -1,5 +1,5 @@
 /** Chameleon and Lumina-mGPT as recipes and evaluation see them: prompts in, text and images out, exact replay. */
-import type { Rng, tf } from '../../engine';
+import { type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { Lora } from '../../nn/adapters';
 import { withCheckpointing } from '../../nn/checkpointing';
@@ -15,6 +15,7 @@ import {
   type Prompt,
   PromptTooLongError,
   type SampleRequest,
+  type SupervisedBatch,
   type SupervisedExample,
   type SupervisedLossOptions,
   type TextOptions,
@@ -32,7 +33,7 @@ import { type ChameleonTransition, replayTransitions, type TextTransition } from
 import { type LoadOptions, loadChameleon, saveChameleon, type SaveOptions } from './pretrained';
 import { ChameleonImageSampler, segmentsOf } from './sampler';
 import { type ChameleonSequenceOptions, samplingPlan, type SamplingPlan, SequenceBatch } from './sequence-batch';
-import { supervisedLoss } from './supervised';
+import { supervisedInputs, supervisedLoss } from './supervised';
 
 export interface ChameleonPrompt extends Prompt {
   /** Begin token included; what is drawn begins with an image's begin token at the end. */
@@ -206,9 +207,14 @@ export class ChameleonModel
     return replayTransitions(this.current, transitions);
   }
 
-  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
+  supervisedBatch(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
-    return supervisedLoss({ network, text, imageTokenizer }, examples, rng, options);
+    const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
+    return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
+  }
+
+  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
+    return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ChameleonModel {

@@ -6,6 +6,7 @@ import { inFloat32, readValues, tf } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import { KvCache } from '../../nn/kv-cache';
 import { exactLogits } from '../../nn/llama';
+import type { RowInputs } from '../../nn/row-inputs';
 import { CONCEPT_BIAS, type ConceptTokens } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import type { ChameleonLayers } from './layers';
@@ -67,6 +68,12 @@ export class ChameleonNetwork {
         mask: options.mask ?? (options.pads ? causalMask(tokens, keys, options.pads) : undefined),
       });
     });
+  }
+
+  /** The same of rows that are tensors already: a function of them alone. */
+  hiddenOf({ ids, mask, tables }: RowInputs): tf.Tensor3D {
+    const { model } = this.layers;
+    return tf.tidy(() => model.forward(model.embed_tokens.forward(ids), { mask, positions: tables }));
   }
 
   /** Logits of every id, `[rows, width]`, of hidden states `[rows, hidden]`; nothing is masked. */

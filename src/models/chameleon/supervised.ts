@@ -4,17 +4,17 @@
  */
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
-import { additiveMask } from '../../nn/causal-mask';
+import { llamaRotary } from '../../nn/llama';
+import { IGNORE, type PackedRow, packTurns, scoredCount, type Turn, withWordNoise } from '../../nn/packed-rows';
 import {
-  IGNORE,
-  packedMask,
-  type PackedRow,
-  packTurns,
-  padRows,
-  scoredOf,
-  type Turn,
-  withWordNoise,
-} from '../../nn/packed-rows';
+  type PackedInputs,
+  packedInputs,
+  type PackedSizes,
+  packedSizes,
+  roundedSizes,
+  scoredHidden,
+} from '../../nn/row-inputs';
+import { type KindInputs, weightedLosses } from '../supervised';
 import type { TextCodec } from '../../text/asked';
 import { type EncodedImage, PromptTooLongError, type SupervisedExample, type SupervisedLossOptions } from '../unified';
 import { answerIds, promptEncoder } from './concept-tokens';
@@ -29,38 +29,27 @@ export function plainRow({ ids, labels }: Labelled): PackedRow {
 }
 
 /**
- * Logits that predict the scored tokens of all rows (shifted by one), and those tokens, in order.
- * @returns logits `[scored, width]`
+ * Rows as tensors.
+ * @param sizes what is padded to; default: the rows' own
  * @throws RangeError when nothing is scored
  */
-export function packedLogits(
-  network: ChameleonNetwork,
+export function scoredRows(
+  { config, vocabulary }: ChameleonNetwork,
   rows: readonly PackedRow[],
-): { logits: tf.Tensor2D; targets: number[] } {
-  const padded = padRows(rows, network.vocabulary.pad);
-  const { at, targets } = scoredOf(padded);
-  if (targets.length === 0) throw new RangeError('nothing of these rows is scored');
-  const logits = tf.tidy(() => {
-    const ids = padded.map((row) => [...row.ids]);
-    // Sequences of their own need neither mask nor positions: the decoder's are theirs.
-    const own = rows.every((row) => row.shared === row.ids.length);
-    const seen = own
-      ? {}
-      : {
-          positions: padded.map((row) => [...row.positions]),
-          mask: additiveMask(padded.map(packedMask), ids[0].length),
-        };
-    const hidden = network.hidden(ids, seen);
-    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]);
-    return network.logits(tf.gather(flat, tf.tensor1d(at, 'int32')));
-  });
-  return { logits, targets };
+  sizes?: PackedSizes,
+): PackedInputs {
+  if (scoredCount(rows) === 0) throw new RangeError('nothing of these rows is scored');
+  return packedInputs(rows, vocabulary.pad, llamaRotary(config.text), sizes);
 }
 
-/** Mean cross-entropy of the scored tokens, over the whole vocabulary. */
-export function packedLoss(network: ChameleonNetwork, rows: readonly PackedRow[]): tf.Scalar {
-  const { logits, targets } = packedLogits(network, rows);
-  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
+/** Logits at the scored places, `[size, width]`. A function of tensors. */
+export function scoredLogits(network: ChameleonNetwork, inputs: PackedInputs): tf.Tensor2D {
+  return tf.tidy(() => network.logits(scoredHidden(network.hiddenOf(inputs), inputs.at)));
+}
+
+/** Mean cross-entropy of the scored tokens, over the whole vocabulary. A function of tensors. */
+export function scoredLoss(network: ChameleonNetwork, inputs: PackedInputs): tf.Scalar {
+  return tf.tidy(() => crossEntropy(scoredLogits(network, inputs), inputs.targets));
 }
 
 type Kind = SupervisedExample['task'];
@@ -74,15 +63,15 @@ export interface ExampleReader {
 }
 
 /**
- * Sum over kinds of weight x mean over the scored tokens of that kind.
+ * What a supervised step takes: of each kind of example its rows as tensors, and the kind's weight.
  * @throws RangeError for no examples, or options that cannot be used; PromptTooLongError
  */
-export function supervisedLoss(
+export function supervisedInputs(
   reader: ExampleReader,
   examples: readonly SupervisedExample[],
   rng: Rng,
   options: SupervisedLossOptions = {},
-): tf.Scalar {
+): KindInputs<PackedInputs> {
   const { cfgDropout = 0.1, answerCorruption = 0, weights = {} } = options;
   for (const [name, share] of Object.entries({ cfgDropout, answerCorruption }))
     if (!(share >= 0 && share <= 1)) throw new RangeError(`${name} is ${share}, expected a share from 0 to 1`);
@@ -104,10 +93,17 @@ export function supervisedLoss(
   };
   const kinds = (Object.keys(rows) as Kind[]).filter((kind) => rows[kind].length > 0);
   for (const kind of kinds) checkLengths(reader.network.config, rows[kind]);
-  return tf.tidy(() => {
-    const terms = kinds.map((kind) => tf.mul<tf.Scalar>(packedLoss(reader.network, rows[kind]), weights[kind] ?? 1));
-    return tf.addN(terms);
-  });
+  const tensors = tf.tidy(() =>
+    Object.fromEntries(
+      kinds.map((kind) => [kind, scoredRows(reader.network, rows[kind], roundedSizes(packedSizes(rows[kind])))]),
+    ),
+  );
+  return { tensors, weights };
+}
+
+/** Sum over kinds of weight x mean over the scored tokens of that kind. A function of tensors. */
+export function supervisedLoss(network: ChameleonNetwork, { tensors, weights }: KindInputs<PackedInputs>): tf.Scalar {
+  return weightedLosses(tensors, weights, (inputs) => scoredLoss(network, inputs));
 }
 
 const ofKind = <K extends Kind>(examples: readonly SupervisedExample[], kind: K) =>

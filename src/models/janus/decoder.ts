@@ -3,7 +3,7 @@ import { tf } from '../../engine';
 import { causalMask } from '../../nn/causal-mask';
 import { KvCache } from '../../nn/kv-cache';
 import { padLeft } from './layout';
-import type { JanusNetwork } from './network';
+import { featureCount, type JanusNetwork } from './network';
 
 export class Decoder {
   private readonly cache: KvCache;
@@ -26,7 +26,8 @@ export class Decoder {
   start(prompts: readonly (readonly number[])[], features?: tf.Tensor3D): tf.Tensor2D {
     const { ids, pads } = padLeft(this.network.config, prompts);
     this.pads = pads;
-    return tf.tidy(() => this.run(this.network.embed(ids, features)));
+    const { network } = this;
+    return tf.tidy(() => this.run(network.embed(network.embedInputs(ids, featureCount(features)), features)));
   }
 
   /** One token a row. @param embeds `[rows, 1, hidden]` @returns `[rows, hidden]` */

@@ -53,12 +53,12 @@ export function imageIds({ image, boi, eoi }: JanusTokens): number[] {
   return [image, boi, eoi];
 }
 
-/** Rows of one length, padded on the left. @returns the rows, and how much padding each got */
+/** Rows of one length, padded on the left. @param length default: the longest row's @returns the rows, and how much padding each got */
 export function padLeft(
   config: JanusConfig,
   rows: readonly (readonly number[])[],
+  length = Math.max(...rows.map((row) => row.length)),
 ): { ids: number[][]; pads: number[] } {
-  const length = Math.max(...rows.map((row) => row.length));
   const pads = rows.map((row) => length - row.length);
   return { ids: rows.map((row, b) => [...new Array<number>(pads[b]).fill(config.tokens.pad), ...row]), pads };
 }

@@ -19,6 +19,7 @@ import {
   type Prompt,
   type RepresentingModel,
   type SampleRequest,
+  type SupervisedBatch,
   type SupervisedExample,
   type SupervisedLossOptions,
   type TextOptions,
@@ -35,7 +36,7 @@ import { type JanusTransition, replay, type TextTransition } from './policy';
 import { type LoadOptions, readPretrained, type SaveOptions, writePretrained } from './pretrained';
 import { JanusPrompts } from './prompts';
 import { JanusImageSampler, sampleText } from './sampler';
-import { supervisedLoss } from './supervised';
+import { supervisedInputs, supervisedLoss } from './supervised';
 import { tokenStates } from './token-states';
 
 /** Names of the new rows among the variables. */
@@ -123,9 +124,18 @@ export class JanusModel
     return replay(this.network, transitions);
   }
 
-  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
+  supervisedBatch(
+    examples: readonly SupervisedExample[],
+    rng: Rng,
+    options: SupervisedLossOptions = {},
+  ): SupervisedBatch {
     const { network, prompts, imageTokenizer } = this;
-    return supervisedLoss({ network, prompts, imageTokenizer }, examples, rng, options);
+    const { tensors, weights } = supervisedInputs({ network, prompts, imageTokenizer }, examples, rng, options);
+    return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
+  }
+
+  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options: SupervisedLossOptions = {}): tf.Scalar {
+    return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 
   tokenStates(images: readonly Image[], texts: readonly string[]): TokenStates[] {

@@ -56,6 +56,14 @@ export class JanusLayers extends Module<JanusConfig> {
   }
 }
 
+/** Rows of text as tensors. */
+export type EmbedInputs = {
+  /** int32 `[rows, tokens]`; 0 where a subject's tokens stand. */
+  readonly ids: tf.Tensor2D;
+  /** int32 `[rows, tokens]`: among the rows' own embeddings, the subject's and the features. Absent for words alone. */
+  readonly from?: tf.Tensor2D;
+};
+
 export class JanusNetwork {
   /** A subject's tokens, whose ids follow the vocabulary. */
   concept?: ConceptTokens;
@@ -86,50 +94,61 @@ export class JanusNetwork {
   }
 
   /**
-   * Embeddings of rows of ids, with images' features in the places of their placeholders: the first features go to
-   * the first placeholder of the first row, and so on.
+   * Rows of ids as {@link embed} takes them. Features take the places of placeholders: the first goes to the first
+   * placeholder of the first row, and so on.
    * @param rows of one length
-   * @param features `[images, features, hidden]` of {@link imageFeatures}; none for text alone
-   * @returns `[rows, tokens, hidden]`
+   * @param features how many there are for placeholders; none for text alone
    * @throws RangeError for an id outside the vocabulary, or when placeholders and features differ in number
    */
-  embed(rows: readonly ArrayLike<number>[], features?: tf.Tensor3D): tf.Tensor3D {
+  embedInputs(rows: readonly ArrayLike<number>[], features = 0): EmbedInputs {
     const { concept } = this;
-    const { vocab_size: vocabulary, hidden_size: width } = this.config.text;
+    const { vocab_size: vocabulary } = this.config.text;
     const flat = flatRows(rows, vocabulary + (concept?.count ?? 0), 'token');
     const shape: [number, number] = [rows.length, rows[0].length];
-    if (features) this.checkPlaceholders(flat, features);
+    this.checkPlaceholders(flat, features);
+    const words = concept ? flat.map((id) => (id < vocabulary ? id : 0)) : flat;
+    const ids = tf.tensor2d(words, shape, 'int32');
+    if (features === 0 && !concept) return { ids };
+    // One look-up in all of them: rows of the text, the subject's tokens, the features in order.
+    let next = flat.length + (concept?.count ?? 0);
+    const from = flat.map((id, i) => {
+      if (id >= vocabulary) return flat.length + id - vocabulary;
+      return features > 0 && id === this.config.tokens.image ? next++ : i;
+    });
+    return { ids, from: tf.tensor2d(from, shape, 'int32') };
+  }
+
+  /**
+   * Embeddings of rows, `[rows, tokens, hidden]`.
+   * @param features `[images, features, hidden]` of {@link imageFeatures}: at least as many as there are placeholders
+   */
+  embed({ ids, from }: EmbedInputs, features?: tf.Tensor3D): tf.Tensor3D {
+    const { concept } = this;
+    const { hidden_size: width } = this.config.text;
     return tf.tidy(() => {
-      const words = concept ? flat.map((id) => (id < vocabulary ? id : 0)) : flat;
-      const { embed_tokens } = this.layers.model.language_model;
-      const text = embed_tokens.forward(tf.tensor2d(words, shape, 'int32'));
-      if (!features && !concept) return text;
-      // One look-up in all of them: rows of the text, the features in order, the subject's tokens.
+      const text = this.layers.model.language_model.embed_tokens.forward(ids);
+      if (!from) return text;
       const parts: tf.Tensor2D[] = [tf.reshape(text, [-1, width])];
-      if (features) parts.push(tf.reshape(features, [-1, width]));
       if (concept) parts.push(concept.embed);
-      let next = flat.length;
-      const subject = flat.length + (features ? features.size / width : 0);
-      const from = flat.map((id, i) => {
-        if (id >= vocabulary) return subject + id - vocabulary;
-        return features && id === this.config.tokens.image ? next++ : i;
-      });
-      return embedding(tf.concat(parts), tf.tensor2d(from, shape, 'int32')) as tf.Tensor3D;
+      if (features) parts.push(tf.reshape(features, [-1, width]));
+      return embedding(tf.concat(parts), from) as tf.Tensor3D;
     });
   }
 
-  /** Embeddings of image codes, `[rows, codes, hidden]`. @throws RangeError for a code outside the codebook */
-  embedCodes(codes: readonly ArrayLike<number>[]): tf.Tensor3D {
+  /** Rows of image codes, int32 `[rows, codes]`. @throws RangeError for a code outside the codebook */
+  codeIds(codes: readonly ArrayLike<number>[]): tf.Tensor2D {
+    const flat = flatRows(codes, this.config.vq.num_embeddings, 'image code');
+    return tf.tensor2d(flat, [codes.length, codes[0].length], 'int32');
+  }
+
+  /** Embeddings of image codes, `[rows, codes, hidden]`. @param codes int32 `[rows, codes]` */
+  embedCodes(codes: tf.Tensor2D): tf.Tensor3D {
     return tf.tidy(() => this.layers.model.generation_aligner.forward(this.codeRows(codes)));
   }
 
   /** The same before the aligner, `[rows, codes, embed_dim]`. */
-  codeRows(codes: readonly ArrayLike<number>[]): tf.Tensor3D {
-    const flat = flatRows(codes, this.config.vq.num_embeddings, 'image code');
-    return tf.tidy(() => {
-      const ids = tf.tensor2d(flat, [codes.length, codes[0].length], 'int32');
-      return this.layers.model.generation_embeddings.forward(ids);
-    });
+  codeRows(codes: tf.Tensor2D): tf.Tensor3D {
+    return this.layers.model.generation_embeddings.forward(codes);
   }
 
   /** Hidden states after the last norm, `[rows, tokens, hidden]`, of embeddings of the same shape. */
@@ -168,15 +187,19 @@ export class JanusNetwork {
     this.concept?.dispose();
   }
 
-  private checkPlaceholders(ids: Int32Array, features: tf.Tensor3D): void {
+  private checkPlaceholders(ids: Int32Array, features: number): void {
     const { image } = this.config.tokens;
-    const width = this.config.text.hidden_size;
-    const places = ids.reduce((count, id) => count + (id === image ? 1 : 0), 0);
-    if (features.size !== places * width)
+    const places = features > 0 ? ids.reduce((count, id) => count + (id === image ? 1 : 0), 0) : 0;
+    if (features !== places)
       throw new RangeError(
-        `${places} placeholders (id ${image}) stand in the rows, but the features are [${features.shape}]: each placeholder takes one of ${width} numbers`,
+        `${places} placeholders (id ${image}) stand in the rows, but there are ${features} features: each placeholder takes one`,
       );
   }
+}
+
+/** How many features there are for placeholders. */
+export function featureCount(features: tf.Tensor3D | undefined): number {
+  return features ? features.shape[0] * features.shape[1] : 0;
 }
 
 function flatRows(rows: readonly ArrayLike<number>[], size: number, what: string): Int32Array {

@@ -1,11 +1,11 @@
 /** What Janus decided, and exact replay of it: answers and images, guidance included. */
 import { tf, tokenLogProbs } from '../../engine';
 import { imagesToTensor } from '../../io';
-import { causalMask } from '../../nn/causal-mask';
 import type { ImageOptions, Transition } from '../unified';
 import { distinct } from './decoder';
-import { type GenerationPrompt, padLeft, unconditionalIds, type UnderstandingPrompt } from './layout';
-import type { JanusNetwork } from './network';
+import { type ImageInputs, imageInputs } from './inputs';
+import { type GenerationPrompt, unconditionalIds, type UnderstandingPrompt } from './layout';
+import { featureCount, type JanusNetwork } from './network';
 
 /** Which log-probs of image codes were recorded. Janus' default is `conditional`, as ULM-R1 and T2I-R1 have it. */
 export type ImageLogProbs = NonNullable<ImageOptions['imageLogProbs']>;
@@ -58,7 +58,8 @@ function replayText(network: JanusNetwork, transitions: readonly TextTransition[
     const length = Math.max(...rows.map((row) => row.length));
     const padded = rows.map((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]);
     const prompts = transitions.map(({ prompt }) => prompt);
-    const embeds = network.embed(padded, promptFeatures(network, prompts));
+    const features = promptFeatures(network, prompts);
+    const embeds = network.embed(network.embedInputs(padded, featureCount(features)), features);
     const hidden = tf.reshape<tf.Rank.R2>(network.hidden(embeds), [rows.length * length, -1]);
     const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
     // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
@@ -89,39 +90,31 @@ function replayImages(network: JanusNetwork, transitions: readonly ImageTransiti
   return tf.tidy(() => {
     const codes = transitions.map(({ sampledIds }) => sampledIds);
     const prompts = transitions.map(({ prompt }) => prompt.ids);
-    const conditional = imageCodeLogits(network, prompts, codes);
+    const conditional = imageCodeLogits(network, imageInputs(network, prompts, codes));
     const count = codes[0].length;
     if (imageLogProbs === 'conditional' || guidanceScale === 1) return sampledLogProbs(conditional, transitions, count);
     const dropped = prompts.map((ids) => unconditionalIds(network.config, ids));
-    const unconditional = imageCodeLogits(network, dropped, codes);
+    const unconditional = imageCodeLogits(network, imageInputs(network, dropped, codes));
     const guided = tf.add<tf.Tensor2D>(unconditional, tf.mul(tf.sub(conditional, unconditional), guidanceScale));
     return sampledLogProbs(guided, transitions, count);
   });
 }
 
 /**
- * Logits that predict every code of the images from the prompt and the codes before it, `[images * codes, codebook]`.
- * @param prompts as `generationIds` lays them out; they may differ in length
- * @param codes `[images][codes]`
+ * Logits that predict every code of the images from the prompt and the codes before it, `[images * codes, codebook]`. A
+ * function of tensors.
  */
 export function imageCodeLogits(
   network: JanusNetwork,
-  prompts: readonly (readonly number[])[],
-  codes: readonly ArrayLike<number>[],
+  { embed, seen, mask, tables, targets }: ImageInputs,
 ): tf.Tensor2D {
   return tf.tidy(() => {
-    const { ids, pads } = padLeft(network.config, prompts);
-    const count = codes[0].length;
-    const before = ids[0].length;
-    const text = network.embed(ids);
-    const seen = codes.map((row) => Array.from(row).slice(0, count - 1));
-    const embeds = count > 1 ? tf.concat<tf.Tensor3D>([text, network.embedCodes(seen)], 1) : text;
-    const length = before + count - 1;
-    const positions = pads.map((pad) => Array.from({ length }, (_, t) => Math.max(0, t - pad)));
-    const padded = pads.some((pad) => pad > 0);
-    const hidden = network.hidden(embeds, padded ? { mask: causalMask(length, length, pads), positions } : {});
-    const predicting = tf.slice(hidden, [0, before - 1, 0], [-1, count, -1]);
-    return network.codeLogits(tf.reshape(predicting, [codes.length * count, -1]));
+    const [rows, before] = embed.ids.shape;
+    const text = network.embed(embed);
+    const embeds = seen ? tf.concat<tf.Tensor3D>([text, network.embedCodes(seen)], 1) : text;
+    const hidden = network.hidden(embeds, { mask, positions: tables });
+    const predicting = tf.slice(hidden, [0, before - 1, 0], [-1, targets.size / rows, -1]);
+    return network.codeLogits(tf.reshape(predicting, [targets.size, -1]));
   });
 }
 

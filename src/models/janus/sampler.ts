@@ -91,7 +91,7 @@ function continueRows(
       if (live.length === 0) break;
       decoder.select(on);
       hidden.dispose();
-      hidden = tf.tidy(() => decoder.next(network.embed(live.map((b) => rows[b].ids.slice(-1)))));
+      hidden = tf.tidy(() => decoder.next(network.embed(network.embedInputs(live.map((b) => rows[b].ids.slice(-1))))));
     }
   } finally {
     hidden?.dispose();
@@ -279,7 +279,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
 
   private latestCodes(): tf.Tensor3D {
     const codes = this.rows.map((row) => [row.codes[this.drawn - 1]]);
-    return this.network.embedCodes(this.isGuided ? [...codes, ...codes] : codes);
+    return this.network.embedCodes(this.network.codeIds(this.isGuided ? [...codes, ...codes] : codes));
   }
 
   private readLogits(hidden: tf.Tensor2D): StepLogits {

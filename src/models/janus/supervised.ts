@@ -4,22 +4,17 @@
  */
 import { crossEntropy, readValues, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
-import { additiveMask } from '../../nn/causal-mask';
-import {
-  packedMask,
-  type PackedRow,
-  packTurns as pack,
-  padRows,
-  scoredOf,
-  type Turn,
-  withWordNoise,
-} from '../../nn/packed-rows';
+import { sizeFor } from '../../nn/buckets';
+import { type PackedRow, packTurns as pack, type Turn, withWordNoise } from '../../nn/packed-rows';
+import { packedSizes, roundedSizes, scoredHidden } from '../../nn/row-inputs';
+import { presentOnly, weightedLosses } from '../supervised';
 import type { EncodedImage, SupervisedExample, SupervisedLossOptions } from '../unified';
 import type { JanusConfig } from './config';
 import type { JanusImageTokenizer } from './image-tokenizer';
+import { type ImageInputs, imageInputs, imageSizes, type QuestionInputs, questionInputs } from './inputs';
 import { unconditionalIds, type UnderstandingPrompt } from './layout';
 import type { JanusNetwork } from './network';
-import { imageCodeLogits, promptFeatures } from './policy';
+import { imageCodeLogits } from './policy';
 import type { JanusPrompts } from './prompts';
 
 /**
@@ -40,47 +35,26 @@ export function packTurns(
 }
 
 /**
- * Logits over the vocabulary that predict the scored tokens of all rows, and those tokens, in order.
- * @param features for the placeholders in the rows, in order
- * @returns logits `[scored, vocab]`
+ * Logits over the vocabulary at the scored places, `[size, vocab]`. A function of tensors.
+ * @param features in place of those of `inputs.pixels`
  */
-export function packedLogits(
-  network: JanusNetwork,
-  rows: readonly PackedRow[],
-  features?: tf.Tensor3D,
-): { logits: tf.Tensor2D; targets: number[] } {
-  const padded = padRows(rows, network.config.tokens.pad);
-  const { at, targets } = scoredOf(padded);
-  const logits = tf.tidy(() => {
-    const ids = padded.map((row) => row.ids);
-    const embeds = network.embed(ids, features);
-    const mask = additiveMask(padded.map(packedMask), ids[0].length);
-    const hidden = network.hidden(embeds, { mask, positions: padded.map((row) => row.positions) });
-    // Only scored positions reach the output layer.
-    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]);
-    return network.textLogits(tf.gather(flat, tf.tensor1d(at, 'int32')));
+export function scoredLogits(network: JanusNetwork, inputs: QuestionInputs, features?: tf.Tensor3D): tf.Tensor2D {
+  return tf.tidy(() => {
+    const seen = features ?? (inputs.pixels && network.imageFeatures(inputs.pixels));
+    const embeds = network.embed(inputs.embed, seen);
+    const hidden = network.hidden(embeds, { mask: inputs.mask, positions: inputs.tables });
+    return network.textLogits(scoredHidden(hidden, inputs.at));
   });
-  return { logits, targets };
 }
 
-/** Mean cross-entropy over answers and their end tokens; 0 for no rows. @param features see {@link packedLogits} */
-export function answerLoss(network: JanusNetwork, rows: readonly PackedRow[], features?: tf.Tensor3D): tf.Scalar {
-  if (rows.length === 0) return tf.scalar(0);
-  const { logits, targets } = packedLogits(network, rows, features);
-  return crossEntropy(logits, tf.tensor1d(targets, 'int32'));
+/** Mean cross-entropy over answers and their end tokens. A function of tensors. @param features see {@link scoredLogits} */
+export function answerLoss(network: JanusNetwork, inputs: QuestionInputs, features?: tf.Tensor3D): tf.Scalar {
+  return tf.tidy(() => crossEntropy(scoredLogits(network, inputs, features), inputs.targets));
 }
 
-/**
- * Mean cross-entropy of image codes, each given the prompt and the codes before it.
- * @param prompts as `generationIds` lays them out
- */
-export function imageLoss(
-  network: JanusNetwork,
-  prompts: readonly (readonly number[])[],
-  codes: readonly Int32Array[],
-): tf.Scalar {
-  const targets = codes.flatMap((row) => Array.from(row));
-  return crossEntropy(imageCodeLogits(network, prompts, codes), tf.tensor1d(targets, 'int32'));
+/** Mean cross-entropy of image codes, each given the prompt and the codes before it. A function of tensors. */
+export function imageLoss(network: JanusNetwork, inputs: ImageInputs): tf.Scalar {
+  return tf.tidy(() => crossEntropy(imageCodeLogits(network, inputs), inputs.targets));
 }
 
 type Understand = Extract<SupervisedExample, { task: 'understand' }>;
@@ -93,46 +67,78 @@ export interface Learner {
   readonly imageTokenizer: JanusImageTokenizer;
 }
 
+/** What a supervised step takes, kind by kind. */
+export interface SupervisedInputs {
+  readonly tensors: {
+    readonly understand?: QuestionInputs;
+    readonly generate?: ImageInputs;
+    readonly text?: QuestionInputs;
+  };
+  readonly weights: SupervisedLossOptions['weights'];
+}
+
 /**
- * See `UnifiedModel.supervisedLoss`. An encoded image that is asked about is looked at as the image tokenizer gives it
+ * See `UnifiedModel.supervisedBatch`. An encoded image that is asked about is looked at as the image tokenizer gives it
  * back: the vision tower takes pixels.
  * @throws RangeError for no examples; PromptTooLongError
  */
-export function supervisedLoss(
+export function supervisedInputs(
   learner: Learner,
   examples: readonly SupervisedExample[],
   rng: Rng,
   { cfgDropout = 0.1, answerCorruption = 0, weights = {} }: SupervisedLossOptions = {},
-): tf.Scalar {
+): SupervisedInputs {
   if (examples.length === 0) throw new RangeError('a supervised loss needs an example at least');
   const { network } = learner;
   const of = <K extends SupervisedExample['task']>(task: K) =>
     examples.filter((example): example is Extract<SupervisedExample, { task: K }> => example.task === task);
+  const [questions, images, texts] = [of('understand'), of('generate'), of('text')];
+  const packed = (rows: readonly PackedRow[], name: string, seen: readonly Image[] = []) =>
+    questionInputs(
+      network,
+      withWordNoise(rows, answerCorruption, rng.split(name)),
+      seen,
+      roundedSizes(packedSizes(rows)),
+    );
+  const questionTensors = () => {
+    const { rows, prompts } = questionRows(learner, questions);
+    const seen = prompts.flatMap((prompt) => prompt.images);
+    return packed(rows, 'answers', seen);
+  };
+  // Rows are made before tensors: what cannot be learned from leaves none behind.
+  const textRows = texts.map(({ text }) => {
+    const { bos } = network.config.tokens;
+    return packTurns(network.config, [], [{ question: [bos], answer: learner.prompts.answer(text) }]);
+  });
+  const drawn = images.length > 0 ? imageRows(learner, images, cfgDropout, rng.split('dropout')) : undefined;
+  const tensors = tf.tidy(() => ({
+    understand: questions.length > 0 ? questionTensors() : undefined,
+    generate: drawn && imageInputs(network, drawn.prompts, drawn.codes, drawn.sizes),
+    text: texts.length > 0 ? packed(textRows, 'texts') : undefined,
+  }));
+  return { tensors: presentOnly(tensors), weights };
+}
+
+function imageRows(learner: Learner, examples: readonly Generate[], cfgDropout: number, dropout: Rng) {
+  const prompts = examples.map(({ prompt }) => {
+    const { ids } = learner.prompts.prompt([prompt], 'generate');
+    return dropout.uniform() < cfgDropout ? unconditionalIds(learner.network.config, ids) : ids;
+  });
+  const codes = codesOf(learner, examples);
+  const { rows, length } = imageSizes(prompts, codes[0].length);
+  return { prompts, codes, sizes: { rows: sizeFor(rows, 4), length: sizeFor(length, 8) } };
+}
+
+/** Sum over kinds of weight x mean over scored tokens. A function of tensors. */
+export function supervisedLoss(network: JanusNetwork, { tensors, weights = {} }: SupervisedInputs): tf.Scalar {
   return tf.tidy(() => {
-    const losses: tf.Scalar[] = [];
-    const add = (task: SupervisedExample['task'], loss: tf.Scalar) => losses.push(tf.mul(loss, weights[task] ?? 1));
-    const noisy = (rows: readonly PackedRow[], name: string) => withWordNoise(rows, answerCorruption, rng.split(name));
-    const [questions, images, texts] = [of('understand'), of('generate'), of('text')];
-    if (questions.length > 0) {
-      const { rows, prompts } = questionRows(learner, questions);
-      add('understand', answerLoss(network, noisy(rows, 'answers'), promptFeatures(network, prompts)));
-    }
-    if (images.length > 0) {
-      const dropout = rng.split('dropout');
-      const prompts = images.map(({ prompt }) => {
-        const { ids } = learner.prompts.prompt([prompt], 'generate');
-        return dropout.uniform() < cfgDropout ? unconditionalIds(network.config, ids) : ids;
-      });
-      add('generate', imageLoss(network, prompts, codesOf(learner, images)));
-    }
-    if (texts.length > 0) {
-      const { bos } = network.config.tokens;
-      const rows = texts.map(({ text }) => {
-        return packTurns(network.config, [], [{ question: [bos], answer: learner.prompts.answer(text) }]);
-      });
-      add('text', answerLoss(network, noisy(rows, 'texts')));
-    }
-    return tf.addN(losses);
+    const { understand, generate, text } = tensors;
+    const losses = {
+      understand: understand && answerLoss(network, understand),
+      generate: generate && imageLoss(network, generate),
+      text: text && answerLoss(network, text),
+    };
+    return weightedLosses(presentOnly(losses), weights, (loss) => loss);
   });
 }
 

@@ -2,7 +2,7 @@
 import { readValues, tf } from '../../engine';
 import type { TokenStates } from '../unified';
 import type { UnderstandingPrompt } from './layout';
-import type { JanusNetwork } from './network';
+import { featureCount, type JanusNetwork } from './network';
 import { promptFeatures } from './policy';
 
 /** Rows of a forward pass. */
@@ -28,8 +28,8 @@ function chunkStates(network: JanusNetwork, prompts: readonly UnderstandingPromp
   // Padded on the right, where causal attention cannot see.
   const rows = prompts.map(({ ids }) => [...ids, ...new Array<number>(length - ids.length).fill(tokens.pad)]);
   const values = readValues(() => {
-    const embeds = tf.tidy(() => network.embed(rows, promptFeatures(network, prompts)));
-    return network.hidden(embeds);
+    const features = promptFeatures(network, prompts);
+    return network.hidden(network.embed(network.embedInputs(rows, featureCount(features)), features));
   });
   return prompts.map(({ ids }, row) => {
     const at = (i: number) => values.slice((row * length + i) * width, (row * length + i + 1) * width);

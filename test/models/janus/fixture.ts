@@ -1,4 +1,5 @@
 /** Tiny Januses: those of the parity fixtures, and images and prompts that they can be asked with. */
+import { featureCount } from '../../../src/models/janus/network';
 import path from 'node:path';
 import { readValues, Rng, tf } from '../../../src/engine';
 import { type Image, imagesToTensor } from '../../../src/io';
@@ -70,7 +71,7 @@ export function nextTextLogits(
   return readValues(() => {
     const features = prompt.images.length > 0 ? network.imageFeatures(imagesToTensor(prompt.images)) : undefined;
     const row = [...prompt.ids, ...ids];
-    const hidden = network.hidden(network.embed([row], features));
+    const hidden = network.hidden(network.embed(network.embedInputs([row], featureCount(features)), features));
     return network.spokenLogits(tf.reshape(tf.slice(hidden, [0, row.length - 1, 0], [1, 1, -1]), [1, -1]));
   });
 }
@@ -84,8 +85,8 @@ export function nextCodeLogits(
 ): Float32Array {
   const of = (ids: readonly number[]) =>
     readValues(() => {
-      const text = network.embed([ids]);
-      const embeds = codes.length > 0 ? tf.concat([text, network.embedCodes([codes])], 1) : text;
+      const text = network.embed(network.embedInputs([ids]));
+      const embeds = codes.length > 0 ? tf.concat([text, network.embedCodes(network.codeIds([codes]))], 1) : text;
       const hidden = network.hidden(embeds);
       return network.codeLogits(tf.reshape(tf.slice(hidden, [0, embeds.shape[1] - 1, 0], [1, 1, -1]), [1, -1]));
     });

@@ -242,9 +242,9 @@ describe('forward passes', () => {
     const pixels = tf.zeros<tf.Rank.R4>([1, 16, 32, 3]);
     assert.throws(() => network.imageFeatures(pixels), /needs pixels \[images, 32, 32, 3\], got \[1,16,32,3\]/);
     pixels.dispose();
-    assert.throws(() => network.embed([[1, 2], [1]]), /row 1 has 1 tokens, row 0 has 2/);
-    assert.throws(() => network.embed([[]]), /tokens were expected, there are none/);
-    assert.throws(() => network.embedCodes([[32]]), /image code 32 at 0 of row 0 is outside 0..31/);
+    assert.throws(() => network.embedInputs([[1, 2], [1]]), /row 1 has 1 tokens, row 0 has 2/);
+    assert.throws(() => network.embedInputs([[]]), /tokens were expected, there are none/);
+    assert.throws(() => network.codeIds([[32]]), /image code 32 at 0 of row 0 is outside 0..31/);
     assert.throws(() => model.imageTokenizer.decode([[1, 2, 3]]), /image 0 has 3 codes; 4 x 4 were expected/);
     assert.throws(() => model.imageTokenizer.decode([], [2, 8]), /the grid is 2 x 8; this tokenizer has 4 x 4/);
   });
@@ -255,7 +255,7 @@ describe('forward passes', () => {
     const logits = (seed: number) =>
       readValues(() => {
         const pixels = tf.tensor4d(new Rng(seed).normal(32 * 32 * 3), [1, 32, 32, 3]);
-        const hidden = network.hidden(network.embed([row], network.imageFeatures(pixels)));
+        const hidden = network.hidden(network.embed(network.embedInputs([row], 16), network.imageFeatures(pixels)));
         return network.textLogits(tf.reshape(hidden, [row.length, -1]));
       });
     const [a, b] = [logits(1), logits(2)];

@@ -1,3 +1,4 @@
+import { featureCount } from '../../../src/models/janus/network';
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { readValues, startEngine, tf } from '../../../src/engine';
@@ -21,7 +22,9 @@ test('states are those of a plain forward pass at the places of the layout, what
     const width = model.config.text.hidden_size;
     const all = readValues(() => {
       const features = model.network.imageFeatures(imagesToTensor([images[i]]));
-      return model.network.hidden(model.network.embed([ids], features));
+      return model.network.hidden(
+        model.network.embed(model.network.embedInputs([ids], featureCount(features)), features),
+      );
     });
     // bos, begin of image, the image, end of image, the text
     const count = text.split(' ').length;

@@ -1,4 +1,6 @@
 /** Janus: vision, aligner, language model, generation head, VQ tokenizer, greedy answers, greedy guided images. */
+import { imageInputs } from '../../../src/models/janus/inputs';
+import { featureCount } from '../../../src/models/janus/network';
 import * as path from 'node:path';
 import { crossEntropy, readValues, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
@@ -105,7 +107,8 @@ function* languageChecks(f: Fixture): Generator<Check> {
   // Upstream's plain forward counts positions from the row's beginning, padding included.
   const all = (): tf.Tensor2D =>
     tf.tidy(() => {
-      const embeds = network.embed(rows, network.imageFeatures(f.nhwc('pixel_values')));
+      const features = network.imageFeatures(f.nhwc('pixel_values'));
+      const embeds = network.embed(network.embedInputs(rows, featureCount(features)), features);
       const hidden = network.hidden(embeds, { mask: leftPadded(seen) });
       return network.textLogits(flat(hidden));
     });
@@ -134,7 +137,7 @@ function* languageChecks(f: Fixture): Generator<Check> {
     return crossEntropy(tf.gather(all(), tf.tensor1d(scored, 'int32')), tf.tensor1d(targets, 'int32'));
   });
   yield f.close('text', 'text_logits', () =>
-    network.textLogits(flat(network.hidden(network.embed(f.rows('text_input_ids'))))),
+    network.textLogits(flat(network.hidden(network.embed(network.embedInputs(f.rows('text_input_ids')))))),
   );
 }
 
@@ -158,7 +161,7 @@ function* answerChecks(f: Fixture): Generator<Check> {
       got.push(likeliest(step, 0, step.length));
       const id = got[got.length - 1];
       if (id === network.config.tokens.eos || got.length === f.special.max_new_tokens) break;
-      hidden = tf.tidy(() => decoder.next(network.embed([[id]])));
+      hidden = tf.tidy(() => decoder.next(network.embed(network.embedInputs([[id]]))));
       at.dispose();
     }
   } finally {
@@ -172,11 +175,11 @@ function* answerChecks(f: Fixture): Generator<Check> {
 function* generationChecks(f: Fixture): Generator<Check> {
   const { network } = f;
   const codes = f.rows('gen_codes');
-  yield f.close('generation', 'gen_embeds_raw', () => network.codeRows(codes));
-  yield f.close('generation', 'gen_embeds_aligned', () => network.embedCodes(codes));
+  yield f.close('generation', 'gen_embeds_raw', () => network.codeRows(network.codeIds(codes)));
+  yield f.close('generation', 'gen_embeds_aligned', () => network.embedCodes(network.codeIds(codes)));
   const prefix = (): tf.Tensor3D => {
-    const first = network.embedCodes([codes[0].slice(0, f.special.prefix_codes)]);
-    return network.hidden(tf.concat([network.embed(f.rows('gen_prompt_ids')), first], 1));
+    const first = network.embedCodes(network.codeIds([codes[0].slice(0, f.special.prefix_codes)]));
+    return network.hidden(tf.concat([network.embed(network.embedInputs(f.rows('gen_prompt_ids'))), first], 1));
   };
   yield f.close('generation', 'gen_prefix_hidden', prefix);
   yield f.close('generation', 'gen_prefix_head_logits', () =>
@@ -223,9 +226,11 @@ function* imageChecks(f: Fixture): Generator<Check> {
     const got = steps.flatMap((step) => Array.from(step[part] ?? []));
     yield closeOrRelative('image, with the cache', quantity, got, f.want(quantity), 1e-4, 1e-4);
   }
-  yield f.close('image, in one pass', 'gen_cfg_step_logits_cond', () => imageCodeLogits(network, [prompt], [codes]));
+  yield f.close('image, in one pass', 'gen_cfg_step_logits_cond', () =>
+    imageCodeLogits(network, imageInputs(network, [prompt], [codes])),
+  );
   yield f.close('image, in one pass', 'gen_cfg_step_logits_uncond', () =>
-    imageCodeLogits(network, [unconditional], [codes]),
+    imageCodeLogits(network, imageInputs(network, [unconditional], [codes])),
   );
   yield f.pixels('image', 'gen_greedy_cfg_pixels_nchw', () => nchw(tokenizer.decode([codes])));
   yield holds('image', 'number of codes', codes.length === imageCodes(network.config));
