@@ -97,6 +97,32 @@ export function pairedClusteredBootstrap(
   };
 }
 
+/** Values that belong together, with their clusters' ids. */
+export interface Stratum {
+  readonly values: readonly number[];
+  readonly ids: readonly (string | number)[];
+}
+
+/**
+ * The plain mean over strata (a benchmark's tags) of their own means, and its interval: each resample draws whole
+ * clusters within every stratum. NaN values are left out. `n` and `clusters` are sums over the strata.
+ * @throws RangeError for no strata, one without a number, lists of unequal length, or a wrong option
+ */
+export function stratifiedBootstrap(strata: readonly Stratum[], options: BootstrapOptions): MeanWithInterval {
+  const { rng, resamples = 10_000, level = 0.95 } = options;
+  if (strata.length === 0) throw new RangeError('there are no strata to take a mean over');
+  const all = strata.map(({ values, ids }) => sumByCluster(values, ids));
+  if (all.some((clusters) => clusters.length === 0)) throw new RangeError('a stratum holds no number');
+  const overall = (of: (clusters: Cluster[]) => Cluster[]) =>
+    all.reduce((sum, clusters) => sum + meanOf(of(clusters)), 0) / all.length;
+  const means = new Float64Array(resamples).map(() => overall((clusters) => clusters.map(() => rng.pick(clusters))));
+  means.sort();
+  const ci95: Interval = [quantile(means, (1 - level) / 2), quantile(means, (1 + level) / 2)];
+  const total = (count: (clusters: Cluster[]) => number) => all.reduce((sum, clusters) => sum + count(clusters), 0);
+  const n = total((clusters) => clusters.reduce((sum, cluster) => sum + cluster.count, 0));
+  return { n, clusters: total(({ length }) => length), mean: overall((clusters) => clusters), ci95 };
+}
+
 /** {@link clusteredBootstrap} of independent examples: each is its own cluster. */
 export function meanInterval(values: readonly number[], options: BootstrapOptions): MeanWithInterval {
   return clusteredBootstrap(values, [...values.keys()], options);

@@ -280,3 +280,19 @@ export interface RepresentingModel<P extends Prompt = Prompt, T extends Transiti
 
 /** Whether a model is a {@link RepresentingModel}. */
 export const canRepresent = (model: UnifiedModel): model is RepresentingModel => 'tokenStates' in model;
+
+/** A model whose vocabulary can grow: for forms of text that its training did not know, `<think>` and the like. */
+export interface ExtensibleModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
+  P,
+  T
+> {
+  /**
+   * The same model with new words, and this one disposed. Words that it knows already stay as they are.
+   * @param words each with a known word, whose rows the new ones start near
+   * @throws Error for a word to start near that the vocabulary lacks
+   */
+  withWords(words: Readonly<Record<string, string>>, rng: Rng): Promise<ExtensibleModel<P, T>>;
+}
+
+/** Whether a model is an {@link ExtensibleModel}. */
+export const canLearnWords = (model: UnifiedModel): model is ExtensibleModel => 'withWords' in model;

@@ -60,6 +60,11 @@ export function loadTokenizer(file: string = MINI_WORLD_TOKENIZER, options: Toke
   if (typeof json !== 'object' || json === null || !('model' in json)) {
     throw new Error(`${file} is no tokenizer.json: the field 'model' is missing`);
   }
+  return tokenizerOf(json, options);
+}
+
+/** The tokenizer that a `tokenizer.json` describes. */
+export function tokenizerOf(json: object, options: TokenizerOptions = {}): TextTokenizer {
   const tokenizer = new Tokenizer(lowerCasingByLetters(json), {
     unk_token: '[UNK]',
     pad_token: '[PAD]',

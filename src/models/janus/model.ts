@@ -14,6 +14,7 @@ import type { TextTokenizer } from '../../text/tokenizer';
 import {
   type ConceptRows,
   type ConceptTokenOptions,
+  type ExtensibleModel,
   type ImageOptions,
   type PersonalizableModel,
   type Prompt,
@@ -27,6 +28,7 @@ import {
   type TokenStates,
   checkFollows,
 } from '../unified';
+import { addWords } from './add-words';
 import { ConceptTokens } from './concept-tokens';
 import type { JanusConfig } from './config';
 import { isTokenizerParameter, JanusImageTokenizer } from './image-tokenizer';
@@ -46,7 +48,10 @@ const CONCEPT_ROWS: ConceptRows = {
 };
 
 export class JanusModel
-  implements PersonalizableModel<JanusPrompt, JanusTransition>, RepresentingModel<JanusPrompt, JanusTransition>
+  implements
+    PersonalizableModel<JanusPrompt, JanusTransition>,
+    RepresentingModel<JanusPrompt, JanusTransition>,
+    ExtensibleModel<JanusPrompt, JanusTransition>
 {
   readonly modelType = 'janus';
   readonly imageTokenizer: JanusImageTokenizer;
@@ -167,6 +172,14 @@ export class JanusModel
     }
     this.prompts = new JanusPrompts(network.config, tokenizer, network.concept);
     return CONCEPT_ROWS;
+  }
+
+  async withWords(words: Readonly<Record<string, string>>, rng: Rng): Promise<JanusModel> {
+    const fresh = Object.entries(words).filter(([word]) => this.tokenizer.idOf(word) === undefined);
+    if (fresh.length === 0) return this;
+    const { network, tokenizer } = await addWords(this.network, this.tokenizer, Object.fromEntries(fresh), rng);
+    this.dispose();
+    return new JanusModel(network, tokenizer, this.learns);
   }
 
   removeConceptTokens(): void {

@@ -1,0 +1,154 @@
+/** CoRL in the mini world, with scorers that two CPU cores can run, each under its own name. */
+import { Rng, startEngine, tf } from '../engine';
+import { resolveOptions } from '../io/options';
+import { dataFolder } from '../io/package-root';
+import { loadModel } from '../models/load';
+import { canLearnWords, canRepresent, type RepresentingModel, type UnifiedModel } from '../models/unified';
+import { MiniClip } from '../models/scorers/mini-clip';
+import { type CorlOptions, corlMini, corlOptions, type CorlRewards, type CorlStage, corlStages } from '../recipes/corl';
+import type { CorlRunSetup, HeldRewards } from '../recipes/corl-run';
+import {
+  answerReward,
+  cycleReward,
+  defineReward,
+  formatReward,
+  type ImageDistance,
+  modelCaptioner,
+  modelRepresenter,
+  scoreImages,
+  timReward,
+} from '../rewards';
+import { MiniCorlTask } from './corl-task';
+import { THINKING_WORDS } from './thinking';
+import { pixelsOf, textCosines } from './rewards';
+
+/** What a model is asked when an image is to be put into words again. */
+const CAPTION_QUESTIONS = ['what is in the picture ?'];
+
+/** Loads a checkpoint; a word-list model of another training gets the words that thinking and choosing need. */
+export async function loadThinking(folder: string = dataFolder('checkpoints', 'janus-mini')): Promise<UnifiedModel> {
+  const model = await loadModel(folder);
+  return canLearnWords(model) ? model.withWords(THINKING_WORDS, new Rng(0).split('words')) : model;
+}
+
+/**
+ * R_cycle by `mini_clip`'s patches and captions of the frozen model, R_TIM by the frozen model's token states (of Janus
+ * mini where the model tells none), R_acc and R_format as they are.
+ * @param model as it is before it learns
+ * @param accuracy `soft`: words that nearly agree count too, as in the released trainer
+ */
+export async function miniCorlRewards(
+  model: UnifiedModel,
+  accuracy: 'binary' | 'soft' = 'binary',
+): Promise<HeldRewards> {
+  const frozen = model.frozenCopy();
+  const clip = await MiniClip.load();
+  const representer = canRepresent(frozen) ? frozen : ((await loadThinking()) as RepresentingModel);
+  const rewards: CorlRewards = {
+    cycle: cycleReward(patchDistance(clip), modelCaptioner(frozen, { questions: CAPTION_QUESTIONS, maxNewTokens: 12 })),
+    tim: timReward(modelRepresenter(representer)),
+    accuracy: answerReward(accuracy === 'soft' ? { form: 'soft' } : {}),
+    format: formatReward(),
+  };
+  const dispose = () => {
+    clip.parameters.dispose();
+    frozen.dispose();
+    if (representer !== frozen) representer.dispose();
+  };
+  return { ...rewards, dispose };
+}
+
+/** The pilot study's: `mini_clip`'s score in the place of R_cycle; to be used with `weights.tim=0`. */
+export async function miniPilotRewards(model: UnifiedModel): Promise<HeldRewards> {
+  const all = await miniCorlRewards(model);
+  const clip = await MiniClip.load();
+  const cycle = defineReward('mini_clip_score', [-1, 1], (samples) =>
+    scoreImages(samples, (seen) => {
+      const images = seen.map(({ image }) => image);
+      const cosines = textCosines(
+        clip,
+        images,
+        seen.map(({ text }) => text),
+      );
+      return Promise.resolve(cosines.map((value) => ({ value })));
+    }),
+  );
+  const dispose = () => {
+    all.dispose();
+    clip.parameters.dispose();
+  };
+  return { ...all, cycle, dispose };
+}
+
+/**
+ * `mini_clip_patches`: as LPIPS compares images, place by place by unit features, on the last features of `mini_clip`;
+ * half the mean squared distance, in [0, 1].
+ */
+export function patchDistance(clip: MiniClip): ImageDistance {
+  const unit = (pixels: tf.Tensor4D) => {
+    const { patches } = clip.net.visual.features(pixelsOf(pixels));
+    return tf.div(patches, tf.add(tf.norm(patches, 'euclidean', 2, true), 1e-6));
+  };
+  return {
+    name: 'mini_clip_patches',
+    distance: (a, b) =>
+      tf.tidy(() => {
+        const squares = tf.sum(tf.squaredDifference(unit(a), unit(b)), 2);
+        return Array.from(tf.div(tf.mean(squares, 1), 4).dataSync());
+      }),
+  };
+}
+
+/** The tasks of all stages. */
+export async function miniCorlTasks(): Promise<Record<CorlStage, MiniCorlTask>> {
+  const both = await MiniCorlTask.open('both');
+  return { unified: both, t2i: both, mcq: await MiniCorlTask.open('mcq'), open: await MiniCorlTask.open('open') };
+}
+
+/** A stage's options at mini scale. @param more options, or `key=value`, over the preset's */
+export const miniCorlOptions = (stage: CorlStage, ...more: readonly (object | readonly string[])[]): CorlOptions =>
+  resolveOptions(corlOptions, corlStages[stage], corlMini, ...more);
+
+/** What `runCorl`, `corlMethod` and `runParadigm` take, for the mini world. @param accuracy see {@link miniCorlRewards} */
+export function miniCorlSetup(out: string, resume = false, accuracy: 'binary' | 'soft' = 'binary'): CorlRunSetup {
+  return { load: loadThinking, rewards: (model) => miniCorlRewards(model, accuracy), out, resume };
+}
+
+export interface OpenCorlOptions {
+  readonly stage?: CorlStage;
+  /** Options beside the mini preset's. */
+  readonly options?: object;
+  /** `key=value`, over `options`. */
+  readonly set?: readonly string[];
+  /** A checkpoint's folder. Default: Janus mini. */
+  readonly model?: string;
+}
+
+/** Model, task, rewards and options of one stage, in memory: what `corl` takes. */
+export interface OpenCorl {
+  readonly model: UnifiedModel;
+  readonly task: MiniCorlTask;
+  readonly rewards: HeldRewards;
+  readonly options: CorlOptions;
+  dispose(): void;
+}
+
+/**
+ * One stage for a notebook.
+ * @throws OptionsError naming every option at fault
+ * @example
+ * const lab = await openCorl({ set: ['steps=5'] });
+ * for await (const step of corl(lab, lab.options)) console.log(step.step, step.metrics.reward);
+ */
+export async function openCorl(given: OpenCorlOptions = {}): Promise<OpenCorl> {
+  const { stage = 'unified', options = {}, set = [] } = given;
+  const resolved = miniCorlOptions(stage, options, set);
+  await startEngine();
+  const model = await loadThinking(given.model);
+  const [task, rewards] = [(await miniCorlTasks())[stage], await miniCorlRewards(model)];
+  const dispose = () => {
+    rewards.dispose();
+    model.dispose();
+  };
+  return { model, task, rewards, options: resolved, dispose };
+}
