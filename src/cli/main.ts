@@ -1,12 +1,23 @@
 /** The `unilab` command: finds the subcommand's file and turns errors into lines for people. */
 import { type Command, UsageError } from './command';
 
+type Load = () => { command: Command };
+
+/** `unilab train RECIPE`: recipes have options of their own. */
+const recipes: Readonly<Record<string, Load>> = {
+  'sync-grpo': () => require('./train-sync-grpo') as { command: Command },
+  corl: () => require('./train-corl') as { command: Command },
+  paradigms: () => ({ command: (require('./train-corl') as { paradigmsCommand: Command }).paradigmsCommand }),
+};
+const trainer = (name: string): Load =>
+  Object.hasOwn(recipes, name) ? recipes[name] : () => require('./train') as { command: Command };
+
 // Loaded only when asked for: `unilab help` need not start TensorFlow.
 const commands: Record<string, (args: readonly string[]) => { command: Command }> = {
   doctor: () => require('./doctor') as { command: Command },
   data: () => require('./data') as { command: Command },
-  // Recipes have options of their own.
-  train: ([stage]) => require(stage === 'sync-grpo' ? './train-sync-grpo' : './train') as { command: Command },
+  train: ([name]) => trainer(name)(),
+  merge: () => require('./merge') as { command: Command },
   eval: () => require('./eval') as { command: Command },
   run: () => require('./run') as { command: Command },
   kernel: () => require('./kernel') as { command: Command },

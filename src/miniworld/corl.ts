@@ -1,4 +1,6 @@
 /** CoRL in the mini world, with scorers that two CPU cores can run, each under its own name. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { Rng, startEngine, tf } from '../engine';
 import { resolveOptions } from '../io/options';
 import { dataFolder } from '../io/package-root';
@@ -20,7 +22,7 @@ import {
 } from '../rewards';
 import { MiniCorlTask } from './corl-task';
 import { THINKING_WORDS } from './thinking';
-import { pixelsOf, textCosines } from './rewards';
+import { textCosines } from './rewards';
 
 /** What a model is asked when an image is to be put into words again. */
 const CAPTION_QUESTIONS = ['what is in the picture ?'];
@@ -29,6 +31,17 @@ const CAPTION_QUESTIONS = ['what is in the picture ?'];
 export async function loadThinking(folder: string = dataFolder('checkpoints', 'janus-mini')): Promise<UnifiedModel> {
   const model = await loadModel(folder);
   return canLearnWords(model) ? model.withWords(THINKING_WORDS, new Rng(0).split('words')) : model;
+}
+
+/** The same as a folder, so that what is trained from it can be merged: the given one, or `OUT/base` with the new words. */
+export async function thinkingBase(folder: string, out: string): Promise<string> {
+  const grown = path.join(out, 'base');
+  if (existsSync(path.join(grown, 'config.json'))) return grown;
+  const plain = await loadModel(folder);
+  const model = canLearnWords(plain) ? await plain.withWords(THINKING_WORDS, new Rng(0).split('words')) : plain;
+  if (model !== plain) await model.savePretrained(grown, { dtype: 'F32' });
+  model.dispose();
+  return model === plain ? folder : grown;
 }
 
 /**
@@ -86,7 +99,9 @@ export async function miniPilotRewards(model: UnifiedModel): Promise<HeldRewards
  */
 export function patchDistance(clip: MiniClip): ImageDistance {
   const unit = (pixels: tf.Tensor4D) => {
-    const { patches } = clip.net.visual.features(pixelsOf(pixels));
+    const { imageSize: side } = clip.config;
+    const fits = pixels.shape[1] === side && pixels.shape[2] === side;
+    const { patches } = clip.net.visual.features(fits ? pixels : tf.image.resizeBilinear(pixels, [side, side]));
     return tf.div(patches, tf.add(tf.norm(patches, 'euclidean', 2, true), 1e-6));
   };
   return {

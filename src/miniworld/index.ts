@@ -45,3 +45,7 @@ export { CONCEPT_METRICS, type ConceptMetric, ConceptTask } from './concept-task
 export { miniRewards } from './rewards';
 export { openSyncGrpo, type OpenSyncGrpoOptions } from './sync-grpo';
 export * as detector from './detector';
+export * from './corl';
+export { MiniCorlTask, type QuestionMix } from './corl-task';
+export { MINI_BENCHMARKS, benchmarkMetrics, type BenchmarkOptions, type MiniBenchmark } from './benchmarks';
+export { choiceQuestion, THINK_FIRST, thinkThenAnswer, THINKING_WORDS, thoughtOf } from './thinking';

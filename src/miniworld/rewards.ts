@@ -41,7 +41,7 @@ export async function miniRewards(
 }
 
 /** Cosines of images and captions, pair by pair. */
-function textCosines(clip: MiniClip, images: readonly Image[], captions: readonly string[]): number[] {
+export function textCosines(clip: MiniClip, images: readonly Image[], captions: readonly string[]): number[] {
   return tf.tidy(() => {
     const words = captions.map((caption) => clip.text.encode(caption).slice(0, clip.config.maxTokens));
     const similarity = tf.mul(clip.imageFeatures(pixelsOf(images)), clip.textFeatures(words));

@@ -38,7 +38,7 @@ export interface CorlRun {
 /** The folder that a run leaves its model in. */
 export const modelFolder = (out: string, name: string) => path.join(out, name, 'model');
 
-const isDone = ({ out, resume }: CorlRunSetup, name: string) =>
+const isDone = ({ out, resume }: Pick<CorlRunSetup, 'out' | 'resume'>, name: string) =>
   resume === true && existsSync(path.join(modelFolder(out, name), 'config.json'));
 
 /** One run; leave the `for await` between steps at any time, and with `resume` the same call goes on, bit for bit. */
@@ -48,18 +48,25 @@ export async function* runCorl(
 ): AsyncGenerator<CorlStep, void, undefined> {
   if (isDone(setup, name)) return;
   const { load, rewards: rewardsOf, out, resume } = setup;
-  const identity = { recipe: 'corl', from: path.basename(from), task: task.name, ...options };
+  const identity = {
+    recipe: 'corl',
+    from: path.resolve(from).split(path.sep).slice(-3).join('/'),
+    task: task.name,
+    ...options,
+  };
   const run = await RunFolder.open(path.join(out, name), identity, { resume });
-  const model = await load(from);
-  const rewards = await rewardsOf(model);
+  let model: UnifiedModel | undefined;
+  let rewards: HeldRewards | undefined;
   try {
+    model = await load(from);
+    rewards = await rewardsOf(model);
     yield* corl({ model, task, rewards, run }, options);
     // float32: what a step changes is often less than bfloat16 can hold.
     await model.savePretrained(modelFolder(out, name), { dtype: 'F32' });
   } finally {
     await run.close();
-    rewards.dispose();
-    model.dispose();
+    rewards?.dispose();
+    model?.dispose();
   }
 }
 
@@ -68,8 +75,8 @@ export async function* runColdSft(
   setup: Omit<CorlRunSetup, 'rewards'>,
   { name, from, task, options }: Omit<CorlRun, 'options'> & { readonly options: ColdSftOptions },
 ): AsyncGenerator<StepReport, void, undefined> {
-  const { load, out, resume } = setup;
-  if (resume === true && existsSync(path.join(modelFolder(out, name), 'config.json'))) return;
+  if (isDone(setup, name)) return;
+  const { load, out } = setup;
   const model = await load(from);
   try {
     yield* coldSft({ model, task }, options, path.join(out, name));

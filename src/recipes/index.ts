@@ -1,5 +1,8 @@
 /** Whole methods: read one from top to bottom. */
 export * from './corl';
+export * from './corl-run';
+export * from './corl-sft';
+export * from './paradigms';
 export { saveResult } from './result-files';
 export * from './sync-grpo';
 export * from './sync-grpo-run';

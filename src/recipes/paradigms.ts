@@ -42,9 +42,7 @@ export const paradigmSteps = (paradigm: Paradigm, { steps }: CorlOptions): numbe
 
 /** Folders of the models that a paradigm ends with. */
 export const paradigmModels = (paradigm: Paradigm, out: string): string[] =>
-  paradigms[paradigm].merges
-    ? [path.join(out, 'merged')]
-    : partsOf(paradigm).map(({ name }) => modelFolder(out, name));
+  paradigms[paradigm].merges ? [path.join(out, 'merged')] : partsOf(paradigm).map(({ name }) => modelFolder(out, name));
 
 export type ParadigmStep =
   | { readonly part: string; readonly step: CorlStep; readonly of: number }

@@ -70,7 +70,7 @@ export function benchmarkMetrics(
 /** A prompt whose image is looked at. */
 export interface DrawnPrompt {
   readonly prompt: string;
-  score(detections: Detections): Readonly<Record<string, number>>;
+  readonly score: (detections: Detections) => Readonly<Record<string, number>>;
 }
 
 /** Draws every prompt, and has the images read by the detector. */
@@ -114,7 +114,7 @@ export interface AskedPrompt {
   readonly question: readonly (string | Image)[];
   /** Tells it from every other: the question, and what the image shows. */
   readonly prompt: string;
-  score(answer: string): Readonly<Record<string, number>>;
+  readonly score: (answer: string) => Readonly<Record<string, number>>;
 }
 
 /** Greedy answers; a thought before them is for the rule to pass over. */

@@ -15,7 +15,7 @@ import { distinct, evaluateDrawn, type MiniBenchmark, PROMPTS_PER_TAG } from './
 export const DPG_LEVELS = ['entity', 'attribute', 'relation', 'global'] as const;
 
 interface Asked extends DpgQuestion {
-  answer(seen: Detections): boolean;
+  readonly answer: (seen: Detections) => boolean;
 }
 
 export interface DpgPrompt {

@@ -29,7 +29,7 @@ export interface GenEvalPrompt {
   readonly prompt: string;
   /** The held-out combination. */
   readonly fact: Combination;
-  correct(detections: Detections): boolean;
+  readonly correct: (detections: Detections) => boolean;
 }
 
 const named = ({ color, object }: Combination) => withArticle(`${color} ${object}`);

@@ -125,7 +125,7 @@ export function popeQuestions(tag: (typeof POPE_TAGS)[number], count: number, rn
     `mini-pope ${tag}`,
     count,
     2 * kinds,
-    (kind, attempt) => popeQuestion(tag, kind % kinds, kind < kinds, rng.split(tag).split(attempt)),
+    (kind, attempt) => popeQuestion(tag, kind >> 1, kind % 2 === 0, rng.split(tag).split(attempt)),
     ({ scene, question }) => `${question.problem} ${sceneKey(scene)}`,
   );
 }
