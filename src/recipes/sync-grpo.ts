@@ -31,6 +31,7 @@ import {
   groupAdvantages,
   rewardMetrics,
   type DsogReport,
+  type EarlyScore,
   dsogShape,
   selectEarly,
   type ThresholdState,
@@ -156,8 +157,8 @@ export async function* syncGrpo<Truth extends SubjectTruth>(
   const { learningRate, subjectLearningRate, weightDecay } = options;
   const follows = options.refModelSyncSteps !== null;
   const reference = options.beta > 0 ? model.frozenCopy('F32', follows) : undefined; // of the weights that a run starts from
-  const scale = (name: string) => (subjectRows.includes(name) ? subjectLearningRate / learningRate : 1);
-  const optimizer = new AdamW({ learningRate, weightDecay, scale });
+  const rate = (name: string) => (subjectRows.includes(name) ? subjectLearningRate : learningRate);
+  const optimizer = new AdamW({ learningRate, weightDecay, rate });
   const state = { step: 0, flatGroups: 0, threshold: undefined as ThresholdState | undefined };
   const parts = { model, optimizer, reference: follows ? reference : undefined };
   try {
@@ -253,7 +254,7 @@ async function probe<Truth extends SubjectTruth>(
   example: SubjectExample<Truth>,
   candidates: readonly Candidate[],
   steps: number,
-): Promise<{ candidate: Candidate; score: number }[]> {
+): Promise<EarlyScore<Candidate>[]> {
   const [{ sampler }] = candidates;
   while (sampler.stepsDone < steps) sampler.step();
   const { predicted } = sampler;
@@ -268,7 +269,9 @@ async function probe<Truth extends SubjectTruth>(
   const scores = await scoreTrajectories<Truth>(imageTokenizer, sampled, judge);
   // The threshold lives in (0, 1).
   const early = scores.map(({ value }, i) => ({ codes: predicted[i], score: Math.min(0.999, Math.max(0.001, value)) }));
-  return candidates.map((candidate, i) => ({ candidate: { ...candidate, early: early[i] }, score: early[i].score }));
+  return candidates.map((candidate, i) => {
+    return { candidate: { ...candidate, early: early[i] }, score: early[i].score, reason: scores[i].reason };
+  });
 }
 
 /** Candidates of one sampler are finished together. */

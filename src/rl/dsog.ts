@@ -181,6 +181,7 @@ export function dsogMetrics(
     'dsog/passed': passed,
     'dsog/pass_rate': passRate,
     'dsog/filled': filled,
+    'dsog/failed': candidates.filter(Number.isNaN).length,
     'dsog/threshold': threshold,
     'dsog/next_threshold': next,
   };
@@ -198,6 +199,14 @@ export interface DsogReport {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** A candidate, and what it looks like early. */
+export interface EarlyScore<C> {
+  readonly candidate: C;
+  /** NaN: could not be scored. */
+  readonly score: number;
+  readonly reason?: string;
+}
+
 /**
  * DSOG: candidates come in batches and are looked at early, until G of them pass the threshold or 4 G / TPR have been
  * looked at; then the best of the rest fill the group, which is counted.
@@ -205,19 +214,22 @@ export interface DsogReport {
  * @param before the threshold's state; undefined before the first group, whose first batch sets it
  * @param sample gives `count` candidates with early scores, the first of them being the `from`-th of the group
  * @returns the G that are to be finished, and the report with the next state
+ * @throws RangeError with the reason when no candidate of the first batch could be scored
  */
 export async function selectEarly<C>(
   options: ThresholdOptions & { readonly groupSize: number; readonly batch: number },
   before: ThresholdState | undefined,
-  sample: (from: number, count: number) => Promise<readonly { readonly candidate: C; readonly score: number }[]>,
+  sample: (from: number, count: number) => Promise<readonly EarlyScore<C>[]>,
 ): Promise<{ chosen: C[]; report: DsogReport }> {
   const { groupSize, batch, targetPassRate } = options;
   const limit = maxCandidates(groupSize, targetPassRate);
-  const pool: { candidate: C; score: number }[] = [];
+  const pool: EarlyScore<C>[] = [];
   let state = before;
   for (;;) {
     pool.push(...(await sample(pool.length, Math.min(batch, limit - pool.length))));
     const scores = pool.map(({ score }) => score);
+    if (!state && scores.every(Number.isNaN))
+      throw new RangeError(`none of ${scores.length} candidates could be scored early: ${reasonsOf(pool)}`);
     state ??= { threshold: initialThreshold(scores, targetPassRate), trend: 0 };
     const choice = selectCandidates(scores, { threshold: state.threshold, groupSize, targetPassRate });
     if (!choice.enough) continue;
@@ -227,4 +239,8 @@ export async function selectEarly<C>(
     const report = { scores, threshold: state.threshold, passed, next: { threshold, trend }, metrics };
     return { chosen: choice.selected.map((i) => pool[i].candidate), report };
   }
+}
+
+function reasonsOf(pool: readonly EarlyScore<unknown>[]): string {
+  return [...new Set(pool.map(({ reason = 'the judge gave no reason' }) => reason))].slice(0, 3).join('; ');
 }

@@ -11,6 +11,7 @@ export {
 export {
   dsogMetrics,
   type DsogReport,
+  type EarlyScore,
   dsogShape,
   selectEarly,
   initialThreshold,

@@ -18,7 +18,7 @@ import { close, normal } from './numeric';
 function reference(
   weights: number[],
   grads: number[][],
-  o: Required<Omit<AdamWOptions, 'decay' | 'scale'>>,
+  o: Required<Omit<AdamWOptions, 'decay' | 'rate'>>,
   decays: boolean,
 ) {
   const [w, m, v] = [[...weights], weights.map(() => 0), weights.map(() => 0)];
@@ -66,9 +66,9 @@ describe('AdamW', () => {
     tf.dispose([w.decayed, w.free]);
   });
 
-  test('a variable with a scale has a learning rate of its own', () => {
+  test('a variable may have a learning rate of its own', () => {
     const w = weights();
-    const optimizer = new AdamW({ ...options, scale: (name) => (name === 'free' ? 3 : 1) });
+    const optimizer = new AdamW({ ...options, rate: (name, rate) => (name === 'free' ? 3 * rate : rate) });
     train(optimizer, w, grads);
     tf.tidy(() => {
       close(w.decayed, tf.tensor1d(reference(start, grads, options, true)), 1e-5, 'as it is');

@@ -9,6 +9,7 @@ import {
   maxCandidates,
   nextThreshold,
   selectCandidates,
+  selectEarly,
 } from '../../src/rl';
 
 const score = fc.double({ min: -1, max: 1, noNaN: true });
@@ -108,5 +109,30 @@ describe('DSOG selection', () => {
     assert.equal(maxCandidates(9), 144);
     assert.throws(() => selectCandidates([], { threshold: 0.5, groupSize: 4, maxCandidates: 3 }), /maxCandidates is 3/);
     assert.throws(() => selectCandidates([], { threshold: NaN, groupSize: 4 }), /not a number/);
+  });
+});
+
+describe('DSOG, early selection', () => {
+  const options = { groupSize: 2, batch: 3, targetPassRate: 0.5 };
+  const early = (scores: readonly number[], reason?: string) => (from: number, count: number) =>
+    Promise.resolve(scores.slice(from, from + count).map((score, i) => ({ candidate: from + i, score, reason })));
+
+  it('finishes those above the first threshold, the median of [0.1, 0.3, 0.2, 0.4] here', async () => {
+    const given = early([0.1, 0.3, 0.2, 0.4]);
+    const { chosen, report } = await selectEarly({ ...options, batch: 4 }, undefined, given);
+    assert.deepEqual(chosen, [1, 3]);
+    assert.equal(report.threshold, 0.25);
+  });
+
+  it('says why no candidate could be scored', () =>
+    assert.rejects(
+      selectEarly(options, undefined, early([NaN, NaN, NaN], 'ber failed: the image is broken')),
+      /none of 3 candidates could be scored early: ber failed: the image is broken$/,
+    ));
+
+  it('counts candidates that could not be scored, which never pass', async () => {
+    const { report } = await selectEarly(options, undefined, early([NaN, 0.3, 0.2, 0.4, NaN, NaN]));
+    assert.equal(report.metrics['dsog/failed'], 3);
+    assert.equal(report.metrics['dsog/passed'], 2);
   });
 });

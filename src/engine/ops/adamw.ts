@@ -16,8 +16,8 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
   /** Which variables decay, by name. Default: all. */
   readonly decay?: (name: string) => boolean;
-  /** What the learning rate is multiplied by for a variable, by name. Default 1 for all. */
-  readonly scale?: (name: string) => number;
+  /** A variable's learning rate, by its name and the step's rate. Default: the step's for all. */
+  readonly rate?: (name: string, learningRate: number) => number;
 }
 
 /** The optimizer; it keeps two moments for each variable it has seen. */
@@ -33,7 +33,7 @@ export class AdamW {
       epsilon: 1e-8,
       weightDecay: 0.01,
       decay: () => true,
-      scale: () => 1,
+      rate: (_name, learningRate) => learningRate,
       ...options,
     };
     for (const key of ['beta1', 'beta2'] as const) {
@@ -68,10 +68,10 @@ export class AdamW {
       }
     }
     this.steps++;
-    const { beta1, beta2, epsilon, weightDecay, decay, scale } = this.options;
+    const { beta1, beta2, epsilon, weightDecay, decay } = this.options;
     const correction2 = Math.sqrt(1 - beta2 ** this.steps);
     for (const [name, grad] of Object.entries(grads)) {
-      const rate = learningRate * scale(name);
+      const rate = this.options.rate(name, learningRate);
       const rule = { beta1, beta2, learningRate: rate, epsilon, steps: this.steps, correction2 };
       const keep = decay(name) ? 1 - rate * weightDecay : 1;
       this.momentsOf(name, grad.shape).update(variables[name], grad, keep, rule);
