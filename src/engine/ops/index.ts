@@ -4,7 +4,14 @@ export { attention } from './attention';
 export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';
 export { embedding, linear, type LinearOptions } from './layers';
-export { crossEntropy, type CrossEntropyOptions, logSoftmax, tokenLogProbs } from './likelihood';
+export {
+  crossEntropy,
+  type CrossEntropyOptions,
+  logSoftmax,
+  tokenEntropies,
+  tokenLogProbs,
+  type TokenReading,
+} from './likelihood';
 export { groupNorm, layerNorm, rmsNorm } from './norms';
 export * as reference from './reference';
 export { type Schedule, warmupConstant, warmupCosine, type WarmupCosineOptions } from './schedules';

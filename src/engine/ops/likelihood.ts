@@ -86,6 +86,21 @@ export function tokenLogProbsPlain(logits: tf.Tensor, ids: tf.Tensor1D): tf.Tens
   });
 }
 
+/** A number of each row `[n, vocab]`, of which an id was drawn: `[n]`. */
+export type TokenReading = (logits: tf.Tensor2D, ids: tf.Tensor1D) => tf.Tensor1D;
+
+/**
+ * The entropy of each row's distribution in nats.
+ * @param logits `[n, vocab]`; what cannot be drawn is far down, and finite
+ * @returns `[n]`
+ */
+export function tokenEntropies(logits: tf.Tensor2D): tf.Tensor1D {
+  return tf.tidy(() => {
+    const logProbs = tf.logSoftmax(logits, -1);
+    return tf.neg(tf.sum<tf.Tensor1D>(tf.mul(tf.exp(logProbs), logProbs), 1));
+  });
+}
+
 /**
  * Mean cross-entropy in nats over the labels that are not ignored; 0 when all are.
  * @param logits `[n, vocab]`

@@ -2,8 +2,6 @@
 import { type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { Lora } from '../../nn/adapters';
-import { withCheckpointing } from '../../nn/checkpointing';
-import { LlamaBlock } from '../../nn/llama';
 import { ParamStore } from '../../nn/store';
 import { luminaRequest, type TextTokenizer } from '../../text';
 import {
@@ -28,8 +26,9 @@ import type { ChameleonConfig } from './config';
 import { ChameleonImageTokenizer } from './image-tokenizer';
 import { ChameleonLayers } from './layers';
 import { endOfRequest, gridOf, imageIds, openImage } from './layout';
-import { ChameleonNetwork } from './network';
-import { type ChameleonTransition, replayTransitions, type TextTransition } from './policy';
+import { type ChameleonNetwork } from './network';
+import { type ChameleonParts, networkOf, type Ownership, WHOLE } from './parts';
+import { type ChameleonTransition, entropiesOf, replayTransitions, type TextTransition } from './policy';
 import { type LoadOptions, loadChameleon, saveChameleon, type SaveOptions } from './pretrained';
 import { ChameleonImageSampler, segmentsOf } from './sampler';
 import { type ChameleonSequenceOptions, samplingPlan, type SamplingPlan, SequenceBatch } from './sequence-batch';
@@ -39,29 +38,6 @@ export interface ChameleonPrompt extends Prompt {
   /** Begin token included; what is drawn begins with an image's begin token at the end. */
   readonly ids: readonly number[];
 }
-
-/** What a model is made of. */
-export interface ChameleonParts {
-  readonly config: ChameleonConfig;
-  /** The language model's layers with their numbers (those of `store`), and nothing around them. */
-  readonly layers: ChameleonLayers;
-  readonly store: ParamStore;
-  readonly imageTokenizer: ChameleonImageTokenizer;
-  readonly tokenizer?: TextTokenizer;
-  readonly concept?: ConceptTokens;
-  readonly adapters?: Lora<ChameleonLayers>;
-  /** Whether blocks are computed again for the gradient. Default false. */
-  readonly checkpointing?: boolean;
-}
-
-/** What of a model is its own. A copy shares some of it with its original, which disposes it. */
-interface Ownership {
-  readonly learns: boolean;
-  readonly store: boolean;
-  readonly imageTokenizer: boolean;
-}
-
-const WHOLE: Ownership = { learns: true, store: true, imageTokenizer: true };
 
 type Requests = readonly SampleRequest<ChameleonPrompt>[];
 
@@ -207,6 +183,10 @@ export class ChameleonModel
     return replayTransitions(this.current, transitions);
   }
 
+  entropies(transitions: readonly ChameleonTransition[]): tf.Tensor2D {
+    return entropiesOf(this.current, transitions);
+  }
+
   supervisedBatch(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
     const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
@@ -288,13 +268,6 @@ export class ChameleonModel
     const said = ids.filter((id) => ![bos, eos, pad, boi, separator].includes(id));
     return tokenizer ? wordsOf(tokenizer, concept, said) : '';
   }
-}
-
-/** The layers with what stands around them. */
-function networkOf({ config, layers, adapters, concept, checkpointing }: ChameleonParts): ChameleonNetwork {
-  const adapted = adapters?.net ?? layers;
-  const extended = concept?.attach(adapted) ?? adapted;
-  return new ChameleonNetwork(config, checkpointing ? withCheckpointing(extended, LlamaBlock) : extended, concept);
 }
 
 const idsOf = (requests: Requests) => requests.map(({ prompt, rng }) => ({ prompt: prompt.ids, rng }));

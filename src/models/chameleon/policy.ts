@@ -1,5 +1,5 @@
 /** Chameleon's transitions, text and images, and exact replay of each. */
-import { tf, tokenLogProbs } from '../../engine';
+import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import type { Transition } from '../unified';
 import type { ChameleonNetwork } from './network';
 import type { ImageLogProbs } from './sequence-batch';
@@ -43,6 +43,19 @@ interface Decision {
  * @throws RangeError for none, and for transitions that cannot share a batch
  */
 export function replayTransitions(network: ChameleonNetwork, transitions: readonly ChameleonTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenLogProbs);
+}
+
+/** Entropies of what the decisions were drawn from, in the shape of {@link replayTransitions}. */
+export function entropiesOf(network: ChameleonNetwork, transitions: readonly ChameleonTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenEntropies);
+}
+
+function readTransitions(
+  network: ChameleonNetwork,
+  transitions: readonly ChameleonTransition[],
+  read: TokenReading,
+): tf.Tensor2D {
   checkBatch(transitions);
   const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
   const decisions: Decision[] = transitions.flatMap(({ actionMask }, t) =>
@@ -58,8 +71,8 @@ export function replayTransitions(network: ChameleonNetwork, transitions: readon
       ? textLogits(network, transitions, decisions)
       : codeLogits(network, transitions as readonly ImageTransition[], decisions);
     const targets = decisions.map(({ t, i }) => targetOf(network, transitions[t], transitions[t].sampledIds[i]));
-    const logProbs = tokenLogProbs(tf.div(logits, temperature), tf.tensor1d(targets, 'int32'));
-    const padded = tf.concat([logProbs, tf.zeros([1])]);
+    const values = read(tf.div(logits, temperature), tf.tensor1d(targets, 'int32'));
+    const padded = tf.concat([values, tf.zeros([1])]);
     return tf.gather(padded, tf.tensor2d(places, [transitions.length, longest], 'int32')) as unknown as tf.Tensor2D;
   });
 }

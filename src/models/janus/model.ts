@@ -34,7 +34,7 @@ import type { JanusConfig } from './config';
 import { isTokenizerParameter, JanusImageTokenizer } from './image-tokenizer';
 import type { JanusPrompt, UnderstandingPrompt } from './layout';
 import { JanusNetwork } from './network';
-import { type JanusTransition, replay, type TextTransition } from './policy';
+import { entropiesOf, type JanusTransition, replay, type TextTransition } from './policy';
 import { type LoadOptions, readPretrained, type SaveOptions, writePretrained } from './pretrained';
 import { JanusPrompts } from './prompts';
 import { JanusImageSampler, sampleText } from './sampler';
@@ -127,6 +127,10 @@ export class JanusModel
 
   replay(transitions: readonly JanusTransition[]): tf.Tensor2D {
     return replay(this.network, transitions);
+  }
+
+  entropies(transitions: readonly JanusTransition[]): tf.Tensor2D {
+    return entropiesOf(this.network, transitions);
   }
 
   supervisedBatch(

@@ -1,5 +1,5 @@
 /** What Janus decided, and exact replay of it: answers and images, guidance included. */
-import { tf, tokenLogProbs } from '../../engine';
+import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import { imagesToTensor } from '../../io';
 import type { ImageOptions, Transition } from '../unified';
 import { distinct } from './decoder';
@@ -31,15 +31,28 @@ export type JanusTransition = TextTransition | ImageTransition;
 
 /** See `Policy.replay`: one forward pass over all rows, two where guided log-probs were recorded. */
 export function replay(network: JanusNetwork, transitions: readonly JanusTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenLogProbs);
+}
+
+/** Entropies of what the decisions were drawn from, in the shape of {@link replay}. */
+export function entropiesOf(network: JanusNetwork, transitions: readonly JanusTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenEntropies);
+}
+
+function readTransitions(
+  network: JanusNetwork,
+  transitions: readonly JanusTransition[],
+  read: TokenReading,
+): tf.Tensor2D {
   if (transitions.length === 0) throw new RangeError('replay needs a transition at least');
   sameInAll(transitions, 'segment');
   sameInAll(transitions, 'temperature');
   const [first] = transitions;
-  if (first.segment === 'understanding') return replayText(network, transitions as readonly TextTransition[]);
+  if (first.segment === 'understanding') return readText(network, transitions as readonly TextTransition[], read);
   const images = transitions as readonly ImageTransition[];
   sameInAll(images, 'guidanceScale');
   sameInAll(images, 'imageLogProbs');
-  return replayImages(network, images);
+  return readImages(network, images, read);
 }
 
 function sameInAll<T extends Transition>(transitions: readonly T[], field: keyof T & string): void {
@@ -50,7 +63,7 @@ function sameInAll<T extends Transition>(transitions: readonly T[], field: keyof
     );
 }
 
-function replayText(network: JanusNetwork, transitions: readonly TextTransition[]): tf.Tensor2D {
+function readText(network: JanusNetwork, transitions: readonly TextTransition[], read: TokenReading): tf.Tensor2D {
   return tf.tidy(() => {
     const { pad } = network.config.tokens;
     // Padded on the right, where causal attention cannot see. The last id is not read: nothing follows it.
@@ -67,7 +80,7 @@ function replayText(network: JanusNetwork, transitions: readonly TextTransition[
       Array.from({ length: longest }, (_, i) => (i < sampledIds.length ? b * length + prompt.ids.length + i - 1 : 0)),
     );
     const logits = network.spokenLogits(tf.gather(hidden, tf.tensor1d(places, 'int32')));
-    return sampledLogProbs(logits, transitions, longest);
+    return readSampled(logits, transitions, longest, read);
   });
 }
 
@@ -85,18 +98,19 @@ export function promptFeatures(
   });
 }
 
-function replayImages(network: JanusNetwork, transitions: readonly ImageTransition[]): tf.Tensor2D {
+function readImages(network: JanusNetwork, transitions: readonly ImageTransition[], read: TokenReading): tf.Tensor2D {
   const [{ guidanceScale, imageLogProbs }] = transitions;
   return tf.tidy(() => {
     const codes = transitions.map(({ sampledIds }) => sampledIds);
     const prompts = transitions.map(({ prompt }) => prompt.ids);
     const conditional = imageCodeLogits(network, imageInputs(network, prompts, codes));
     const count = codes[0].length;
-    if (imageLogProbs === 'conditional' || guidanceScale === 1) return sampledLogProbs(conditional, transitions, count);
+    if (imageLogProbs === 'conditional' || guidanceScale === 1)
+      return readSampled(conditional, transitions, count, read);
     const dropped = prompts.map((ids) => unconditionalIds(network.config, ids));
     const unconditional = imageCodeLogits(network, imageInputs(network, dropped, codes));
     const guided = tf.add<tf.Tensor2D>(unconditional, tf.mul(tf.sub(conditional, unconditional), guidanceScale));
-    return sampledLogProbs(guided, transitions, count);
+    return readSampled(guided, transitions, count, read);
   });
 }
 
@@ -118,15 +132,20 @@ export function imageCodeLogits(
   });
 }
 
-/** Of logits `[transitions * longest, classes]`: log p of the sampled ids, 0 behind their ends and where none was drawn. */
-function sampledLogProbs(logits: tf.Tensor2D, transitions: readonly JanusTransition[], longest: number): tf.Tensor2D {
+/** Of logits `[transitions * longest, classes]`: what is read at the sampled ids, 0 behind their ends and where none was drawn. */
+function readSampled(
+  logits: tf.Tensor2D,
+  transitions: readonly JanusTransition[],
+  longest: number,
+  read: TokenReading,
+): tf.Tensor2D {
   const shape: [number, number] = [transitions.length, longest];
   const each = (of: (transition: JanusTransition, i: number) => number | undefined) =>
     transitions.flatMap((transition) => Array.from({ length: longest }, (_, i) => of(transition, i) ?? 0));
   const { temperature } = transitions[0];
   const scaled = temperature === 1 ? logits : tf.div<tf.Tensor2D>(logits, temperature);
   const sampled = each(({ sampledIds }, i) => sampledIds[i]);
-  const logProbs = tf.reshape<tf.Rank.R2>(tokenLogProbs(scaled, tf.tensor1d(sampled, 'int32')), shape);
+  const values = tf.reshape<tf.Rank.R2>(read(scaled, tf.tensor1d(sampled, 'int32')), shape);
   const mask = each(({ actionMask }, i) => actionMask[i]);
-  return mask.every((one) => one === 1) ? logProbs : tf.mul<tf.Tensor2D>(logProbs, tf.tensor2d(mask, shape));
+  return mask.every((one) => one === 1) ? values : tf.mul<tf.Tensor2D>(values, tf.tensor2d(mask, shape));
 }

@@ -8,7 +8,6 @@ import type { TextTokenizer } from '../../text/tokenizer';
 import {
   type ConceptRows,
   type ConceptTokenOptions,
-  type EncodedImage,
   type ImageTokenizer,
   type PersonalizableModel,
   type SampleRequest,
@@ -26,7 +25,7 @@ import { conditionTokens, textPrefix, understandingPrefix } from './layout';
 import { ShowoLayers } from './layers';
 import type { ShowoNetwork } from './network';
 import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
-import { replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
+import { entropiesOf, replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
 import { loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
 import { type ExampleEncoder, imageOf, supervisedInputs, supervisedLoss, wordsOf } from './supervised';
@@ -200,6 +199,10 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     return replayTransitions(this.current, transitions);
   }
 
+  entropies(transitions: readonly ShowoTransition[]): tf.Tensor2D {
+    return entropiesOf(this.current, transitions);
+  }
+
   /**
    * Shares the image tokenizer and the text tokenizer with this model, which must live as long; and the weights, where
    * they stand still under adapters.
@@ -269,7 +272,7 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     return {
       prompt: (text) => this.encodePrompt(text),
       answer: (text) => (this.concept ? this.concept.encodeAnswer(text, this.encode) : this.encode(text)),
-      codes: (image) => (isEncoded(image) ? image.codes : this.encodeImages([image])[0]),
+      codes: (image) => ('codes' in image ? image.codes : this.encodeImages([image])[0]),
     };
   }
 
@@ -291,8 +294,4 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     }
     return images.map((image) => this.seen.get(image) as Int32Array);
   }
-}
-
-function isEncoded(image: Image | EncodedImage): image is EncodedImage {
-  return 'codes' in image;
 }

@@ -1,5 +1,5 @@
 /** Show-o's decisions (an answer; one MaskGIT step of an image) and their exact replay, guidance included. */
-import { tf, tokenLogProbs } from '../../engine';
+import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import type { ImageOptions, Transition } from '../unified';
 import { conditionTokens, textToImageIds } from './layout';
 import type { ShowoNetwork } from './network';
@@ -53,18 +53,31 @@ export function textTransition(
  * @throws RangeError for transitions of different segments, temperatures, guidance or kinds of log-probs
  */
 export function replayTransitions(network: ShowoNetwork, transitions: readonly ShowoTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenLogProbs);
+}
+
+/** Entropies of what the decisions were drawn from, in the shape of {@link replayTransitions}. */
+export function entropiesOf(network: ShowoNetwork, transitions: readonly ShowoTransition[]): tf.Tensor2D {
+  return readTransitions(network, transitions, tokenEntropies);
+}
+
+function readTransitions(
+  network: ShowoNetwork,
+  transitions: readonly ShowoTransition[],
+  read: TokenReading,
+): tf.Tensor2D {
   if (transitions.length === 0) throw new RangeError('replay needs at least one transition');
   const texts = transitions.filter((transition) => transition.segment === 'understanding');
   const images = transitions.filter((transition) => transition.segment === 'generation');
   if (texts.length > 0 && images.length > 0)
     throw new RangeError('replay takes transitions of one segment at a time: text and images differ in layout');
   return tf.tidy(() => {
-    const logProbs = images.length > 0 ? replayImages(network, images) : replayTexts(network, texts);
-    return tf.mul<tf.Tensor2D>(logProbs, decisionsOf(transitions, logProbs.shape[1]));
+    const values = images.length > 0 ? readImages(network, images, read) : readTexts(network, texts, read);
+    return tf.mul<tf.Tensor2D>(values, decisionsOf(transitions, values.shape[1]));
   });
 }
 
-function replayTexts(network: ShowoNetwork, transitions: readonly TextTransition[]): tf.Tensor2D {
+function readTexts(network: ShowoNetwork, transitions: readonly TextTransition[], read: TokenReading): tf.Tensor2D {
   const temperature = theSame('temperature', transitions, (transition) => transition.temperature);
   const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
   const rows = transitions.map(({ prefix, sampledIds }) => ({
@@ -82,7 +95,7 @@ function replayTexts(network: ShowoNetwork, transitions: readonly TextTransition
   );
   const logits = tf.div<tf.Tensor2D>(nextLogits(network, rows, positions), temperature);
   const open = keptOnly(network, transitions, longest, logits);
-  return tf.reshape(tokenLogProbs(open, tf.tensor1d(targets, 'int32')), [transitions.length, longest]);
+  return tf.reshape(read(open, tf.tensor1d(targets, 'int32')), [transitions.length, longest]);
 }
 
 /** Logits with those far down that top-k and top-p had left out. */
@@ -105,7 +118,7 @@ function keptOnly(
   return tf.add(logits, tf.tensor2d(closed, [transitions.length * longest, count]));
 }
 
-function replayImages(network: ShowoNetwork, transitions: readonly ImageTransition[]): tf.Tensor2D {
+function readImages(network: ShowoNetwork, transitions: readonly ImageTransition[], read: TokenReading): tf.Tensor2D {
   const guidanceScale = theSame('guidance scale', transitions, (transition) => transition.guidanceScale);
   const kind = theSame('kind of log-probs', transitions, (transition) => transition.imageLogProbs);
   const { config } = network;
@@ -117,7 +130,7 @@ function replayImages(network: ShowoNetwork, transitions: readonly ImageTransiti
   const dropped = scale === 1 ? [] : transitions.map(({ inputIds }) => textToImageIds(config, none, inputIds));
   const ids = Int32Array.from(transitions.flatMap(({ sampledIds }) => Array.from(sampledIds)));
   const logits = network.imageLogits(rows, dropped, scale).guided;
-  return tf.reshape(tokenLogProbs(logits, tf.tensor1d(ids, 'int32')), [transitions.length, -1]);
+  return tf.reshape(read(logits, tf.tensor1d(ids, 'int32')), [transitions.length, -1]);
 }
 
 /** 1 for every decision, `[transitions, longest]`. */
