@@ -26,6 +26,7 @@ export {
   type VegaLiteSpec,
   vegaPlot,
 } from './plot';
+export { type PairOptions, pairView, type ScoredPair } from './pairs';
 export { duration, progress, ProgressBar, type ProgressState, progressView } from './progress';
 export { renderBundle } from './render';
 export {
