@@ -47,5 +47,12 @@ export { openSyncGrpo, type OpenSyncGrpoOptions } from './sync-grpo';
 export * as detector from './detector';
 export * from './corl';
 export { MiniCorlTask, type QuestionMix } from './corl-task';
-export { MINI_BENCHMARKS, benchmarkMetrics, type BenchmarkOptions, type MiniBenchmark } from './benchmarks';
+export {
+  MINI_BENCHMARKS,
+  benchmarkMetrics,
+  evaluateUnifyBench,
+  UNIFY_COLUMNS,
+  type BenchmarkOptions,
+  type MiniBenchmark,
+} from './benchmarks';
 export { choiceQuestion, THINK_FIRST, thinkThenAnswer, THINKING_WORDS, thoughtOf } from './thinking';

@@ -69,7 +69,10 @@ export function benchmarkMetrics(
 
 /** A prompt whose image is looked at. */
 export interface DrawnPrompt {
+  /** Tells it from every other. */
   readonly prompt: string;
+  /** What is drawn, when it is more than the prompt: with what reasoning added. */
+  readonly drawn?: string;
   readonly score: (detections: Detections) => Readonly<Record<string, number>>;
 }
 
@@ -90,7 +93,10 @@ export async function evaluateDrawn(
     progress?.(`images ${from}/${requests.length}`);
     const part = requests.slice(from, from + batchSize);
     const sampler = model.imageSampler(
-      part.map((request) => ({ prompt: model.prompt([request.one.prompt], 'generate'), rng: request.rng })),
+      part.map((request) => ({
+        prompt: model.prompt([request.one.drawn ?? request.one.prompt], 'generate'),
+        rng: request.rng,
+      })),
       image,
     );
     const segments = sampler.finish();

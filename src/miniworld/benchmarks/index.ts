@@ -5,6 +5,7 @@ import { miniGenEval } from './geneval';
 import { miniMath } from './math';
 import { miniMcq, miniOpen, miniPope } from './questions';
 
+export { evaluateUnifyBench, UNIFY_COLUMNS } from './unifybench';
 export { benchmarkMetrics, type BenchmarkOptions, type MiniBenchmark } from './benchmark';
 
 /** By the name that `unilab eval` takes. */
