@@ -10,6 +10,7 @@ import {
   meanPairwiseCosine,
   pairedBootstrap,
   pairedClusteredBootstrap,
+  stratifiedBootstrap,
 } from '../../src/eval';
 
 describe('a bootstrap clustered by prompt', () => {
@@ -97,5 +98,29 @@ describe('metrics', () => {
     assert.throws(() => balancedRecall([true], [true]), /no question has the answer no/);
     assert.ok(exactMatch(' A red  ball. ', 'a red ball'));
     assert.ok(!exactMatch('a blue ball', 'a red ball'));
+  });
+});
+
+describe('a plain mean over tags', () => {
+  it('weighs every tag the same, whatever its size, and resamples prompts within it', () => {
+    // One tag is right in 1 of 2 prompts, drawn three times each; the other in all of 1: (1/2 + 1) / 2.
+    const tags = [
+      { values: [1, 1, 1, 0, 0, 0], ids: ['a', 'a', 'a', 'b', 'b', 'b'] },
+      { values: [1], ids: ['c'] },
+    ];
+    const got = stratifiedBootstrap(tags, { rng: new Rng(0) });
+    assert.deepEqual(got, { n: 7, clusters: 3, mean: 0.75, ci95: [0.5, 1] });
+  });
+
+  it('of one tag is the clustered bootstrap', () => {
+    const values = [1, 0, NaN, 3];
+    const ids = ['a', 'a', 'b', 'c'];
+    const [rng, same] = [new Rng(3), new Rng(3)];
+    assert.deepEqual(stratifiedBootstrap([{ values, ids }], { rng }), clusteredBootstrap(values, ids, { rng: same }));
+  });
+
+  it('refuses no tags, and one without a number', () => {
+    assert.throws(() => stratifiedBootstrap([], { rng: new Rng(0) }), /no strata/);
+    assert.throws(() => stratifiedBootstrap([{ values: [NaN], ids: ['a'] }], { rng: new Rng(0) }), /no number/);
   });
 });
