@@ -6,6 +6,7 @@ type Load = () => { command: Command };
 /** `unilab train RECIPE`: recipes have options of their own. */
 const recipes: Readonly<Record<string, Load>> = {
   'sync-grpo': () => require('./train-sync-grpo') as { command: Command },
+  'mm-r1': () => require('./train-mm-r1') as { command: Command },
   corl: () => require('./train-corl') as { command: Command },
   paradigms: () => ({ command: (require('./train-corl') as { paradigmsCommand: Command }).paradigmsCommand }),
 };

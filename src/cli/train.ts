@@ -6,7 +6,7 @@ import { STAGES } from '../miniworld/curricula/stages';
 
 export const command: Command = {
   summary: 'train a mini checkpoint (tokenizer, showo, scorers), with resume',
-  usage: `unilab train sync-grpo|corl|paradigms [OPTIONS]      (unilab train corl --help)
+  usage: `unilab train sync-grpo|corl|mm-r1|paradigms [OPTIONS]      (unilab train corl --help)
        unilab train STAGE [--steps N] [--seed N] [--out FOLDER] [--checkpoints FOLDER] [--checkpoint-every N]
                    [--fallback]
 

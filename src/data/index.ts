@@ -11,3 +11,8 @@ export {
   type ChatRequest,
   type ChatUsage,
 } from './chat-endpoint';
+export { exactParts, buildXcot, type XcotError, type XcotParts, type XcotProgress } from './xcot-engine';
+export { endpointParts } from './xcot-endpoint';
+export { loadXcotRecord, readXcotLines, XcotFolderTask } from './xcot-folder';
+export { evaluateXcot, type SubjectPair, type XcotExample, type XcotRecord, type XcotTask } from './xcot';
+export { sampleXcot, STRUCTURES, type Structure } from './xcot-sample';

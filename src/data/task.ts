@@ -15,6 +15,10 @@ export interface Example<Truth = unknown> {
 export interface EvaluatedItem {
   /** Items of one `prompt` are repetitions of each other: intervals are clustered by it. */
   readonly prompt: string;
+  /** What else ties items together, such as their subject; intervals are clustered by it instead. */
+  readonly cluster?: string;
+  /** What it was asked about. */
+  readonly reference?: Image;
   readonly text?: string;
   readonly image?: Image;
   /** Metric -> value; a metric that does not apply to this item is left out. */

@@ -56,3 +56,7 @@ export {
   type MiniBenchmark,
 } from './benchmarks';
 export { choiceQuestion, THINK_FIRST, thinkThenAnswer, THINKING_WORDS, thoughtOf } from './thinking';
+export { miniXcotRewards } from './rewards';
+export { openMmR1, type OpenMmR1Options } from './mm-r1';
+export { MiniXcotTask, XCOT_METRICS, type XcotTruth } from './xcot-task';
+export * from './xcot-subjects';

@@ -40,6 +40,32 @@ export async function miniRewards(
   };
 }
 
+/**
+ * MM-R1's rewards on the mini world. `mini_figure` stands in for 1 - DreamSim; subjects are animals or objects alike.
+ * `mini_clip` stands in for PickScore.
+ */
+export async function miniXcotRewards(): Promise<{ readonly similarity: Reward; readonly text: Reward }> {
+  const figure = await MiniLooks.load('mini-figure');
+  const clip = await MiniClip.load();
+  const attributes = figureAttributes('animal'); // the same for objects
+  return {
+    similarity: figureSimilarity('mini_figure', figure, (figures) =>
+      Promise.resolve(figure.embed(figures, attributes)),
+    ),
+    text: defineReward('mini_clip', [-1, 1], (samples) =>
+      scoreImages(samples, (seen) => {
+        const texts = seen.map(({ text }) => text);
+        const cosines = textCosines(
+          clip,
+          seen.map(({ image }) => image),
+          texts,
+        );
+        return Promise.resolve(cosines.map((value) => ({ value })));
+      }),
+    ),
+  };
+}
+
 /** Cosines of images and captions, pair by pair. */
 export function textCosines(clip: MiniClip, images: readonly Image[], captions: readonly string[]): number[] {
   return tf.tidy(() => {

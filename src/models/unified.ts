@@ -184,14 +184,6 @@ export interface SequenceOptions {
   readonly maxImages?: number;
 }
 
-/** A model whose text can begin an image, and go on after it (Chameleon). MM-R1 asks for one. */
-export interface InterleavedModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
-  P,
-  T
-> {
-  sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
-}
-
 /** An image that was encoded before, so that epochs over few images encode each once. */
 export interface EncodedImage {
   readonly codes: Int32Array;
@@ -211,14 +203,35 @@ export type SupervisedExample =
   /** Text alone; all of it is scored. */
   | { readonly task: 'text'; readonly text: string };
 
+/** A prompt, and text and images in the order in which they answer it; all of the answer is scored (X-CoT). */
+export interface SequenceExample {
+  readonly task: 'sequence';
+  readonly prompt: readonly (string | Image | EncodedImage)[];
+  readonly answer: readonly (string | Image | EncodedImage)[];
+}
+
+/** What an {@link InterleavedModel} can be shown. */
+export type InterleavedExample = SupervisedExample | SequenceExample;
+
+/** A model whose text can begin an image, and go on after it (Chameleon). MM-R1 asks for one. */
+export interface InterleavedModel<P extends Prompt = Prompt, T extends Transition = Transition> extends UnifiedModel<
+  P,
+  T
+> {
+  sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
+  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
+  frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): InterleavedModel<P, T>;
+}
+
 export interface SupervisedLossOptions {
-  /** Share of images whose prompt is dropped, so that guidance has an unconditional branch. Default 0.1. */
+  /** Share of images whose prompt is dropped, so that guidance has an unconditional branch. Of a sequence the last image
+   *  stands alone then. Default 0.1. */
   readonly cfgDropout?: number;
   /** Share of an answer's input tokens that are exchanged for random words; what is scored stays. Default 0. */
   readonly answerCorruption?: number;
   /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1,
    *  unless the backbone's paper prints others: the class says so. */
-  readonly weights?: Readonly<Partial<Record<SupervisedExample['task'], number>>>;
+  readonly weights?: Readonly<Partial<Record<InterleavedExample['task'], number>>>;
 }
 
 /** What a supervised step takes, prepared. */

@@ -6,3 +6,5 @@ export * from './paradigms';
 export { saveResult } from './result-files';
 export * from './sync-grpo';
 export * from './sync-grpo-run';
+export * from './mm-r1';
+export * from './mm-r1-run';

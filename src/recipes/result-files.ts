@@ -5,8 +5,8 @@ import { type Image, imageSheet, savePng } from '../io';
 import { writeFileAtomic } from '../io/write-file';
 
 /**
- * Writes `references.png`, `before.png`, `after.png`, the plot `rewards.svg` when there is one, and last `result.json`, so
- * that a result is there only when all of it is. @returns the files
+ * Writes `references.png`, `before.png`, `after.png`, the plot `rewards.svg` when there is one, `items.json` with the scores
+ * of every item, and last `result.json`, so that a result is there only when all of it is. @returns the files
  */
 export async function saveResult(
   folder: string,
@@ -28,7 +28,29 @@ export async function saveResult(
     files.push(path.join(folder, 'rewards.svg'));
     await writeFileAtomic(path.join(folder, 'rewards.svg'), plot);
   }
+  files.push(path.join(folder, 'items.json'));
+  await writeFileAtomic(path.join(folder, 'items.json'), `${JSON.stringify(comparedItems(before, after))}\n`);
   files.push(path.join(folder, 'result.json'));
   await writeFileAtomic(path.join(folder, 'result.json'), `${JSON.stringify(result, null, 2)}\n`);
   return files;
+}
+
+/** One held-out item, before and after: what a pool of runs is made of. */
+export interface ComparedItem {
+  readonly prompt: string;
+  readonly cluster: string;
+  /** Metric -> value. */
+  readonly before: Readonly<Record<string, number>>;
+  readonly after: Readonly<Record<string, number>>;
+}
+
+function comparedItems(before: Evaluation, after: Evaluation): ComparedItem[] {
+  const rounded = (scores: Readonly<Record<string, number>>) =>
+    Object.fromEntries(Object.entries(scores).map(([name, value]) => [name, Number(value.toPrecision(6))]));
+  return before.items.map(({ prompt, cluster = prompt, scores }, i) => ({
+    prompt,
+    cluster,
+    before: rounded(scores),
+    after: rounded(after.items[i].scores),
+  }));
 }

@@ -177,11 +177,12 @@ export function compareEvaluations(
   const prompts = before.items.map(({ prompt }) => prompt);
   if (prompts.join('\n') !== after.items.map(({ prompt }) => prompt).join('\n'))
     throw new RangeError('the evaluations are of different prompts: they cannot be compared pair by pair');
+  const clusters = before.items.map(({ prompt, cluster }) => cluster ?? prompt);
   const column = (items: readonly EvaluatedItem[], metric: string) => items.map(({ scores }) => scores[metric] ?? NaN);
   const names = Object.keys(before.metrics).filter((name) => before.items.some(({ scores }) => name in scores));
   const compared = names.map((name) => [
     name,
-    pairedClusteredBootstrap(column(before.items, name), column(after.items, name), prompts, {
+    pairedClusteredBootstrap(column(before.items, name), column(after.items, name), clusters, {
       rng: new Rng(seed).split(name),
     }),
   ]);

@@ -11,7 +11,7 @@ import { readValues, tf } from '../../engine';
 import type { SceneDetector } from './detector';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
-const COLUMNS = [0, 8, 24] as const;
+export const FIGURE_COLUMNS = [0, 8, 24] as const;
 const SIDE = SIZES.subject / CELL;
 
 export class SubjectSimilarity {
@@ -30,9 +30,12 @@ export class SubjectSimilarity {
         const images = conceptReferences(CONCEPTS[i], 'heldout', sprites);
         const values = Float32Array.from(images.flatMap(({ pixels }) => Array.from(pixels, (v) => v / 127.5 - 1)));
         const pixels = tf.tensor4d(values, [images.length, 64, 64, 3]);
-        const seen = featuresAt(detector, pixels);
+        const seen = figureFeatures(detector, pixels);
         pixels.dispose();
-        return [name, images.map(({ scene }, k) => seen[COLUMNS.findIndex((x) => x === scene.items[0].x)][k])] as const;
+        return [
+          name,
+          images.map(({ scene }, k) => seen[FIGURE_COLUMNS.findIndex((x) => x === scene.items[0].x)][k]),
+        ] as const;
       }),
     );
     const all = [...byName.values()].flat();
@@ -46,7 +49,7 @@ export class SubjectSimilarity {
    * @param pixels `[n, 64, 64, 3]` in [-1, 1]
    */
   score(pixels: tf.Tensor4D): number[] {
-    const places = featuresAt(this.detector, pixels);
+    const places = figureFeatures(this.detector, pixels);
     return places[0].map((_, i) => {
       const alike = places.map((features) => {
         const here = centered(features[i], this.mean);
@@ -58,8 +61,8 @@ export class SubjectSimilarity {
 }
 
 /** The detector's features of what stands at each of the places, cell by cell: place, image, feature. */
-function featuresAt(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
-  return COLUMNS.map((x) => {
+export function figureFeatures(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
+  return FIGURE_COLUMNS.map((x) => {
     const flat = readValues(() => {
       const map = detector.net.trunk.forward(pixels);
       return tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
@@ -70,9 +73,10 @@ function featuresAt(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[
   });
 }
 
-const centered = (feature: Float32Array, mean: Float64Array) => Float64Array.from(feature, (v, d) => v - mean[d]);
+export const centered = (feature: Float32Array, mean: Float64Array) =>
+  Float64Array.from(feature, (v, d) => v - mean[d]);
 
-function cosine(a: Float64Array, b: Float64Array): number {
+export function cosine(a: Float64Array, b: Float64Array): number {
   let [ab, aa, bb] = [0, 0, 0];
   for (let d = 0; d < a.length; d++) {
     ab += a[d] * b[d];

@@ -8,13 +8,13 @@ import {
   type ConceptRows,
   type ConceptTokenOptions,
   type ImageOptions,
+  type InterleavedExample,
   type InterleavedModel,
   type PersonalizableModel,
   type Prompt,
   PromptTooLongError,
   type SampleRequest,
   type SupervisedBatch,
-  type SupervisedExample,
   type SupervisedLossOptions,
   type TextOptions,
   type TextSegment,
@@ -187,13 +187,13 @@ export class ChameleonModel
     return entropiesOf(this.current, transitions);
   }
 
-  supervisedBatch(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
+  supervisedBatch(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
     const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
     return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
   }
 
-  supervisedLoss(examples: readonly SupervisedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
+  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
     return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 

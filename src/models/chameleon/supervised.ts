@@ -16,7 +16,13 @@ import {
 } from '../../nn/row-inputs';
 import { type KindInputs, weightedLosses } from '../supervised';
 import type { TextCodec } from '../../text/asked';
-import { type EncodedImage, PromptTooLongError, type SupervisedExample, type SupervisedLossOptions } from '../unified';
+import {
+  type EncodedImage,
+  type InterleavedExample,
+  PromptTooLongError,
+  type SequenceExample,
+  type SupervisedLossOptions,
+} from '../unified';
 import { answerIds, promptEncoder } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import type { ChameleonImageTokenizer } from './image-tokenizer';
@@ -52,8 +58,8 @@ export function scoredLoss(network: ChameleonNetwork, inputs: PackedInputs): tf.
   return tf.tidy(() => crossEntropy(scoredLogits(network, inputs), inputs.targets));
 }
 
-type Kind = SupervisedExample['task'];
-type ExampleOf<K extends Kind> = Extract<SupervisedExample, { readonly task: K }>;
+type Kind = InterleavedExample['task'];
+type ExampleOf<K extends Kind> = Extract<InterleavedExample, { readonly task: K }>;
 
 /** What examples are made into rows with. */
 export interface ExampleReader {
@@ -68,7 +74,7 @@ export interface ExampleReader {
  */
 export function supervisedInputs(
   reader: ExampleReader,
-  examples: readonly SupervisedExample[],
+  examples: readonly InterleavedExample[],
   rng: Rng,
   options: SupervisedLossOptions = {},
 ): KindInputs<PackedInputs> {
@@ -90,6 +96,9 @@ export function supervisedInputs(
       rng.split('corruption'),
     ),
     text: ofKind(examples, 'text').map((example) => textRow(reader, example)),
+    sequence: ofKind(examples, 'sequence').map((example) =>
+      sequenceRow(reader, example, encoded, dropout.uniform() < cfgDropout),
+    ),
   };
   const kinds = (Object.keys(rows) as Kind[]).filter((kind) => rows[kind].length > 0);
   for (const kind of kinds) checkLengths(reader.network.config, rows[kind]);
@@ -106,15 +115,16 @@ export function supervisedLoss(network: ChameleonNetwork, { tensors, weights }: 
   return weightedLosses(tensors, weights, (inputs) => scoredLoss(network, inputs));
 }
 
-const ofKind = <K extends Kind>(examples: readonly SupervisedExample[], kind: K) =>
+const ofKind = <K extends Kind>(examples: readonly InterleavedExample[], kind: K) =>
   examples.filter((example): example is ExampleOf<K> => example.task === kind);
 
 const isEncoded = (image: Image | EncodedImage): image is EncodedImage => 'codes' in image;
 
 /** The codes of every image that has none yet. */
-function encodeOnce(reader: ExampleReader, examples: readonly SupervisedExample[]): Map<Image, EncodedImage> {
+function encodeOnce(reader: ExampleReader, examples: readonly InterleavedExample[]): Map<Image, EncodedImage> {
   const seen = examples.flatMap((example): (string | Image | EncodedImage)[] => {
     if (example.task === 'generate') return [example.image];
+    if (example.task === 'sequence') return [...example.prompt, ...example.answer];
     return example.task === 'understand' ? [...example.parts] : [];
   });
   const images = [...new Set(seen.filter((part): part is Image => typeof part !== 'string' && !isEncoded(part)))];
@@ -137,10 +147,7 @@ function imageRow(
 ): PackedRow {
   const { config, vocabulary: v, concept } = network;
   const { codes, grid } = codesOf(image, encoded);
-  if (dropped) {
-    const alone = imageIds(config, v, codes, grid);
-    return plainRow({ ids: alone, labels: alone });
-  }
+  if (dropped) return imageAlone(network, { codes, grid });
   const ids = [...promptEncoder(text, concept)(prompt), ...endOfRequest(config, v)];
   const parts = [
     { kind: 'text', ids, scored: false },
@@ -149,13 +156,43 @@ function imageRow(
   return plainRow(trainingExample(config, v, parts));
 }
 
+function imageAlone({ config, vocabulary }: ChameleonNetwork, { codes, grid }: EncodedImage): PackedRow {
+  const ids = imageIds(config, vocabulary, codes, grid);
+  return plainRow({ ids, labels: ids });
+}
+
+/** `bos prompt answer eos`, or its last image alone. */
+function sequenceRow(
+  { network, text }: ExampleReader,
+  { prompt, answer }: SequenceExample,
+  encoded: Encoded,
+  dropped: boolean,
+): PackedRow {
+  const { config, vocabulary: v, concept } = network;
+  const images = answer.filter((part) => typeof part !== 'string');
+  const last = images.at(-1);
+  if (dropped && last) return imageAlone(network, codesOf(last, encoded));
+  const words = promptEncoder(text, concept);
+  const partOf = (part: string | Image | EncodedImage, scored: boolean) =>
+    typeof part === 'string'
+      ? ({ kind: 'text', ids: words(part), scored } as const)
+      : ({ kind: 'image', ...codesOf(part, encoded), scored } as const);
+  const end = { kind: 'text', ids: endOfRequest(config, v), scored: false } as const;
+  const asked = [...prompt.map((part) => partOf(part, false)), end];
+  return spoken(network, trainingExample(config, v, [...asked, ...answer.map((part) => partOf(part, true))]));
+}
+
+/** A row in which no token of a subject is scored that is never said. */
+function spoken({ concept }: ChameleonNetwork, { ids, labels }: Labelled): PackedRow {
+  const silent = new Set(concept?.silent);
+  return plainRow({ ids, labels: labels.map((id) => (silent.has(id) ? IGNORE : id)) });
+}
+
 /** `bos text eos`; of a subject's tokens only its own word is scored. */
 function textRow({ network, text }: ExampleReader, example: ExampleOf<'text'>): PackedRow {
   const { config, vocabulary: v, concept } = network;
   const ids = promptEncoder(text, concept)(example.text);
-  const row = trainingExample(config, v, [{ kind: 'text', ids, scored: true }]);
-  const silent = new Set(concept?.silent);
-  return plainRow({ ids: row.ids, labels: row.labels.map((id) => (silent.has(id) ? IGNORE : id)) });
+  return spoken(network, trainingExample(config, v, [{ kind: 'text', ids, scored: true }]));
 }
 
 /** `bos parts answer end`; examples that have everything up to their last image in common share a row. */

@@ -8,6 +8,7 @@ import type { Image } from '../../../src/io';
 import { ChameleonModel } from '../../../src/models/chameleon/model';
 import { loadModel } from '../../../src/models/load';
 import {
+  type InterleavedExample,
   type InterleavedModel,
   type PersonalizableModel,
   PromptTooLongError,
@@ -104,6 +105,30 @@ describe('supervised loss', () => {
     const picture = noise(3);
     const encoded = { codes: model.imageTokenizer.encode([picture])[0], grid: [4, 4] } as const;
     assert.equal(loss([{ ...drawn, image: picture }], plain), loss([{ ...drawn, image: encoded }], plain));
+  });
+
+  test('a sequence is scored from its answer on, images and text alike', () => {
+    const loss = (example: InterleavedExample, cfgDropout = 0) =>
+      tf.tidy(() => model.supervisedLoss([example], new Rng(1), { cfgDropout }).dataSync()[0]);
+    const equal = (one: InterleavedExample, other: InterleavedExample, dropout = 0) =>
+      assert.ok(Math.abs(loss(one, dropout) - loss(other, dropout)) < 1e-5);
+    const prompt = ['w30 w32'];
+    equal({ task: 'sequence', prompt, answer: ['w40'] }, { task: 'understand', parts: prompt, answer: 'w40' });
+    const drawn = { task: 'generate', prompt: 'w30 w32', image } as const;
+    equal({ task: 'sequence', prompt, answer: [image] }, drawn);
+    // Without its prompt the last image stands alone, whatever came before it.
+    equal({ task: 'sequence', prompt: [image], answer: ['w40', noise(2), 'w41', image] }, drawn, 1);
+    // 4 words, 2 images of 18 tokens and the end are scored: logits for each of them.
+    const whole = { task: 'sequence', prompt: [image], answer: ['w40 w41', image, 'w42 w43', image] } as const;
+    const expected = tf.tidy(() => {
+      const v = model.network.vocabulary;
+      const drawnIds = [v.boi, ...Array.from(codes, (code) => v.idOfCode[code]), v.eoi];
+      const ids = [0, ...drawnIds, 40, 41, ...drawnIds, 42, 43, ...drawnIds, 2];
+      const hidden = tf.slice(model.network.hidden([ids]), [0, 18, 0], [1, 41, -1]);
+      const targets = tf.tensor1d(ids.slice(19), 'int32');
+      return crossEntropy(model.network.logits(tf.reshape<tf.Rank.R2>(hidden, [41, -1])), targets).dataSync()[0];
+    });
+    assert.ok(Math.abs(loss(whole) - expected) < 1e-5, `${loss(whole)} and ${expected}`);
   });
 
   test('what cannot be learned from is said, and nothing leaks', () => {

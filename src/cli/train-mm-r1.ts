@@ -1,0 +1,185 @@
+/** `unilab train mm-r1`: a model draws subjects that it meets for the first time, of the mini world or of a folder. */
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { XcotFolderTask, type XcotScorer } from '../data/xcot-folder';
+import type { Evaluation } from '../data/task';
+import { progress } from '../display';
+import { startEngine } from '../engine';
+import { type Image, imagesToTensor } from '../io';
+import { help, resolveOptions } from '../io/options';
+import { dataFolder } from '../io/package-root';
+import { miniXcotRewards } from '../miniworld/rewards';
+import { MiniXcotTask } from '../miniworld/xcot-task';
+import { mmR1Mini, mmR1Options, mmR1Variants } from '../recipes/mm-r1';
+import { MmR1Run } from '../recipes/mm-r1-run';
+import { saveResult } from '../recipes/result-files';
+import { mmR1RewardsFrom, type Reward, type RewardSample } from '../rewards';
+import { type Command, UsageError } from './command';
+
+const PRESETS = { paper: {}, mini: mmR1Mini } as const;
+const VARIANTS = Object.keys(mmR1Variants);
+
+export const command: Command = {
+  summary: 'images of subjects never seen, by thinking in text and images (MM-R1)',
+  usage: `unilab train mm-r1 [--model FOLDER] [--data FOLDER] [--preset paper|mini] [--variant NAME] [--scorers FOLDER]
+                   [--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
+
+  --model FOLDER   a Chameleon's checkpoint (default: Chameleon mini)
+  --data FOLDER    X-CoT records as \`unilab data xcot\` leaves them (default: the mini world's subjects)
+  --preset         paper (default) or mini: what differs is listed in src/recipes/mm-r1.ts
+  --variant NAME   a row of the paper's tables: ${VARIANTS.join(', ')}
+  --scorers FOLDER dreamsim/ and pickscore/; default: mini_figure and mini_clip, small stand-ins
+  --config FILE    options as JSON; --set KEY=VALUE goes over it
+  --out DIR        the run's folder (default out/mm-r1/VARIANT): options, metrics, TensorBoard, samples, checkpoints
+  --resume         go on with the run in the folder
+  --held-out N     items that are compared before and after (default: the task's own number)
+
+Before and after are: for reinforcement and its control, what the cold start left and what came of it; for without-grpo,
+the model as it came and what the cold start made of it; for base and reasoning, twice the same model.
+Ctrl-C stops after the running step; the same command with --resume goes on, bit for bit, also after a kill.
+
+Options, with range, default and paper:
+
+${help(mmR1Options)}`,
+  async run(args) {
+    const { values } = parseArgs({
+      args: args.slice(1), // behind the recipe's name
+      options: {
+        model: { type: 'string', default: dataFolder('checkpoints', 'chameleon-mini') },
+        data: { type: 'string' },
+        preset: { type: 'string', default: 'paper' },
+        variant: { type: 'string', default: 'full' },
+        scorers: { type: 'string' },
+        config: { type: 'string' },
+        set: { type: 'string', multiple: true, default: [] },
+        out: { type: 'string' },
+        resume: { type: 'boolean', default: false },
+        'held-out': { type: 'string' },
+      },
+    });
+    const { model, data, preset, variant, scorers, config, set, resume } = values;
+    if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
+    if (!VARIANTS.includes(variant))
+      throw new UsageError(`--variant is one of ${VARIANTS.join(', ')}, got '${variant}'`);
+    const heldOut = values['held-out'] === undefined ? undefined : Number(values['held-out']);
+    if (heldOut !== undefined && !(Number.isInteger(heldOut) && heldOut >= 1))
+      throw new UsageError(`--held-out needs a whole number from 1, got '${values['held-out']}'`);
+    const changes = mmR1Variants[variant as keyof typeof mmR1Variants];
+    const file = config === undefined ? {} : readConfig(config);
+    const options = resolveOptions(mmR1Options, PRESETS[preset as keyof typeof PRESETS], changes, file, set);
+    if (variant === 'control' && options.controlSteps === 0)
+      throw new UsageError(
+        "the control needs --set controlSteps=N: reinforcement's seconds over those of a supervised step",
+      );
+    await startEngine();
+    const rewards = scorers === undefined ? await miniXcotRewards() : await mmR1RewardsFrom(scorers);
+    if (scorers === undefined && preset === 'paper')
+      console.error(`without --scorers stand-ins run: ${rewards.similarity.name}, ${rewards.text.name}`);
+    const task =
+      data === undefined
+        ? await MiniXcotTask.open()
+        : await XcotFolderTask.open(data, [rewards.similarity, rewards.text].map(scorerOf));
+    const out = values.out ?? path.join('out', 'mm-r1', variant);
+    return follow(await MmR1Run.open({ model, task, rewards, options, out, resume }), out, heldOut);
+  },
+};
+
+/** A reward as a metric of held-out records. */
+const scorerOf = (reward: Reward): XcotScorer => ({
+  name: reward.name,
+  score: async (drawn) => {
+    const samples = drawn.map(({ example, image }): RewardSample => ({
+      ...example,
+      outputs: [],
+      completion: '',
+      image: ready(image),
+    }));
+    return (await reward(samples)).map(({ value }) => value);
+  },
+});
+
+/** An image that is there already. */
+const ready = (image: Image) => ({ bytes: () => Promise.resolve(image), pixels: () => imagesToTensor([image]) });
+
+/** @throws UsageError naming the file */
+function readConfig(file: string): object {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as object;
+  } catch (error) {
+    throw new UsageError(`--config ${file}: ${(error as Error).message}`);
+  }
+}
+
+/** Everything of a run, with progress; leaves `result.json`. @returns the exit status: 130 when Ctrl-C stopped it between two steps */
+async function follow<Truth>(run: MmR1Run<Truth>, out: string, heldOut: number | undefined): Promise<number> {
+  await mkdir(out, { recursive: true });
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+    console.error('stopping after this step; --resume goes on from there');
+  };
+  process.once('SIGINT', stop);
+  try {
+    const stages = stagesOf(run);
+    const last = Math.max(0, ...stages.flatMap(({ steps }, i) => (steps > 0 ? [i] : [])));
+    let before: Evaluation | undefined;
+    for (const [i, { name, steps, reports }] of stages.entries()) {
+      if (i === last) before = await run.evaluate(heldOut);
+      if (steps === 0) continue;
+      const bar = progress(steps, name);
+      for await (const shown of reports()) {
+        bar.tick(shown);
+        if (isStopped) break;
+      }
+      await bar.done();
+      if (isStopped) return 130;
+    }
+    const after = await run.evaluate(heldOut);
+    const result = await run.result(before as Evaluation, after);
+    const references = after.items.flatMap(({ reference }) => reference ?? []).slice(0, 24);
+    await saveResult(out, result, { before: before as Evaluation, after }, references);
+    console.log(JSON.stringify(result.metrics));
+    return 0;
+  } finally {
+    process.removeListener('SIGINT', stop);
+    await run.close();
+  }
+}
+
+interface Stage {
+  readonly name: string;
+  readonly steps: number;
+  /** What a progress bar shows, step by step. */
+  readonly reports: () => AsyncGenerator<Record<string, number>, void>;
+}
+
+/** Cold start, control, reinforcement; those of no steps do nothing. What comes before the last one that does is `before`. */
+function stagesOf<Truth>(run: MmR1Run<Truth>): Stage[] {
+  const { coldStart, controlSteps, steps } = run.options;
+  return [
+    {
+      name: 'cold start',
+      steps: coldStart.steps,
+      reports: async function* () {
+        for await (const { loss } of run.coldStart()) yield { loss };
+      },
+    },
+    {
+      name: 'control',
+      steps: controlSteps,
+      reports: async function* () {
+        for await (const { loss } of run.control()) yield { loss };
+      },
+    },
+    {
+      name: 'MM-R1',
+      steps,
+      reports: async function* () {
+        for await (const { metrics } of run.steps())
+          yield { reward: metrics.reward, kl: metrics.kl, format: metrics['rewards/format/mean'] };
+      },
+    },
+  ];
+}

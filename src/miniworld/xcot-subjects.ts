@@ -1,0 +1,161 @@
+/**
+ * Subjects for MM-R1: animals and things in colors that are not theirs, each a particular drawing. Which of them, and
+ * which prompts, are held out is fixed here: whoever trains on X-CoT must ask for split `train` alone.
+ */
+import type { Rng } from '../engine';
+import type { SubjectPair, XcotRecord } from '../data/xcot';
+import type { Image } from '../io';
+import { describeItem, withArticle } from './captions';
+import { CONCEPTS } from './concepts';
+import { recoloredStyle } from './recolored-subjects';
+import { renderScene } from './render';
+import { besideLayout, CELL, relationOf, type Scene, type SceneItem, SIZES, SUBJECT_ROW, subjectColumn } from './scene';
+import type { SpriteSheet } from './sprites';
+import {
+  ANIMALS,
+  type AnimalName,
+  ART_STYLES,
+  type ArtStyle,
+  type Background,
+  BACKGROUND_PHRASES,
+  BACKGROUNDS,
+  type Color,
+  COLORS,
+  type Combination,
+  IMAGE_SIZE,
+  type Split,
+  SUBJECT_OBJECTS,
+  type SubjectObjectName,
+  TRAIN_COMBINATIONS,
+} from './world';
+
+/** A particular animal or thing. */
+export interface XcotSubject {
+  readonly object: AnimalName | SubjectObjectName;
+  readonly color: Color;
+  readonly style: ArtStyle;
+}
+
+/** Pandas and penguins stay black and white in any color. */
+const ALL = [...ANIMALS, ...SUBJECT_OBJECTS].filter((name) => name !== 'panda' && name !== 'penguin');
+
+/**
+ * Two colors of each kind are held out, in all of its drawings; the colors of concepts are among them, since who trains
+ * a base must not have seen concepts either.
+ */
+const heldOutColors = new Map(
+  ALL.map((object, i): [string, readonly Color[]] => {
+    const concepts = CONCEPTS.filter((concept) => concept.class === object && concept.color).map(
+      ({ color }) => color as Color,
+    );
+    const others = [0, 1, 2, 3].map((k) => COLORS[(i + 2 * k) % COLORS.length]);
+    return [object, [...new Set([...concepts, ...others])].slice(0, 2)];
+  }),
+);
+
+/** 256 drawings of 64 subjects to train on, 128 drawings of 32 subjects held out. */
+export function xcotSubjects(split: Split): readonly XcotSubject[] {
+  return ALL.flatMap((object) => {
+    const held = heldOutColors.get(object) ?? [];
+    const colors = COLORS.filter((color) => held.includes(color) === (split === 'heldout'));
+    return colors.flatMap((color) => ART_STYLES.map((style) => ({ object, color, style })));
+  });
+}
+
+/** What shall be drawn: a place, and what stands beside the subject. */
+export interface XcotWish {
+  readonly background: Background;
+  readonly object: Combination | null;
+}
+
+/** Every fifth pair of a thing and a place is held out: its words are known, their combination never asked for. */
+export function xcotWishes(split: Split): readonly XcotWish[] {
+  return BACKGROUNDS.flatMap((background, b) =>
+    TRAIN_COMBINATIONS.filter((_, o) => ((o + 2 * b) % 5 === 0) === (split === 'heldout')).map((object): XcotWish => ({
+      background,
+      object,
+    })),
+  );
+}
+
+/** "a dog beside a red cup at the beach": what a user asks for, who has shown the dog. */
+export function wishText({ object }: XcotSubject, wish: XcotWish): string {
+  const beside = wish.object ? ` beside ${withArticle(`${wish.object.color} ${wish.object.object}`)}` : '';
+  return `${withArticle(object)}${beside} ${BACKGROUND_PHRASES[wish.background]}`;
+}
+
+const figureOf = ({ object, style, color }: XcotSubject, x: number, y: number): SceneItem => ({
+  object,
+  color: null,
+  category: 'subject',
+  x,
+  y,
+  size: SIZES.subject,
+  style: recoloredStyle(style, color),
+});
+
+/** The subject with what stands beside it, where it shall be. */
+export function subjectScene(subject: XcotSubject, { background, object }: XcotWish, rng: Rng): Scene {
+  if (!object) return { kind: 'subject', background, items: [figureOf(subject, subjectColumn(rng), SUBJECT_ROW)] };
+  const at = besideLayout(rng);
+  const beside: SceneItem = { ...object, category: 'object', ...at.object, size: SIZES.objectBesideSubject };
+  return { kind: 'subject+object', background, items: [figureOf(subject, at.subject.x, at.subject.y), beside] };
+}
+
+/** The reference: on another background than is wished for, half of the time with something else beside it. */
+export function referenceScene(subject: XcotSubject, wish: XcotWish, rng: Rng): Scene {
+  const background = rng.pick(BACKGROUNDS.filter((other) => other !== wish.background));
+  const others = TRAIN_COMBINATIONS.filter(({ object }) => object !== wish.object?.object);
+  return subjectScene(subject, { background, object: rng.uniform() < 0.5 ? rng.pick(others) : null }, rng);
+}
+
+/** The subject alone on white, in the center. */
+export function focusScene(subject: XcotSubject): Scene {
+  const x = Math.floor((IMAGE_SIZE - SIZES.subject) / (2 * CELL)) * CELL;
+  return { kind: 'subject', background: 'white', items: [figureOf(subject, x, SUBJECT_ROW)] };
+}
+
+/** "a blue dog". */
+export const subjectCaption = ({ object, color }: XcotSubject) => withArticle(`${color} ${object}`);
+
+/** "a blue dog left of a red cup at the beach". */
+export function planText(subject: XcotSubject, { items, background }: Scene): string {
+  const [figure, beside] = items;
+  const relation = beside ? ` ${relationOf(figure, beside)} ${describeItem(beside)}` : '';
+  return `${subjectCaption(subject)}${relation} ${BACKGROUND_PHRASES[background]}`;
+}
+
+/** A pair as Subjects200K has it, with the truth about both. */
+export interface RenderedPair extends SubjectPair {
+  readonly truth: { readonly subject: XcotSubject; readonly wish: XcotWish; readonly target: Scene };
+}
+
+/** Draws a pair; the same numbers give the same pixels. */
+export function renderPair(subject: XcotSubject, wish: XcotWish, rng: Rng, sprites: SpriteSheet): RenderedPair {
+  const target = subjectScene(subject, wish, rng.split('target'));
+  return {
+    id: `${subject.color} ${subject.object} ${subject.style} ${wishText(subject, wish)}`,
+    subject: subject.object,
+    reference: imageOf(referenceScene(subject, wish, rng.split('reference')), sprites),
+    target: imageOf(target, sprites),
+    prompt: wishText(subject, wish),
+    truth: { subject, wish, target },
+  };
+}
+
+/** The exact extractor, captioner and planner of rendered pairs; what a data engine asks large models for otherwise. */
+export function exactRecord(pair: RenderedPair, sprites: SpriteSheet): XcotRecord {
+  const { subject, target } = pair.truth;
+  return {
+    ...pair,
+    caption: subjectCaption(subject),
+    focus: imageOf(focusScene(subject), sprites),
+    plan: planText(subject, target),
+  };
+}
+
+export const imageOf = (scene: Scene, sprites: SpriteSheet): Image => ({
+  width: IMAGE_SIZE,
+  height: IMAGE_SIZE,
+  rgb: renderScene(scene, sprites),
+});
