@@ -32,6 +32,23 @@ export class ItemProblem extends Error {
 /** The folder or file is not the data set at all. */
 export class DataSetError extends Error {
   override readonly name = 'DataSetError';
+  /** @param file the file or folder, when it is one */
+  constructor(
+    message: string,
+    readonly file = '',
+  ) {
+    super(message);
+  }
+}
+
+/** Of a set of many files: one that is missing or no text is an item's error, and the others are read. */
+export async function* orError(records: AsyncIterable<RawRecord>): AsyncGenerator<RawRecord> {
+  try {
+    yield* records;
+  } catch (error) {
+    if (!(error instanceof DataSetError)) throw error;
+    yield { file: error.file, where: 'the file', problem: error.message.replace(/^.*?: /, '') };
+  }
 }
 
 /** One item, or its error; a reader never throws for an item. */
@@ -133,7 +150,9 @@ function plain(message: string): string {
   return expected
     .replace(/^expected /, 'should be ')
     .replace(/^should be (\w+)/, (all: string, kind: string) => (Object.hasOwn(words, kind) ? `should be ${words[kind]}` : all))
-    .replace(/ to (be|have) /, (_, verb) => (verb === 'be' ? ' ' : ' with '));
+    .replace(/ to (be|have) /, (_, verb: string) => (verb === 'be' ? ' of ' : ' with '))
+    .replace(/>=/, 'at least ')
+    .replace(/<=/, 'at most ');
 }
 
 const nameOf = (path: readonly PropertyKey[]): string =>
@@ -147,7 +166,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? typeof value;
+  const text = JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner)) ?? typeof value;
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 

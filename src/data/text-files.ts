@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { DataSetError, type RawRecord } from './items';
 
 /** A longer line, item or row is an error: a record of megabytes is a file that lost its line breaks or brackets. */
-export const maxRecordLength = 64 << 20;
+export const maxRecordLength = 16 << 20;
 
 const problem = (file: string, where: string, what: string): RawRecord => ({ file, where, problem: what });
 
@@ -27,10 +27,10 @@ async function checkText(file: string): Promise<void> {
     await handle.read(start, 0, 2, 0).finally(() => handle.close());
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new DataSetError(code === 'ENOENT' ? `${file}: the file is missing` : `${file} cannot be read: ${message}`);
+    throw new DataSetError(`${file}: ${code === 'ENOENT' ? 'the file is missing' : message}`, file);
   }
   if ([0xfeff, 0xfffe].includes(start.readUInt16BE()))
-    throw new DataSetError(`${file} is UTF-16 text; UTF-8 was expected: save it as UTF-8`);
+    throw new DataSetError(`${file}: it is UTF-16 text; UTF-8 was expected: save it as UTF-8`, file);
 }
 
 /** Lines with their numbers from 1; empty ones are left out. A byte order mark and CR before LF are no part of them. */
@@ -70,14 +70,26 @@ export async function* readJsonLines(file: string): AsyncGenerator<RawRecord> {
  * @param key the array stands in this field of an object; default: the file is the array
  */
 export async function* readJsonArray(file: string, key?: string): AsyncGenerator<RawRecord> {
-  const scanner = new ArrayScanner(key);
+  yield* readCut(file, new ItemScanner('[', key), (text) => text);
+}
+
+/** The fields of a JSON object, each as `{ [key]: value }`; otherwise as {@link readJsonArray}. */
+export async function* readJsonFields(file: string): AsyncGenerator<RawRecord> {
+  yield* readCut(file, new ItemScanner('{'), (text) => `{${text}}`);
+}
+
+async function* readCut(
+  file: string,
+  scanner: ItemScanner,
+  whole: (text: string) => string,
+): AsyncGenerator<RawRecord> {
   let count = 0;
   for await (const piece of textPieces(file)) {
     for (const item of scanner.push(piece)) {
       const where = `item ${++count}`;
       yield item === undefined
         ? problem(file, where, `the item is longer than ${maxRecordLength} characters`)
-        : parsed(file, where, item);
+        : parsed(file, where, whole(item));
     }
   }
   const fault = scanner.end();
@@ -92,8 +104,8 @@ function parsed(file: string, where: string, text: string): RawRecord {
   }
 }
 
-/** Cuts the items of one array out of JSON text that comes in pieces. */
-class ArrayScanner {
+/** Cuts the items of one list, or the fields of the outermost object, out of JSON text that comes in pieces. */
+class ItemScanner {
   /** Brackets that are open. */
   private stack = '';
   private inText = false;
@@ -105,7 +117,10 @@ class ArrayScanner {
   private tooLong = false;
   private lastText = '';
 
-  constructor(private readonly key?: string) {}
+  constructor(
+    private readonly bracket: '[' | '{',
+    private readonly key?: string,
+  ) {}
 
   /** Items that ended in this piece; undefined for one that was too long. */
   *push(piece: string): Generator<string | undefined> {
@@ -132,9 +147,9 @@ class ArrayScanner {
   /** What is wrong now that nothing follows. */
   end(): string | undefined {
     if (this.done) return undefined;
-    if (this.inside > 0) return 'the file breaks off: the list is not closed';
+    if (this.inside > 0) return 'the file breaks off: its last bracket is not closed';
     return this.key === undefined
-      ? 'the file should be a JSON list'
+      ? `the file should be a JSON ${this.bracket === '[' ? 'list' : 'object'}`
       : `the file should be a JSON object with a list '${this.key}'`;
   }
 
@@ -162,7 +177,7 @@ class ArrayScanner {
     const depth = this.stack.length;
     const found = this.key === undefined ? depth === 0 : depth === 1 && this.lastText === this.key;
     this.stack += char;
-    if (this.inside > 0 || char !== '[' || !found) return undefined;
+    if (this.inside > 0 || char !== this.bracket || !found) return undefined;
     this.inside = this.stack.length;
     return 'array';
   }

@@ -1,0 +1,35 @@
+/** COCO captions (Chen et al. 2015, arXiv 1504.00325): five sentences a photograph, `captions_val2014.json` and its like. */
+import * as z from 'zod';
+import { imageFile } from './item-images';
+import { ItemProblem, type Read, readItems } from './items';
+import { readJsonArray } from './text-files';
+
+export interface CocoCaption {
+  readonly id: string;
+  readonly imageId: number;
+  /** Absolute path. */
+  readonly image: string;
+  readonly caption: string;
+}
+
+const imageRow = z.object({ id: z.int().min(0), file_name: z.string().min(1) });
+const annotation = z.object({ id: z.int().min(0), image_id: z.int().min(0), caption: z.string().trim().min(1) });
+
+/** Reads sentence by sentence; only the names of images are held. @param images folder of the photographs */
+export async function* readCocoCaptions(file: string, images: string): AsyncGenerator<Read<CocoCaption>> {
+  const names = new Map<number, string>();
+  const rows = readItems(readJsonArray(file, 'images'), { schema: imageRow, make: (row) => row });
+  for await (const row of rows) {
+    if ('error' in row) yield row;
+    else if (!names.has(row.item.id)) names.set(row.item.id, row.item.file_name);
+  }
+  yield* readItems(readJsonArray(file, 'annotations'), {
+    schema: annotation,
+    make: async ({ id, image_id: imageId, caption }) => {
+      const name = names.get(imageId);
+      if (name === undefined) throw new ItemProblem(`field 'image_id': there is no image ${imageId} in '${file}'`);
+      return { id: String(id), imageId, image: await imageFile(images, name, 'file_name'), caption };
+    },
+    id: ({ id }) => id,
+  });
+}
