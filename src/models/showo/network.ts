@@ -2,14 +2,13 @@
 import { inFloat32, tf } from '../../engine';
 import { isExtended } from '../../nn/extra-tokens';
 import { rotaryTables } from '../../nn/rotary';
-import { type RowInputs, rowInputs } from '../../nn/row-inputs';
+import { type RowInputs, rowInputs, scoredHidden } from '../../nn/row-inputs';
 import type { ConceptTokens } from './concept-tokens';
 import { type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
-import { imageStart } from './layout';
+import type { DrawnInputs } from './image-inputs';
 import { rotaryOf, type ShowoLayers } from './layers';
-import { textToImageMask } from './masks';
 
-/** Logits over the image codes, `[images * codes, codebook]`. */
+/** Logits over the image codes, `[places, codebook]`. */
 export interface ImageLogits {
   /** uncond + s (cond - uncond): what codes are drawn from. */
   readonly guided: tf.Tensor2D;
@@ -57,7 +56,7 @@ export class ShowoNetwork {
 
   /** Hidden states `[rows, tokens, hidden]`. */
   hidden({ ids, mask, tables }: RowInputs): tf.Tensor3D {
-    return this.layers.hidden(ids, mask, tables);
+    return this.layers.hidden(ids, { mask, tables });
   }
 
   /** Logits over the whole vocabulary (and a subject's rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
@@ -79,25 +78,16 @@ export class ShowoNetwork {
   }
 
   /**
-   * Logits of images under guidance.
-   * @param rows conditional sequences; `unconditional` the same with the condition dropped, not used at s = 1
-   * @param guidanceScale s
+   * Logits of the codes that are asked for. A function of tensors.
+   * @param guidanceScale s; 1 for inputs that were made without guidance
    */
-  imageLogits(
-    rows: readonly ArrayLike<number>[],
-    unconditional: readonly ArrayLike<number>[],
-    guidanceScale: number,
-  ): ImageLogits {
+  imageLogits(inputs: DrawnInputs, guidanceScale: number): ImageLogits {
     return tf.tidy(() => {
-      const guided = guidanceScale !== 1;
-      const all = guided ? [...rows, ...unconditional] : [...rows];
-      const masks = all.map((row) => textToImageMask(row, this.vocabulary));
-      const count = this.config.num_vq_tokens;
-      const inside = tf.slice(this.hidden(this.inputs(all, masks)), [0, imageStart(this.config), 0], [-1, count, -1]);
-      const flat = tf.reshape<tf.Rank.R2>(inside, [-1, this.config.hidden_size]);
-      const logits = this.logitsRange(flat, this.vocabulary.imageOffset, this.config.codebook_size);
-      if (!guided) return { guided: logits, conditional: logits };
-      const half = rows.length * count;
+      const { codebook_size } = this.config;
+      const asked = scoredHidden(this.layers.hidden(inputs.ids, inputs), inputs.at);
+      const logits = this.logitsRange(asked, this.vocabulary.imageOffset, codebook_size);
+      if (guidanceScale === 1) return { guided: logits, conditional: logits };
+      const half = inputs.at.size / 2;
       const [conditional, dropped] = [tf.slice(logits, [0, 0], [half, -1]), tf.slice(logits, [half, 0], [half, -1])];
       const mixture = tf.sub<tf.Tensor2D>(tf.mul(conditional, guidanceScale), tf.mul(dropped, guidanceScale - 1));
       return { guided: mixture, conditional };

@@ -1,7 +1,8 @@
 /** Show-o's decisions (an answer; one MaskGIT step of an image) and their exact replay, guidance included. */
 import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
+import { sizeFor } from '../../nn/buckets';
 import type { ImageOptions, Transition } from '../unified';
-import { conditionTokens, textToImageIds } from './layout';
+import { drawnInputs, everyCode } from './image-inputs';
 import type { ShowoNetwork } from './network';
 import { nextLogits, type SampledText, type TextRow } from './text-sampler';
 
@@ -118,19 +119,27 @@ function keptOnly(
   return tf.add(logits, tf.tensor2d(closed, [transitions.length * longest, count]));
 }
 
+/** Only decisions reach the output layer. */
 function readImages(network: ShowoNetwork, transitions: readonly ImageTransition[], read: TokenReading): tf.Tensor2D {
   const guidanceScale = theSame('guidance scale', transitions, (transition) => transition.guidanceScale);
   const kind = theSame('kind of log-probs', transitions, (transition) => transition.imageLogProbs);
-  const { config } = network;
-  const none = conditionTokens(config, null);
-  const rows = transitions.map(({ condition, inputIds }) =>
-    textToImageIds(config, conditionTokens(config, condition), inputIds),
-  );
   const scale = kind === 'guided' ? guidanceScale : 1;
-  const dropped = scale === 1 ? [] : transitions.map(({ inputIds }) => textToImageIds(config, none, inputIds));
-  const ids = Int32Array.from(transitions.flatMap(({ sampledIds }) => Array.from(sampledIds)));
-  const logits = network.imageLogits(rows, dropped, scale).guided;
-  return tf.reshape(read(logits, tf.tensor1d(ids, 'int32')), [transitions.length, -1]);
+  const codes = network.config.num_vq_tokens;
+  const decided = everyCode(transitions.length, codes).filter(({ image, code }) => transitions[image].actionMask[code]);
+  if (decided.length === 0) return tf.zeros([transitions.length, codes]);
+  const images = transitions.map(({ condition, inputIds }) => ({ condition, codes: inputIds }));
+  const size = Math.min(sizeFor(decided.length, 8), transitions.length * codes);
+  const inputs = drawnInputs(network.config, images, scale !== 1, decided, { places: size });
+  const ids = new Int32Array(size);
+  // Where nothing was decided, the 0 behind all that was read is looked up.
+  const places = new Int32Array(transitions.length * codes).fill(size);
+  decided.forEach(({ image, code }, i) => {
+    ids[i] = transitions[image].sampledIds[code];
+    places[image * codes + code] = i;
+  });
+  const found = read(network.imageLogits(inputs, scale).guided, tf.tensor1d(ids, 'int32'));
+  const all = tf.concat([found, tf.zeros([1])]);
+  return tf.reshape(tf.gather(all, tf.tensor1d(places, 'int32')), [transitions.length, codes]);
 }
 
 /** 1 for every decision, `[transitions, longest]`. */

@@ -3,9 +3,11 @@
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
 import { logSoftmax, type Rng, tf, tokenLogProbs } from '../../engine';
+import { rowsFor } from '../../nn/buckets';
 import type { ImageOptions, ImageSampler, ImageSegment } from '../unified';
 import { imageGrid } from './config';
-import { conditionTokens, textToImageIds } from './layout';
+import { drawnInputs, everyCode } from './image-inputs';
+import { conditionTokens } from './layout';
 import { drawIndex, maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
 import type { ShowoNetwork } from './network';
 import type { ImageTransition } from './policy';
@@ -68,6 +70,8 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
     private readonly network: ShowoNetwork,
     images: readonly ImageState[],
     private readonly settings: Settings,
+    /** Images of the batch that this one comes from. */
+    private readonly begun = images.length,
   ) {
     this.images = [...images];
     this.temperature = settings.temperature;
@@ -148,6 +152,7 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
       this.network,
       indices.map((i) => this.images[i]),
       this.settings,
+      this.begun,
     );
     part.done_ = this.done_;
     part.temperature = this.temperature;
@@ -169,13 +174,12 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
   private forward(): Distributions {
     const { config } = this.network;
     const { guidanceScale, imageLogProbs } = this.settings;
-    const rows = this.images.map(({ condition, codes }) =>
-      textToImageIds(config, conditionTokens(config, condition), codes),
-    );
-    const none = conditionTokens(config, null);
-    const dropped = guidanceScale === 1 ? [] : this.images.map(({ codes }) => textToImageIds(config, none, codes));
+    // As many rows as at the beginning, or a half or a quarter of them: three shapes, however images are thinned out.
+    const rows = rowsFor(this.images.length, this.begun);
+    const places = everyCode(rows, config.num_vq_tokens);
     const [logProbs, conditional] = tf.tidy(() => {
-      const logits = this.network.imageLogits(rows, dropped, guidanceScale);
+      const inputs = drawnInputs(config, this.images, guidanceScale !== 1, places, { rows });
+      const logits = this.network.imageLogits(inputs, guidanceScale);
       return [logSoftmax(logits.guided), imageLogProbs === 'conditional' ? logits.conditional : undefined] as const;
     }) as unknown as readonly [tf.Tensor2D, tf.Tensor2D | undefined];
     try {
@@ -278,10 +282,11 @@ function drawsOf(rng: Rng): Draws {
   };
 }
 
-/** log p of the drawn codes, image after image. */
+/** log p of the drawn codes, image after image; rows of padding come last. */
 function scoresOf(logits: tf.Tensor2D, ids: readonly Int32Array[]): Float32Array {
   const scores = tf.tidy(() => {
-    const flat = Int32Array.from(ids.flatMap((list) => Array.from(list)));
+    const flat = new Int32Array(logits.shape[0]);
+    ids.forEach((list, b) => flat.set(list, b * list.length));
     return tokenLogProbs(logits, tf.tensor1d(flat, 'int32'));
   });
   try {

@@ -1,5 +1,7 @@
 /** Sampling text: answers to questions about an image, or to text alone. */
 import { readValues, type Rng, tf } from '../../engine';
+import { rowsFor, sizeFor } from '../../nn/buckets';
+import { type RowInputs, scoredHidden } from '../../nn/row-inputs';
 import { checkSampling, drawToken, keptTokens, logProbOf, scoringTemperature } from '../../nn/token-sampling';
 import type { TextOptions } from '../unified';
 import { understandingEoi } from './layout';
@@ -56,9 +58,12 @@ export function sampleTexts(
     const live = states.flatMap((state, b) => (state.finished ? [] : [{ state, b }]));
     if (live.length === 0) break;
     const growing = live.map(({ state }) => state);
-    const ends = growing.map(({ ids }) => [ids.length - 1]);
-    const logits = readValues(() => nextLogits(network, growing, ends, vocabulary));
-    const width = logits.length / live.length;
+    // Rows that ended are computed on until half of the batch has: three shapes for each length.
+    const computed = rowsFor(live.length, states.length);
+    const filled = [...growing, ...Array.from({ length: computed - live.length }, () => growing[0])];
+    const ends = filled.map(({ ids }) => [ids.length - 1]);
+    const logits = readValues(() => nextLogits(network, filled, ends, vocabulary));
+    const width = logits.length / computed;
     live.forEach(({ state, b }, i) => {
       const index = drawToken(logits, i * width, width, options, rngs[b]);
       const kept = keptTokens(logits, i * width, width, options);
@@ -87,16 +92,34 @@ export function nextLogits(
   positions: readonly (readonly number[])[],
   vocabulary: 'text' | 'all' = 'text',
 ): tf.Tensor2D {
+  return tf.tidy(() => logitsAt(network, nextInputs(network, rows, positions), vocabulary));
+}
+
+/** Rows of text as tensors, of one of a few lengths. */
+export type NextInputs = RowInputs & {
+  /** int32 `[all positions]`, in the flattened batch. */
+  readonly at: tf.Tensor1D;
+};
+
+function nextInputs(
+  network: ShowoNetwork,
+  rows: readonly TextRow[],
+  positions: readonly (readonly number[])[],
+): NextInputs {
+  const { config, vocabulary: v } = network;
+  const length = sizeFor(Math.max(...rows.map(({ ids }) => ids.length)), 8);
+  const padded = rows.map(({ ids }) => [...ids, ...new Array<number>(length - ids.length).fill(v.pad)]);
+  const masks = rows.map(({ image }) =>
+    image ? understandingMask(length, understandingEoi(config)) : causalMask(length),
+  );
+  const at = positions.flatMap((list, b) => list.map((position) => b * length + position));
+  return { ...network.inputs(padded, masks), at: tf.tensor1d(at, 'int32') };
+}
+
+/** A function of tensors. */
+function logitsAt(network: ShowoNetwork, inputs: NextInputs, vocabulary: 'text' | 'all'): tf.Tensor2D {
   return tf.tidy(() => {
-    const { config, vocabulary: v } = network;
-    const length = Math.max(...rows.map(({ ids }) => ids.length));
-    const padded = rows.map(({ ids }) => [...ids, ...new Array<number>(length - ids.length).fill(v.pad)]);
-    const masks = rows.map(({ image }) =>
-      image ? understandingMask(length, understandingEoi(config)) : causalMask(length),
-    );
-    const flat = tf.reshape<tf.Rank.R2>(network.hidden(network.inputs(padded, masks)), [-1, config.hidden_size]);
-    const at = Int32Array.from(positions.flatMap((list, b) => list.map((position) => b * length + position)));
-    const picked = tf.gather(flat, tf.tensor1d(at, 'int32'));
+    const picked = scoredHidden(network.hidden(inputs), inputs.at);
     return vocabulary === 'all' ? network.logits(picked) : network.textLogits(picked);
   });
 }

@@ -11,6 +11,7 @@ import {
   understandingEoi,
   understandingPrefix,
 } from '../../../src/models/showo/layout';
+import { drawnInputs, everyCode } from '../../../src/models/showo/image-inputs';
 import { maskCount, maskTemperature, remask } from '../../../src/models/showo/maskgit';
 import { causalMask, textToImageMask, understandingMask } from '../../../src/models/showo/masks';
 import { ShowoLayers } from '../../../src/models/showo/layers';
@@ -156,26 +157,34 @@ function* maskAndLogitChecks({ d, model, inputs, expected }: Fixture): Generator
 }
 
 function* firstStepChecks({ d, model, inputs, expected }: Fixture): Generator<Check> {
-  const conditional = rowsOf(inputs.gen_input_ids);
-  const unconditional = rowsOf(inputs.gen_uncond_input_ids);
-  const logits = (a: number[][], b: number[][], scale: number): Float32Array =>
-    tf.tidy(() => model.imageLogits(a, b, scale).guided.dataSync<'float32'>());
+  const v = model.vocabulary;
+  const { config } = model;
+  const rows = rowsOf(inputs.gen_input_ids);
+  const images = rows.map((row) => ({
+    condition: row.slice(row.indexOf(v.t2i) + 2, config.max_text_len - 1),
+    codes: row.slice(config.max_text_len + 1, -1).map((id) => (id === v.mask ? -1 : id - v.imageOffset)),
+  }));
+  const logits = (which: 'conditional' | 'guided', scale: number): Float32Array =>
+    tf.tidy(() => {
+      const places = everyCode(images.length, config.num_vq_tokens);
+      return model.imageLogits(drawnInputs(config, images, scale !== 1, places), scale)[which].dataSync<'float32'>();
+    });
   yield close(
     'first step',
     'gen_cond_logits_img',
-    logits(conditional, [], 1),
+    logits('conditional', 1),
     toFloat32(expected.gen_cond_logits_img),
     1e-4,
   );
   yield close(
     'first step',
     'gen_uncond_logits_img',
-    logits(unconditional, [], 1),
+    logits('guided', 0),
     toFloat32(expected.gen_uncond_logits_img),
     1e-4,
   );
   // Upstream's w is s - 1.
-  const guided = logits(conditional, unconditional, d.guidance_scale + 1);
+  const guided = logits('guided', d.guidance_scale + 1);
   yield close('first step', 'gen_guided_logits_img', guided, toFloat32(expected.gen_guided_logits_img), 1e-3);
 }
 

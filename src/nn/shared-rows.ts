@@ -1,0 +1,85 @@
+/**
+ * Rows that go on from a beginning which several of them share (a group's prompt, the steps of one image): the beginning
+ * is computed once. It must not see what follows it. Everything but attention takes tokens one by one, so beginnings and
+ * rests stand behind each other in one row of tokens, `[1, beginnings x shared + rows x tokens, ..]`; attention takes them
+ * apart. The numbers are those of separate rows.
+ */
+import { attention, embedding, tf } from '../engine';
+import { rotary, type RotaryTables } from './rotary';
+
+/** Tokens that attend alike. */
+export type Attending = {
+  /** Added to attention scores, `[rows or 1, 1, tokens, keys]`. */
+  readonly mask: tf.Tensor4D;
+  readonly tables: RotaryTables;
+};
+
+/** Where beginnings and rests stand, and what they see. */
+export type SharedRows = {
+  /** Keys: those of the beginning. */
+  readonly beginning: Attending;
+  /** Keys: those of the row's beginning, then its own. */
+  readonly rest: Attending;
+  /** int32 `[rows]`: the beginning that each row goes on from. */
+  readonly owner: tf.Tensor1D;
+};
+
+/** Keys and values of one layer, `[rows, heads, tokens, headDim]`, positions applied. */
+export interface LayerPast {
+  readonly keys: tf.Tensor4D;
+  readonly values: tf.Tensor4D;
+}
+
+/** Queries, keys and values of all tokens, before positions are applied, `[1, tokens, heads, headDim]`. */
+export interface Projected {
+  readonly q: tf.Tensor4D;
+  readonly k: tf.Tensor4D;
+  readonly v: tf.Tensor4D;
+}
+
+/** `[1, beginnings x shared + rows x tokens, heads x headDim]`, in the tokens' order. */
+export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }: SharedRows): tf.Tensor3D {
+  return tf.tidy(() => {
+    const [, all, heads, dim] = q.shape;
+    const [rows] = owner.shape;
+    const [shared, tokens] = [beginning.mask.shape[2], rest.mask.shape[2]];
+    const first = all - rows * tokens;
+    const part = (x: tf.Tensor4D, from: number, length: number) =>
+      tf.transpose<tf.Tensor4D>(
+        tf.reshape(tf.slice(x, [0, from, 0, 0], [1, from === 0 ? first : rows * tokens, -1, -1]), [
+          -1,
+          length,
+          heads,
+          dim,
+        ]),
+        [0, 2, 1, 3],
+      );
+    const begun = {
+      keys: rotary(part(k, 0, shared), beginning.tables),
+      values: part(v, 0, shared),
+    };
+    const own = { keys: rotary(part(k, first, tokens), rest.tables), values: part(v, first, tokens) };
+    const flat = (x: tf.Tensor) => tf.reshape<tf.Rank.R3>(tf.transpose(x, [0, 2, 1, 3]), [1, -1, heads * dim]);
+    const before = attention(rotary(part(q, 0, shared), beginning.tables), begun.keys, begun.values, beginning.mask);
+    const { keys, values } = continued(ownedBy(begun, owner), own);
+    const after = attention(rotary(part(q, first, tokens), rest.tables), keys, values, rest.mask);
+    return tf.concat([flat(before), flat(after)], 1);
+  });
+}
+
+/** Past of each row, from that of the beginnings. */
+export function ownedBy({ keys, values }: LayerPast, owner: tf.Tensor1D): LayerPast {
+  const pick = (x: tf.Tensor4D) =>
+    tf.reshape<tf.Rank.R4>(embedding(tf.reshape(x, [x.shape[0], -1]), owner), [owner.shape[0], ...x.shape.slice(1)] as [
+      number,
+      number,
+      number,
+      number,
+    ]);
+  return { keys: pick(keys), values: pick(values) };
+}
+
+/** What came before, and behind it what comes now. */
+export function continued(past: LayerPast, own: LayerPast): LayerPast {
+  return { keys: tf.concat([past.keys, own.keys], 2), values: tf.concat([past.values, own.values], 2) };
+}
