@@ -6,7 +6,7 @@ import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
 import type { CodeMaps, MapOptions } from './code-map';
-import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
+import { type CellDeclarations, Declarations, declarationsOf, meanings } from './declarations';
 import { exportedNames, exportEarly, removeReset } from './early-exports';
 import { exportOnFastPath, mayTakeFastPath } from './fast-path';
 import { FileWatches } from './file-watches';
@@ -76,7 +76,10 @@ export class CellCompiler implements Converter {
 
   /** Compiles a cell. The first parameter is tslab's; what earlier cells have declared is known here (see {@link keep}). */
   convert(_previous: string, source: string): ConvertResult {
-    const previous = this.declarations.text;
+    return this.compile(this.declarations.text, source);
+  }
+
+  private compile(previous: string, source: string): ConvertResult {
     this.cell = undefined;
     this.resultName = undefined;
     this.watches.check();
@@ -133,12 +136,29 @@ export class CellCompiler implements Converter {
     this.cell = undefined;
   }
 
+  /** The errors in code that is not going to run as a cell; names of the cell that runs are known. */
+  check(source: string): readonly Diagnostic[] {
+    const { cell, exportedNames, resultName, diagnostics, cellName } = this;
+    this.cellName = 'subshell';
+    try {
+      return this.compile(this.declarations.textWith(cell), source).diagnostics;
+    } finally {
+      Object.assign(this, { cell, exportedNames, resultName, diagnostics, cellName });
+    }
+  }
+
+  /** A value got a name by other means than a cell. */
+  declare(name: string): void {
+    const parts = [{ name, meaning: meanings.value, text: `declare let ${name}: any;\n` }];
+    this.declarations.add({ parts, ambient: new Set() }, new Set());
+  }
+
   inspect(_previous: string, source: string, position: number): TypeScript.QuickInfo {
-    return this.inner.inspect(this.declarations.text, source, position);
+    return this.inner.inspect(this.declarations.textWith(this.cell), source, position);
   }
 
   complete(_previous: string, source: string, position: number): ReturnType<Converter['complete']> {
-    return this.inner.complete(this.declarations.text, source, position);
+    return this.inner.complete(this.declarations.textWith(this.cell), source, position);
   }
 
   addModule(...args: Parameters<Converter['addModule']>): ReturnType<Converter['addModule']> {

@@ -162,12 +162,25 @@ export class Declarations {
   add({ parts }: CellDeclarations, missing: ReadonlySet<string>): void {
     const added = parts.filter(({ name }) => name === undefined || !missing.has(name));
     if (added.length === 0) return;
+    this.parts = this.merged(added);
+    this.joined = this.parts.map(({ text }) => text).join('');
+  }
+
+  /** The declaration file with what a cell declares that has not ended. */
+  textWith(cell: CellDeclarations | undefined): string {
+    return cell
+      ? this.merged(cell.parts)
+          .map(({ text }) => text)
+          .join('')
+      : this.joined;
+  }
+
+  private merged(added: readonly Part[]): Part[] {
     const taken = new Map<string, number>();
     for (const { name, meaning } of added) if (name !== undefined) taken.set(name, (taken.get(name) ?? 0) | meaning);
     const texts = new Set(added.filter(({ name }) => name === undefined).map(({ text }) => text));
     const earlier = this.parts.filter((part) => part.name !== undefined || !texts.has(part.text));
-    this.parts = [...added, ...remaining(earlier, (name) => taken.get(name) ?? meanings.none)];
-    this.joined = this.parts.map(({ text }) => text).join('');
+    return [...added, ...remaining(earlier, (name) => taken.get(name) ?? meanings.none)];
   }
 }
 

@@ -13,6 +13,7 @@ import { flags } from '../threads/thread-messages';
 import { Breakpoints, type SourceBreakpoint } from './breakpoints';
 import { Evaluation, type Outcome } from './evaluation';
 import { type CallFrame, Inspector } from './inspector';
+import type { MimeBundle } from '../process/render';
 import { richView } from './rich-view';
 import { cellNames, Sources } from './sources';
 import { type ExceptionFilter, type StepKind, Stops, threadId } from './stops';
@@ -43,7 +44,7 @@ export class Debugger {
    * @param emit publishes a debug_event
    */
   constructor(
-    language: LanguageLink,
+    private readonly language: LanguageLink,
     private readonly shared: Int32Array,
     private readonly emit: (event: Json) => void,
   ) {
@@ -88,11 +89,17 @@ export class Debugger {
     this.inspector.close();
   }
 
-  /** Evaluates among the kernel's variables, in the middle of whatever the main thread does. */
-  async look(code: string): Promise<{ readonly text: string; readonly error?: string }> {
+  /**
+   * Evaluates among the kernel's variables, in the middle of whatever the main thread does.
+   * @param mayWait whether the main thread has turns of its event loop, which rich views and promises need
+   * @returns the bundle of the value, if it has one
+   */
+  async look(code: string, mayWait: boolean): Promise<{ readonly data?: MimeBundle; readonly error?: string }> {
     const { result, error } = await this.evaluation.evaluate(code);
+    if (error !== undefined) return { error };
+    if (result.type === 'undefined') return {};
     const { value } = await this.values.variable('', result);
-    return { text: result.type === 'undefined' ? '' : String(value), error };
+    return { data: { 'text/plain': String(value), ...(await richView(this.inspector, result, mayWait)) } };
   }
 
   private readonly handlers: Readonly<Record<string, Handler>> = {
@@ -132,8 +139,11 @@ export class Debugger {
       const { value, type, variablesReference } = await this.values.variable('', result);
       return { result: value, type, variablesReference };
     },
-    copyToGlobals: ({ srcVariableName, dstVariableName, srcFrameId }) =>
-      this.evaluation.copyToVariables(String(srcVariableName), String(dstVariableName), this.frame(srcFrameId)),
+    copyToGlobals: async ({ srcVariableName, dstVariableName, srcFrameId }) => {
+      const name = String(dstVariableName);
+      await this.evaluation.copyToVariables(String(srcVariableName), name, this.frame(srcFrameId));
+      this.language.tell({ type: 'declare', name });
+    },
     continue: async () => {
       await this.stops.resume();
       return { allThreadsContinued: true };

@@ -45,14 +45,21 @@ export class Values {
       'Runtime.getProperties',
       { objectId, ownProperties: true, generatePreview: true },
     );
-    const entries = (answer.internalProperties ?? []).filter(({ name }) => name === '[[Entries]]');
+    const entries = (answer.internalProperties ?? []).find(({ name }) => name === '[[Entries]]')?.value?.objectId;
     const own = answer.result.filter(({ name }) => !withoutKernel || !hidden.test(name));
-    const shown = [...own, ...entries];
+    const shown = [...own, ...(entries === undefined ? [] : await this.items(entries))];
     const rest = shown.length - longestList;
     const variables = await Promise.all(
       shown.slice(0, longestList).map(({ name, value, get }) => this.variable(name, value ?? get)),
     );
     return rest > 0 ? [...variables, { name: '…', value: `${rest} more`, variablesReference: 0 }] : variables;
+  }
+
+  /** What is in a Map or a Set. */
+  private async items(objectId: string): Promise<Property[]> {
+    const options = { objectId, ownProperties: true, generatePreview: true };
+    const { result } = await this.inspector.post<{ result: Property[] }>('Runtime.getProperties', options);
+    return result.filter(({ name }) => /^\d+$/.test(name));
   }
 
   async variable(name: string, value: RemoteValue | undefined): Promise<Json> {
@@ -98,7 +105,8 @@ export function textOf(remote: RemoteValue): string {
   if (type === 'function') return (description ?? 'function').split('\n')[0];
   if (type !== 'object' || subtype === 'null')
     return subtype === 'null' ? 'null' : (description ?? (typeof value === 'boolean' ? String(value) : type));
-  if (!preview || preview.properties.length === 0 || subtype === 'error') return description ?? 'object';
+  if (!preview || preview.properties.length === 0 || ['error', 'internal#entry'].includes(subtype ?? ''))
+    return description ?? 'object';
   const isList = subtype === 'array' || subtype === 'typedarray';
   const parts = preview.properties.map(({ name, value: text, type: kind }) => {
     const shown = kind === 'string' ? JSON.stringify(text) : text || kind;

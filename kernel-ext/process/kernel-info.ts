@@ -25,6 +25,6 @@ export function kernelInfo(): Json {
     },
     banner: `UniLab ${version} · TypeScript ${typescriptVersion} · Node.js ${process.versions.node}`,
     debugger: true,
-    supported_features: ['debugger'],
+    supported_features: ['debugger', 'kernel subshells'],
   };
 }

@@ -191,6 +191,7 @@ export class KernelServer {
   /** After an error: what was queued behind the cell is not run. What comes later is. */
   private async abortWaiting(): Promise<void> {
     await this.clients.caughtUp();
+    this.clients.executing(undefined);
     for (const { channel, message } of this.waiting.splice(0)) {
       this.status('busy', message.header);
       if (message.header.msg_type === 'execute_request')

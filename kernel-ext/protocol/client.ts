@@ -5,7 +5,16 @@ import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
 import { writeFileAtomic } from '../../src/io/write-file';
 import { newConnection, privateFolder, removeFolder, type Transport } from './connection';
-import { addressOf, type ConnectionInfo, decode, encode, type Json, type Message, newHeader } from './messages';
+import {
+  addressOf,
+  type ConnectionInfo,
+  decode,
+  encode,
+  type Header,
+  type Json,
+  type Message,
+  newHeader,
+} from './messages';
 
 export interface StartOptions {
   /** The kernelspec's command, with `{connection_file}` in it. */
@@ -209,9 +218,19 @@ export class KernelClient {
     return () => this.listeners.delete(listener);
   }
 
-  /** Sends a request. @param onOutput receives what is published for it, in order */
-  request(type: string, content: Json, channel: Channel = 'shell', onOutput?: (message: Message) => void): Request {
-    const header = newHeader(type, this.session);
+  /**
+   * Sends a request.
+   * @param onOutput receives what is published for it, in order
+   * @param more of its header, as the subshell that it is for
+   */
+  request(
+    type: string,
+    content: Json,
+    channel: Channel = 'shell',
+    onOutput?: (message: Message) => void,
+    more: Partial<Header> = {},
+  ): Request {
+    const header = { ...newHeader(type, this.session), ...more };
     const frames = encode(this.connection.key, {
       header,
       parent: {},

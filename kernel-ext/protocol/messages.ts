@@ -12,6 +12,8 @@ export interface Header {
   readonly date: string;
   readonly msg_type: string;
   readonly version: string;
+  /** The subshell that a request is for. */
+  readonly subshell_id?: string | null;
 }
 
 export type Json = Record<string, unknown>;

@@ -7,6 +7,7 @@ import type { Header, Json, Message } from '../protocol/messages';
 import { Debugger } from '../debugger/debugger';
 import { ClientSockets } from './client-sockets';
 import { LanguageLink } from './language-link';
+import { Subshells } from './subshells';
 import type { ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
 
 const data = workerData as ClientThreadData;
@@ -18,6 +19,10 @@ let debugRequest: Partial<Header> = {};
 const debug = new Debugger(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest));
 /** The request that the main thread executes. */
 let executing: Header | undefined;
+
+/** Whether a cell was passed on that the main thread has not begun. */
+let cellWaits = false;
+const subshells = new Subshells(sockets, language, debug);
 
 /** How long the main thread has for an orderly end, in milliseconds. */
 const shutdownPatience = 2000;
@@ -42,6 +47,9 @@ const answers: Readonly<Record<string, Answer>> = {
     debugRequest = header;
     return debug.handle(content);
   },
+  create_subshell_request: () => subshells.create(),
+  delete_subshell_request: ({ content }) => subshells.remove(String(content.subshell_id)),
+  list_subshell_request: () => subshells.list(),
   interrupt_request: async () => {
     await debug.interrupt();
     process.kill(process.pid, 'SIGINT');
@@ -78,11 +86,16 @@ function endSoon(channel: 'shell' | 'control', message: Message): void {
 
 function receive(channel: 'shell' | 'control', message: Message, frames: readonly Buffer[]): void {
   const type = message.header.msg_type;
-  const answer = Object.hasOwn(answers, type) ? answers[type] : undefined;
+  const answer = subshells.answers(message, executing !== undefined || cellWaits)
+    ? (request: Message) => subshells.execute(request)
+    : Object.hasOwn(answers, type)
+      ? answers[type]
+      : undefined;
   if (answer) {
     void answerHere(answer, channel, message);
     return;
   }
+  if (type === 'execute_request') cellWaits = true;
   if (type === 'shutdown_request') endSoon(channel, message);
   toMain({ kind: 'frames', channel, frames });
 }
@@ -102,7 +115,7 @@ function close(): void {
 
 main.on('message', (message: ToClientThread) => {
   if (message.kind === 'send') sockets.send(message.channel, message.frames);
-  else if (message.kind === 'executing') executing = message.header;
+  else if (message.kind === 'executing') [executing, cellWaits] = [message.header, false];
   else if (message.kind === 'signals') message.port.on('message', () => void debug.interrupt()).unref();
   else if (message.kind === 'echo') void echo();
   else if (message.kind === 'close') close();

@@ -56,8 +56,8 @@ export class LanguageLink {
     const until = performance.now() + longestWait;
     while (!done && performance.now() < until) {
       const seen = Atomics.load(shared, flags.answers);
-      const next = receiveMessageOnPort(this.port);
-      if (next) this.receive(next.message);
+      const next = receiveMessageOnPort(this.port)?.message as LanguageAnswer | undefined;
+      if (next) this.receive(next);
       else Atomics.wait(shared, flags.answers, seen, until - performance.now());
     }
     this.waiting.delete(id);

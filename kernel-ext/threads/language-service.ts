@@ -1,4 +1,5 @@
 /** What the language thread does with tslab's compiler. */
+import type { Diagnostic } from 'tslab/dist/converter';
 import type { Executor } from 'tslab/dist/executor';
 import type { CodeMaps, MapOptions } from '../compiler/code-map';
 import type { CellCompiler } from '../compiler/cell-compiler';
@@ -46,6 +47,10 @@ export class LanguageService {
     this.parts.compiler.keep(missing);
   }
 
+  declare(name: string): void {
+    this.parts.compiler.declare(name);
+  }
+
   answer(question: LanguageQuestion): unknown {
     switch (question.type) {
       case 'compile':
@@ -56,6 +61,8 @@ export class LanguageService {
         return this.parts.answers.inspect(question.code, question.cursor_pos);
       case 'is_complete':
         return this.parts.answers.isComplete(question.code);
+      case 'check':
+        return this.check(question.code);
       case 'map':
         return this.secondMaps.get(question.map)?.();
       case 'code':
@@ -83,6 +90,15 @@ export class LanguageService {
     const { resultName, assigned } = compiler;
     const codes = this.compiledNow;
     return { diagnostics, output, hasToplevelAwait, sideOutputs, codes, resultName, assigned, imports };
+  }
+
+  private check(source: string): readonly Diagnostic[] {
+    const { compiledNow } = this;
+    try {
+      return this.parts.compiler.check(source);
+    } finally {
+      this.compiledNow = compiledNow;
+    }
   }
 
   private addCode(name: string, maps: CodeMaps | undefined, options: MapOptions): void {

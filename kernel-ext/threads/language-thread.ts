@@ -18,6 +18,7 @@ const service = new LanguageService(folder);
 function handle(port: MessagePort, message: Message): void {
   if (!('id' in message)) {
     if (message.type === 'keep') service.keep(message.missing);
+    else if (message.type === 'declare') service.declare(message.name);
     else service.warmUp();
     return;
   }
@@ -35,6 +36,7 @@ function handle(port: MessagePort, message: Message): void {
 main.on('message', (message: Message) => handle(main, message));
 client.on('message', (message: Message) => {
   // What the main thread said before this question was asked counts for it.
-  for (let next; (next = receiveMessageOnPort(main));) handle(main, next.message);
+  const next = (): Message | undefined => receiveMessageOnPort(main)?.message as Message | undefined;
+  for (let earlier = next(); earlier; earlier = next()) handle(main, earlier);
   handle(client, message);
 });

@@ -75,6 +75,8 @@ export type LanguageQuestion =
   | { readonly type: 'compile'; readonly name: string; readonly code: string }
   | { readonly type: 'complete' | 'inspect'; readonly code: string; readonly cursor_pos: number }
   | { readonly type: 'is_complete'; readonly code: string }
+  /** The errors in code that is not going to run as a cell. */
+  | { readonly type: 'check'; readonly code: string }
   /** The second map of a piece of code. */
   | { readonly type: 'map'; readonly map: number }
   /** The code of this name. */
@@ -88,7 +90,10 @@ export type LanguageQuestion =
 
 /** What the language thread is told. */
 export type LanguageNote =
-  { readonly type: 'keep'; readonly missing: ReadonlySet<string> } | { readonly type: 'warm_up' };
+  | { readonly type: 'keep'; readonly missing: ReadonlySet<string> }
+  /** A variable got a value by other means than a cell. */
+  | { readonly type: 'declare'; readonly name: string }
+  | { readonly type: 'warm_up' };
 
 export interface LanguageAnswer {
   readonly id: number;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
 import { kernelSpec } from '../../kernel-ext/process/kernelspec';
-import type { Json, Message } from '../../kernel-ext/protocol/messages';
+import type { Header, Json, Message } from '../../kernel-ext/protocol/messages';
 
 /** `UNILAB_TEST_PLAIN=1` runs these tests against plain tslab, to see them fail. */
 const plainTslab = [
@@ -66,10 +66,15 @@ export class TestKernel {
   }
 
   /** Sends any request and waits for its reply and its idle. */
-  async send(type: string, content: Json, channel: 'shell' | 'control' = 'shell'): Promise<Ran> {
+  async send(
+    type: string,
+    content: Json,
+    channel: 'shell' | 'control' = 'shell',
+    header: Partial<Header> = {},
+  ): Promise<Ran> {
     const all: Message[] = [];
     const begun = performance.now();
-    const request = this.client.request(type, content, channel, (message) => all.push(message));
+    const request = this.client.request(type, content, channel, (message) => all.push(message), header);
     const both = Promise.all([request.reply, request.idle]);
     const late = sleep(patience, undefined, { ref: false }).then(() =>
       Promise.reject(new Error(`no reply or no idle to ${type}`)),
