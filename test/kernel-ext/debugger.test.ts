@@ -158,7 +158,7 @@ test('the kernel’s variables are seen while nothing is stopped; a value is cop
   const [entry] = (await client.variables(variables.map.variablesReference)).slice(-1);
   assert.deepEqual([entry.name, entry.value], ['0', '{"k" => Object}']);
 
-  const code = 'for (const word of words) {\n  const long = word + word;\n  long;\n}';
+  const code = 'for (const word of words) {\n  const long = word + word;\n  String(long);\n}';
   const { path: cell } = await client.breakIn(code, { line: 3 });
   const running = kernel.run(code);
   await client.stopped();
