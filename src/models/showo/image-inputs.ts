@@ -36,7 +36,8 @@ export interface CodePlace {
 /**
  * @param guided whether the images without text are computed as well
  * @param places the codes that are asked for
- * @param sizes rows and places that there are to be, padding included; default: as many as there are
+ * @param sizes rows and places that there are to be, padding included; default: as many as there are. With `rows`, there is
+ *   a text for each of them: images that are sampled rarely share theirs, and the number of texts must not vary
  * @throws PromptTooLongError
  */
 export function drawnInputs(
@@ -48,7 +49,7 @@ export function drawnInputs(
 ): DrawnInputs {
   const missing = (sizes.rows ?? images.length) - images.length;
   const all = [...images, ...Array.from({ length: missing }, () => images[0])];
-  const { texts, owner } = beginningsOf(config, all, guided);
+  const { texts, owner } = beginningsOf(config, all, guided, sizes.rows);
   const shared = texts[0].length;
   const known = all.map(({ condition, codes }) =>
     textToImageIds(config, conditionTokens(config, condition), codes).slice(config.max_text_len),
@@ -85,9 +86,9 @@ export function drawnInputs(
 }
 
 /** The different texts, of half the layout's length where that holds them, and each row's among them. */
-function beginningsOf(config: ShowoConfig, images: readonly Drawn[], guided: boolean) {
+function beginningsOf(config: ShowoConfig, images: readonly Drawn[], guided: boolean, texts?: number) {
   const conditions = [...new Set(images.map(({ condition }) => condition))];
-  const count = sizeFor(conditions.length, 4);
+  const count = texts ?? sizeFor(conditions.length, 4);
   const whole = conditions.map((condition) => conditionTokens(config, condition));
   const dropped = conditionTokens(config, null);
   const empty = Array.from({ length: count - conditions.length }, () => dropped);

@@ -54,6 +54,7 @@ export function sampleTexts(
     kept: [] as Int32Array[],
     finished: false,
   }));
+  const longestPrompt = Math.max(...rows.map(({ ids }) => ids.length));
   for (let step = 0; step < maxNewTokens; step++) {
     const live = states.flatMap((state, b) => (state.finished ? [] : [{ state, b }]));
     if (live.length === 0) break;
@@ -62,7 +63,8 @@ export function sampleTexts(
     const computed = rowsFor(live.length, states.length);
     const filled = [...growing, ...Array.from({ length: computed - live.length }, () => growing[0])];
     const ends = filled.map(({ ids }) => [ids.length - 1]);
-    const logits = readValues(() => nextLogits(network, filled, ends, vocabulary));
+    const length = longestPrompt + roomFor(step + 1, maxNewTokens);
+    const logits = readValues(() => nextLogits(network, filled, ends, vocabulary, length));
     const width = logits.length / computed;
     live.forEach(({ state, b }, i) => {
       const index = drawToken(logits, i * width, width, options, rngs[b]);
@@ -85,14 +87,21 @@ export function sampleTexts(
 /**
  * Logits that predict what follows the given positions, `[all positions, sayable ids]`, rows in order.
  * Rows may differ in length: they are padded on the right, where causal attention cannot see.
+ * @param length tokens to make room for; rounded up to one of a few. Default: the longest row's
  */
 export function nextLogits(
   network: ShowoNetwork,
   rows: readonly TextRow[],
   positions: readonly (readonly number[])[],
   vocabulary: 'text' | 'all' = 'text',
+  length = Math.max(...rows.map(({ ids }) => ids.length)),
 ): tf.Tensor2D {
-  return tf.tidy(() => logitsAt(network, nextInputs(network, rows, positions), vocabulary));
+  return tf.tidy(() => logitsAt(network, nextInputs(network, rows, positions, length), vocabulary));
+}
+
+/** Tokens that are made room for: 8, 16, 32 .., so that the length of rows does not change with every token. */
+function roomFor(tokens: number, most: number): number {
+  return Math.min(most, 8 * 2 ** Math.max(0, Math.ceil(Math.log2(tokens / 8))));
 }
 
 /** Rows of text as tensors, of one of a few lengths. */
@@ -105,9 +114,10 @@ function nextInputs(
   network: ShowoNetwork,
   rows: readonly TextRow[],
   positions: readonly (readonly number[])[],
+  atLeast: number,
 ): NextInputs {
   const { config, vocabulary: v } = network;
-  const length = sizeFor(Math.max(...rows.map(({ ids }) => ids.length)), 8);
+  const length = sizeFor(atLeast, 4);
   const padded = rows.map(({ ids }) => [...ids, ...new Array<number>(length - ids.length).fill(v.pad)]);
   const masks = rows.map(({ image }) =>
     image ? understandingMask(length, understandingEoi(config)) : causalMask(length),
