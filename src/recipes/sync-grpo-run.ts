@@ -13,6 +13,7 @@ import { loadModel } from '../models/load';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, SubjectRewards, WeightedReward } from '../rewards';
 import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
+import { checkEarlySelection } from './early-selection';
 import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep, syncGrpoWeights } from './sync-grpo';
 
 export interface SyncGrpoRunOptions {
@@ -55,17 +56,23 @@ export class SyncGrpoRun {
 
   /**
    * Loads the model and gives it the subject's tokens, which know nothing yet.
-   * @throws Error for a model that cannot learn a subject; RunError when the folder holds another run
+   * @throws Error for a model that cannot learn a subject, or be selected from early; RunError when the folder holds another run
    */
   static async open({ model: from, task, rewards, options, out, resume }: SyncGrpoRunOptions): Promise<SyncGrpoRun> {
     const model = await loadModel(from);
     if (!isPersonalizable(model)) throw new Error(`${from}: ${model.modelType} cannot be given tokens of a subject`);
-    const { understanding, generation } = options.subject;
-    const tokens = { initializer: task.subject.className, understanding, generation };
-    const rows = model.addConceptTokens(tokens, new Rng(options.seed).split('subject'));
-    const identity = { recipe: 'sync-grpo', model: path.basename(from), concept: task.subject.name, ...options };
-    const run = out === undefined ? undefined : await RunFolder.open(out, identity, { resume });
-    return new SyncGrpoRun(model, task, rewards, options, rows, out, run);
+    try {
+      checkEarlySelection(model, options);
+      const { understanding, generation } = options.subject;
+      const tokens = { initializer: task.subject.className, understanding, generation };
+      const rows = model.addConceptTokens(tokens, new Rng(options.seed).split('subject'));
+      const identity = { recipe: 'sync-grpo', model: path.basename(from), concept: task.subject.name, ...options };
+      const run = out === undefined ? undefined : await RunFolder.open(out, identity, { resume });
+      return new SyncGrpoRun(model, task, rewards, options, rows, out, run);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
   }
 
   /** The supervised stages (Sec. 3.1); a run that is gone on with has what they gave in its folder. */

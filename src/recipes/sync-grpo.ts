@@ -23,6 +23,7 @@ import type { ImageSampler, ImageSegment, TextSegment, Trajectory, UnifiedModel 
 import type { Run } from '../io';
 import { columnsOf, type Reward, type Score, scoreTrajectories, type WeightedReward, weightedSum } from '../rewards';
 import { conceptShape } from '../sft';
+import { checkEarlySelection } from './early-selection';
 import { keepingRefused, loggedSamples } from './samples';
 import {
   aggregations,
@@ -155,6 +156,7 @@ export async function* syncGrpo<Truth extends SubjectTruth>(
 ): AsyncGenerator<SyncGrpoStep, void, undefined> {
   const { model, task, run, subjectRows = [] } = setup;
   const { learningRate, subjectLearningRate, weightDecay } = options;
+  checkEarlySelection(model, options);
   const follows = options.refModelSyncSteps !== null;
   const reference = options.beta > 0 ? model.frozenCopy('F32', follows) : undefined; // of the weights that a run starts from
   const rate = (name: string) => (subjectRows.includes(name) ? subjectLearningRate : learningRate);
@@ -250,27 +252,22 @@ function propose(
 
 /** Draws on to the probe and scores what each image would be if everything still open were as predicted. */
 async function probe<Truth extends SubjectTruth>(
-  { model: { imageTokenizer, modelType }, judge }: SyncGrpoSetup<Truth>,
+  { model: { imageTokenizer }, judge }: SyncGrpoSetup<Truth>,
   example: SubjectExample<Truth>,
   candidates: readonly Candidate[],
   steps: number,
 ): Promise<EarlyScore<Candidate>[]> {
   const [{ sampler }] = candidates;
   while (sampler.stepsDone < steps) sampler.step();
-  const { predicted } = sampler;
-  if (!predicted)
-    throw new Error(
-      `early selection needs a model that predicts whole images at every step, which ${modelType} does not: set dsog.enabled=false`,
-    );
+  const predicted = sampler.predicted as readonly Int32Array[]; // checked when the run began
   const sampled = candidates.map(({ compoundPrompt }, i) => {
     const image: ImageSegment = { name: 'generation', codes: predicted[i], grid: imageTokenizer.grid, transitions: [] };
     return { example, trajectory: { segments: [image] }, imagePrompt: example.inClassWords(compoundPrompt) };
   });
   const scores = await scoreTrajectories<Truth>(imageTokenizer, sampled, judge);
-  // The threshold lives in (0, 1).
-  const early = scores.map(({ value }, i) => ({ codes: predicted[i], score: Math.min(0.999, Math.max(0.001, value)) }));
-  return candidates.map((candidate, i) => {
-    return { candidate: { ...candidate, early: early[i] }, score: early[i].score, reason: scores[i].reason };
+  return scores.map(({ value, reason }, i) => {
+    const early = { codes: predicted[i], score: Math.min(0.999, Math.max(0.001, value)) }; // a threshold lives in (0, 1)
+    return { candidate: { ...candidates[i], early }, score: early.score, reason };
   });
 }
 
