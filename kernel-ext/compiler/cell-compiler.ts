@@ -6,7 +6,7 @@ import path from 'node:path';
 import type * as TypeScript from '@tslab/typescript-for-tslab';
 import { createBuilder } from './builder';
 import type { CodeMaps, MapOptions } from './code-map';
-import { type CellDeclarations, Declarations, declarationsOf, meanings } from './declarations';
+import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
 import { exportedNames, exportEarly, removeReset } from './early-exports';
 import { exportOnFastPath, mayTakeFastPath } from './fast-path';
 import { FileWatches } from './file-watches';
@@ -149,8 +149,7 @@ export class CellCompiler implements Converter {
 
   /** A value got a name by other means than a cell. */
   declare(name: string): void {
-    const parts = [{ name, meaning: meanings.value, text: `declare let ${name}: any;\n` }];
-    this.declarations.add({ parts, ambient: new Set() }, new Set());
+    this.declarations.addValue(name);
   }
 
   inspect(_previous: string, source: string, position: number): TypeScript.QuickInfo {
@@ -167,9 +166,7 @@ export class CellCompiler implements Converter {
     return diagnostics;
   }
 
-  close(): void {
-    this.inner.close();
-  }
+  close = (): void => this.inner.close();
 
   private hook(): void {
     const sys = Object.create(ts.sys) as TypeScript.System;

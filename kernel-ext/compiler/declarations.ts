@@ -166,6 +166,12 @@ export class Declarations {
     this.joined = this.parts.map(({ text }) => text).join('');
   }
 
+  /** Adds a variable that got its value by other means than a cell: of any type. */
+  addValue(name: string): void {
+    const parts = [{ name, meaning: meanings.value, text: `declare let ${name}: any;\n` }];
+    this.add({ parts, ambient: new Set() }, new Set());
+  }
+
   /** The declaration file with what a cell declares that has not ended. */
   textWith(cell: CellDeclarations | undefined): string {
     return cell
