@@ -41,6 +41,7 @@ export function buildBinding(source, store, target) {
   fs.mkdirSync(path.join(work, 'deps', 'lib'), { recursive: true });
   try {
     fs.cpSync(path.join(source, 'binding'), path.join(work, 'binding'), { recursive: true });
+    addFunctions(path.join(work, 'binding'));
     fs.copyFileSync(path.join(source, 'package.json'), path.join(work, 'package.json'));
     const libraries = path.join(store, 'tensorflow');
     const own = "'-Wl,-rpath,\\$$ORIGIN/../../deps/lib'";
@@ -74,6 +75,27 @@ export function buildBinding(source, store, target) {
   } finally {
     fs.rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Where what the binding gets besides lies. */
+export const bindingSources = path.join(here, '..', '..', 'src', 'engine', 'binding');
+
+/**
+ * Adds our methods to a copy of the binding's sources. @throws Missing when they are not those of version 4.22.0
+ */
+function addFunctions(folder) {
+  const include = (name) => `#include "${path.join(bindingSources, name)}"\n`;
+  const edit = (name, at, change) => {
+    const file = path.join(folder, name);
+    const text = fs.readFileSync(file, 'utf8');
+    if (text.split(at).length !== 2)
+      throw new Missing(`${name} of tfjs-node-gpu has changed; expected version 4.22.0.`);
+    fs.writeFileSync(file, text.replace(at, change));
+  };
+  edit('tfjs_backend.h', ' private:\n', (found) => `${include('methods.h')}\n${found}`);
+  edit('tfjs_binding.cc', 'static napi_value InitTFNodeJSBinding', (found) => include('exports.cc') + found);
+  edit('tfjs_binding.cc', '      {"getNumOfSavedModels"', (found) => `      UNILAB_EXPORTS\n${found}`);
+  fs.appendFileSync(path.join(folder, 'tfjs_backend.cc'), `\n${include('functions.cc')}`);
 }
 
 /** Only a comfort: without it TensorFlow prints two lines when it loads. */

@@ -13,7 +13,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { buildBinding, kernelSources, lacksForBinding, packageFolder } from './engine-binding.mjs';
+import { bindingSources, buildBinding, kernelSources, lacksForBinding, packageFolder } from './engine-binding.mjs';
 import { home, Missing, quietly, say, seconds, withLock } from './engine-common.mjs';
 import { fetchLibraries, flavour, lacksForLibraries, storeFolder, storeIsWhole } from './engine-libraries.mjs';
 
@@ -78,12 +78,13 @@ function bindingKey(target, store) {
   const hash = createHash('sha256').update(store).update(process.version.split('.')[0]).update(process.arch);
   const sources = path.join(target, 'binding');
   for (const name of fs.readdirSync(sources).sort()) hash.update(fs.readFileSync(path.join(sources, name)));
-  const own = fs.readdirSync(kernelSources).sort();
-  const files = [
-    path.join(here, 'quiet.c'),
-    path.join(target, 'binding.gyp'),
-    ...own.map((name) => path.join(kernelSources, name)),
-  ];
+  const own = [kernelSources, bindingSources].flatMap((folder) =>
+    fs
+      .readdirSync(folder)
+      .sort()
+      .map((name) => path.join(folder, name)),
+  );
+  const files = [path.join(here, 'quiet.c'), path.join(target, 'binding.gyp'), ...own];
   for (const file of files) hash.update(fs.readFileSync(file));
   // Our own kernels are compiled for the processor they are compiled on.
   hash.update(/^(flags|Features).*$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '');

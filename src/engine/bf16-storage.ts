@@ -79,34 +79,40 @@ interface Backend {
 
 function tensorflowPlace(tensor: tf.Tensor): Place {
   const backend = tf.backend() as unknown as Backend;
-  const { binding } = backend;
-  const dtype = (name: string, value: number): Attribute => ({ name, type: binding.TF_ATTR_TYPE, value });
+  // Asked for anew each time: a traced function puts another binding in its place.
+  const binding = (): Backend['binding'] => backend.binding;
+  const dtype = (name: string, value: number): Attribute => ({ name, type: binding().TF_ATTR_TYPE, value });
   const cast = (from: number, to: number): Attribute[] => [
     dtype('SrcT', from),
     dtype('DstT', to),
-    { name: 'Truncate', type: binding.TF_ATTR_BOOL, value: false },
+    { name: 'Truncate', type: binding().TF_ATTR_BOOL, value: false },
   ];
   const up = (id: number): tf.Tensor =>
-    backend.createOutputTensor(binding.executeOp('Cast', cast(BFLOAT16, binding.TF_FLOAT), [id], 1)[0]);
-  const [{ id }] = binding.executeOp('Cast', cast(binding.TF_FLOAT, BFLOAT16), backend.getInputTensorIds([tensor]), 1);
+    backend.createOutputTensor(binding().executeOp('Cast', cast(BFLOAT16, binding().TF_FLOAT), [id], 1)[0]);
+  const [{ id }] = binding().executeOp(
+    'Cast',
+    cast(binding().TF_FLOAT, BFLOAT16),
+    backend.getInputTensorIds([tensor]),
+    1,
+  );
   return {
     read: () => up(id),
     rows: (ids) => {
       const axis = tf.scalar(0, 'int32');
       const attributes = [
         dtype('Tparams', BFLOAT16),
-        dtype('Tindices', binding.TF_INT32),
-        dtype('Taxis', binding.TF_INT32),
-        { name: 'batch_dims', type: binding.TF_ATTR_INT, value: 0 },
+        dtype('Tindices', binding().TF_INT32),
+        dtype('Taxis', binding().TF_INT32),
+        { name: 'batch_dims', type: binding().TF_ATTR_INT, value: 0 },
       ];
-      const [found] = binding.executeOp('GatherV2', attributes, [id, ...backend.getInputTensorIds([ids, axis])], 1);
+      const [found] = binding().executeOp('GatherV2', attributes, [id, ...backend.getInputTensorIds([ids, axis])], 1);
       try {
         return up(found.id);
       } finally {
-        binding.deleteTensor(found.id);
+        binding().deleteTensor(found.id);
       }
     },
-    dispose: () => binding.deleteTensor(id),
+    dispose: () => binding().deleteTensor(id),
   };
 }
 

@@ -1,4 +1,5 @@
 export { inFloat32 } from './bf16-products';
+export * from './functions';
 export { measureMatmul } from './measure';
 export * from './ops';
 export { type KernelProfile, type KernelTime, profileKernels, profileTable } from './profile';

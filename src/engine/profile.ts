@@ -1,5 +1,6 @@
 /** Where the time goes: the kernels that a piece of work runs, by name. */
 import * as tf from '@tensorflow/tfjs';
+import { withoutTracing } from './functions';
 import { onTensorflow } from './ops/kernel';
 
 /** One kernel's share. */
@@ -71,7 +72,7 @@ function watchKernels(clock: Clock): () => void {
 
 /**
  * Runs work and measures it by kernel. Exact where kernels run at once (tensorflow on a CPU, wasm); on a GPU kernels
- * are only queued, and the times are those of queueing.
+ * are only queued, and the times are those of queueing. Traced functions run operation by operation meanwhile.
  * @param fn the work; run it once before, so that first-time costs stay out. Other work must not run meanwhile.
  */
 export async function profileKernels<T>(fn: () => T | Promise<T>): Promise<KernelProfile<T>> {
@@ -79,7 +80,7 @@ export async function profileKernels<T>(fn: () => T | Promise<T>): Promise<Kerne
   const stop = onTensorflow() ? watchTensorflow(clock) : watchKernels(clock);
   const start = performance.now();
   try {
-    const value = await fn();
+    const value = await withoutTracing(fn);
     const elapsed = performance.now() - start;
     const kernels = [...clock.entries]
       .map(([kernel, { calls, milliseconds }]) => ({ kernel, calls, milliseconds, share: milliseconds / elapsed }))

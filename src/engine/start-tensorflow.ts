@@ -6,6 +6,7 @@ import util from 'node:util';
 import { needsBf16Casts, useBf16Products } from './bf16-products';
 import { setOwnKernels } from './ops/kernel';
 import { EngineError, type EngineReport, type Precision } from './report';
+import { useTraceableKernels } from './tensorflow-kernels';
 
 /** What is used of the binding's backend. */
 interface NodeBackend {
@@ -33,6 +34,7 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
   const ownKernels = device === 'cpu' && loadOwnKernels();
   setOwnKernels(ownKernels);
+  if (device === 'cpu') useTraceableKernels();
   if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
   return {
     engine: 'tensorflow',

@@ -2,7 +2,7 @@
  * The policy step: trajectories and advantages in, optimizer steps out. Rows are replayed in chunks whose gradients are
  * added up, so memory does not grow with the group; old and reference log-probs are held for all updates of a rollout.
  */
-import { type AdamW, clipByGlobalNorm, runningEngine, tf } from '../engine';
+import { type AdamW, clipByGlobalNorm, runningEngine, runTraced, tf } from '../engine';
 import type { Policy, Trajectory, Transition } from '../models/unified';
 import { PendingGradients, policyLoss, type PolicyBatch } from './losses';
 import {
@@ -131,17 +131,22 @@ class PolicyStep<T extends Transition> {
       const transitions = chunk.map(({ transition }) => transition);
       if (!replaysOld) for (const row of chunk) row.old = row.transition.logProbs;
       else if (several || importanceSamplingCorrection) {
-        const replayed = await rowsRead(chunk, () => this.policy.replay(transitions));
+        const replayed = await this.read('replay', chunk, () => this.policy.replay(transitions));
         checkFinite(chunk, replayed, 'replayed');
         chunk.forEach((row, i) => (row.old = replayed[i]));
       }
       if (beta > 0 && this.reference) {
         const { reference } = this;
-        const given = await rowsRead(chunk, () => reference.replay(transitions));
+        const given = await this.read('reference replay', chunk, () => reference.replay(transitions));
         checkFinite(chunk, given, "reference's");
         chunk.forEach((row, i) => (row.reference = given[i]));
       }
     }
+  }
+
+  /** What a traced forward pass gives for rows, as numbers. */
+  private read(name: string, chunk: readonly Row<T>[], compute: () => tf.Tensor2D): Promise<Float32Array[]> {
+    return rowsRead(chunk, () => runTraced(this.optimizer, name, compute));
   }
 
   private get chunkSize(): number {
@@ -173,7 +178,7 @@ class PolicyStep<T extends Transition> {
     const { policy } = this;
     if (this.options.topEntropyQuantile === 1 && !this.options.logEntropy) return;
     for (const chunk of chunksOf(rows, this.chunkSize)) {
-      const entropies = await rowsRead(chunk, () => {
+      const entropies = await this.read('entropies', chunk, () => {
         if (!policy.entropies) throw new RangeError('the policy gives no entropies');
         return policy.entropies(chunk.map(({ transition }) => transition));
       });
@@ -187,7 +192,9 @@ class PolicyStep<T extends Transition> {
       return undefined;
     const sums = new Map<string, number>();
     for (const chunk of chunksOf(rows, this.chunkSize)) {
-      const replayed = await rowsRead(chunk, () => this.policy.replay(chunk.map(({ transition }) => transition)));
+      const replayed = await this.read('replay', chunk, () =>
+        this.policy.replay(chunk.map(({ transition }) => transition)),
+      );
       for (const [i, row] of chunk.entries()) {
         const { old } = row;
         const sum = row.mask.reduce((all, m, t) => all + (m && old ? replayed[i][t] - old[t] : 0), 0);
@@ -203,11 +210,14 @@ class PolicyStep<T extends Transition> {
     sequences: Map<string, number> | undefined,
   ): Promise<{ loss: number; sums: RowSums[] }> {
     const batch = batchOf(chunk, keeps, sequences, this.options);
-    const made: tf.Tensor[] = [];
+    let made: tf.TensorContainer = [];
     try {
-      const gradients = this.gradients(chunk, batch, made);
-      this.pending.add(gradients);
-      const [loss, logProbs, metrics] = await Promise.all(made.map((tensor) => tensor.data<'float32'>()));
+      const { grads, ...told } = runTraced(this.optimizer, 'policy gradient', () => this.gradients(chunk, batch));
+      made = told;
+      this.pending.add(grads);
+      const [loss, logProbs, metrics] = await Promise.all(
+        [told.loss, told.logProbs, told.metrics].map((tensor) => tensor.data<'float32'>()),
+      );
       const replayed = cutRows(chunk, logProbs);
       checkFinite(chunk, replayed, 'replayed');
       if (this.updates === 0) this.ratios.check(chunk, replayed);
@@ -223,31 +233,37 @@ class PolicyStep<T extends Transition> {
     }
   }
 
-  /** @param made gets the loss, the log-probs and the metrics `[3, rows]`, for the caller to read and dispose */
-  private gradients(
-    chunk: WeightedRow<T>[],
-    batch: Omit<PolicyBatch, 'logProbs'>,
-    made: tf.Tensor[],
-  ): Record<string, tf.Tensor> {
+  /** @returns the loss, the log-probs, the metrics `[3, rows]` and the gradients by upstream name */
+  private gradients(chunk: WeightedRow<T>[], batch: Omit<PolicyBatch, 'logProbs'>) {
     const variables = this.policy.variables();
-    const { value, grads } = tf.variableGrads(() => {
-      const logProbs = this.policy.replay(chunk.map(({ transition }) => transition));
-      checkShape(chunk, logProbs);
-      const { loss, metrics } = policyLoss({ ...batch, logProbs }, this.options);
-      const { kl, clippedLow, clippedHigh } = metrics;
-      made.push(tf.keep(tf.clone(logProbs)), tf.keep(tf.stack([kl, clippedLow, clippedHigh])));
-      return loss;
-    }, Object.values(variables));
-    made.unshift(value);
-    const reached = Object.entries(variables).filter(([, variable]) => variable.name in grads);
-    return Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
+    const told: tf.Tensor[] = [];
+    try {
+      const { value: loss, grads } = tf.variableGrads(() => {
+        const logProbs = this.policy.replay(chunk.map(({ transition }) => transition));
+        checkShape(chunk, logProbs);
+        const { loss, metrics } = policyLoss({ ...batch, logProbs }, this.options);
+        const { kl, clippedLow, clippedHigh } = metrics;
+        // variableGrads ends tidies of its own, which these outlive.
+        told.push(tf.keep(tf.clone(logProbs)), tf.keep(tf.stack([kl, clippedLow, clippedHigh])));
+        return loss;
+      }, Object.values(variables));
+      const reached = Object.entries(variables).filter(([, variable]) => variable.name in grads);
+      const [logProbs, metrics] = told;
+      const named = Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
+      return { loss, logProbs, metrics, grads: named };
+    } catch (error) {
+      tf.dispose(told);
+      throw error;
+    }
   }
 
   /** One optimizer step from the gradients that wait. */
   private async update(): Promise<Record<string, number>> {
     const { policy, optimizer, options, pending } = this;
     const variables = policy.variables();
-    const { grads, norm } = clipByGlobalNorm(pending.gradients, options.maxGradNorm);
+    const { grads, norm } = runTraced(optimizer, 'clipping', () =>
+      clipByGlobalNorm(pending.gradients, options.maxGradNorm),
+    );
     try {
       const grad_norm = (await norm.data())[0];
       if (!Number.isFinite(grad_norm))
@@ -257,7 +273,11 @@ class PolicyStep<T extends Transition> {
           'the advantages are not all 0, but the gradient is: what is replayed does not depend on the weights, or every token is masked',
         );
       await checkWeights(variables);
-      if (Object.keys(grads).length > 0) optimizer.apply({ ...variables }, grads, options.learningRate);
+      if (Object.keys(grads).length > 0)
+        runTraced(optimizer, 'update', () => {
+          optimizer.apply({ ...variables }, grads, options.learningRate);
+          return [];
+        });
       this.updates++;
       if (this.reference && options.refModelSyncSteps !== null && optimizer.step % options.refModelSyncSteps === 0)
         synchronizeReference(this.reference, policy, options.refModelMixupAlpha);

@@ -3,7 +3,7 @@
  * norm, checkpoints, exact resume. Batches depend on the seed and the step alone, so a resumed run sees the batches
  * that the uninterrupted one would have seen.
  */
-import { AdamW, clipByGlobalNorm, Rng, tf, warmupCosine } from '../engine';
+import { AdamW, clipByGlobalNorm, Rng, runTraced, tf, warmupCosine } from '../engine';
 import { RunFolder } from '../io';
 
 /** What is trained, on what, by which loss. */
@@ -131,34 +131,52 @@ async function optimizerStep<Batch>(
       `${task.name}: the ${what} is ${is} at step ${step}; the step was not taken: lower the learning rate or look at the data`,
     );
   };
-  const made: tf.Tensor[] = [];
+  let made: ReturnType<typeof gradients> | undefined;
   try {
-    const names: string[] = [];
-    const { value, grads } = tf.variableGrads(() => {
-      const { loss, metrics } = task.loss(batch);
-      for (const [name, metric] of Object.entries(metrics)) {
-        names.push(name);
-        made.push(tf.keep(tf.clone(metric)));
-      }
-      return loss;
-    }, Object.values(task.variables));
-    // tf.js keys gradients by its own variable names; the optimizer's state goes by the task's.
-    const reached = Object.entries(task.variables).filter(([, variable]) => variable.name in grads);
-    const named = Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
-    const clipped = clipByGlobalNorm(named, maxGradNorm);
-    const weights = tf.tidy(() => tf.addN(Object.values(task.variables).map((w) => tf.sum(tf.mul(w, 0)))));
-    const metricTensors = made.splice(0);
-    made.push(value, clipped.norm, weights, ...metricTensors, ...Object.values(grads), ...Object.values(clipped.grads));
-    const [loss, gradNorm, finite] = await Promise.all([value, clipped.norm, weights].map(numberOf));
+    const found = runTraced(optimizer, `${task.name}: loss and gradient`, () => gradients(task, batch, maxGradNorm));
+    made = found;
+    const [loss, gradNorm, finite] = await Promise.all([found.loss, found.norm, found.weights].map(numberOf));
     if (!Number.isFinite(loss)) refuse('loss', loss);
     if (!Number.isFinite(gradNorm)) refuse("gradient's norm", gradNorm);
     if (finite !== 0) refuse('sum of all weights', NaN);
-    optimizer.apply({ ...task.variables }, clipped.grads, rate);
-    const metrics = await Promise.all(metricTensors.map(numberOf));
-    return { values: { loss, ...Object.fromEntries(names.map((name, i) => [name, metrics[i]])) }, gradNorm };
+    runTraced(optimizer, `${task.name}: update`, () => {
+      optimizer.apply({ ...task.variables }, found.grads, rate);
+      return [];
+    });
+    const metrics = await Promise.all(
+      Object.entries(found.metrics).map(async ([name, metric]) => [name, await numberOf(metric)] as const),
+    );
+    return { values: { loss, ...Object.fromEntries(metrics) }, gradNorm };
   } finally {
-    tf.dispose([batch as tf.TensorContainer, made]);
+    tf.dispose([batch as tf.TensorContainer, made as tf.TensorContainer]);
   }
+}
+
+/** All that a step needs to know: the loss, clipped gradients by the task's names, and whether weights are finite. */
+function gradients<Batch>(task: SupervisedTask<Batch>, batch: Batch, maxGradNorm: number) {
+  const metrics: Record<string, tf.Scalar> = {};
+  try {
+    const { value: loss, grads } = tf.variableGrads(() => {
+      const found = task.loss(batch);
+      // variableGrads ends tidies of its own, which the metrics outlive.
+      for (const [name, metric] of Object.entries(found.metrics)) metrics[name] = tf.keep(tf.clone(metric));
+      return found.loss;
+    }, Object.values(task.variables));
+    return { loss, metrics, ...checked(task, grads, maxGradNorm) };
+  } catch (error) {
+    tf.dispose(metrics);
+    throw error;
+  }
+}
+
+/** Clipped gradients by the task's names, their norm, and a number that is 0 if every weight is finite, else NaN. */
+function checked<Batch>({ variables }: SupervisedTask<Batch>, grads: tf.NamedTensorMap, maxGradNorm: number) {
+  // tf.js keys gradients by its own variable names; the optimizer's state goes by the task's.
+  const reached = Object.entries(variables).filter(([, variable]) => variable.name in grads);
+  const named = Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
+  const clipped = clipByGlobalNorm(named, maxGradNorm);
+  const weights = tf.addN(Object.values(variables).map((w) => tf.sum(tf.mul(w, 0))));
+  return { grads: clipped.grads, norm: clipped.norm, weights };
 }
 
 const numberOf = async (tensor: tf.Tensor): Promise<number> => (await tensor.data<'float32'>())[0];

@@ -1,5 +1,6 @@
 /** AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), numbers as PyTorch's. */
 import * as tf from '@tensorflow/tfjs';
+import { releaseTraced } from '../functions';
 import { onTensorflow } from './kernel';
 import { type Moments, PlainMoments, TensorflowMoments } from './moments';
 
@@ -112,8 +113,9 @@ export class AdamW {
     }
   }
 
-  /** Frees the moments and starts over at step 0. */
+  /** Frees the moments, and the traced functions that it owns, and starts over at step 0. */
   dispose(): void {
+    releaseTraced(this);
     for (const moments of this.moments.values()) moments.dispose();
     this.moments.clear();
     this.steps = 0;

@@ -1,5 +1,6 @@
 /** Gradient checkpointing (Chen et al. 2016): keep a block's inputs, compute its inside again for the gradient. */
 import * as tf from '@tensorflow/tfjs';
+import { recomputedAfter } from '../functions';
 import { withGradient } from './custom';
 
 /** What a checkpointed block reads. */
@@ -37,7 +38,7 @@ export function checkpointed(
         try {
           return tf.tidy(() => {
             const wanted = [...saved.slice(0, inputs.length), ...weights];
-            const { grads } = engine.gradients(() => block(...saved), wanted, dy, true);
+            const { grads } = engine.gradients(() => recomputedAfter(dy, () => block(...saved)), wanted, dy, true);
             // A weight that the block does not use (an adapter that is merged) has none.
             return wanted.map((tensor, i) => (grads[i] as tf.Tensor | undefined) ?? tf.zerosLike(tensor));
           });

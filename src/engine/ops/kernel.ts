@@ -44,9 +44,16 @@ function backend(): TensorflowBackend {
 }
 
 /** A type attribute, e.g. `type('T', 'float32')`. */
-export function type(name: string, dtype: 'float32' | 'int32' = 'float32'): KernelAttribute {
-  const { TF_ATTR_TYPE, TF_FLOAT, TF_INT32 } = backend().binding;
-  return { name, type: TF_ATTR_TYPE, value: dtype === 'float32' ? TF_FLOAT : TF_INT32 };
+export function type(name: string, dtype: tf.DataType = 'float32'): KernelAttribute {
+  const { binding } = backend();
+  const numbers = {
+    float32: binding.TF_FLOAT,
+    int32: binding.TF_INT32,
+    bool: binding.TF_BOOL,
+    complex64: binding.TF_COMPLEX64,
+    string: binding.TF_STRING,
+  };
+  return { name, type: binding.TF_ATTR_TYPE, value: numbers[dtype] };
 }
 
 /** A float attribute. */

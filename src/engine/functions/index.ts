@@ -1,0 +1,16 @@
+export { TraceError } from './session';
+export {
+  onTrace,
+  recomputedAfter,
+  releaseTraced,
+  runTraced,
+  traced,
+  type Traced,
+  type TracedProgram,
+  type TraceEvent,
+  type TraceOptions,
+  type TraceReport,
+  traceReports,
+  tracingWorks,
+  withoutTracing,
+} from './traced';

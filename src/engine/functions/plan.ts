@@ -1,0 +1,148 @@
+/** A program that is kept: compared with what is asked for now, and run as one TensorFlow function. */
+import type { Attribute, Backend, Binding, Metadata, Values } from './binding';
+import { functionGraph } from './graph-def';
+import {
+  type Captured,
+  type Operation,
+  outputRef,
+  type Program,
+  type Ref,
+  sameList,
+  sameValue,
+  STAND_INS,
+  type Upload,
+} from './program';
+import { isLarge, shapeNumbers } from './shape-numbers';
+
+/** An operation that is asked for. */
+export interface Asked {
+  readonly op: string;
+  readonly attributes: readonly Attribute[];
+  readonly inputs: readonly Ref[];
+  readonly after: Ref | undefined;
+}
+
+let made = 0;
+
+export class Plan {
+  /** Uploads that are inputs. */
+  private readonly fed: Set<number>;
+  private readonly decideShapes: ReadonlySet<number>;
+  private readonly resultAt: ReadonlyMap<number, number>;
+  private registered: string | undefined;
+  /** Times that it ran as a function. */
+  runs = 0;
+  /** Seconds that writing it and giving it to TensorFlow took. */
+  seconds = 0;
+
+  constructor(
+    private readonly label: string,
+    readonly program: Program,
+    integer: number,
+  ) {
+    this.decideShapes = shapeNumbers(program, integer);
+    const large = program.steps.flatMap((step, i) => (step.kind === 'upload' && isLarge(step) ? [i] : []));
+    this.fed = new Set(large.filter((i) => !this.decideShapes.has(i)));
+    for (const i of this.fed) (program.steps[i] as Upload).values = undefined;
+    this.resultAt = new Map(program.results.map((ref, k) => [ref, k]));
+  }
+
+  get length(): number {
+    return this.program.steps.length;
+  }
+
+  get operations(): number {
+    return this.program.steps.filter(({ kind }) => kind === 'operation').length;
+  }
+
+  /** @returns why an upload does not fit; undefined when it does */
+  upload(at: number, shape: readonly number[], dtype: number, values: Values): string | undefined {
+    const step = this.program.steps.at(at);
+    if (step?.kind !== 'upload') return `numbers came in place of ${step?.op ?? 'the end'}`;
+    if (step.dtype !== dtype || !sameList(step.shape, shape))
+      return `numbers of [${shape.join(', ')}] came in place of [${step.shape.join(', ')}]`;
+    if (!this.decideShapes.has(at)) return undefined;
+    return step.values && sameList(step.values, values) ? undefined : 'numbers that decide a shape have changed';
+  }
+
+  /** @returns why an operation does not fit; undefined when it does */
+  operation(at: number, asked: Asked): string | undefined {
+    const step = this.program.steps.at(at);
+    if (step?.kind !== 'operation') return `${asked.op} came in place of ${step ? 'numbers' : 'the end'}`;
+    if (step.op !== asked.op) return `${asked.op} came in place of ${step.op}`;
+    if (!sameList(step.inputs, asked.inputs) || step.after !== asked.after) return `${step.op} reads other tensors`;
+    const changed = asked.attributes.find(
+      ({ name, value }, k) => step.attributes[k]?.name !== name || !sameValue(step.attributes[k].value, value),
+    );
+    if (changed || step.attributes.length !== asked.attributes.length)
+      return `${step.op} has another '${changed?.name ?? 'attribute'}'`;
+    return undefined;
+  }
+
+  /** @returns why a tensor from outside does not fit; undefined when it does */
+  captured(index: number, { shape, dtype }: Captured): string | undefined {
+    const before = this.program.captured.at(index);
+    if (before?.dtype === dtype && sameList(before.shape, shape)) return undefined;
+    return `a tensor from outside is [${shape.join(', ')}], not [${before?.shape.join(', ') ?? ''}]`;
+  }
+
+  /** The stand-ins of an operation's outputs. */
+  standIns(at: number): Metadata[] {
+    const { outputs } = this.program.steps[at] as Operation;
+    return outputs.map(({ shape, dtype }, o) => ({ id: STAND_INS + outputRef(at, o), shape: shape.slice(), dtype }));
+  }
+
+  /** @returns why the end does not fit. @param alive refs of all that is alive */
+  end(length: number, alive: ReadonlySet<Ref>): string | undefined {
+    if (length !== this.length) return `it ended after ${length} steps, not ${this.length}`;
+    for (const ref of alive) if (!this.resultAt.has(ref)) return 'it leaves other tensors';
+    return undefined;
+  }
+
+  /**
+   * Runs the function.
+   * @param captured ids of the tensors from outside
+   * @param uploads what was uploaded, by step: a number that is not the recorded one is an input from now on
+   * @returns what the program leaves, in the order of `program.results`
+   */
+  run(
+    backend: Backend,
+    captured: readonly number[],
+    uploads: ReadonlyMap<number, { id: number; values: Values }>,
+  ): { ref: Ref; id: number }[] {
+    const { binding } = backend;
+    let grown = false;
+    for (const [at, { values }] of uploads) {
+      const before = (this.program.steps[at] as Upload).values;
+      if (this.fed.has(at) || (before && sameList(before, values))) continue;
+      this.fed.add(at);
+      grown = true;
+    }
+    if (grown) this.remove(binding);
+    const name = this.registered ?? this.register(binding);
+    const given = [...uploads].filter(([at]) => this.fed.has(at)).map(([, { id }]) => id);
+    const outputs = binding.executeOp(name, [], [...captured, ...given], this.program.results.length);
+    this.runs++;
+    return this.program.results.map((ref, k) => ({ ref, id: outputs[k].id }));
+  }
+
+  remove(binding: Binding): void {
+    if (this.registered !== undefined) binding.removeFunction(this.registered);
+    this.registered = undefined;
+  }
+
+  private register(binding: Binding): string {
+    const start = performance.now();
+    const name = `unilab_${this.label.replace(/\W+/g, '_')}_${process.pid}_${made++}`;
+    const { bytes, inputs, outputs, controls } = functionGraph(this.program, this.fed, binding);
+    binding.registerFunction?.(name, bytes, inputs, outputs, controls);
+    this.seconds += (performance.now() - start) / 1000;
+    this.registered = name;
+    return name;
+  }
+
+  /** Number of tensors from outside, for the log. */
+  get inputs(): number {
+    return this.program.captured.length + this.fed.size;
+  }
+}

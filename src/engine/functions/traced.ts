@@ -1,0 +1,206 @@
+/**
+ * Traced functions: a function of tensors is recorded once for each program that it runs, and from then on runs as one
+ * TensorFlow function. Its values are those of the single operations, to the bit.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { type Backend, functionBackend } from './binding';
+import { Plan } from './plan';
+import { Session, TraceError } from './session';
+
+export interface TraceOptions {
+  /** Programs that are kept; the one that was not used for longest goes. Default 8. */
+  readonly keep?: number;
+}
+
+/** What is known of one kept program. */
+export interface TracedProgram {
+  readonly operations: number;
+  readonly inputs: number;
+  readonly results: number;
+  /** Seconds of writing it and giving it to TensorFlow; 0 before its second call. */
+  readonly seconds: number;
+  /** Calls that ran as a function. */
+  readonly runs: number;
+}
+
+export interface TraceReport {
+  readonly name: string;
+  readonly programs: readonly TracedProgram[];
+  readonly calls: number;
+  /** Calls that ran operation by operation: the first of each program, and those that cannot be kept. */
+  readonly eager: number;
+  /** Why the last of them did, where a program was there. */
+  readonly reason: string | undefined;
+}
+
+/** A program was compiled: for the log. */
+export interface TraceEvent extends TracedProgram {
+  readonly name: string;
+}
+
+export interface Traced<A extends unknown[], R> {
+  (...args: A): R;
+  /** Forgets all programs; the function may be called again. */
+  dispose(): void;
+  report(): TraceReport;
+}
+
+/** All traced functions that hold a program. */
+const holders = new Set<{ report(): TraceReport }>();
+const listeners = new Set<(event: TraceEvent) => void>();
+let session: Session | undefined;
+let switchedOff = 0;
+
+/** What every traced function holds now. */
+export function traceReports(): TraceReport[] {
+  return [...holders].map((holder) => holder.report());
+}
+
+/** Calls `listener` after each compilation. @returns what ends it */
+export function onTrace(listener: (event: TraceEvent) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+/** Whether functions are traced: on the tensorflow engine, unless `UNILAB_TRACE=0`. */
+export function tracingWorks(): boolean {
+  return switchedOff === 0 && process.env.UNILAB_TRACE !== '0' && functionBackend() !== undefined;
+}
+
+/** Runs `work` with traced functions as plain ones: for profiles and comparisons. */
+export async function withoutTracing<R>(work: () => R | Promise<R>): Promise<R> {
+  switchedOff++;
+  try {
+    return await work();
+  } finally {
+    switchedOff--;
+  }
+}
+
+/**
+ * In a traced function, what `work` computes anew waits for a tensor; elsewhere `work` just runs. Gradient
+ * checkpointing needs it: what is recomputed must be neither merged with the first computation nor run beside it.
+ */
+export function recomputedAfter<R>(tensor: tf.Tensor, work: () => R): R {
+  const backend = session && functionBackend();
+  if (!session || !backend) return work();
+  return session.after(backend.getInputTensorIds([tensor])[0], work);
+}
+
+/**
+ * Makes a function of tensors a traced one. At each call its JavaScript runs and is compared with what was recorded, so
+ * that it may branch, assign variables and read what it likes; another branch or shape is recorded in its turn, and
+ * other numbers become inputs. On engines other than `tensorflow`, and inside of another traced function, it is `fn`.
+ * @param name for the log and for errors, e.g. `replay`
+ * @param fn synchronous, run in a tidy; what it returns, keeps or assigns is its result. It reads no value of a tensor
+ *   that it computed.
+ * @throws TraceError, at a call, when `fn` reads a computed value, is asynchronous, or runs an operation whose shape
+ *   depends on values; whatever `fn` throws
+ */
+export function traced<A extends unknown[], R extends tf.TensorContainer>(
+  name: string,
+  fn: (...args: A) => R,
+  options: TraceOptions = {},
+): Traced<A, R> {
+  const programs = new Programs(name, options);
+  const call = (...args: A): R => programs.run(() => fn(...args));
+  return Object.assign(call, { dispose: () => programs.dispose(), report: () => programs.report() });
+}
+
+const owned = new WeakMap<object, Map<string, Programs>>();
+/** Whose owner was forgotten without {@link releaseTraced}: its functions go, too. */
+const forgotten = new FinalizationRegistry<Map<string, Programs>>((programs) => {
+  for (const each of programs.values()) each.dispose();
+});
+
+/**
+ * Runs `fn` as {@link traced} does, with the programs that `owner` keeps under `name`: for work that closes over what
+ * changes from call to call.
+ * @param owner what the programs live and go with: a model, an optimizer ({@link releaseTraced})
+ */
+export function runTraced<R extends tf.TensorContainer>(owner: object, name: string, fn: () => R): R {
+  let programs = owned.get(owner);
+  if (!programs) {
+    programs = new Map();
+    owned.set(owner, programs);
+    forgotten.register(owner, programs, owner);
+  }
+  let found = programs.get(name);
+  if (!found) {
+    found = new Programs(name, {});
+    programs.set(name, found);
+  }
+  return found.run(fn);
+}
+
+/** Forgets all programs of an owner: part of its `dispose`. */
+export function releaseTraced(owner: object): void {
+  for (const programs of owned.get(owner)?.values() ?? []) programs.dispose();
+  owned.delete(owner);
+  forgotten.unregister(owner);
+}
+
+class Programs {
+  /** The one used last comes first. */
+  private plans: Plan[] = [];
+  private calls = 0;
+  private eager = 0;
+  private reason: string | undefined;
+
+  constructor(
+    private readonly name: string,
+    private readonly options: TraceOptions,
+  ) {}
+
+  run<R extends tf.TensorContainer>(fn: () => R): R {
+    const backend = session || !tracingWorks() ? undefined : functionBackend();
+    if (!backend) return tf.tidy(fn);
+    this.calls++;
+    const own = new Session(backend, this.plans);
+    session = own;
+    try {
+      const result = own.within(() => tf.tidy(fn));
+      if (result instanceof Promise) throw new TraceError(`'${this.name}' is asynchronous: it cannot be traced`);
+      this.learn(own, backend);
+      return result;
+    } catch (error) {
+      own.abandon();
+      throw error;
+    } finally {
+      session = undefined;
+    }
+  }
+
+  dispose(): void {
+    const backend = functionBackend();
+    for (const plan of this.plans) if (backend) plan.remove(backend.binding);
+    this.plans = [];
+    holders.delete(this);
+  }
+
+  report(): TraceReport {
+    const { name, calls, eager, reason } = this;
+    return { name, calls, eager, reason, programs: this.plans.map(describe) };
+  }
+
+  private learn(own: Session, { binding }: Backend): void {
+    const done = own.finish();
+    if ('plan' in done) {
+      const { plan } = done;
+      this.plans = [plan, ...this.plans.filter((other) => other !== plan)];
+      if (plan.runs === 1) listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
+      return;
+    }
+    this.eager++;
+    this.reason = 'unkept' in done ? done.unkept : own.reason;
+    if ('unkept' in done) return;
+    this.plans.unshift(new Plan(this.name, done.program, binding.TF_INT32));
+    holders.add(this);
+    for (const plan of this.plans.splice(this.options.keep ?? 8)) plan.remove(binding);
+  }
+}
+
+function describe(plan: Plan): TracedProgram {
+  const { operations, inputs, seconds, runs } = plan;
+  return { operations, inputs, results: plan.program.results.length, seconds, runs };
+}
