@@ -6,7 +6,8 @@ import type { Executor } from 'tslab/dist/executor';
 import { RemoteCompiler } from '../threads/remote-compiler';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
-import { CellModules, installRuntime, Interrupted, InterruptGate } from './runtime';
+import { Interrupted, InterruptGate } from './interrupt-gate';
+import { CellModules, installRuntime } from './runtime';
 import { type CellVariables, Variables } from './variables';
 
 /** How a cell ended. `value` is there where its last expression had one. */
@@ -95,8 +96,9 @@ export class CellRunner {
    * Runs a cell. Never rejects. A promise that is rejected with nobody to handle it fails the cell that is running,
    * or, where none is, the next one, which is then not run.
    * @param name how stack traces call it, `cell-3`
+   * @param owner whom its output belongs to, also later
    */
-  async run(code: string, name: string): Promise<Outcome> {
+  async run(code: string, name: string, owner: unknown): Promise<Outcome> {
     if (this.unhandled) {
       const { thrown } = this.unhandled;
       this.unhandled = undefined;
@@ -106,12 +108,12 @@ export class CellRunner {
     }
     this.thrown = undefined;
     this.running = true;
-    this.gate.begin();
+    this.gate.begin(owner);
     try {
       await this.warmUp();
       const stray = new Promise<false>((resolve) => (this.abandonCell = () => resolve(false)));
       await this.compile(code, name);
-      const ok = !this.unhandled && (await Promise.race([this.inOwnTurn(() => this.start(code, name)), stray]));
+      const ok = !this.unhandled && (await Promise.race([this.runToEnd(code, name), stray]));
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
       const outcome = this.outcome(ok && !this.unhandled, code, name);
@@ -121,6 +123,7 @@ export class CellRunner {
       return { status: 'error', failure: failureOf(error, this.compiler.codeMap) };
     } finally {
       this.running = false;
+      this.gate.end();
       this.abandonCell = undefined;
       this.unhandled = undefined;
       this.cell = undefined;
@@ -150,6 +153,13 @@ export class CellRunner {
   private keepVariables(whole: boolean): void {
     const missing = this.cell?.end(this.compiler.assigned, whole);
     if (missing) this.compiler.keep(missing);
+  }
+
+  /** Starts a cell and waits for its end, and for what cleans up after an interrupt. @returns whether it succeeded */
+  private async runToEnd(code: string, name: string): Promise<boolean> {
+    const ok = await this.inOwnTurn(() => this.gate.run(() => this.start(code, name)));
+    await this.gate.cleanedUp();
+    return ok;
   }
 
   /** Starts a cell under its name: stack traces and debuggers show it. */
@@ -189,7 +199,7 @@ export class CellRunner {
   failUnhandled(thrown: unknown): void {
     if (thrown instanceof Interrupted) return; // a cell that was interrupted and left behind has ended
     this.unhandled ??= { thrown };
-    if (this.running) this.gate.stop();
+    if (this.running) this.gate.interrupt(false); // what it was doing cleans up, and the cell has failed already
     this.abandonCell?.();
   }
 
@@ -198,14 +208,19 @@ export class CellRunner {
     return this.interrupts.start(() => {
       // The cell's code is gone, and with it every promise that it would have settled.
       this.thrown = { thrown: new Interrupted() };
-      this.gate.stop();
+      if (!this.gate.interrupt(false)) this.gate.abandon(false);
       this.abandonCell?.();
     }, this.signalPort?.());
   }
 
-  /** Ends the running cell; its code stops at its next await. */
+  /**
+   * Ends the awaits of the running cell, which ends when its code has cleaned up; the second time, at once. Where no cell
+   * runs, what earlier ones have left behind ends.
+   */
   interrupt(): void {
-    this.gate.stop();
+    const all = !this.running;
+    if (this.gate.interrupt(all)) return;
+    this.gate.abandon(all);
     this.lazyExecutor?.interrupt();
   }
 }

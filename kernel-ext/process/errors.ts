@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import type { Diagnostic } from 'tslab/dist/converter';
-import { Interrupted } from './runtime';
+import { Interrupted } from './interrupt-gate';
 import type { CodeMap, Origin } from '../compiler/code-map';
 
 /** An error as iopub's `error` message and the replies carry it. */

@@ -6,18 +6,18 @@ import type { OutputQueue } from '../protocol/output-queue';
 import { flushLive, type MimeBundle, renderValue } from './render';
 import { type Header, type Json, type Message, textOf } from '../protocol/messages';
 
-/** A cell that is being run. */
+/** A run of a cell: whom output belongs to, also what comes of its timers and promises after it has ended. */
 interface Running {
   readonly request: Message;
+  readonly silent: boolean;
   /** Displays of the cell that are on their way; one that fails, fails the cell. */
   readonly displays: Promise<void>[];
 }
 
 export class Execution {
   private running?: Running;
-  /** Whom output belongs to: the running cell, or the last one. */
-  private parentHeader: Partial<Header> = {};
-  private isSilent = false;
+  /** Whom output of the kernel itself belongs to. */
+  private last?: Running;
   private executionCount = 0;
 
   constructor(
@@ -36,9 +36,14 @@ export class Execution {
     return this.executionCount;
   }
 
+  /** The run whose code writes or shows something right now: the cell's that started it, else the last one. */
+  private get owner(): Running | undefined {
+    return (this.cells.gate.owner as Running | undefined) ?? this.last;
+  }
+
   /** The message that output now answers. */
   get parent(): Partial<Header> {
-    return this.parentHeader;
+    return this.owner?.request.header ?? {};
   }
 
   /** Runs an execute_request. @returns the content of its reply, once all output has left */
@@ -49,17 +54,16 @@ export class Execution {
     const stored = !silent && content.store_history !== false;
     if (stored) this.executionCount += 1;
     const count = this.executionCount;
-    this.parentHeader = request.header;
-    this.isSilent = silent;
-    const running: Running = { request, displays: [] };
+    const running: Running = { request, silent, displays: [] };
     this.running = running;
+    this.last = running;
     if (!silent) this.output.push('execute_input', { code, execution_count: count }, request.header);
 
     try {
       const { outcome, text } = await this.runAndShow(running, code, count);
       if (outcome.status === 'error' && !silent) this.output.push('error', { ...outcome.failure }, request.header);
       if (stored) this.history.add(count, code, text);
-      const expressions = outcome.status === 'ok' ? await this.userExpressions(content.user_expressions) : {};
+      const expressions = outcome.status === 'ok' ? await this.userExpressions(running, content.user_expressions) : {};
       await this.output.drained();
       const rest = { execution_count: count, user_expressions: expressions, payload: [] };
       return outcome.status === 'ok' ? { status: 'ok', ...rest } : { status: 'error', ...outcome.failure, ...rest };
@@ -74,7 +78,7 @@ export class Execution {
     code: string,
     count: number,
   ): Promise<{ readonly outcome: Outcome; readonly text?: string }> {
-    const first = await this.cells.run(code, `cell-${count}`);
+    const first = await this.cells.run(code, `cell-${count}`, running);
     const value = first.status === 'ok' && first.value ? this.render(first.value.value) : undefined;
     value?.catch(() => undefined); // reported below
     const outcome = await this.settleDisplays(running, first);
@@ -82,7 +86,7 @@ export class Execution {
     try {
       const data = await value;
       const content = { execution_count: count, data, metadata: {} };
-      if (!this.isSilent) this.output.push('execute_result', content, running.request.header);
+      if (!running.silent) this.output.push('execute_result', content, running.request.header);
       return { outcome, text: textOf(data['text/plain']) };
     } catch (error) {
       return { outcome: { status: 'error', failure: failureOf(error, this.cells.compiler.codeMap) } };
@@ -114,10 +118,10 @@ export class Execution {
     return { status: 'error', failure: failureOf(failures[0], this.cells.compiler.codeMap) };
   }
 
-  private async userExpressions(asked: unknown): Promise<Json> {
+  private async userExpressions(running: Running, asked: unknown): Promise<Json> {
     const results: Record<string, object> = {};
     for (const [name, expression] of Object.entries((asked ?? {}) as Record<string, unknown>)) {
-      const outcome = await this.cells.run(`(${String(expression)}\n)`, 'user-expression');
+      const outcome = await this.cells.run(`(${String(expression)}\n)`, 'user-expression', running);
       if (outcome.status === 'error') {
         results[name] = { status: 'error', ...outcome.failure };
         continue;
@@ -132,29 +136,27 @@ export class Execution {
     return results;
   }
 
-  /** Text that a cell (or the last one's timers) wrote. */
+  /** Text that a cell, or what it has started, wrote. */
   write(name: 'stdout' | 'stderr', text: string): void {
-    if (!this.isSilent) this.output.write(name, text, this.parentHeader);
+    if (!this.owner?.silent) this.output.write(name, text, this.parent);
   }
 
   /** A display of a cell. The promise settles when it was sent. */
   show(type: 'display_data' | 'update_display_data', bundle: Promise<MimeBundle>, id?: string): Promise<void> {
-    if (this.isSilent) return bundle.then(() => undefined);
+    const { owner } = this;
+    if (owner?.silent) return bundle.then(() => undefined);
     const transient = id === undefined ? {} : { display_id: id };
-    const sent = this.output.pushLater(
-      type,
-      bundle.then((data): Json => ({ data, metadata: {}, transient })),
-      this.parentHeader,
-    );
-    if (this.running) {
-      this.running.displays.push(sent);
+    const content = bundle.then((data): Json => ({ data, metadata: {}, transient }));
+    const sent = this.output.pushLater(type, content, this.parent);
+    if (owner && owner === this.running) {
+      owner.displays.push(sent);
       sent.catch(() => undefined); // the cell looks at it when it ends
     }
     return sent;
   }
 
-  /** Clears the output of the running cell. */
+  /** Clears the output of the cell that asks for it. */
   clear(wait: boolean): void {
-    if (!this.isSilent) this.output.push('clear_output', { wait }, this.parentHeader);
+    if (!this.owner?.silent) this.output.push('clear_output', { wait }, this.parent);
   }
 }

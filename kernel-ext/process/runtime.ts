@@ -5,81 +5,10 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { renderValue } from './render';
 import { packageFile, packageMain, packageRoot } from '../compiler/package-paths';
+import type { InterruptGate } from './interrupt-gate';
 
 /** The global object that cells' code, once rewritten, calls. */
 export const runtimeGlobal = '__unilab__';
-
-/** Thrown at the next await of a cell that was interrupted. */
-export class Interrupted extends Error {
-  override readonly name = 'Interrupted';
-  constructor() {
-    super('the cell was interrupted');
-  }
-}
-
-/** Stops what was started before an interrupt, at its next await; what starts afterwards runs. */
-export class InterruptGate {
-  private generation = 0;
-  private stopped = -1;
-  private controller = new AbortController();
-
-  /** A cell begins. */
-  begin(): void {
-    this.generation += 1;
-    if (this.controller.signal.aborted) this.controller = new AbortController();
-  }
-
-  /** Everything that was begun so far is to stop. */
-  stop(): void {
-    this.stopped = this.generation;
-    this.controller.abort(new Interrupted());
-  }
-
-  get signal(): AbortSignal {
-    return this.controller.signal;
-  }
-
-  private check(generation: number): void {
-    if (generation <= this.stopped) throw new Interrupted();
-  }
-
-  /** `await x` in a cell is `await hold(x)`. */
-  readonly hold = (value: unknown): unknown => {
-    if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return value;
-    if (typeof (value as PromiseLike<unknown>).then !== 'function') return value;
-    const { generation } = this;
-    return Promise.resolve(value as PromiseLike<unknown>).then((result) => {
-      this.check(generation);
-      return result;
-    });
-  };
-
-  /** `for await (const v of x)` in a cell goes over `steps(x)`: an interrupt closes `x` between two steps. */
-  readonly steps = (source: AsyncIterable<unknown> | Iterable<unknown>): AsyncIterable<unknown> => {
-    const isAsync = typeof (source as Partial<AsyncIterable<unknown>>)?.[Symbol.asyncIterator] === 'function';
-    if (!isAsync && typeof (source as Partial<Iterable<unknown>>)?.[Symbol.iterator] !== 'function') {
-      throw new TypeError(`for await needs something to iterate over, got ${source === null ? 'null' : typeof source}`);
-    }
-    const inner = isAsync
-      ? (source as AsyncIterable<unknown>)[Symbol.asyncIterator]()
-      : (source as Iterable<unknown>)[Symbol.iterator]();
-    const next = async (...args: [] | [unknown]): Promise<IteratorResult<unknown>> => {
-      const { generation } = this;
-      const result = await inner.next(...(args as []));
-      const value: unknown = isAsync ? result.value : await result.value;
-      try {
-        this.check(generation);
-      } catch (error) {
-        await inner.return?.();
-        throw error;
-      }
-      return result.done ? { done: true, value } : { done: false, value };
-    };
-    const close = async (value?: unknown): Promise<IteratorResult<unknown>> =>
-      (await inner.return?.(value)) ?? { done: true, value };
-    return { [Symbol.asyncIterator]: () => ({ next, return: close }) };
-  };
-}
 
 type Importer = (specifier: string) => Promise<Record<string, unknown>>;
 type Resolver = (request: string, parent: NodeModule | undefined, ...rest: unknown[]) => string;
@@ -224,7 +153,16 @@ function ensureTypeScriptLoader(file: string): string {
 /** Puts what rewritten code calls where it finds it. */
 export function installRuntime(gate: InterruptGate, modules: CellModules): void {
   Object.defineProperty(globalThis, runtimeGlobal, {
-    value: { hold: gate.hold, steps: gate.steps, load: modules.load, show: renderValue },
+    value: {
+      here: gate.here,
+      enter: gate.enter,
+      leave: gate.leave,
+      hold: gate.hold,
+      pass: gate.pass,
+      steps: gate.steps,
+      load: modules.load,
+      show: renderValue,
+    },
     enumerable: false,
     configurable: true,
   });
