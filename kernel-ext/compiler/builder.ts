@@ -2,17 +2,16 @@
  * The program that tslab keeps from cell to cell. TypeScript's usual builder finds out anew for every cell which of
  * all files, types of packages too, leans on which; tslab asks that of a cell's own local files only.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { isPackageCode } from './package-paths';
 import { ts } from './typescript';
 
-/** The part of a source file in which TypeScript keeps what its imports were resolved to. */
+/** The part of a program that knows what imports were resolved to. */
 interface WithImports {
-  readonly resolvedModules?: {
-    forEach(
-      each: (found: { readonly resolvedModule?: { readonly resolvedFileName: string } } | undefined) => void,
-    ): void;
-  };
+  forEachResolvedModule(
+    each: (found: { readonly resolvedModule?: { readonly resolvedFileName: string } }) => void,
+    file: TypeScript.SourceFile,
+  ): void;
 }
 
 /** Whether a file is compiled with the notebook: the package's own code and declarations are not. */
@@ -24,12 +23,12 @@ function isCompiled(file: TypeScript.SourceFile): boolean {
 function localDependencies(program: TypeScript.Program, source: TypeScript.SourceFile): string[] {
   const found = new Set([source.fileName]);
   const visit = (file: TypeScript.SourceFile): void => {
-    (file as WithImports).resolvedModules?.forEach((one) => {
-      const next = one?.resolvedModule && program.getSourceFile(one.resolvedModule.resolvedFileName);
+    (program as unknown as WithImports).forEachResolvedModule((one) => {
+      const next = one.resolvedModule && program.getSourceFile(one.resolvedModule.resolvedFileName);
       if (!next || !isCompiled(next) || found.has(next.fileName)) return;
       found.add(next.fileName);
       visit(next);
-    });
+    }, file);
   };
   visit(source);
   return [...found];

@@ -3,7 +3,7 @@
  * notebook's folder, edits of local files, source maps, and awaits that an interrupt can stop.
  */
 import path from 'node:path';
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { createBuilder } from './builder';
 import type { CodeMaps, MapOptions } from './code-map';
 import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
@@ -13,10 +13,12 @@ import { FileWatches } from './file-watches';
 import { ModuleResolution } from './module-resolution';
 import { makeMembersPublic, privateMemberDiagnostic } from './private-members';
 import { cellOptions } from './project';
-import { rewriteForRuntime } from './rewrite';
-import { expandShorthands } from './shorthands';
+import { rewriteImports } from './rewrite';
+import { exportedByName } from './exported-names';
+import { followCalls } from './follow-calls';
+import { expandShorthands, hideGlobals } from './shorthands';
 import { stripExports } from './strip-exports';
-import { patched, ts } from './typescript';
+import { diagnosticsOf, patched, ts } from './typescript';
 // After ./typescript: the converter must see the patched compiler.
 import { type Converter, type ConvertResult, createConverter, type Diagnostic } from 'tslab/dist/converter';
 
@@ -28,7 +30,7 @@ const asyncPrefix = 'await null;';
 /** The name under which tslab compiles a cell. */
 const CELL_FILE = '/__tslab__.ts';
 
-/** TypeScript's error for a top-level `await`, by which tslab knows that a cell is asynchronous. */
+/** TypeScript's error for an `await` at the top, by which tslab knows that a cell is asynchronous. */
 const topLevelAwait = 1308;
 
 function withoutMap(text: string): string {
@@ -152,7 +154,7 @@ export class CellCompiler implements Converter {
     this.declarations.addValue(name);
   }
 
-  inspect(_previous: string, source: string, position: number): TypeScript.QuickInfo {
+  inspect(_previous: string, source: string, position: number): ReturnType<Converter['inspect']> {
     return this.inner.inspect(this.declarations.textWith(this.cell), source, position);
   }
 
@@ -175,14 +177,16 @@ export class CellCompiler implements Converter {
     patched.sys = sys;
     patched.createWatchCompilerHost = this.createHost.bind(this);
     patched.transpileModule = this.transpile.bind(this);
-    const diagnostics = patched.getPreEmitDiagnosticsOfFiles as (
-      program: TypeScript.Program,
-      files: readonly TypeScript.SourceFile[],
-    ) => readonly TypeScript.Diagnostic[];
     patched.getPreEmitDiagnosticsOfFiles = (program: TypeScript.Program, files: readonly TypeScript.SourceFile[]) => {
-      const all = diagnostics(program, files);
-      if (!this.skipsChecks) return all;
-      return all.filter((one) => one.code === topLevelAwait || (one.code >= 1000 && one.code < 2000));
+      const found = diagnosticsOf(program, files);
+      const all = this.skipsChecks ? found.filter(({ code }) => code >= 1000 && code < 2000) : found;
+      const cell = files.find(({ fileName }) => fileName.endsWith(CELL_FILE));
+      const start = cell?.text.indexOf(asyncPrefix) ?? -1;
+      if (!cell || start < 0 || start > 12) return all;
+      // This compiler has nothing against awaits at the top; tslab's has, and tslab goes by that.
+      const category = ts.DiagnosticCategory.Error;
+      const await = { code: topLevelAwait, category, file: cell, start, length: 5, messageText: '' };
+      return [...all, await];
     };
   }
 
@@ -197,7 +201,12 @@ export class CellCompiler implements Converter {
     const create: TypeScript.CreateProgram<TypeScript.BuilderProgram> = (...args) =>
       this.hookBuilder(createBuilder(...args));
     const own = cellOptions(options, this.folder);
-    const host = ts.createWatchCompilerHost(roots, own, sys, create, report, reportWatch);
+    const system = Object.create(sys) as TypeScript.System;
+    system.readFile = (file, encoding) => {
+      const text = sys.readFile(file, encoding);
+      return text !== undefined && file.endsWith(CELL_FILE) ? exportedByName(text) : text;
+    };
+    const host = ts.createWatchCompilerHost(roots, own, system, create, report, reportWatch);
     host.resolveModuleNameLiterals = (names, from, redirect, resolveOptions) =>
       names.map((name) => this.modules.resolve(name.text, from, redirect, resolveOptions, host));
     // A cell's imports are resolved whenever its text changes; nothing else needs to be resolved again.
@@ -217,6 +226,8 @@ export class CellCompiler implements Converter {
       });
       const last = cell && this.mayTakeFastPath ? [exportNow] : [];
       let declarations = '';
+      const checker = builder.getProgram().getTypeChecker();
+      const showAll = hideGlobals(checker);
       const result = emit(
         source,
         write &&
@@ -230,11 +241,12 @@ export class CellCompiler implements Converter {
         onlyTypes,
         {
           ...transformers,
-          before: [...(transformers?.before ?? []), expandShorthands(builder.getProgram().getTypeChecker())],
+          before: [...(transformers?.before ?? []), expandShorthands(checker)],
           after: [...(transformers?.after ?? []), ...last],
         },
       );
-      if (cell) this.cell = declarationsOf(cell, declarations, builder.getProgram().getTypeChecker());
+      showAll();
+      if (cell) this.cell = declarationsOf(cell, declarations, checker);
       return result;
     };
     return builder;
@@ -256,13 +268,13 @@ export class CellCompiler implements Converter {
       if (inline) this.maps.set(outputText, { first: Buffer.from(inline[1], 'base64').toString() });
       return { outputText, diagnostics: [] };
     }
-    const rewrite = rewriteForRuntime((name) => this.modules.runtimeName(from, name));
+    const rewrite = [followCalls(), rewriteImports((name) => this.modules.runtimeName(from, name))];
     const isCell = from.endsWith(CELL_FILE);
     const collect: TypeScript.TransformerFactory<TypeScript.SourceFile> = () => (file) => {
       this.exportedNames = exportedNames(file);
       return file;
     };
-    const before = isCell ? [rewrite, exportEarly()] : [rewrite];
+    const before = isCell ? [...rewrite, exportEarly()] : rewrite;
     const after = isCell ? [removeReset()] : [];
     const compile = (sourceMap: boolean): TypeScript.TranspileOutput =>
       ts.transpileModule(bare, {

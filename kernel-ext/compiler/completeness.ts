@@ -1,5 +1,5 @@
 /** Whether a cell is complete, unfinished, or wrong whatever follows. */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** Comments, template strings and regular expressions that were begun and not ended. */

@@ -2,7 +2,7 @@
  * What cells have declared, as the declaration file that the next cell is checked against. A later declaration of a
  * name takes the place of an earlier one, values and types apart, as in `interface Box {}` beside `const Box = 1`.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** What a name stands for, as bits: a class stands for both. */
@@ -127,8 +127,8 @@ function imports(
   file: TypeScript.SourceFile,
   importMeaning: (name: string) => Meaning,
 ): Part[] {
-  const { importClause: clause, moduleSpecifier, assertClause } = statement;
-  const from = `${moduleSpecifier.getText(file)}${assertClause ? ` ${assertClause.getText(file)}` : ''};\n`;
+  const { importClause: clause, moduleSpecifier, attributes } = statement;
+  const from = `${moduleSpecifier.getText(file)}${attributes ? ` ${attributes.getText(file)}` : ''};\n`;
   if (!clause) return [{ meaning: meanings.none, text: `import ${from}` }];
   const part = (name: string, bindings: string): Part => ({
     name,

@@ -2,7 +2,7 @@
  * A cell may end before its end: something throws, or it is interrupted. What it has declared by then is to be there in
  * the next cell, so each name is exported as soon as it has its value, and nothing is written over before.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** The names that a module exports by `export { a, b }`. */
@@ -30,6 +30,20 @@ export function splitDeclarations(
   });
 }
 
+/** `let a;` as `let a = void 0;`: without a value it would not be exported there. */
+function withValue(statement: TypeScript.Statement, factory: TypeScript.NodeFactory): TypeScript.Statement {
+  if (!ts.isVariableStatement(statement) || !(statement.declarationList.flags & ts.NodeFlags.Let)) return statement;
+  const { declarationList: list } = statement;
+  const declarations = list.declarations.map((one) =>
+    factory.updateVariableDeclaration(one, one.name, undefined, undefined, one.initializer ?? factory.createVoidZero()),
+  );
+  return factory.updateVariableStatement(
+    statement,
+    statement.modifiers,
+    factory.updateVariableDeclarationList(list, declarations),
+  );
+}
+
 /**
  * A transformer of a cell before it becomes CommonJS: functions come first, which nothing in the language can tell, so
  * that they are exported whatever happens later; a `var` in a block or loop is exported where it gets its value.
@@ -40,7 +54,7 @@ export function exportEarly(): TypeScript.TransformerFactory<TypeScript.SourceFi
     const inner = exportVarsInBlocks(context, new Set(exportedNames(file)));
     const statements = file.statements.flatMap((statement) =>
       ts.isVariableStatement(statement)
-        ? splitDeclarations(statement, factory)
+        ? splitDeclarations(statement, factory).map((one) => withValue(one, factory))
         : [inner(statement) as TypeScript.Statement],
     );
     const functions = statements.filter(ts.isFunctionDeclaration);
@@ -96,7 +110,10 @@ function namesIn(name: TypeScript.BindingName): string[] {
   return name.elements.flatMap((element) => (ts.isOmittedExpression(element) ? [] : namesIn(element.name)));
 }
 
-/** A transformer of what TypeScript made CommonJS of: without `exports.a = exports.b = void 0` at its start. */
+/**
+ * A transformer of what TypeScript made CommonJS of: without `exports.a = exports.b = void 0` and 'use strict' at its
+ * start.
+ */
 export function removeReset(): TypeScript.TransformerFactory<TypeScript.SourceFile> {
   return ({ factory }) =>
     (file) =>
@@ -110,6 +127,7 @@ function isReset(statement: TypeScript.Statement): boolean {
   const written = ts.getOriginalNode(statement).pos >= 0;
   if (written || !ts.isExpressionStatement(statement)) return false;
   let value = statement.expression;
+  if (ts.isStringLiteral(value)) return value.text === 'use strict';
   if (!ts.isBinaryExpression(value)) return false;
   while (ts.isBinaryExpression(value) && ts.isPropertyAccessExpression(value.left)) {
     const { expression } = value.left;

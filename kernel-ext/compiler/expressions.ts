@@ -1,5 +1,5 @@
 /** Expressions that a debugger evaluates, and the code around the places where it stops. */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** TypeScript as the JavaScript that V8 evaluates, without a semicolon at its end: it may become part of more. */

@@ -2,7 +2,7 @@
  * tslab compiles a cell twice: TypeScript to an ES module, and that to CommonJS, which takes as long again. A cell of
  * constants and expressions alone needs no second compiler: its exports can be written down while the first one emits.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { splitDeclarations } from './early-exports';
 import { ts } from './typescript';
 

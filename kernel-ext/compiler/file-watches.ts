@@ -1,6 +1,6 @@
 /** Notices edits of local files before each cell, so that they count from the next cell on, without a race. */
 import { statSync } from 'node:fs';
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { isPackageCode } from './package-paths';
 import { ts } from './typescript';
 

@@ -1,7 +1,7 @@
 /** Where the imports of cells and local files lead, for the type checker and for the code that runs. */
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { packageFile, packageRoot, packageTypes } from './package-paths';
 import { resolution } from './project';
 import { ts } from './typescript';

@@ -2,7 +2,7 @@
  * What a cell declares is written down as declarations for the cells after it, and TypeScript has no declaration for a
  * class expression with private or protected members (TS4094). Such members are made public.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** The diagnostic that says so. */

@@ -1,6 +1,6 @@
 /** The notebook's project: compiler options of the nearest tsconfig.json, as far as they make sense for cells. */
 import path from 'node:path';
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { packageRoot } from './package-paths';
 import { ts } from './typescript';
 
@@ -70,6 +70,9 @@ export function cellOptions(base: TypeScript.CompilerOptions, folder: string): T
   const project = projectOf(folder).options;
   return {
     ...base,
+    // The language as this compiler knows it. What runs is Node.js: no library of browsers.
+    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+    experimentalDecorators: undefined,
     ...project,
     // Modules are resolved by `resolution` below. With this kind, and no other, TypeScript writes types of packages
     // that the notebook cannot name itself (TS2742) as paths into node_modules, which is just right between cells.

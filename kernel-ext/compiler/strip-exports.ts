@@ -2,7 +2,7 @@
  * Code copied from a file says `export const x`; tslab exports a cell's declarations itself, so that saying it again is
  * an error there. In a cell the word adds nothing: it is taken out.
  */
-import type * as TypeScript from '@tslab/typescript-for-tslab';
+import type * as TypeScript from 'typescript';
 import { ts } from './typescript';
 
 /** The source with spaces where top-level declarations say `export`, and for `export { x }`: every place stays. */

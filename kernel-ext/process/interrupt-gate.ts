@@ -3,8 +3,8 @@
  * first: a caller's await goes on waiting until what it called has cleaned up, so that every `catch` and `finally` runs,
  * with the awaits in them, before the cell ends.
  */
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { AsyncContext } from './async-context';
 
 /** Thrown at the awaits of a cell that was interrupted. */
 export class Interrupted extends Error {
@@ -46,7 +46,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 export class InterruptGate {
-  private readonly current = new AsyncLocalStorage<Frame>();
+  private readonly context = new AsyncContext<Frame>();
   /** Calls that have not ended. */
   private readonly frames = new Set<Frame>();
   private latest: Frame = { cell: { owner: undefined, interrupted: false }, abandoned: false };
@@ -67,12 +67,12 @@ export class InterruptGate {
 
   /** Runs the first code of the cell that was begun last: all that comes of it belongs to that cell. */
   run<T>(start: () => T): T {
-    return this.current.run(this.latest, start);
+    return this.context.run(this.latest, start);
   }
 
   /** The owner of the code that runs right now; undefined for the kernel's own. */
   get owner(): unknown {
-    return this.current.getStore()?.cell.owner;
+    return this.context.current?.cell.owner;
   }
 
   /** Aborted when the running cell is interrupted. */
@@ -132,7 +132,7 @@ export class InterruptGate {
   }
 
   /** The call that the first code of a cell or module is part of. */
-  readonly here = (): Frame => this.current.getStore() ?? this.latest;
+  readonly here = (): Frame => this.context.current ?? this.latest;
 
   /** An asynchronous function of a cell begins. */
   readonly enter = (): Frame => {
@@ -141,7 +141,7 @@ export class InterruptGate {
     while (caller.caller && !this.frames.has(caller.caller)) caller.caller = caller.caller.caller;
     const frame: Frame = { cell: caller.cell, caller, abandoned: caller.abandoned };
     this.frames.add(frame);
-    this.current.enterWith(frame);
+    this.context.current = frame;
     return frame;
   };
 
@@ -159,7 +159,7 @@ export class InterruptGate {
 
   /** `await x` in a cell is `await hold(x, frame)`. */
   readonly hold = (value: unknown, frame: Frame): unknown => {
-    this.current.enterWith(frame);
+    this.context.current = frame;
     frame.wait = undefined;
     // Nothing is thrown: code that goes on after every error would never end.
     if (frame.abandoned) return new Promise(() => undefined);

@@ -27,8 +27,6 @@ function loadJupyter(): Jupyter {
 export const tslabJupyter = loadJupyter();
 export const { JupyterHandlerImpl } = tslabJupyter;
 
-const tslabRequire = createRequire(require.resolve('tslab/package.json'));
-/** The version of tslab's TypeScript. */
-export const { version: typescriptVersion } = tslabRequire('@tslab/typescript-for-tslab/package.json') as {
-  version: string;
-};
+const { version } = createRequire(__filename)('typescript/package.json') as { version: string };
+/** The version of TypeScript in which cells are written. */
+export const typescriptVersion = version;

@@ -202,3 +202,34 @@ test('constants and expressions are compiled at once, to the same effect as by t
   // The word in the comment sends a cell the long way.
   assert.deepEqual(await outcomes(''), await outcomes('\n// import'));
 });
+
+test('names with leading underscores, global declarations, decorators and `using` are the language of the day', async () => {
+  const shows = async (code: string): Promise<string | undefined> => {
+    const ran = await kernel.run(code);
+    assert.equal(ran.reply.evalue, undefined, code);
+    return ran.result?.['text/plain'];
+  };
+  assert.equal(await shows("const __dirname = 'a', ___x = 1, { b: __b } = { b: 2 };\n__dirname"), "'a'");
+  assert.equal(await shows('[__dirname, ___x, __b]'), "[ 'a', 1, 2 ]");
+  assert.equal(
+    await shows("import { sep as __sep } from 'node:path';\nfunction __f() { return __sep; }\n__f()"),
+    "'/'",
+  );
+  assert.equal(await shows('__f() + __sep'), "'//'");
+  await shows(
+    'declare global { interface Array<T> { final(): T } var shared: number }\nArray.prototype.final = function () { return this[this.length - 1]; };\nglobalThis.shared = 5;',
+  );
+  assert.equal(await shows('[shared, [1, 2].final()]'), '[ 5, 2 ]');
+  assert.equal(
+    await shows(
+      'function twice(value: () => number, _: ClassMethodDecoratorContext) { return function (this: unknown) { return 2 * value.call(this); }; }\nclass Doubled { @twice m() { return 1; } }\nnew Doubled().m()',
+    ),
+    '2',
+  );
+  const closed = await kernel.run("{ using file = { [Symbol.dispose]() { console.log('closed'); } }; }");
+  assert.equal(closed.stdout, 'closed\n');
+  const later = await kernel.run(
+    "{ await using file = { async [Symbol.asyncDispose]() { await null; console.log('closed'); } }; console.log('open'); }",
+  );
+  assert.equal(later.stdout, 'open\nclosed\n');
+});

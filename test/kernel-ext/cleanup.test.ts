@@ -98,7 +98,8 @@ const cases: readonly (readonly [name: string, code: string, log: string])[] = [
 for (const [name, code, log] of cases) {
   test(`an interrupted cell cleans up before it ends: ${name}`, async () => {
     const { ran, log: noted } = await interrupted(code);
-    const sorted = name === 'functions side by side' ? noted.slice(1, -1).split(' ').sort().join(' ') : noted.slice(1, -1);
+    const sorted =
+      name === 'functions side by side' ? noted.slice(1, -1).split(' ').sort().join(' ') : noted.slice(1, -1);
     assert.deepEqual([ran.reply.ename, sorted], ['Interrupted', log.slice(1, -1)]);
   });
 }
@@ -168,9 +169,9 @@ test('a function of an earlier cell prints in the cell that calls it', async () 
 
 test('asynchronous functions keep what the language gives them', async () => {
   const ran = await kernel.run(
-    `async function f(this: { k: number }, a: number, b = a) { 'use strict'; await null; return [this.k, a, b, arguments.length]; }
+    `async function f(this: { k: number }, a: number, b: number = a): Promise<number[]> { await null; return [this.k, a, b, arguments.length]; }
 class Base { async v() { await null; return 'base'; } }
-class Sub extends Base { static async s() { return new.target === undefined; } override async v() { await null; return 'sub of ' + (await super.v()); } }
+class Sub extends Base { static async s() { await null; return this === Sub; } override async v() { await null; return 'sub of ' + (await super.v()); } }
 [await f.call({ k: 1 }, 2), f.length, await new Sub().v(), await Sub.s()]`,
   );
   assert.equal(ran.reply.evalue, undefined);

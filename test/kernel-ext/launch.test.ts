@@ -64,7 +64,7 @@ test('the compiler is in a thread of its own, and nowhere else', async () => {
     const { result } = await kernel.run(
       "import Module from 'node:module';\n" +
         'const files = Object.keys((Module as unknown as { _cache: object })._cache);\n' +
-        "[files.some((file) => file.includes('tslab/dist/executor')), files.some((file) => /typescript-for-tslab.lib|dist.converter/.test(file))]",
+        "[files.some((file) => file.includes('tslab/dist/executor')), files.some((file) => /compiler.typescript|dist.converter/.test(file))]",
     );
     assert.equal(result?.['text/plain'], '[ true, false ]');
   } finally {
