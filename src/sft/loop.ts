@@ -3,7 +3,7 @@
  * norm, checkpoints, exact resume. Batches depend on the seed and the step alone, so a resumed run sees the batches
  * that the uninterrupted one would have seen.
  */
-import { AdamW, clipByGlobalNorm, Rng, runTraced, tf, warmupCosine } from '../engine';
+import { AdamW, clipByGlobalNorm, Muon, Rng, runTraced, tf, warmupCosine } from '../engine';
 import { RunFolder } from '../io';
 
 /** What is trained, on what, by which loss. */
@@ -34,6 +34,11 @@ export interface LoopOptions {
   readonly beta2?: number;
   /** Default 1. */
   readonly maxGradNorm?: number;
+  /**
+   * `adamw`, or `muon`: orthogonal steps for the matrices of transformer blocks (see `Muon`), AdamW's for the rest.
+   * Default `adamw`.
+   */
+  readonly optimizer?: 'adamw' | 'muon';
   readonly seed: number;
   /** Folder of the run; none without it. A run found there is gone on with. */
   readonly folder?: string;
@@ -75,12 +80,14 @@ export async function* trainSupervised<Batch>(
   const ranks = Object.fromEntries(
     Object.entries(task.variables).map(([name, variable]) => [name, variable.shape.length]),
   );
-  const optimizer = new AdamW({
+  const settings = {
     learningRate,
     beta2: options.beta2 ?? 0.99,
     weightDecay: options.weightDecay ?? 0.01,
     decay: (name: string) => ranks[name] > 1,
-  });
+  };
+  const optimizer =
+    options.optimizer === 'muon' ? new Muon({ ...settings, orthogonal: isBlockMatrix }) : new AdamW(settings);
   const model = { variables: () => task.variables };
   const run = options.folder ? await openRun(options.folder, task.name, options) : undefined;
   const state = { step: 0 };
@@ -111,6 +118,9 @@ export async function* trainSupervised<Batch>(
   }
 }
 
+/** Whether a variable is a matrix of a numbered block, such as `language_model.layers.0.mlp.up_proj.weight`. */
+const isBlockMatrix = (name: string) => /\.layers\.\d+\..*(proj|fc1|fc2)\.weight$/.test(name);
+
 /** The options that make a run what it is; those of its keeping may change. */
 function openRun(folder: string, task: string, options: LoopOptions): Promise<RunFolder> {
   const { folder: _, checkpointEvery = 200, fallback, ...identity } = options;
@@ -121,7 +131,7 @@ function openRun(folder: string, task: string, options: LoopOptions): Promise<Ru
 async function optimizerStep<Batch>(
   task: SupervisedTask<Batch>,
   batch: Batch,
-  optimizer: AdamW,
+  optimizer: AdamW | Muon,
   rate: number,
   maxGradNorm: number,
   step: number,

@@ -13,5 +13,6 @@ export {
   type TokenReading,
 } from './likelihood';
 export { groupNorm, layerNorm, rmsNorm } from './norms';
+export { Muon, type MuonOptions, orthogonalized } from './muon';
 export * as reference from './reference';
 export { type Schedule, warmupConstant, warmupCosine, type WarmupCosineOptions } from './schedules';

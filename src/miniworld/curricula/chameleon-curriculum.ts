@@ -1,5 +1,5 @@
 /** Chameleon mini's curriculum: first the VQGAN, then the language model around it. */
-import { OBJECT_NAMES } from './scenes';
+import { NAMES_AND_PRESENCE, OBJECT_NAMES } from './scenes';
 import type { ImageStage, LanguageStage } from './stage';
 
 /** The image tokenizer. */
@@ -38,5 +38,17 @@ export const CHAMELEON_STAGES = {
     weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
     noise: { cfgDropout: 0.1, answerCorruption: 0.25, questionNoise: 0.1, codeBitFlip: 0.1 },
     scenes: OBJECT_NAMES,
+  },
+  /** Drawing and reading, by orthogonal steps; facts are read as they stand, so that they can be copied. */
+  'chameleon-orthogonal': {
+    steps: 1600,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 3,
+    optimizer: 'muon',
+    batch: { images: 24, asked: 8, questions: 9, texts: 10 },
+    weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.35, questionNoise: 0.1, textCorruption: 0, codeBitFlip: 0.1 },
+    scenes: NAMES_AND_PRESENCE,
   },
 } satisfies Readonly<Record<string, LanguageStage & { readonly weights: { readonly xcot: number } }>>;

@@ -113,6 +113,8 @@ export interface ChameleonTrainingOptions {
   readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
+  /** `answerCorruption` of answers about texts. Default: the same. */
+  readonly textCorruption?: number;
   /**
    * Chance that a code of an image that is asked about has one of its bits flipped, in [0, 1); for codebooks whose
    * codes are strings of bits. Default 0.
@@ -183,6 +185,7 @@ function makeRows(
 ): ChameleonRows {
   const { config, vocabulary: v } = model.network;
   const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
+  const { textCorruption = answerCorruption } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
   const images = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
@@ -226,8 +229,8 @@ function makeRows(
       ),
     ),
   );
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
-  return { t2i, mmu: noisy(mmu), lm: noisy(lm), xcot };
+  const noisy = (rows: readonly PackedRow[], chance: number) => withWordNoise(rows, chance, draws, questionNoise);
+  return { t2i, mmu: noisy(mmu, answerCorruption), lm: noisy(lm, textCorruption), xcot };
 }
 
 function encode(model: ChameleonModel, images: readonly Uint8Array[], size: number): Int32Array[] {

@@ -34,12 +34,18 @@ export const CHAMELEON_TRAINING: Readonly<Record<ImageStageName | ChameleonStage
     folder: CHAMELEON_FOLDER,
     prepare: async (seed) => languageTraining('chameleon-language', withFreshLanguage(await trainedChameleon(), seed)),
   },
-  'chameleon-object-names': {
-    settings: CHAMELEON_STAGES['chameleon-object-names'],
-    folder: CHAMELEON_FOLDER,
-    prepare: async () => languageTraining('chameleon-object-names', await trainedChameleon()),
-  },
+  'chameleon-object-names': furtherStage('chameleon-object-names'),
+  'chameleon-orthogonal': furtherStage('chameleon-orthogonal'),
 };
+
+/** A stage that goes on from the weights that are there. */
+function furtherStage(name: ChameleonStageName): Stage {
+  return {
+    settings: CHAMELEON_STAGES[name],
+    folder: CHAMELEON_FOLDER,
+    prepare: async () => languageTraining(name, await trainedChameleon()),
+  };
+}
 
 const saveBf16 = (model: ChameleonModel) => (folder: string) => model.savePretrained(folder, { dtype: 'BF16' });
 

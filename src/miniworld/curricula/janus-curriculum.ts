@@ -1,6 +1,16 @@
 /** Janus mini's curriculum: first the VQ tokenizer and the vision tower, then everything around them. */
-import { OBJECT_NAMES, PRESENCE, PRESENCE_IN_SOME_AUGMENTED_COLORS } from './scenes';
+import {
+  OBJECT_NAMES,
+  OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
+  PRESENCE,
+  PRESENCE_IN_SOME_AUGMENTED_COLORS,
+} from './scenes';
 import type { ImageStage, LanguageStage } from './stage';
+
+export interface VisionStage extends ImageStage {
+  /** Chance that the objects of a scene come in colors that have no name, see `patchSource`. Default 0. */
+  readonly colorAugmentation?: number;
+}
 
 /** The VQ tokenizer and the vision tower. */
 export const JANUS_IMAGE_STAGES = {
@@ -28,7 +38,16 @@ export const JANUS_IMAGE_STAGES = {
     seed: 2,
     batch: 24,
   },
-} satisfies Readonly<Record<string, ImageStage>>;
+  /** Kinds apart from colors: half of the images show objects in colors without a name. */
+  'janus-vision-colors': {
+    steps: 4000,
+    learningRate: 1e-3,
+    weightDecay: 0.01,
+    seed: 6,
+    batch: 24,
+    colorAugmentation: 0.5,
+  },
+} satisfies Readonly<Record<string, VisionStage>>;
 
 /** The language model and the image head, each stage from the weights of the one before. */
 export const JANUS_STAGES = {
@@ -89,5 +108,16 @@ export const JANUS_STAGES = {
     weights: { t2i: 1, mmu: 1, lm: 1 },
     noise: { cfgDropout: 0.1, answerCorruption: 0.25, questionNoise: 0.1 },
     scenes: OBJECT_NAMES,
+  },
+  /** Looking instead of guessing: half of the words that an answer is read behind are wrong. */
+  'janus-noisy-answers': {
+    steps: 3200,
+    learningRate: 1e-3,
+    weightDecay: 0.01,
+    seed: 7,
+    batch: { images: 24, asked: 8, questions: 6, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.5, questionNoise: 0.1 },
+    scenes: OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   },
 } satisfies Readonly<Record<string, LanguageStage>>;

@@ -57,6 +57,8 @@ export interface JanusTrainingOptions {
   readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
+  /** `answerCorruption` of answers about texts. Default: the same. */
+  readonly textCorruption?: number;
   /** Height and width of the images, pixels. */
   readonly size: number;
 }
@@ -156,7 +158,7 @@ function makeRows(
     const { text, questions } = source.text(rng.split(`text ${i}`));
     return packTurns(config, understandingIds(config, [text]), questions);
   });
-  const { answerCorruption = 0, questionNoise = 0 } = options;
-  const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
-  return { prompts, answers: noisy(answers), texts: noisy(texts) };
+  const { answerCorruption = 0, questionNoise = 0, textCorruption = answerCorruption } = options;
+  const noisy = (rows: readonly PackedRow[], chance: number) => withWordNoise(rows, chance, draws, questionNoise);
+  return { prompts, answers: noisy(answers, answerCorruption), texts: noisy(texts, textCorruption) };
 }

@@ -14,7 +14,7 @@ import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { SumWeight } from '../../nn/weights';
 import { codeEntries, startCodesFromCodebook } from './janus-code-rows';
 import { janusMini } from './janus-config';
-import { JANUS_IMAGE_STAGES, JANUS_STAGES } from './janus-curriculum';
+import { JANUS_IMAGE_STAGES, JANUS_STAGES, type VisionStage } from './janus-curriculum';
 import { patchSource, PATCH_CLASSES } from './janus-patches';
 import { janusTask } from './janus-task';
 import { janusTokenizerTask } from './janus-tokenizer-task';
@@ -46,17 +46,21 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-vision-again': visionStage('janus-vision-again'),
   'janus-color-augmentation': furtherStage('janus-color-augmentation'),
   'janus-object-names': furtherStage('janus-object-names'),
+  'janus-vision-colors': visionStage('janus-vision-colors'),
+  'janus-noisy-answers': furtherStage('janus-noisy-answers'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */
 function visionStage(name: ImageStageName): Stage {
-  const settings = JANUS_IMAGE_STAGES[name];
+  const settings: VisionStage = JANUS_IMAGE_STAGES[name];
   return {
     settings,
     folder: JANUS_FOLDER,
     async prepare() {
       const model = await trainedJanus();
-      const source = patchSource(await loadSprites(), model.config.vision.patch_size, 'train');
+      const sprites = await loadSprites();
+      if (settings.colorAugmentation) await addColorAugmentation(sprites);
+      const source = patchSource(sprites, model.config.vision.patch_size, 'train', settings.colorAugmentation);
       const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES };
       const task = janusVisionTask(model.network, source, options);
       return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };

@@ -50,6 +50,11 @@ export const OBJECT_NAMES: SceneMixture = {
   colorAugmentation: 0.35,
 };
 
+export const OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS: SceneMixture = { ...OBJECT_NAMES, colorAugmentation: 0.5 };
+
+/** Names and, besides, whether something is there. */
+export const NAMES_AND_PRESENCE: SceneMixture = { ...OBJECT_NAMES, presence: true, colorAugmentation: 0.4 };
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();

@@ -7,7 +7,10 @@ import type { LoopOptions, SupervisedTask } from '../../sft/loop';
 import { IMAGE_SIZE } from '../world';
 import type { SceneMixture } from './scenes';
 
-export type LoopSettings = Pick<LoopOptions, 'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed'>;
+export type LoopSettings = Pick<
+  LoopOptions,
+  'steps' | 'scheduleSteps' | 'learningRate' | 'weightDecay' | 'seed' | 'optimizer'
+>;
 
 /** A stage that learns from images alone. */
 export interface ImageStage extends LoopSettings {
@@ -36,6 +39,8 @@ export interface LanguageStage extends LoopSettings {
     readonly answerCorruption?: number;
     /** The same for words of questions. Default 0. */
     readonly questionNoise?: number;
+    /** `answerCorruption` of answers about texts. Default: the same. */
+    readonly textCorruption?: number;
     /** Chance that a code of an image that is asked about has a bit flipped. Default 0. */
     readonly codeBitFlip?: number;
   };
