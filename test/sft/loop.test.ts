@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Rng, tf } from '../../src/engine';
+import { startEngine, Rng, tf, withoutTracing } from '../../src/engine';
 import { MagvitTokenizer } from '../../src/models/showo/image-tokenizer';
 import { widenTokenizer } from '../../src/miniworld/curricula/showo-widen';
 import { type StepReport, type SupervisedTask, trainSupervised } from '../../src/sft/loop';
@@ -128,4 +128,36 @@ test('a batch with a NaN stops the run before the weights change, and what was s
   const reports = await collect(trainSupervised(fixed.toy, options));
   assert.equal(reports[0].step, 7);
   assert.equal(reports.at(-1)?.step, 20);
+});
+
+/** A matrix of a block and a table, drawn to a random target each. */
+function twoKinds(): SupervisedTask<unknown> {
+  const make = (seed: number) => tf.tidy(() => tf.variable(tf.tensor2d(new Rng(seed).normal(24), [4, 6])));
+  const variables = { 'model.layers.0.mlp.up_proj.weight': make(1), 'model.table.weight': make(2) };
+  return {
+    name: 'two kinds',
+    variables,
+    batch: (_step, rng) => ({ target: tf.tensor2d(rng.normal(24), [4, 6]) }),
+    loss: (batch) => {
+      const { target } = batch as { target: tf.Tensor2D };
+      const apart = Object.values(variables).map((weight) => tf.mean<tf.Scalar>(tf.square(tf.sub(weight, target))));
+      return { loss: tf.addN<tf.Scalar>(apart), metrics: { block: apart[0], table: apart[1] } };
+    },
+  };
+}
+
+test('Muon steps matrices of blocks alone; traced, stopped and resumed it takes the same steps', async () => {
+  const options = { steps: 8, seed: 3, learningRate: 0.05 } as const;
+  const losses = (reports: StepReport[]) => reports.map(({ metrics }) => metrics);
+  const muon = losses(await collect(trainSupervised(twoKinds(), { ...options, optimizer: 'muon' })));
+  const adamw = losses(await collect(trainSupervised(twoKinds(), options)));
+  const apart = (of: 'block' | 'table') => Math.max(...muon.map((m, i) => Math.abs(m[of] - adamw[i][of])));
+  assert.ok(apart('table') < 1e-5, `tables ${apart('table')} apart`);
+  assert.ok(apart('block') > 1e-3, `blocks ${apart('block')} apart`);
+  const plain = await withoutTracing(() => collect(trainSupervised(twoKinds(), { ...options, optimizer: 'muon' })));
+  const place = folder();
+  const first = await collect(trainSupervised(twoKinds(), { ...options, optimizer: 'muon', folder: place }), 5);
+  const rest = await collect(trainSupervised(twoKinds(), { ...options, optimizer: 'muon', folder: place }));
+  for (const run of [losses(plain), losses([...first, ...rest])])
+    muon.forEach(({ block }, i) => assert.ok(Math.abs(block - run[i].block) < 1e-5, `step ${i + 1}`));
 });

@@ -5,6 +5,7 @@
  * one learning rate and one weight decay serve both.
  */
 import * as tf from '@tensorflow/tfjs';
+import { releaseTraced } from '../functions';
 import { AdamW, type AdamWOptions } from './adamw';
 
 export interface MuonOptions extends AdamWOptions {
@@ -105,8 +106,9 @@ export class Muon {
       this.momenta.set(key.slice('momentum.'.length), tf.keep(tf.clone(tensor as tf.Tensor2D)));
   }
 
-  /** Frees what it keeps and starts over at step 0. */
+  /** Frees what it keeps, and the traced functions that it owns, and starts over at step 0. */
   dispose(): void {
+    releaseTraced(this);
     this.adamw.dispose();
     for (const tensor of this.momenta.values()) tensor.dispose();
     this.momenta.clear();
