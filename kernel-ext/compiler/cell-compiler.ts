@@ -5,6 +5,7 @@
 import path from 'node:path';
 import type * as TypeScript from 'typescript';
 import { createBuilder } from './builder';
+import { correctDiagnostics } from './correct-diagnostics';
 import type { CodeMaps, MapOptions } from './code-map';
 import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
 import { exportedNames, exportEarly, removeReset } from './early-exports';
@@ -292,20 +293,5 @@ export class CellCompiler implements Converter {
       this.maps.set(text, { first, second: () => compile(true).sourceMapText ?? '' });
     }
     return { ...output, outputText: text };
-  }
-}
-
-/** Positions in the cell's own text; and no advice about options that the kernel sets. */
-function correctDiagnostics(diagnostics: readonly Diagnostic[], prefix: string): void {
-  for (const diagnostic of diagnostics) {
-    if (diagnostic.code === 2792) {
-      diagnostic.code = 2307;
-      diagnostic.messageText = diagnostic.messageText.replace(/\. Did you mean.*$/, ' or its type declarations.');
-    }
-    if (diagnostic.fileName) continue;
-    for (const position of [diagnostic.start, diagnostic.end]) {
-      position.offset -= prefix.length;
-      if (position.line === 0) position.character -= prefix.length;
-    }
   }
 }
