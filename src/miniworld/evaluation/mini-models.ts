@@ -87,7 +87,7 @@ two a Llama of five layers.`,
     notes: [
       FROM_SHOWO,
       '`janus-language` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-presence` and `janus-presence-again` were stopped early in their learning-rate schedules.',
-      "The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  with `--split train` it names every object (100% of `qa/what`), here every tenth. That is the vision tower's doing: after\n  `janus-vision-colors` a linear reader of its patches is right about 99% of the kinds in colours that it knows, and 30% of those in\n  colours that it has never seen them in; after `janus-noisy-answers` about 81% and 15%. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.",
+      'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  with `--split train` it names every object (100% of `qa/what`), here every tenth. The vision tower shows the same gap (one probe, one seed): after\n  `janus-vision-colors` a linear reader of its patches is right about 99% of the kinds in colours that it knows, and 30% of those in\n  colours that it has never seen them in; after `janus-noisy-answers` about 81% and 15%. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
       machine('src/miniworld/curricula/janus-curriculum.ts'),
     ],
     stage: 'janus-language',
