@@ -38,7 +38,7 @@ interface Mapped {
 }
 
 function mapFrame(frame: string, code: CodeMap): Mapped | undefined {
-  const parts = /^(\s*at (?:.*\()?)(.+?):(\d+):(\d+)(\)?)$/.exec(frame);
+  const parts = /^(\s*at (?:async (?!.*\())?(?:.*\()?)(.+?):(\d+):(\d+)(\)?)$/.exec(frame);
   if (!parts) return internalFrames.test(frame) ? undefined : { text: frame };
   const [, head, place, line, column, tail] = parts;
   const file = place.startsWith('file://') ? fileURLToPath(place) : place;

@@ -123,3 +123,10 @@ test('a cell that is compiled at once has its lines and columns, on the first li
   const first = await kernel.run('const early: number = ((n: number): number => { throw new Error(`${n}`); })(1);');
   assert.match(traceback(first), new RegExp(`cell ${Number(first.reply.execution_count)}:1:55`));
 });
+
+test('frames of awaits at the top name the line of the cell', async () => {
+  const ran = await kernel.run("import { readFile } from 'node:fs/promises';\n\n\n\nawait readFile('/nope');");
+  const cell = Number(ran.reply.execution_count);
+  assert.match(traceback(ran), new RegExp(`at async cell ${cell}:5:1`));
+  assert.match(traceback(ran), /5 \| await readFile/);
+});
