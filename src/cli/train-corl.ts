@@ -27,6 +27,7 @@ import {
   runParadigm,
 } from '../recipes';
 import { type Command, UsageError } from './command';
+import { sayCompilations } from './compilations';
 
 const PRESETS = { paper: {}, mini: corlMini } as const;
 const RUNS = [...Object.keys(corlStages), 'cold-sft', 'all'] as const;
@@ -109,6 +110,7 @@ async function follow(args: readonly string[], work: Work): Promise<number> {
   if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
   const out = values.out ?? path.join('out', args[0]);
   await startEngine();
+  sayCompilations();
   const base = await thinkingBase(values.model ?? dataFolder('checkpoints', 'janus-mini'), out);
   const steps = work({ values, setup: miniCorlSetup(out, resume, accuracy), base, tasks: await miniCorlTasks() });
   let stopped = false;

@@ -17,6 +17,7 @@ import { MmR1Run } from '../recipes/mm-r1-run';
 import { saveResult } from '../recipes/result-files';
 import { mmR1RewardsFrom, type Reward, type RewardSample } from '../rewards';
 import { type Command, UsageError } from './command';
+import { sayCompilations } from './compilations';
 
 const PRESETS = { paper: {}, mini: mmR1Mini } as const;
 const VARIANTS = Object.keys(mmR1Variants);
@@ -74,6 +75,7 @@ ${help(mmR1Options)}`,
         "the control needs --set controlSteps=N: reinforcement's seconds over those of a supervised step",
       );
     await startEngine();
+    sayCompilations();
     const rewards = scorers === undefined ? await miniXcotRewards() : await mmR1RewardsFrom(scorers);
     if (scorers === undefined && preset === 'paper')
       console.error(`without --scorers stand-ins run: ${rewards.similarity.name}, ${rewards.text.name}`);

@@ -17,6 +17,7 @@ import { SyncGrpoRun } from '../recipes/sync-grpo-run';
 import type { SubjectRewards } from '../rewards';
 import { paperRewards } from '../rewards/from-folders';
 import { type Command, UsageError } from './command';
+import { sayCompilations } from './compilations';
 
 const PRESETS = { paper: {}, mini: syncGrpoMini } as const;
 
@@ -65,6 +66,7 @@ ${help(syncGrpoOptions)}`,
     const file = config === undefined ? {} : readConfig(config);
     const options = resolveOptions(syncGrpoOptions, PRESETS[preset as keyof typeof PRESETS], file, set);
     await startEngine();
+    sayCompilations();
     const concept = values.concept ?? (data === undefined ? 'mira' : listConcepts(data)[0]);
     const style = preset === 'mini' ? 'spaced' : 'plain';
     const task =

@@ -1,6 +1,7 @@
 /** `unilab train STAGE`: trains a mini checkpoint; progress on stderr, checkpoints as it goes, resumes where it stopped. */
 import { parseArgs } from 'node:util';
 import { type Command, UsageError } from './command';
+import { sayCompilations } from './compilations';
 import { runTraining } from '../miniworld/curricula/run-stage';
 import { STAGES } from '../miniworld/curricula/stages';
 
@@ -42,6 +43,7 @@ Ctrl-C saves the state and stops; the same command goes on from there.`,
         throw new UsageError(`--${name} needs a whole number, got '${given}'`);
       return value;
     };
+    sayCompilations();
     return runTraining(stage, {
       steps: integer('steps'),
       seed: integer('seed'),

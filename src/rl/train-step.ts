@@ -233,7 +233,7 @@ class PolicyStep<T extends Transition> {
     }
   }
 
-  /** @returns the loss, the log-probs, the metrics `[3, rows]` and the gradients by upstream name */
+  /** @returns the loss, the log-probs, the metrics `[3, rows]` and the gradients by upstream name: they outlive tidies */
   private gradients(chunk: WeightedRow<T>[], batch: Omit<PolicyBatch, 'logProbs'>) {
     const variables = this.policy.variables();
     const told: tf.Tensor[] = [];
@@ -243,7 +243,6 @@ class PolicyStep<T extends Transition> {
         checkShape(chunk, logProbs);
         const { loss, metrics } = policyLoss({ ...batch, logProbs }, this.options);
         const { kl, clippedLow, clippedHigh } = metrics;
-        // variableGrads ends tidies of its own, which these outlive.
         told.push(tf.keep(tf.clone(logProbs)), tf.keep(tf.stack([kl, clippedLow, clippedHigh])));
         return loss;
       }, Object.values(variables));

@@ -158,7 +158,7 @@ async function optimizerStep<Batch>(
     );
     return { values: { loss, ...Object.fromEntries(metrics) }, gradNorm };
   } finally {
-    tf.dispose([batch as tf.TensorContainer, made as tf.TensorContainer]);
+    tf.dispose([batch as tf.TensorContainer, made]);
   }
 }
 

@@ -4,6 +4,12 @@ export { type ClipContext, ClipTokenizer } from './clip-bpe';
 export { cleanCaption } from './clip-cleaning';
 export * from './chat';
 export { BOUNDARY, SPACE, splitWords, strip } from './python-classes';
-export { loadTokenizer, MINI_WORLD_TOKENIZER, tokenizerOf, type TextTokenizer, type TokenizerOptions } from './tokenizer';
+export {
+  loadTokenizer,
+  MINI_WORLD_TOKENIZER,
+  tokenizerOf,
+  type TextTokenizer,
+  type TokenizerOptions,
+} from './tokenizer';
 export { loadWordPiece, type WordPiece, WordPieceError } from './wordpiece';
 export { blockRatio, softJaccard } from './word-similarity';

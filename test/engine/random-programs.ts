@@ -37,6 +37,7 @@ const unary: Record<string, Unary> = {
   layerNorm: (x) => engine.layerNorm(x, tf.ones([4]), tf.zeros([4])),
   recomputed: (x) => engine.checkpoint((y) => tf.tanh(tf.mul(y, y)))(x),
   counted: (x) => tf.add(x, tf.cast(tf.oneHot(tf.tensor1d([1, 3, 0], 'int32'), 4), 'float32')),
+  expanded: (x) => tf.squeeze(tf.tanh(tf.expandDims(x, 1)), [1]),
   stacked: (x) => tf.unstack(tf.stack([x, tf.neg(x)]))[1],
 };
 

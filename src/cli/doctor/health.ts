@@ -1,7 +1,7 @@
 /** What a machine has, how fast it is, and what to do about what is missing. */
 import { spawn } from 'node:child_process';
 import os from 'node:os';
-import { type EngineReport, measureMatmul, type Precision, startEngine } from '../../engine';
+import { type EngineReport, measureMatmul, type Precision, startEngine, tracingWorks } from '../../engine';
 import { findKernelspec } from './kernelspec';
 
 /** Side of the matrices that are multiplied. */
@@ -92,7 +92,10 @@ export function describeHealth(health: Health): string {
           ['library', `${library} ${engine.library}, tf.js ${engine.tfjs}`],
           ['device', engine.device],
           ...(engine.engine === 'tensorflow'
-            ? [['fused ops', engine.ownKernels ? 'compiled' : 'none'] as [string, string]]
+            ? ([
+                ['fused ops', engine.ownKernels ? 'compiled' : 'none'],
+                ['traced functions', tracingWorks() ? 'on (UNILAB_TRACE=0 turns them off)' : 'off'],
+              ] satisfies [string, string][])
             : []),
           ['precision', `${engine.precision} (UNILAB_PRECISION=float32 or bf16)`],
         ] satisfies [string, string][])

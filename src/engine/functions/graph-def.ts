@@ -153,6 +153,15 @@ class GraphWriter {
   }
 }
 
+/** Types that tf.js leaves to the eager context, by input: a graph must have them. */
+const INFERRED: Readonly<Record<string, readonly string[]>> = { ExpandDims: ['T', 'Tdim'] };
+
+function dtypeOf({ captured, steps }: Program, ref: Ref): number {
+  if (ref < 0) return captured[capturedIndex(ref)].dtype;
+  const step = steps[stepOf(ref)];
+  return step.kind === 'upload' ? step.dtype : step.outputs[outputOf(ref)].dtype;
+}
+
 const nameOf = (ref: Ref): string => (ref < 0 ? `c${capturedIndex(ref)}` : `n${stepOf(ref)}:${outputOf(ref)}`);
 
 /** Operations that touch a variable run in the order in which they were recorded. */
@@ -189,8 +198,11 @@ export function functionGraph(program: Program, inputs: ReadonlySet<number>, bin
     );
     const waits = step.after === undefined ? [] : [`^${nameOf(step.after).split(':')[0]}`];
     const from = [...step.inputs.map(nameOf), ...order.next(name, resources), ...waits];
-    const attributes = step.attributes.map((a) => [a.name, writer.attribute(a)] as const);
-    writer.node(name, step.op, from, Object.fromEntries(attributes));
+    const given = step.attributes.map((a) => [a.name, writer.attribute(a)] as const);
+    const types = (INFERRED[step.op] ?? []).map(
+      (key, k) => [key, writer.type(dtypeOf(program, step.inputs[k]))] as const,
+    );
+    writer.node(name, step.op, from, { ...Object.fromEntries(types), ...Object.fromEntries(given) });
   });
   const placeholders = [
     ...program.captured.map((_, i) => `c${i}:0`),

@@ -1,4 +1,4 @@
-export { TraceError } from './session';
+export { TraceError } from './trace-error';
 export {
   onTrace,
   recomputedAfter,

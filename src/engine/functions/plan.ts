@@ -100,17 +100,11 @@ export class Plan {
   }
 
   /**
-   * Runs the function.
-   * @param captured ids of the tensors from outside
+   * Makes the function ready for a call.
    * @param uploads what was uploaded, by step: a number that is not the recorded one is an input from now on
-   * @returns what the program leaves, in the order of `program.results`
+   * @returns why TensorFlow refuses it; undefined when it can run
    */
-  run(
-    backend: Backend,
-    captured: readonly number[],
-    uploads: ReadonlyMap<number, { id: number; values: Values }>,
-  ): { ref: Ref; id: number }[] {
-    const { binding } = backend;
+  prepare(binding: Binding, uploads: ReadonlyMap<number, { values: Values }>): string | undefined {
     let grown = false;
     for (const [at, { values }] of uploads) {
       const before = (this.program.steps[at] as Upload).values;
@@ -119,9 +113,28 @@ export class Plan {
       grown = true;
     }
     if (grown) this.remove(binding);
-    const name = this.registered ?? this.register(binding);
+    try {
+      this.registered ??= this.register(binding);
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /**
+   * Runs the function, which was prepared.
+   * @param captured ids of the tensors from outside
+   * @param uploads what was uploaded, by step
+   * @returns what the program leaves, in the order of `program.results`
+   */
+  run(
+    { binding }: Backend,
+    captured: readonly number[],
+    uploads: ReadonlyMap<number, { id: number }>,
+  ): { ref: Ref; id: number }[] {
+    if (this.registered === undefined) throw new Error('the function was not prepared');
     const given = [...uploads].filter(([at]) => this.fed.has(at)).map(([, { id }]) => id);
-    const outputs = binding.executeOp(name, [], [...captured, ...given], this.program.results.length);
+    const outputs = binding.executeOp(this.registered, [], [...captured, ...given], this.program.results.length);
     this.runs++;
     return this.program.results.map((ref, k) => ({ ref, id: outputs[k].id }));
   }
@@ -137,7 +150,6 @@ export class Plan {
     const { bytes, inputs, outputs, controls } = functionGraph(this.program, this.fed, binding);
     binding.registerFunction?.(name, bytes, inputs, outputs, controls);
     this.seconds += (performance.now() - start) / 1000;
-    this.registered = name;
     return name;
   }
 

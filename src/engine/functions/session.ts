@@ -18,12 +18,9 @@ import {
   type Step,
   stepOf,
 } from './program';
+import { hooked } from './hook';
 import { isLarge, NOT_KEPT, SHAPE_FROM_VALUES } from './shape-numbers';
-
-/** Something was done in a traced function that cannot be recorded. */
-export class TraceError extends Error {
-  override readonly name = 'TraceError';
-}
+import { sourceLine, TraceError } from './trace-error';
 
 interface Given {
   readonly id: number;
@@ -72,35 +69,14 @@ export class Session {
 
   /** Runs `work` with this session between tf.js and TensorFlow. */
   within<R>(work: () => R): R {
-    const { backend } = this;
     const methods: Methods = {
       createTensor: (shape, dtype, values) => this.createTensor(shape, dtype, values),
       deleteTensor: (id) => this.deleteTensor(id),
       tensorDataSync: (id) => this.read(id),
       executeOp: (op, attributes, ids, outputs) => this.execute(op, attributes, ids, outputs),
     };
-    const { real } = this;
-    const properties = Object.entries(methods).map(([name, value]) => [name, { value: value as unknown }] as const);
-    backend.binding = Object.create(real, Object.fromEntries(properties)) as Binding;
-    const move = backend.move.bind(backend);
-    backend.move = (dataId, values, ...rest) => {
-      if (values) this.ownNumbers.add(values);
-      move(dataId, values, ...rest);
-    };
-    const create = backend.createOutputTensor.bind(backend);
-    backend.createOutputTensor = (metadata) => {
-      const tensor = create(metadata);
-      const data = metadata.id >= STAND_INS ? backend.tensorMap.get(tensor.dataId) : undefined;
-      if (data) this.standIns.set(metadata.id, data);
-      return tensor;
-    };
-    try {
-      return work();
-    } finally {
-      backend.binding = real;
-      Reflect.deleteProperty(backend, 'createOutputTensor');
-      Reflect.deleteProperty(backend, 'move');
-    }
+    const noted = (id: number, data: TensorData): void => void (id >= STAND_INS && this.standIns.set(id, data));
+    return hooked(this.backend, methods, { made: (values) => this.ownNumbers.add(values), noted }, work);
   }
 
   /** Operations of `work` that read nothing of its own wait for a tensor: what is recomputed is not computed early. */
@@ -116,9 +92,10 @@ export class Session {
 
   /**
    * Ends the call: runs the plan that was followed to its end.
-   * @returns the plan; or the program of a call that ran for real, when it can be kept; or why it cannot
+   * @returns the plan; or the program of a call that ran for real, when it can be kept; or why it cannot, and whether
+   *   TensorFlow refused it
    */
-  finish(): { plan: Plan } | { program: Program } | { unkept: string } {
+  finish(): { plan: Plan } | { program: Program } | { unkept: string; refused?: boolean } {
     if (this.follows) {
       this.keepCandidates((plan) => plan.end(this.steps.length, this.alive));
       if (this.candidates.length > 0) return this.runPlan(this.candidates[0]);
@@ -137,7 +114,12 @@ export class Session {
     }
   }
 
-  private runPlan(plan: Plan): { plan: Plan } {
+  private runPlan(plan: Plan): { plan: Plan } | { unkept: string; refused: boolean } {
+    const refused = plan.prepare(this.real, this.uploads);
+    if (refused !== undefined) {
+      this.compute();
+      return { unkept: refused, refused: true };
+    }
     let results: { ref: Ref; id: number }[];
     try {
       results = plan.run(this.backend, this.captured, this.uploads);
@@ -244,7 +226,6 @@ export class Session {
     if (given) given.deleted = true;
     if (this.follows) this.deletions.push({ at: this.steps.length, id });
     else this.real.deleteTensor(this.computed.get(id) ?? id);
-    // The binding gives a number again only after very many, but what is gone must not be found.
     if (!this.follows && id < STAND_INS) this.refs.delete(id);
   }
 
@@ -303,14 +284,4 @@ export class Session {
       this.refs.set(id, outputRef(at, o));
     });
   }
-}
-
-/** Where in the author's code this was asked for, from the stack. */
-function sourceLine(): string {
-  const stack = new Error().stack?.split('\n').slice(1) ?? [];
-  const line = stack.find(
-    (frame) => !/node_modules|node:internal|tfjs-core|tfjs-node|src[\\/]engine[\\/]functions/.test(frame),
-  );
-  const place = /\(?([^()\s]+:\d+):\d+\)?$/.exec(line ?? '')?.[1];
-  return place ? ` (${place})` : '';
 }

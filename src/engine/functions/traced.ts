@@ -5,7 +5,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { type Backend, functionBackend } from './binding';
 import { Plan } from './plan';
-import { Session, TraceError } from './session';
+import { Session } from './session';
+import { TraceError } from './trace-error';
 
 export interface TraceOptions {
   /** Programs that are kept; the one that was not used for longest goes. Default 8. */
@@ -146,6 +147,8 @@ class Programs {
   private calls = 0;
   private eager = 0;
   private reason: string | undefined;
+  /** TensorFlow refused a program: the function runs operation by operation from then on. */
+  private refused = false;
 
   constructor(
     private readonly name: string,
@@ -153,7 +156,7 @@ class Programs {
   ) {}
 
   run<R extends tf.TensorContainer>(fn: () => R): R {
-    const backend = session || !tracingWorks() ? undefined : functionBackend();
+    const backend = session || this.refused || !tracingWorks() ? undefined : functionBackend();
     if (!backend) return tf.tidy(fn);
     this.calls++;
     const own = new Session(backend, this.plans);
@@ -193,7 +196,10 @@ class Programs {
     }
     this.eager++;
     this.reason = 'unkept' in done ? done.unkept : own.reason;
-    if ('unkept' in done) return;
+    if ('unkept' in done) {
+      this.refused = done.refused ?? false;
+      return;
+    }
     this.plans.unshift(new Plan(this.name, done.program, binding.TF_INT32));
     holders.add(this);
     for (const plan of this.plans.splice(this.options.keep ?? 8)) plan.remove(binding);

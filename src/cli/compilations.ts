@@ -1,0 +1,9 @@
+/** What a long command says of the functions that the engine compiles. */
+import { onTrace } from '../engine';
+
+/** From now on each compiled function is a line on stderr: its name, its operations, the time that it took. */
+export function sayCompilations(): void {
+  onTrace(({ name, operations, inputs, seconds }) => {
+    console.error(`unilab: compiled '${name}': ${operations} operations, ${inputs} inputs, ${seconds.toFixed(2)} s`);
+  });
+}
