@@ -4,6 +4,8 @@ import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { Dealer, Subscriber } from 'zeromq';
 import { writeFileAtomic } from '../../src/io/write-file';
+import { rejectedBy } from './abort';
+import { type Pending, promised, type Request } from './requests';
 import { newConnection, privateFolder, removeFolder, type Transport } from './connection';
 import {
   addressOf,
@@ -43,28 +45,12 @@ export interface Exit {
 
 export type Channel = 'shell' | 'control';
 
-/** A request on its way. */
-export interface Request {
-  readonly id: string;
-  /** The kernel's answer. Rejected with {@link KernelDied}. */
-  readonly reply: Promise<Message>;
-  /** Settles when the kernel reports `idle` for this request: all its output has arrived. */
-  readonly idle: Promise<void>;
-}
-
 /** The kernel's process ended while something was expected of it. */
 export class KernelDied extends Error {
   override readonly name = 'KernelDied';
   constructor(readonly exit: Exit) {
     super(`the kernel died (${exit.signal ? `signal ${exit.signal}` : `exit status ${exit.code}`})`);
   }
-}
-
-interface Pending {
-  readonly resolveReply: (message: Message) => void;
-  readonly resolveIdle: () => void;
-  readonly reject: (error: Error) => void;
-  readonly onOutput?: (message: Message) => void;
 }
 
 /** Neither a kernel nor its folder outlives this process. */
@@ -239,21 +225,10 @@ export class KernelClient {
       identities: [],
       buffers: [],
     });
-    let resolveReply: Pending['resolveReply'] = () => undefined;
-    let resolveIdle: Pending['resolveIdle'] = () => undefined;
-    let rejectReply: Pending['reject'] = () => undefined;
-    let rejectIdle: Pending['reject'] = () => undefined;
-    const reply = new Promise<Message>((resolve, reject) => ([resolveReply, rejectReply] = [resolve, reject]));
-    const idle = new Promise<void>((resolve, reject) => ([resolveIdle, rejectIdle] = [resolve, reject]));
-    reply.catch(() => undefined);
-    idle.catch(() => undefined);
-    const reject = (error: Error): void => {
-      rejectReply(error);
-      rejectIdle(error);
-    };
-    if (this.exit) reject(new KernelDied(this.exit));
+    const { reply, idle, ...pending } = promised();
+    if (this.exit) pending.reject(new KernelDied(this.exit));
     else {
-      this.pending.set(header.msg_id, { resolveReply, resolveIdle, reject, onOutput });
+      this.pending.set(header.msg_id, { ...pending, onOutput });
       void Promise.allSettled([reply, idle]).then(() => this.pending.delete(header.msg_id));
       const socket = channel === 'shell' ? this.shell : this.control;
       this.sendOrder = this.sendOrder.then(() => (this.closed ? undefined : socket.send(frames)));
@@ -305,13 +280,4 @@ export class KernelClient {
     openClients.delete(this);
     removeFolder(this.folder);
   }
-}
-
-/** Never settles but by the signal, with its reason. */
-export function rejectedBy(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    const give = (): void => reject(signal?.reason as Error);
-    if (signal?.aborted) give();
-    else signal?.addEventListener('abort', give, { once: true });
-  });
 }

@@ -89,3 +89,8 @@ function detached<T extends tf.Tensor>(x: T): T {
     x,
   ) as T;
 }
+
+/** How many different codes there are among some, a scalar. @param codes int32, of any shape @param size of the codebook */
+export function codesInUse(codes: tf.Tensor, size: number): tf.Scalar {
+  return tf.tidy(() => tf.sum(tf.max(tf.oneHot(tf.reshape(codes, [codes.size]), size, 1, 0, 'float32'), 0)));
+}

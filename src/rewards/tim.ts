@@ -1,6 +1,6 @@
 /** R_TIM: whether text and image say the same, token by token (CoRL, Eq. 4). */
 import type { Image } from '../io';
-import type { RepresentingModel } from '../models/unified';
+import type { RepresentingModel } from '../models/abilities';
 import { checkTexts } from './image-text';
 import { defineReward, type Reward } from './reward';
 import { scoreImages } from './seen';

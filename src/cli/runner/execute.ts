@@ -1,7 +1,9 @@
 /** Runs a notebook's cells in a kernel of its own, and never takes for a pass what was none. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KernelClient, KernelDied, rejectedBy, type Request } from '../../../kernel-ext/protocol/client';
+import { rejectedBy } from '../../../kernel-ext/protocol/abort';
+import { KernelClient, KernelDied } from '../../../kernel-ext/protocol/client';
+import type { Request } from '../../../kernel-ext/protocol/requests';
 import type { Message } from '../../../kernel-ext/protocol/messages';
 import { type Cell, hasTag, type Notebook } from './notebook';
 import { OutputCollector } from './outputs';

@@ -1,5 +1,6 @@
 /** Chameleon's VQGAN: images to codes and back, and the loss that trains it. */
 import { readValues, type Rng, tf } from '../../engine';
+import { codesInUse } from '../../nn/vqgan-codebook';
 import { type Image, imagesToTensor } from '../../io';
 import { ParamStore } from '../../nn/store';
 import { Vqgan } from '../../nn/vqgan';
@@ -103,7 +104,7 @@ export function vqganLoss(tokenizer: Vqgan, pixels: tf.Tensor4D, plain: boolean)
   const difference = tf.sub(out.pixels, pixels);
   const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
   const l2 = tf.mean<tf.Scalar>(tf.square(difference));
-  const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
+  const used = codesInUse(out.codes, tokenizer.codebook.shape[0]);
   return {
     loss: tf.addN([l1, tf.mul(l2, 2), out.loss]) as tf.Scalar,
     metrics: { l1, l2, codebook: out.loss, used },

@@ -5,7 +5,7 @@
 import { inFloat32, logSoftmax, readValues, type Rng, tf } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
 import type { Vqgan } from '../../nn/vqgan';
-import { codebookEntries, l2Normalize, nearestCodes, quantize } from '../../nn/vqgan-codebook';
+import { codebookEntries, codesInUse, l2Normalize, nearestCodes, quantize } from '../../nn/vqgan-codebook';
 import type { ImageTokenizer } from '../unified';
 import type { JanusVqConfig } from './config';
 
@@ -131,7 +131,7 @@ export class JanusImageTokenizer implements ImageTokenizer {
     const difference = tf.sub(out.pixels, pixels);
     const l1 = tf.mean<tf.Scalar>(tf.abs(difference));
     const l2 = tf.mean<tf.Scalar>(tf.square(difference));
-    const used = tf.scalar(new Set(readValues<'int32'>(() => tf.clone(out.codes))).size);
+    const used = codesInUse(out.codes, this.codebook.shape[0]);
     const terms = [l1, tf.mul<tf.Scalar>(l2, 2), out.loss];
     if (entropyWeight > 0) terms.push(tf.mul<tf.Scalar>(this.entropy(out.latents), entropyWeight));
     return { loss: tf.addN(terms), metrics: { l1, l2, codebook: out.loss, used } };

@@ -1,6 +1,6 @@
 /** What Janus' last layer holds of an image and a text that it reads together: what CoRL's R_TIM compares (Eq. 4). */
-import { readValues, tf } from '../../engine';
-import type { TokenStates } from '../unified';
+import { readValues } from '../../engine';
+import type { TokenStates } from '../abilities';
 import type { UnderstandingPrompt } from './layout';
 import { featureCount, type JanusNetwork } from './network';
 import { promptFeatures } from './policy';
