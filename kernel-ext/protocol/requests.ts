@@ -19,14 +19,20 @@ export interface Pending {
 
 /** Both promises of a request, and what settles them. */
 export function promised(): Omit<Pending, 'onOutput'> & Pick<Request, 'reply' | 'idle'> {
-  const [reply, idle] = [withResolvers<Message>(), withResolvers<void>()];
+  const [reply, idle] = [withResolvers<Message>(), withResolvers<undefined>()];
   reply.promise.catch(() => undefined);
   idle.promise.catch(() => undefined);
   const reject = (error: Error): void => {
     reply.reject(error);
     idle.reject(error);
   };
-  return { reply: reply.promise, idle: idle.promise, resolveReply: reply.resolve, resolveIdle: idle.resolve, reject };
+  return {
+    reply: reply.promise,
+    idle: idle.promise,
+    resolveReply: reply.resolve,
+    resolveIdle: () => idle.resolve(undefined),
+    reject,
+  };
 }
 
 /** A promise with what settles it. */

@@ -11,7 +11,20 @@
 import { type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { TextTokenizer } from '../../text/tokenizer';
-import { type ConceptRows, type ConceptTokenOptions, type ImageOptions, type PersonalizableModel, type Prompt, type SampleRequest, type SupervisedBatch, type SupervisedExample, type SupervisedLossOptions, type TextOptions, type TextSegment, checkFollows } from '../unified';
+import {
+  type ConceptRows,
+  type ConceptTokenOptions,
+  type ImageOptions,
+  type PersonalizableModel,
+  type Prompt,
+  type SampleRequest,
+  type SupervisedBatch,
+  type SupervisedExample,
+  type SupervisedLossOptions,
+  type TextOptions,
+  type TextSegment,
+  checkFollows,
+} from '../unified';
 import { type ExtensibleModel, type RepresentingModel, type TokenStates } from '../abilities';
 import { addWords } from './add-words';
 import { ConceptTokens } from './concept-tokens';
