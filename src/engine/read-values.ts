@@ -1,16 +1,21 @@
 /** Reading numbers out of a computation. */
 import * as tf from '@tensorflow/tfjs';
+import { outsideTrace } from './functions';
 
 /**
  * Runs `compute` in a tidy and gives back its values. Never `tf.tidy(() => x.dataSync())`: a tidy searches whatever it
  * returns for tensors, an array of numbers value by value, which costs more than computing them.
+ * In a traced function it is computed anew at every call, beside the function's own work.
  * @returns the values in row-major order; a copy of its own
+ * @throws TraceError when it reads what a traced function around it computes
  */
 export function readValues<D extends 'float32' | 'int32' = 'float32'>(compute: () => tf.Tensor): tf.DataTypeMap[D] {
-  const tensor = tf.tidy(compute);
-  try {
-    return tensor.dataSync<D>();
-  } finally {
-    tensor.dispose();
-  }
+  return outsideTrace(() => {
+    const tensor = tf.tidy(compute);
+    try {
+      return tensor.dataSync<D>();
+    } finally {
+      tensor.dispose();
+    }
+  });
 }

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { before, beforeEach, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { AdamW, checkpoint, onTrace, Rng, runTraced, releaseTraced, startEngine, tf, traced } from '../../src/engine';
-import { TraceError, traceReports, tracingWorks, withoutTracing } from '../../src/engine';
+import { readValues, TraceError, traceReports, tracingWorks, withoutTracing } from '../../src/engine';
 import { normal } from './numeric';
 import { type Program, programs, runProgram } from './random-programs';
 
@@ -122,6 +122,29 @@ describe('a traced function', () => {
     for (let call = 0; call < 3; call++) assert.deepEqual(read(known()), [3, 6, 9]);
     x.dispose();
     known.dispose();
+    assert.equal(tf.memory().numTensors, tensors);
+  });
+
+  it('reads outside of the program what does not depend on it, and that alone', () => {
+    const x = tf.tensor1d([1, 2, 3]);
+    const fn = traced('beside', (by: number) => {
+      const [first] = readValues(() => tf.mul(x, by));
+      return tf.mul(x, first);
+    });
+    for (const by of [1, 1, 2, 3]) assert.deepEqual(read(fn(by)), [by, 2 * by, 3 * by]);
+    if (works) {
+      assert.equal(fn.report().programs.length, 1);
+      const inside = traced('inside', () => tf.mul(x, readValues(() => tf.exp(tf.neg(tf.abs(x))))[0]));
+      for (let call = 0; call < 3; call++) assert.ok(Math.abs(read(inside())[0] - Math.exp(-1)) < 1e-6);
+      const wrong = traced('wrong', () => {
+        const y = tf.exp(x);
+        return tf.mul(x, readValues(() => tf.neg(y))[0]);
+      });
+      for (let call = 0; call < 2; call++) assert.throws(wrong, TraceError);
+      inside.dispose();
+    }
+    fn.dispose();
+    x.dispose();
     assert.equal(tf.memory().numTensors, tensors);
   });
 

@@ -1,6 +1,7 @@
 export { TraceError } from './trace-error';
 export {
   onTrace,
+  outsideTrace,
   recomputedAfter,
   releaseTraced,
   runTraced,

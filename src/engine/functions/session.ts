@@ -19,7 +19,7 @@ import {
   stepOf,
 } from './program';
 import { hooked } from './hook';
-import { isLarge, NOT_KEPT, SHAPE_FROM_VALUES } from './shape-numbers';
+import { isLarge, whyNotKept } from './shape-numbers';
 import { sourceLine, TraceError } from './trace-error';
 
 interface Given {
@@ -77,6 +77,22 @@ export class Session {
     };
     const noted = (id: number, data: TensorData): void => void (id >= STAND_INS && this.standIns.set(id, data));
     return hooked(this.backend, methods, { made: (values) => this.ownNumbers.add(values), noted }, work);
+  }
+
+  /** Runs `work` for real and unrecorded; it must not read what this call computes. */
+  outside<R>(work: () => R): R {
+    const { backend, real } = this;
+    const between = backend.binding;
+    const executeOp: Methods['executeOp'] = (op, attributes, ids, count) => {
+      for (const id of ids) this.checkOutside(id);
+      return real.executeOp(op, attributes, ids, count);
+    };
+    backend.binding = Object.create(real, { executeOp: { value: executeOp } }) as Binding;
+    try {
+      return work();
+    } finally {
+      backend.binding = between;
+    }
   }
 
   /** Operations of `work` that read nothing of its own wait for a tensor: what is recomputed is not computed early. */
@@ -165,7 +181,7 @@ export class Session {
         return outputs;
       }
     }
-    this.checkKept(op);
+    this.unkept ??= whyNotKept(op);
     const outputs = this.real.executeOp(
       op,
       attributes,
@@ -198,14 +214,6 @@ export class Session {
     return ownInput ? undefined : wait.ref;
   }
 
-  private checkKept(op: string): void {
-    if (SHAPE_FROM_VALUES.has(op))
-      throw new TraceError(
-        `${op} gives a shape that depends on the numbers in it, which cannot be traced${sourceLine()}: compute it outside`,
-      );
-    if (NOT_KEPT.has(op)) this.unkept ??= `${op} runs in it`;
-  }
-
   private refOf(id: number): Ref {
     if (id >= STAND_INS) return id - STAND_INS;
     const known = this.refs.get(id);
@@ -230,12 +238,17 @@ export class Session {
   }
 
   private read(id: number): Values {
+    this.checkOutside(id);
+    return this.real.tensorDataSync(id);
+  }
+
+  /** @throws TraceError for what this call computes */
+  private checkOutside(id: number): void {
     const ref = id >= STAND_INS ? id - STAND_INS : this.refs.get(id);
     if (ref !== undefined && ref >= 0 && !this.uploads.has(stepOf(ref)))
       throw new TraceError(
         `the value of a tensor is read in a traced function that computes it${sourceLine()}: return the tensor and read it outside`,
       );
-    return this.real.tensorDataSync(id);
   }
 
   /** Leaves the candidates that do not fit; without any, computes what was only rehearsed. */

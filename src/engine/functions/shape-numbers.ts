@@ -3,6 +3,7 @@
  * input of a function: another value is another program. All others may.
  */
 import { outputOf, type Program, stepOf, type Upload } from './program';
+import { sourceLine, TraceError } from './trace-error';
 
 /** Operations whose integer inputs are data wherever they stand. */
 const ELEMENTWISE = new Set(
@@ -70,7 +71,7 @@ export function shapeNumbers({ steps }: Pick<Program, 'steps'>, integer: number)
 }
 
 /** Operations whose output's shape depends on the numbers of their inputs: no program with one can be kept. */
-export const SHAPE_FROM_VALUES: ReadonlySet<string> = new Set(
+const SHAPE_FROM_VALUES: ReadonlySet<string> = new Set(
   'Where Unique UniqueV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 StringSplit StringNGrams SparseFillEmptyRows SparseReshape'.split(
     ' ',
   ),
@@ -80,7 +81,7 @@ export const SHAPE_FROM_VALUES: ReadonlySet<string> = new Set(
  * Operations that do something else when they run once more: random numbers go on instead of beginning anew, and a
  * variable that is made inside would be the same one every time. A program with one of them runs, but is not kept.
  */
-export const NOT_KEPT: ReadonlySet<string> = new Set(
+const NOT_KEPT: ReadonlySet<string> = new Set(
   'RandomStandardNormal RandomUniform RandomUniformInt RandomGamma RandomPoisson TruncatedNormal Multinomial RandomShuffle VarHandleOp DestroyResourceOp'.split(
     ' ',
   ),
@@ -91,3 +92,15 @@ export const SMALL = 16;
 
 /** Whether an upload is an input in any case. */
 export const isLarge = ({ shape }: Upload): boolean => shape.reduce((a, b) => a * b, 1) > SMALL;
+
+/**
+ * Why a program with this operation is not kept; undefined when it is.
+ * @throws TraceError for an operation whose shape depends on values
+ */
+export function whyNotKept(op: string): string | undefined {
+  if (SHAPE_FROM_VALUES.has(op))
+    throw new TraceError(
+      `${op} gives a shape that depends on the numbers in it, which cannot be traced${sourceLine()}: compute it outside`,
+    );
+  return NOT_KEPT.has(op) ? `${op} runs in it` : undefined;
+}

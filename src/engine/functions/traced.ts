@@ -89,6 +89,15 @@ export function recomputedAfter<R>(tensor: tf.Tensor, work: () => R): R {
 }
 
 /**
+ * In a traced function, runs `work` for real and unrecorded, at every call: for numbers that are needed at once and
+ * depend on nothing that the function computes (an image as codes). Elsewhere `work` just runs.
+ * @throws TraceError when it reads what the function computes
+ */
+export function outsideTrace<R>(work: () => R): R {
+  return session ? session.outside(work) : work();
+}
+
+/**
  * Makes a function of tensors a traced one. At each call its JavaScript runs and is compared with what was recorded, so
  * that it may branch, assign variables and read what it likes; another branch or shape is recorded in its turn, and
  * other numbers become inputs. On engines other than `tensorflow`, and inside of another traced function, it is `fn`.
