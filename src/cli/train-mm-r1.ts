@@ -28,7 +28,7 @@ export const command: Command = {
                    [--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
 
   --model FOLDER   a Chameleon's checkpoint (default: Chameleon mini)
-  --data FOLDER    X-CoT records as \`unilab data xcot\` leaves them (default: the mini world's subjects)
+  --data FOLDER    X-CoT records as buildXcot (src/data/xcot-engine.ts) leaves them (default: the mini world's subjects)
   --preset         paper (default) or mini: what differs is listed in src/recipes/mm-r1.ts
   --variant NAME   a row of the paper's tables: ${VARIANTS.join(', ')}
   --scorers FOLDER dreamsim/ and pickscore/; default: mini_figure and mini_clip, small stand-ins

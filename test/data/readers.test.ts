@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { readAll, scratch, scratchFolders, type SmallSet, VARIANTS } from './broken-sets';
+import { CONCEPT_SETS } from './concept-sets';
 import { TEXT_SETS } from './text-sets';
 import { loadParquetWriter, TABLE_SETS } from './table-sets';
 
 before(loadParquetWriter);
 after(() => scratchFolders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-const SETS: readonly SmallSet[] = [...TEXT_SETS, ...TABLE_SETS];
+const SETS: readonly SmallSet[] = [...CONCEPT_SETS, ...TEXT_SETS, ...TABLE_SETS];
 
 for (const set of SETS) {
   describe(set.name, () => {
