@@ -1,5 +1,5 @@
 /** UniLab's half of the benchmark, in a process of its own: a precision is chosen before the engine's library loads. */
-import { type Precision, profileKernels, startEngine, Rng, tf } from '../src/engine';
+import { type Precision, profileKernels, runTraced, startEngine, Rng, tf } from '../src/engine';
 import type { ShowoModel } from '../src/models/showo/model';
 import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
@@ -110,7 +110,9 @@ function rollout(model: ShowoModel, { captions, sizes }: BenchInputs, seed: numb
 
 /** Log-probs of the recorded transitions with the gradient of their mean. @returns that mean */
 function replay(model: ShowoModel, pieces: readonly ImageTransition[]): number {
-  const { value, grads } = tf.variableGrads(() => tf.mean(model.replay(pieces)), Object.values(model.variables()));
+  const { value, grads } = runTraced(model, 'replay with gradient', () =>
+    tf.variableGrads(() => tf.mean<tf.Scalar>(model.replay(pieces)), Object.values(model.variables())),
+  );
   const mean = value.dataSync()[0];
   tf.dispose([value, grads] as tf.TensorContainer);
   return mean;

@@ -1,5 +1,5 @@
 /** Show-o (Xie et al. 2024) by text and images: one class for the mini model and for real checkpoints. */
-import { readValues, type Rng, tf } from '../../engine';
+import { readValues, type Rng, tf, releaseTraced } from '../../engine';
 import { type Image, imagesToTensor } from '../../io';
 import type { Lora } from '../../nn/adapters';
 import { ParamStore } from '../../nn/store';
@@ -244,6 +244,7 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     const { adapters, concept, magvit, store } = this.parts;
     concept?.dispose();
     adapters?.store.dispose();
+    releaseTraced(this.network);
     if (this.owns.store) store.dispose();
     if (this.owns.magvit) magvit.dispose();
   }

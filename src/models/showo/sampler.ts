@@ -2,7 +2,7 @@
  * Sampling images: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
-import { logSoftmax, type Rng, tf, tokenLogProbs } from '../../engine';
+import { logSoftmax, type Rng, tf, tokenLogProbs, runTraced } from '../../engine';
 import { rowsFor } from '../../nn/buckets';
 import type { ImageOptions, ImageSampler, ImageSegment } from '../unified';
 import { imageGrid } from './config';
@@ -177,11 +177,12 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
     // As many rows as at the beginning, or a half or a quarter of them: three shapes, however images are thinned out.
     const rows = rowsFor(this.images.length, this.begun);
     const places = everyCode(rows, config.num_vq_tokens);
-    const [logProbs, conditional] = tf.tidy(() => {
+    const [logProbs, conditional] = runTraced(this.network, 'masked decoding step', () => {
       const inputs = drawnInputs(config, this.images, guidanceScale !== 1, places, { rows });
       const logits = this.network.imageLogits(inputs, guidanceScale);
-      return [logSoftmax(logits.guided), imageLogProbs === 'conditional' ? logits.conditional : undefined] as const;
-    }) as unknown as readonly [tf.Tensor2D, tf.Tensor2D | undefined];
+      const conditional = imageLogProbs === 'conditional' ? logits.conditional : undefined;
+      return [logSoftmax(logits.guided), ...(conditional ? [conditional] : [])];
+    }) as [tf.Tensor2D, tf.Tensor2D?];
     try {
       return { logProbs: logProbs.dataSync<'float32'>(), conditional };
     } catch (error) {
