@@ -4,3 +4,4 @@ export * from './intervals';
 export * from './merge';
 export * from './merge-folders';
 export * from './metrics';
+export * as papers from './papers';
