@@ -28,10 +28,14 @@ export async function wholeAnswer(response: Response): Promise<Response> {
   if (!response.ok || response.body === null) return response;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
-    chunks.push(chunk);
+  const reader = response.body.getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    bytes += read.value.length;
+    if (bytes > maxBodyBytes) {
+      await reader.cancel();
+      throw new Error(`the answer is longer than ${maxBodyBytes} bytes`);
+    }
+    chunks.push(read.value);
   }
   const text = Buffer.concat(chunks).toString('utf8');
   const { success } = completion.safeParse(jsonOf(text));

@@ -1,17 +1,18 @@
 /** Concepts on the disk, in the folder layout of UnifyBench++. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import * as z from 'zod';
 import {
-  ConceptFileError,
-  parseConditions,
-  parseConversations,
-  parseInfo,
-  parseTestData,
-  readJson,
+  conceptConditions,
   type ConceptConditions,
+  conceptConversations,
   type ConceptConversations,
+  ConceptFileError,
+  conceptInfo,
   type ConceptInfo,
+  conceptTestItem,
   type ConceptTestItem,
+  readConceptFile,
 } from './concept-schema';
 
 /** A concept as its files describe it; texts say `<name>`, images are absolute paths. */
@@ -50,8 +51,7 @@ export function readConcept(folder: string, name: string): ConceptFiles {
   }
   const train = path.join(folder, 'concept', 'train', name);
   const test = path.join(folder, 'concept', 'test', name);
-  const read = <T>(file: string, parse: (file: string, json: unknown) => T): T => parse(file, readJson(file));
-  const testData = read(path.join(folder, 'test_data', `${name}.json`), parseTestData);
+  const testData = readConceptFile(path.join(folder, 'test_data', `${name}.json`), z.array(conceptTestItem));
   for (const [i, item] of testData.entries()) {
     if (!existsSync(path.join(folder, item.image))) {
       throw new ConceptFileError(
@@ -61,12 +61,12 @@ export function readConcept(folder: string, name: string): ConceptFiles {
   }
   return {
     name,
-    info: read(path.join(train, 'info.json'), parseInfo),
-    conversations: read(path.join(train, 'conversations.json'), parseConversations),
+    info: readConceptFile(path.join(train, 'info.json'), conceptInfo),
+    conversations: readConceptFile(path.join(train, 'conversations.json'), conceptConversations),
     trainImages: trainImages(folder, train),
     testImages: images(test),
     testData,
-    conditions: read(path.join(test, 't2i_conditions.json'), parseConditions),
+    conditions: readConceptFile(path.join(test, 't2i_conditions.json'), conceptConditions),
   };
 }
 
@@ -74,13 +74,9 @@ export function readConcept(folder: string, name: string): ConceptFiles {
 function trainImages(folder: string, train: string): string[] {
   const file = path.join(train, 'train_images.json');
   if (!existsSync(file)) return images(train);
-  const json = readJson(file);
-  if (!Array.isArray(json)) throw new ConceptFileError(`${file}: the file should be a list of image files`);
-  return json.map((entry: unknown, i) => {
-    const found = [folder, train]
-      .map((base) => path.resolve(base, String(entry)))
-      .find((candidate) => existsSync(candidate));
-    if (!found) throw new ConceptFileError(`${file}: item ${i}: there is no image ${String(entry)}`);
+  return readConceptFile(file, z.array(z.string())).map((entry, i) => {
+    const found = [folder, train].map((base) => path.resolve(base, entry)).find((candidate) => existsSync(candidate));
+    if (!found) throw new ConceptFileError(`${file}: item ${i}: there is no image ${entry}`);
     return found;
   });
 }

@@ -2,7 +2,7 @@
 export { ConceptFileError, CONDITION_KEYS } from './concept-schema';
 export type { ConceptConditions, ConceptConversations, ConceptInfo, ConceptTestItem } from './concept-schema';
 export { listConcepts, readConcept, type ConceptFiles } from './concept-files';
-export { readCorl, type CorlRecord } from './corl';
+export { readMcotR1, readX2xRft, type X2xItem } from './corl-sets';
 export {
   ChatEndpoint,
   ChatEndpointError,

@@ -57,7 +57,7 @@ export interface Subject {
 export interface PersonalizationTask<Truth extends SubjectTruth = SubjectTruth> extends Task<SubjectExample<Truth>> {
   readonly subject: Subject;
   /** @param pathway default: one of both at random */
-  sample(rng: Rng, pathway?: Pathway): SubjectExample<Truth>;
+  sample(rng: Rng, pathway?: Pathway): SubjectExample<Truth> | Promise<SubjectExample<Truth>>;
 }
 
 const signs = { plain: { stop: '.', colon: ':' }, spaced: { stop: ' .', colon: ' :' } } as const;

@@ -42,8 +42,11 @@ export interface EvaluationOptions {
 
 export interface Task<E extends Example = Example> {
   readonly name: string;
-  /** The example depends on the random numbers alone, so that a resumed run asks what the other one would have asked. */
-  sample(rng: Rng): E;
+  /**
+   * The example depends on the random numbers alone, so that a resumed run asks what the other one would have asked. A
+   * set that is read from files gives a promise.
+   */
+  sample(rng: Rng): E | Promise<E>;
   /** The same generator before and after training makes a paired comparison. */
   evaluate(model: UnifiedModel, rng: Rng, options?: EvaluationOptions): Promise<Evaluation>;
 }

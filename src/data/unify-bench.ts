@@ -6,9 +6,16 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as z from 'zod';
 import { listConcepts } from './concept-files';
-import { CONDITION_KEYS, ConceptFileError } from './concept-schema';
+import {
+  ConceptFileError,
+  conceptInfo,
+  conceptPrompts,
+  CONDITION_KEYS,
+  type ConditionKey,
+  conceptTestItem,
+} from './concept-schema';
 import { imageFile } from './item-images';
-import { DataSetError, inTurn, ItemProblem, orError, type RawRecord, readItems, type Reading } from './items';
+import { DataSetError, inTurn, orError, type RawRecord, readItems, type Reading } from './items';
 import { readJsonArray, readJsonFields } from './text-files';
 
 export interface UnifyQuestion {
@@ -25,7 +32,7 @@ export interface UnifyQuestion {
 export interface UnifyPrompt {
   readonly id: string;
   readonly concept: string;
-  readonly kind: (typeof CONDITION_KEYS)[number];
+  readonly kind: ConditionKey;
   readonly prompt: string;
 }
 
@@ -40,18 +47,11 @@ export interface UnifyConcept {
   readonly images: readonly string[];
 }
 
-const turn = z.object({ from: z.string().optional(), value: z.string().trim().min(1) });
-const question = z.object({
-  type: z.enum(['rec', 'vqa', 'text_only']),
-  image: z.string(),
-  conversations: z.array(turn).min(2),
-});
-
 /** Test questions of all concepts, `test_data/NAME.json`; images are paths from the root. */
 export function readUnifyQuestions(folder: string): Reading<UnifyQuestion> {
   return ofConcepts(folder, (concept) =>
     readItems(orError(readJsonArray(path.join(folder, 'test_data', `${concept}.json`))), {
-      schema: question,
+      schema: conceptTestItem,
       make: async ({ type, image, conversations: [asked, answered] }, { where }) => ({
         id: `${concept}, ${where.replace('item', 'question')}`,
         concept,
@@ -67,37 +67,29 @@ export function readUnifyQuestions(folder: string): Reading<UnifyQuestion> {
 
 /** Prompts of all concepts, `concept/test/NAME/t2i_conditions.json`. UnifyBench lacks some kinds. */
 export function readUnifyPrompts(folder: string): Reading<UnifyPrompt> {
-  const schema = z.partialRecord(z.enum(CONDITION_KEYS), z.array(z.string().trim().min(1)));
+  const schema = z.partialRecord(z.enum(CONDITION_KEYS), conceptPrompts);
   return ofConcepts(folder, async function* (concept) {
     const file = path.join(folder, 'concept', 'test', concept, 't2i_conditions.json');
     const lists = readItems(orError(readJsonFields(file)), { schema, make: (found) => found });
     for await (const read of lists) {
       if ('error' in read) yield read;
       else
-        for (const [kind, prompts] of Object.entries(read.item) as [UnifyPrompt['kind'], string[]][])
+        for (const [kind, prompts] of Object.entries(read.item) as [ConditionKey, string[]][])
           for (const [i, prompt] of prompts.entries())
             yield { item: { id: `${concept}, ${kind} ${i + 1}`, concept, kind, prompt } };
     }
   });
 }
 
-const info = z.object({
-  class: z.string().trim().min(1),
-  info: z.string(),
-  extra_info: z.array(z.string().trim().min(1)).default([]),
-  num_testing_info: z.coerce.number<string | number>().int().min(0).default(0),
-  train_images: z.array(z.string()).min(1),
-});
+const conceptFolder = z.intersection(conceptInfo, z.object({ train_images: z.array(z.string()).min(1) }));
 
 /** Concepts with their photographs, `concept/train/NAME/{info.json, train_images.json}`. */
 export function readUnifyConcepts(folder: string): Reading<UnifyConcept> {
   return ofConcepts(folder, (concept) => {
     const train = path.join(folder, 'concept', 'train', concept);
     return readItems(oneConcept(train), {
-      schema: info,
+      schema: conceptFolder,
       make: async (found): Promise<UnifyConcept> => {
-        if (found.num_testing_info > found.extra_info.length)
-          throw new ItemProblem(`field 'num_testing_info' is ${found.num_testing_info}, but there are ${found.extra_info.length} facts`);
         const base = (name: string) => (existsSync(path.join(folder, name)) ? folder : train);
         return {
           id: concept,

@@ -9,17 +9,21 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import * as z from 'zod';
 import type { Rng } from '../engine';
 import { type Image, JsonLines, readImage, savePng } from '../io';
 import type { UnifiedModel } from '../models/unified';
+import { sentence } from './items';
 import type { Evaluation } from './task';
 import { type DrawnXcot, evaluateXcot, type XcotEvaluationOptions, type XcotExample, type XcotRecord, type XcotTask } from './xcot';
 
 const IMAGES = ['reference', 'focus', 'target'] as const;
 type ImageName = (typeof IMAGES)[number];
 
+const xcotLine = z.record(z.enum(['id', 'subject', 'prompt', 'caption', 'plan', ...IMAGES]), z.string());
+
 /** A line of `records.jsonl`; images are paths from the folder. */
-export type XcotLine = Readonly<Record<'id' | 'subject' | 'prompt' | 'caption' | 'plan' | ImageName, string>>;
+export type XcotLine = Readonly<z.output<typeof xcotLine>>;
 
 export const recordsFile = (folder: string) => path.join(folder, 'records.jsonl');
 
@@ -38,13 +42,12 @@ export async function writeXcotImages(folder: string, record: XcotRecord): Promi
 export async function readXcotLines(folder: string): Promise<XcotLine[]> {
   const file = recordsFile(folder);
   if (!existsSync(file)) throw new Error(`${file} is missing: the folder holds no X-CoT records`);
-  const lines = await JsonLines.read<Partial<Record<string, unknown>>>(file);
-  const fields = ['id', 'subject', 'prompt', 'caption', 'plan', ...IMAGES];
-  lines.forEach((line, i) => {
-    const missing = fields.filter((field) => typeof line[field] !== 'string');
-    if (missing.length > 0) throw new Error(`${file}:${i + 1}: ${missing.join(', ')} should be a text`);
+  const lines = await JsonLines.read(file);
+  return lines.map((line, i) => {
+    const found = xcotLine.safeParse(line);
+    if (!found.success) throw new Error(`${file}:${i + 1}: ${sentence(found.error, line)}`);
+    return found.data;
   });
-  return lines as unknown as XcotLine[];
 }
 
 /** A record with its images. @throws Error naming the file that is missing or no image */

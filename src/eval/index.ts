@@ -1,5 +1,5 @@
-export * from './benchmarks';
-export * from './bleu';
+export * from '../data/rules';
+export * from '../text/bleu';
 export * from './intervals';
 export * from './merge';
 export * from './merge-folders';

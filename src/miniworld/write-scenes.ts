@@ -1,7 +1,6 @@
 /** Scenes as files with the fields of CoRL's data: JSON lines beside images. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { CorlRecord } from '../data/corl';
 import { Rng } from '../engine/random';
 import { savePng } from '../io';
 import { writeFileAtomic } from '../io/write-file';
@@ -28,8 +27,7 @@ export async function writeScenes(
     const { pixels, ...rest } = sceneExample(rng.split(i), split, sprites);
     const real_image = `images/${String(i).padStart(5, '0')}.png`;
     await savePng(path.join(folder, real_image), { width: IMAGE_SIZE, height: IMAGE_SIZE, rgb: pixels });
-    const record: CorlRecord = { real_image, ...rest };
-    lines.push(JSON.stringify(record));
+    lines.push(JSON.stringify({ real_image, ...rest }));
     onProgress?.(i + 1, count);
   }
   const file = path.join(folder, 'data.jsonl');

@@ -181,7 +181,8 @@ export async function* mmR1<Truth>(
     while (state.step < options.steps) {
       const rng = new Rng(options.seed).split('mm-r1').split(state.step);
       const clock = [performance.now()];
-      const prompts = Array.from({ length: options.prompts }, (_, p) => task.sample(rng.split(`example ${p}`)));
+      const prompts: XcotExample<Truth>[] = [];
+      for (let p = 0; p < options.prompts; p++) prompts.push(await task.sample(rng.split(`example ${p}`)));
       const requests = prompts.flatMap((example, p) =>
         Array.from({ length: groupSize }, (_, i) => ({ example, rng: rng.split(`sample ${p}`).split(i) })),
       );

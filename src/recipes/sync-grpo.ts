@@ -168,7 +168,7 @@ export async function* syncGrpo<Truth extends SubjectTruth>(
     while (state.step < options.steps) {
       const rng = new Rng(options.seed).split('sync-grpo').split(state.step);
       const clock = [performance.now()];
-      const example = task.sample(rng.split('example'), rng.split('pathway').pick(options.pathways));
+      const example = await task.sample(rng.split('example'), rng.split('pathway').pick(options.pathways));
       const { samples, dsog } = await rollOut(setup, example, options, state.threshold, rng);
       clock.push(performance.now());
       const scores = await score(setup, example, samples);

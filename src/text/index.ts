@@ -1,5 +1,6 @@
 export { answerIn, expectedAnswer, isThoughtThenAnswer, tagsOccurringOnce } from './answer';
 export type { Asked, GeneratedImage, Seeded, TextCodec } from './asked';
+export * from './bleu';
 export { type ClipContext, ClipTokenizer } from './clip-bpe';
 export { cleanCaption } from './clip-cleaning';
 export * from './chat';

@@ -163,7 +163,7 @@ const unifyConcepts: SmallSet = {
     ),
     'duplicate id': {
       change: (folder) => replaceIn(folder, 'concept/train/bo/info.json', '"num_testing_info": 1', '"num_testing_info": 3'),
-      says: /'num_testing_info' is 3, but there are 2 facts/,
+      says: /'num_testing_info' should be a whole number from 0 to 2/,
       left: 1,
     },
     'empty concept': {

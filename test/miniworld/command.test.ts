@@ -5,9 +5,10 @@ import path from 'node:path';
 import { it } from 'node:test';
 import { command } from '../../src/cli/data';
 import { UsageError } from '../../src/cli/command';
-import { readCorl } from '../../src/data';
+import { readX2xRft } from '../../src/data';
+import { collectItems } from '../../src/data/items';
 
-it('scenes writes what readCorl reads; the same seed the same images', async () => {
+it('scenes writes what readX2xRft reads; the same seed the same images', async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'unilab-data-'));
   try {
     const run = (name: string, seed: string) =>
@@ -18,9 +19,12 @@ it('scenes writes what readCorl reads; the same seed the same images', async () 
       ['c', '6'],
     ])
       assert.equal(await run(name, seed), 0);
-    const image = (name: string) => readFileSync(readCorl(path.join(folder, name, 'data.jsonl'))[0].real_image);
-    assert.ok(image('a').equals(image('b')));
-    assert.ok(!image('a').equals(image('c')));
+    const image = async (name: string) => {
+      const { items } = await collectItems(readX2xRft(path.join(folder, name, 'data.jsonl')));
+      return readFileSync(items[0].realImage as string);
+    };
+    assert.ok((await image('a')).equals(await image('b')));
+    assert.ok(!(await image('a')).equals(await image('c')));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -171,7 +171,7 @@ describe('on other backbones', () => {
       const side = 8;
       const image = { width: side, height: side, rgb: new Uint8Array(side * side * 3).fill(90) };
       const task = {
-        name: 'tiny',
+        ...tinyCorlTask,
         sample: async (...given: Parameters<typeof tinyCorlTask.sample>) => {
           const example = await tinyCorlTask.sample(...given);
           return { ...example, references: [image], question: [image, example.truth.problem] };

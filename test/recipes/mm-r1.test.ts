@@ -39,8 +39,8 @@ const task: XcotTask = {
     const [reference, focus, target] = rng.shuffle(images);
     return { id: 'r', subject: 'w21', prompt: 'w25 w26', reference, focus, target, caption: 'w30 w31', plan: 'w32' };
   },
-  evaluate: (model, rng, options = {}) =>
-    evaluateXcot(model, [task.sample(rng), task.sample(rng)], rng, options, {
+  evaluate: async (model, rng, options = {}) =>
+    evaluateXcot(model, [await task.sample(rng), await task.sample(rng)], rng, options, {
       assess: (drawn) => Promise.resolve(drawn.map(({ image }) => ({ red: image.rgb[0] }))),
       missing: { red: 0 },
     }),

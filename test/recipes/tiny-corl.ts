@@ -10,6 +10,7 @@ const image = noiseImage(16, 16, 3);
 
 export const tinyCorlTask: CorlTask = {
   name: 'tiny',
+  evaluate: () => Promise.resolve({ metrics: {}, items: [] }),
   sample: (rng: Rng): CorlExample => {
     const word = `w${20 + rng.int(5)}`;
     return {

@@ -1,6 +1,6 @@
 /** sacrebleu's tokenizers. */
 
-import { SPACE, splitWords } from '../../text';
+import { SPACE, splitWords } from '../python-classes';
 
 const trailing = new RegExp(`[${SPACE}]+$`, 'u');
 

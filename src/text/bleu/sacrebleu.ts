@@ -1,6 +1,6 @@
 /** `sacrebleu`: the numbers of the Python package of that name (checked against 2.6.0). */
 import { clippedMatches, closestLength, countNgrams } from './ngrams';
-import { splitWords } from '../../text';
+import { splitWords } from '../python-classes';
 import { type BleuTokenizer, tokenize } from './tokenizers';
 
 export interface SacrebleuOptions {

@@ -1,6 +1,6 @@
 /** NLTK's sentence BLEU with smoothing method 1, on words and (as UnifyBench++ computes it) on characters. */
 import { clippedMatches, closestLength, countNgrams } from './ngrams';
-import { splitWords } from '../../text';
+import { splitWords } from '../python-classes';
 
 /** What a numerator of 0 becomes: method 1's epsilon. */
 const epsilon = 0.1;
