@@ -1,9 +1,9 @@
 /** Loading and working in a process of its own, so that its memory is that of this work alone. */
-import { readFileSync } from 'node:fs';
 import { type Precision, startEngine } from '../../src/engine';
 import { largeModel } from './models';
 import { type LoadedLargeModel, spend } from './work';
 import { type Answer, serveLines } from '../line-worker';
+import { residentBytes } from '../resident';
 
 /** Serves `load` and `run` until stdin ends. */
 export async function serveLargeModel(precision: Precision): Promise<void> {
@@ -25,16 +25,4 @@ export async function serveLargeModel(precision: Precision): Promise<void> {
     }
     throw new Error(`there is no work '${String(command.do)}'`);
   });
-}
-
-/** Resident memory of this process, bytes; where the system does not say its peak since start, Node's own count. */
-function residentBytes(): { now: number; peak: number } {
-  const now = process.memoryUsage.rss();
-  try {
-    const line = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync('/proc/self/status', 'utf8'));
-    if (line) return { now, peak: Number(line[1]) * 1024 };
-  } catch {
-    // not Linux
-  }
-  return { now, peak: process.resourceUsage().maxRSS * 1024 };
 }

@@ -223,7 +223,15 @@ export interface InterleavedModel<P extends Prompt = Prompt, T extends Transitio
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): InterleavedModel<P, T>;
 }
 
+/** Counts of the rows of one kind of example: how many, tokens of the longest, scored tokens. */
+export type RowCounts = Readonly<Record<'rows' | 'length' | 'scored', number>>;
+
 export interface SupervisedLossOptions {
+  /**
+   * What the rows of a kind are padded to, given their own counts. Each shape is compiled once, and whoever makes many
+   * batches knows a few that all fit into. Default: each count is rounded up by itself.
+   */
+  readonly sizes?: (kind: InterleavedExample['task'], own: RowCounts) => RowCounts;
   /** Share of images whose prompt is dropped, so that guidance has an unconditional branch. Of a sequence the last image
    *  stands alone then. Default 0.1. */
   readonly cfgDropout?: number;

@@ -32,8 +32,14 @@ export class Plan {
   private registered: string | undefined;
   /** Times that it ran as a function. */
   runs = 0;
-  /** Seconds that writing it and giving it to TensorFlow took. */
+  /** Seconds that writing it, giving it to TensorFlow and its first run took: TensorFlow optimizes it then. */
   seconds = 0;
+  /** Times that it was compiled: again when a number turns out to be an input. */
+  compilations = 0;
+  /** Compilations that listeners know of. */
+  told = 0;
+  /** It was compiled and has not run since. */
+  private isNew = false;
 
   constructor(
     private readonly label: string,
@@ -134,8 +140,11 @@ export class Plan {
   ): { ref: Ref; id: number }[] {
     if (this.registered === undefined) throw new Error('the function was not prepared');
     const given = [...uploads].filter(([at]) => this.fed.has(at)).map(([, { id }]) => id);
+    const start = performance.now();
     const outputs = binding.executeOp(this.registered, [], [...captured, ...given], this.program.results.length);
     this.runs++;
+    if (this.isNew) this.seconds += (performance.now() - start) / 1000;
+    this.isNew = false;
     return this.program.results.map((ref, k) => ({ ref, id: outputs[k].id }));
   }
 
@@ -150,6 +159,8 @@ export class Plan {
     const { bytes, inputs, outputs, controls } = functionGraph(this.program, this.fed, binding);
     binding.registerFunction?.(name, bytes, inputs, outputs, controls);
     this.seconds += (performance.now() - start) / 1000;
+    this.compilations++;
+    this.isNew = true;
     return name;
   }
 

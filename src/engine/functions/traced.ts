@@ -18,7 +18,9 @@ export interface TracedProgram {
   readonly operations: number;
   readonly inputs: number;
   readonly results: number;
-  /** Seconds of writing it and giving it to TensorFlow; 0 before its second call. */
+  /** Times that it was compiled: at its second call, and again when a number turns out to vary. */
+  readonly compilations: number;
+  /** Seconds of all compilations, each with the run behind it, in which TensorFlow optimizes; 0 before its second call. */
   readonly seconds: number;
   /** Calls that ran as a function. */
   readonly runs: number;
@@ -200,7 +202,9 @@ class Programs {
     if ('plan' in done) {
       const { plan } = done;
       this.plans = [plan, ...this.plans.filter((other) => other !== plan)];
-      if (plan.runs === 1) listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
+      if (plan.compilations > plan.told)
+        listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
+      plan.told = plan.compilations;
       return;
     }
     this.eager++;
@@ -216,6 +220,6 @@ class Programs {
 }
 
 function describe(plan: Plan): TracedProgram {
-  const { operations, inputs, seconds, runs } = plan;
-  return { operations, inputs, results: plan.program.results.length, seconds, runs };
+  const { operations, inputs, compilations, seconds, runs } = plan;
+  return { operations, inputs, results: plan.program.results.length, compilations, seconds, runs };
 }

@@ -1,16 +1,13 @@
 /** The few shapes that the batches of a stage are padded to, chosen from batches like them. */
 import { Rng } from '../../engine';
 import { chooseSizes, fittingSizes, type Sizes } from '../../nn/buckets';
-import type { PackedSizes } from '../../nn/row-inputs';
+import { type PackedSizes, workOf as rowWork } from '../../nn/row-inputs';
 
 /** Counts of each kind of rows in a batch. */
 export type KindSizes<Kind extends string> = Readonly<Record<Kind, PackedSizes>>;
 
 /** Batches that are looked at. They are drawn from a seed of their own: a stage has the same shapes with every seed. */
 const SAMPLE = 24;
-
-/** What logits of one scored token cost, in tokens of the decoder: about a quarter, in the mini models. */
-const LOGITS = 0.25;
 
 type Count = keyof PackedSizes;
 type Name = `${string} ${Count}`;
@@ -47,10 +44,7 @@ export class BatchSizes<Kind extends string> {
 
 /** Work of a batch in tokens of the decoder. */
 export function workOf(sizes: Sizes<Name>): number {
-  return Object.values(nested(sizes)).reduce(
-    (sum, { rows, length, scored }) => sum + rows * length + LOGITS * scored,
-    0,
-  );
+  return Object.values(nested(sizes)).reduce((sum, kind) => sum + rowWork(kind), 0);
 }
 
 /** e.g. `images 28 x 96 (1792 scored), texts 6 x 160 (160 scored)` */

@@ -78,7 +78,7 @@ export function supervisedInputs(
   rng: Rng,
   options: SupervisedLossOptions = {},
 ): KindInputs<PackedInputs> {
-  const { cfgDropout = 0.1, answerCorruption = 0, weights = {} } = options;
+  const { cfgDropout = 0.1, answerCorruption = 0, weights = {}, sizes } = options;
   for (const [name, share] of Object.entries({ cfgDropout, answerCorruption }))
     if (!(share >= 0 && share <= 1)) throw new RangeError(`${name} is ${share}, expected a share from 0 to 1`);
   for (const [kind, weight] of Object.entries(weights))
@@ -104,7 +104,10 @@ export function supervisedInputs(
   for (const kind of kinds) checkLengths(reader.network.config, rows[kind]);
   const tensors = tf.tidy(() =>
     Object.fromEntries(
-      kinds.map((kind) => [kind, scoredRows(reader.network, rows[kind], roundedSizes(packedSizes(rows[kind])))]),
+      kinds.map((kind) => {
+        const own = packedSizes(rows[kind]);
+        return [kind, scoredRows(reader.network, rows[kind], sizes ? sizes(kind, own) : roundedSizes(own))];
+      }),
     ),
   );
   return { tensors, weights };

@@ -86,47 +86,55 @@ export function supervisedInputs(
   learner: Learner,
   examples: readonly SupervisedExample[],
   rng: Rng,
-  { cfgDropout = 0.1, answerCorruption = 0, weights = {} }: SupervisedLossOptions = {},
+  { cfgDropout = 0.1, answerCorruption = 0, weights = {}, sizes }: SupervisedLossOptions = {},
 ): SupervisedInputs {
   if (examples.length === 0) throw new RangeError('a supervised loss needs an example at least');
   const { network } = learner;
   const of = <K extends SupervisedExample['task']>(task: K) =>
     examples.filter((example): example is Extract<SupervisedExample, { task: K }> => example.task === task);
   const [questions, images, texts] = [of('understand'), of('generate'), of('text')];
-  const packed = (rows: readonly PackedRow[], name: string, seen: readonly Image[] = []) =>
-    questionInputs(
-      network,
-      withWordNoise(rows, answerCorruption, rng.split(name)),
-      seen,
-      roundedSizes(packedSizes(rows)),
-    );
+  const packed = (kind: 'understand' | 'text', rows: readonly PackedRow[], seen: readonly Image[] = []) => {
+    const own = packedSizes(rows);
+    const noise = rng.split(kind === 'text' ? 'texts' : 'answers');
+    const padded = sizes ? sizes(kind, own) : roundedSizes(own);
+    return questionInputs(network, withWordNoise(rows, answerCorruption, noise), seen, padded);
+  };
   const questionTensors = () => {
     const { rows, prompts } = questionRows(learner, questions);
     const seen = prompts.flatMap((prompt) => prompt.images);
-    return packed(rows, 'answers', seen);
+    return packed('understand', rows, seen);
   };
   // Rows are made before tensors: what cannot be learned from leaves none behind.
   const textRows = texts.map(({ text }) => {
     const { bos } = network.config.tokens;
     return packTurns(network.config, [], [{ question: [bos], answer: learner.prompts.answer(text) }]);
   });
-  const drawn = images.length > 0 ? imageRows(learner, images, cfgDropout, rng.split('dropout')) : undefined;
+  const drawn = images.length > 0 ? imageRows(learner, images, cfgDropout, rng.split('dropout'), sizes) : undefined;
   const tensors = tf.tidy(() => ({
     understand: questions.length > 0 ? questionTensors() : undefined,
     generate: drawn && imageInputs(network, drawn.prompts, drawn.codes, drawn.sizes),
-    text: texts.length > 0 ? packed(textRows, 'texts') : undefined,
+    text: texts.length > 0 ? packed('text', textRows) : undefined,
   }));
   return { tensors: presentOnly(tensors), weights };
 }
 
-function imageRows(learner: Learner, examples: readonly Generate[], cfgDropout: number, dropout: Rng) {
+function imageRows(
+  learner: Learner,
+  examples: readonly Generate[],
+  cfgDropout: number,
+  dropout: Rng,
+  padded: SupervisedLossOptions['sizes'],
+) {
   const prompts = examples.map(({ prompt }) => {
     const { ids } = learner.prompts.prompt([prompt], 'generate');
     return dropout.uniform() < cfgDropout ? unconditionalIds(learner.network.config, ids) : ids;
   });
   const codes = codesOf(learner, examples);
   const { rows, length } = imageSizes(prompts, codes[0].length);
-  return { prompts, codes, sizes: { rows: sizeFor(rows, 4), length: sizeFor(length, 8) } };
+  const sizes = padded
+    ? padded('generate', { rows, length, scored: rows * codes[0].length })
+    : { rows: sizeFor(rows, 4), length: sizeFor(length, 8) };
+  return { prompts, codes, sizes };
 }
 
 /** Sum over kinds of weight x mean over scored tokens. A function of tensors. */

@@ -135,7 +135,7 @@ export function supervisedInputs(
   encoder: ExampleEncoder,
   examples: readonly SupervisedExample[],
   rng: Rng,
-  { cfgDropout = 0.1, answerCorruption = 0, weights = {} }: SupervisedLossOptions = {},
+  { cfgDropout = 0.1, answerCorruption = 0, weights = {}, sizes }: SupervisedLossOptions = {},
 ): KindInputs<PackedInputs> {
   if (examples.length === 0) throw new RangeError('a supervised step needs at least one example');
   const of = <Task extends SupervisedExample['task']>(task: Task) =>
@@ -145,21 +145,27 @@ export function supervisedInputs(
   const images = imageRows(config, encoder, of('generate'), cfgDropout, rng.split('masks'));
   const answers = answerRows(config, encoder, of('understand'));
   const texts = of('text').map(({ text }) => textRow(config, encoder.answer(text)));
-  const packed = (rows: readonly PackedRow[]) =>
-    rows.length > 0 ? answerInputs(config, rows, roundedSizes(packedSizes(rows))) : undefined;
+  const packed = (kind: 'understand' | 'text', rows: readonly PackedRow[]) => {
+    if (rows.length === 0) return undefined;
+    const own = packedSizes(rows);
+    return answerInputs(config, rows, sizes ? sizes(kind, own) : roundedSizes(own));
+  };
+  const drawn = () => {
+    const own = imageSizes(config, images);
+    return imageInputs(config, images, withinImages(config, sizes ? sizes('generate', own) : roundedSizes(own)));
+  };
   return {
     weights: { ...PUBLISHED_WEIGHTS, ...weights },
     tensors: presentOnly({
-      generate: images.length > 0 ? imageInputs(config, images, roundedImageSizes(config, images)) : undefined,
-      understand: packed(noisy(answers, 'answers')),
-      text: packed(texts),
+      generate: images.length > 0 ? drawn() : undefined,
+      understand: packed('understand', noisy(answers, 'answers')),
+      text: packed('text', texts),
     }),
   };
 }
 
 /** A row of an image has at most its whole length, and at most all of its codes are masked. */
-function roundedImageSizes(config: ShowoConfig, rows: readonly Labelled[]): ImageSizes {
-  const sizes = roundedSizes(imageSizes(config, rows));
+function withinImages(config: ShowoConfig, sizes: ImageSizes): ImageSizes {
   return {
     rows: sizes.rows,
     length: Math.min(sizes.length, config.max_text_len + config.num_vq_tokens + 2),
