@@ -11,6 +11,20 @@ export {
   type MimeBundle,
 } from './bundle';
 export { cleanHtml, markdownRenderer } from './clean';
+export {
+  bandChart,
+  bands,
+  type CurveOptions,
+  type CurveRow,
+  dotChart,
+  type DotOptions,
+  type DotRow,
+  PALETTE,
+  PRINT,
+  stacked,
+} from './charts';
+export { figure, type GridCell, gridFigure, type GridFigureOptions } from './figure';
+export { FIGURE_WIDTHS, type FigureNote, figureSvg, pdfOf, writeFigure } from './figure-files';
 export { escapeHtml, html, SafeHtml } from './html';
 export { type CaptionedImage, type GridOptions, imageGrid, scoreText } from './grid';
 export { markdownView } from './markdown';

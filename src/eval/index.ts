@@ -1,5 +1,6 @@
 export * from '../data/rules';
 export * from '../text/bleu';
+export * from './dsog-theory';
 export * from './intervals';
 export * from './merge';
 export * from './merge-folders';

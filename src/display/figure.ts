@@ -1,0 +1,84 @@
+/** A figure as a paper has it: the drawing, what it says of itself, and files to put into a manuscript. */
+import { Display, type MimeBundle } from './bundle';
+import { figureSvg, type FigureNote, writeFigure } from './figure-files';
+import { escapeHtml, html } from './html';
+import { type ImageLike, pngOf } from './images';
+import { pngOfSvg, svgOf, type VegaLiteSpec } from './plot';
+import { PRINT } from './charts';
+
+/**
+ * Draws a figure, and writes it as SVG, PDF and LaTeX snippet when a folder is given.
+ * @param drawing a vega-lite specification, or an SVG with width and height in user units
+ * @returns what a notebook shows: the drawing with its caption, sources and command
+ */
+export async function figure(drawing: VegaLiteSpec | string, note: FigureNote, folder?: string): Promise<Display> {
+  const drawn = typeof drawing === 'string' ? drawing : await svgOf({ config: PRINT, ...drawing });
+  const svg = figureSvg(drawn, note);
+  if (folder) await writeFigure(folder, svg, note);
+  const text = `Figure ${note.name}: ${note.caption}`;
+  return new Display(text, async (): Promise<MimeBundle> => {
+    const png = (await pngOfSvg(svg)).toString('base64');
+    const caption = html`<figcaption style="max-width:730px;font-size:90%">
+      <b>${note.name}.</b> ${note.caption}<br /><small
+        >Numbers: ${note.sources.join(', ')}. Made by <code>${note.command}</code></small
+      >
+    </figcaption>`;
+    const image = html`<img alt="${note.caption}" src="data:image/png;base64,${png}" style="max-width:100%" />`;
+    return { 'text/html': String(html`<figure style="margin:0">${image}${caption}</figure>`), 'image/png': png };
+  });
+}
+
+/** A cell of {@link gridFigure}. */
+export interface GridCell {
+  readonly image?: ImageLike;
+  /** Under the image; in place of it where there is none. */
+  readonly text?: string;
+}
+
+export interface GridFigureOptions {
+  /** Above the columns. */
+  readonly columns: readonly string[];
+  readonly rows: readonly { readonly label: string; readonly cells: readonly GridCell[] }[];
+  /** A cell's side in points. Default: what fills 486 points. */
+  readonly cell?: number;
+}
+
+const label = 92;
+
+/** Images in rows and columns, with texts, as SVG: for figures of what models draw. */
+export async function gridFigure({
+  columns,
+  rows,
+  cell = (486 - label) / columns.length - 4,
+}: GridFigureOptions): Promise<string> {
+  const [top, line, pitch] = [14, 9, cell + 4];
+  const width = label + columns.length * pitch;
+  const text = (x: number, y: number, said: string, anchor = 'middle', size = 7) =>
+    `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="${size}" text-anchor="${anchor}">${escapeHtml(said)}</text>`;
+  const parts = columns.map((name, c) => text(label + (c + 0.5) * pitch, 9, name));
+  for (const [r, row] of rows.entries()) {
+    const y = top + r * (pitch + line);
+    for (const [l, said] of lines(row.label, 22).entries()) parts.push(text(2, y + 9 + l * 8.5, said, 'start'));
+    for (const [c, { image, text: said = '' }] of row.cells.entries()) {
+      const x = label + c * pitch + 2;
+      if (image) {
+        const png = (await pngOf(image, 2)).toString('base64');
+        const place = `x="${x.toFixed(1)}" y="${y}" width="${cell.toFixed(1)}" height="${cell.toFixed(1)}"`;
+        parts.push(`<image ${place} xlink:href="data:image/png;base64,${png}"/>`);
+      }
+      parts.push(text(x + cell / 2, image ? y + cell + 7 : y + cell / 2, said, 'middle', 6));
+    }
+  }
+  const height = top + rows.length * (pitch + line);
+  return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}">${parts.join('')}</svg>`;
+}
+
+function lines(said: string, most: number): string[] {
+  const out = [''];
+  for (const word of said.split(' ')) {
+    const last = out.length - 1;
+    if (out[last] && out[last].length + word.length >= most) out.push(word);
+    else out[last] = out[last] ? `${out[last]} ${word}` : word;
+  }
+  return out;
+}
