@@ -1,8 +1,10 @@
 export * from '../data/rules';
 export * from '../text/bleu';
+export * from './compare';
 export * from './dsog-theory';
 export * from './intervals';
 export * from './merge';
 export * from './merge-folders';
 export * from './metrics';
 export * as papers from './papers';
+export * from './results';

@@ -4,8 +4,6 @@
  */
 import {
   attributeExample,
-  attributeQuestion,
-  compoundPrompt,
   type Pathway,
   PATHWAYS,
   type PersonalizationTask,
@@ -14,45 +12,19 @@ import {
   type SubjectTruth,
   visualExample,
 } from '../data/personalization';
-import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions } from '../data/task';
-import { type Rng, tf } from '../engine';
-import { type Image, tensorToImages } from '../io';
-import type { SampleRequest, TextSegment, UnifiedModel } from '../models/unified';
-import {
-  conceptPrompts,
-  conceptQuestions,
-  type PromptTruth,
-  tiaExamples,
-  type ViaExample,
-  viaExamples,
-} from './concept-examples';
+import type { Evaluation, EvaluationOptions } from '../data/task';
+import type { Rng } from '../engine';
+import type { Image } from '../io';
+import type { UnifiedModel } from '../models/unified';
+import { evaluateConcept } from './concept-evaluation';
+import { conceptQuestions, tiaExamples, type ViaExample, viaExamples } from './concept-examples';
 import { conceptReferences, describeConceptScene } from './concept-images';
 import { type Concept, conceptFacts, CONCEPTS, findConcept } from './concepts';
-import { scoreConcept, SceneDetector, SubjectSimilarity } from './detector';
-import { factSolution, factText } from './facts';
+import { SceneDetector, SubjectSimilarity } from './detector';
+import { factSolution, factText, OPENINGS } from './facts';
 import { loadSprites } from './sprites';
-
-/** Held-out items of an evaluation: each another prompt. */
-const HELD_OUT_PROMPTS = 96;
-
-interface HeldOutItem {
-  readonly prompt: string;
-  /** What is asked before the image; a plain prompt needs no answer. */
-  readonly question?: string;
-  readonly solution?: string;
-  readonly truth: PromptTruth;
-}
-
-/** Metrics of {@link ConceptTask.evaluate}; probabilities, but `subject_similarity`, a cosine, and `reasoning`, 0 or 1. */
-export const CONCEPT_METRICS = [
-  'subject_similarity',
-  'shown',
-  'identity',
-  'object',
-  'background',
-  'reasoning',
-] as const;
-export type ConceptMetric = (typeof CONCEPT_METRICS)[number];
+import { trainingTale } from './told-facts';
+import { BACKGROUND_PHRASES } from './world';
 
 export class ConceptTask implements PersonalizationTask {
   readonly name: string;
@@ -63,8 +35,8 @@ export class ConceptTask implements PersonalizationTask {
     /** Questions about the references, and what other concepts' images are asked. */
     private readonly questions: readonly ViaExample[],
     private readonly otherQuestions: readonly ViaExample[],
-    private readonly detector: SceneDetector,
-    private readonly similarity: SubjectSimilarity,
+    readonly detector: SceneDetector,
+    readonly similarity: SubjectSimilarity,
   ) {
     this.name = `mini-world concept ${concept.name}`;
   }
@@ -102,61 +74,8 @@ export class ConceptTask implements PersonalizationTask {
   }
 
   /** Reasons where a fact is asked for, draws, and has every image read by the detector. */
-  async evaluate(model: UnifiedModel, rng: Rng, options: EvaluationOptions = {}): Promise<Evaluation> {
-    const { count = HELD_OUT_PROMPTS, batchSize = 32 } = options;
-    const held = heldOutItems(this.concept, count, rng.split('prompts'));
-    const items: EvaluatedItem[] = [];
-    for (let from = 0; from < held.length; from += batchSize) {
-      const part = held.slice(from, from + batchSize);
-      const rngs = part.map((_, i) => rng.split('item').split(from + i));
-      items.push(...(await this.evaluateBatch(model, part, rngs, options)));
-    }
-    return evaluationOf(items);
-  }
-
-  private async evaluateBatch(
-    model: UnifiedModel,
-    part: readonly HeldOutItem[],
-    rngs: readonly Rng[],
-    { text, image }: EvaluationOptions,
-  ): Promise<EvaluatedItem[]> {
-    const answers = answersTo(model, part, rngs, text);
-    const requests = part.map(({ prompt }, i): SampleRequest => {
-      const answer = answers.get(i);
-      const complete = answer === undefined ? prompt : compoundPrompt(prompt, answer.text, 'spaced');
-      return { prompt: model.prompt([complete], 'generate'), rng: rngs[i].split('image') };
-    });
-    const segments = model.imageSampler(requests, image).finish();
-    const pixels = tf.tidy(() =>
-      tf.clipByValue(
-        model.imageTokenizer.decode(
-          segments.map(({ codes }) => codes),
-          segments[0].grid,
-        ),
-        -1,
-        1,
-      ),
-    );
-    try {
-      const detections = this.detector.detect(pixels);
-      const similarity = this.similarity.score(pixels);
-      const images = await tensorToImages(pixels);
-      return part.map(({ prompt, solution, truth }, i) => {
-        const { mean, object, identity, background } = scoreConcept(detections[i], this.concept.name, truth);
-        const text = answers.get(i)?.text;
-        const scores: Record<string, number> = {
-          subject_similarity: similarity[i],
-          shown: mean,
-          identity,
-          background: background,
-        };
-        if (object !== null) scores.object = object;
-        if (text !== undefined) scores.reasoning = text === solution ? 1 : 0;
-        return { prompt, text, image: images[i], scores };
-      });
-    } finally {
-      pixels.dispose();
-    }
+  evaluate(model: UnifiedModel, rng: Rng, options: EvaluationOptions = {}): Promise<Evaluation> {
+    return evaluateConcept(model, this.concept, this, rng, options);
   }
 
   private visual(rng: Rng): SubjectExample {
@@ -167,53 +86,26 @@ export class ConceptTask implements PersonalizationTask {
     return visualExample(this.subject, reference, asked, wrong, rng, (truth: SubjectTruth) => truth);
   }
 
-  /** Held-out facts stand in no training question. */
+  /** The concept's own facts, or as often others that are told for the first time; none that it is tested with. */
   private attribute(rng: Rng): SubjectExample {
-    const facts = conceptFacts(this.concept, 'train');
+    const told = rng.split('whose').uniform() < 0.5 ? this.ownFacts(rng.split('own')) : this.newFacts(rng.split('new'));
+    return attributeExample(this.subject, { id: `tia ${told.prompt}`, ...told });
+  }
+
+  private ownFacts(rng: Rng) {
     const { prompt, solution } = rng.pick(tiaExamples(this.concept, 'train', rng));
-    const candidates = facts.map(factSolution);
+    const candidates = conceptFacts(this.concept, 'train').map(factSolution);
     const truth = { candidates, correct: candidates.indexOf(solution) };
-    const told = rng.shuffle(this.subject.facts);
-    return attributeExample(this.subject, { id: `tia ${prompt}`, prompt, facts: told, truth });
+    return { prompt, facts: rng.shuffle(this.subject.facts), truth };
+  }
+
+  private newFacts(rng: Rng) {
+    const { asked, told } = trainingTale(this.concept, rng.split('facts'));
+    const prompt = `${rng.pick(OPENINGS)} <sks> ${BACKGROUND_PHRASES[asked.background]}`;
+    const candidates = [...new Set(told.map(factSolution))]; // two places may have the same thing
+    const truth = { candidates, correct: candidates.indexOf(factSolution(asked)) };
+    return { prompt, facts: told.map((fact) => factText(fact)), truth };
   }
 }
 
 const imageOf = (rgb: Uint8Array): Image => ({ width: 64, height: 64, rgb });
-
-/** The answers of those items that ask for one, by place. */
-function answersTo(
-  model: UnifiedModel,
-  part: readonly HeldOutItem[],
-  rngs: readonly Rng[],
-  text: EvaluationOptions['text'],
-): Map<number, TextSegment> {
-  const asking = part.flatMap(({ question }, i) => (question === undefined ? [] : [{ i, question }]));
-  if (asking.length === 0) return new Map();
-  const requests = asking.map(({ i, question }) => ({
-    prompt: model.prompt([question], 'understand'),
-    rng: rngs[i].split('answer'),
-  }));
-  return new Map(model.sampleText(requests, text).map((answer, k) => [asking[k].i, answer]));
-}
-
-/** `count` distinct prompts: every held-out fact in every opening, then plain prompts; no text stands twice. */
-export function heldOutItems(concept: Concept, count: number, rng: Rng): HeldOutItem[] {
-  const facts = concept.facts.map((fact) => factText(fact));
-  const byFact = tiaExamples(concept, 'heldout', rng.split('facts')).map(({ prompt, solution, truth }, i) => ({
-    prompt,
-    question: attributeQuestion(rng.split('order').split(i).shuffle(facts), prompt, 'spaced'),
-    solution,
-    truth,
-  }));
-  const items = new Map<string, HeldOutItem>(byFact.map((item) => [item.prompt, item]));
-  const plain = rng.split('plain');
-  for (let round = 0; items.size < count; round++) {
-    if (round === 20)
-      throw new RangeError(
-        `concept ${concept.name} has ${items.size} distinct held-out prompts, ${count} were asked for`,
-      );
-    for (const item of conceptPrompts(concept, 'heldout', count, plain.split(round)))
-      if (!items.has(item.prompt)) items.set(item.prompt, item);
-  }
-  return [...items.values()].slice(0, count);
-}

@@ -58,7 +58,8 @@ export const factSolution = (fact: ToldFact) => `beside ${withArticle(`${fact.co
  */
 const UNUSUAL = 0.5;
 
-const OPENINGS = ['a photo of', 'a picture of'] as const;
+/** How a prompt begins that asks for a fact. */
+export const OPENINGS = ['a photo of', 'a picture of'] as const;
 
 /** As many random facts, one for each of as many backgrounds. @param asked which one is a held-out combination in `heldout` */
 function sampleFacts(rng: Rng, split: Split, count: number, asked: number): Fact[] {

@@ -113,6 +113,15 @@ export const corlMini = {
   image: { guidanceScale: 3 },
 } as const;
 
+/** Unified reinforcement as it is, and rows of the paper's ablations as what they change. */
+export const corlVariants = {
+  full: {},
+  control: {},
+  cycle: { weights: { tim: 0 } },
+  tim: { weights: { cycle: 0 } },
+  'separate-advantages': { advantages: 'separate' },
+} as const satisfies Record<string, object>;
+
 /** R_cycle, R_TIM; R_acc, R_format. */
 export interface CorlRewards {
   readonly cycle: Reward<CorlTruth>;

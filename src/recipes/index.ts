@@ -6,5 +6,6 @@ export * from './paradigms';
 export { saveResult } from './result-files';
 export * from './sync-grpo';
 export * from './sync-grpo-run';
+export * from './sync-grpo-variants';
 export * from './mm-r1';
 export * from './mm-r1-run';

@@ -3,14 +3,13 @@ import path from 'node:path';
 import type { XcotTask } from '../data/xcot';
 import type { Evaluation } from '../data/task';
 import { Rng } from '../engine';
-import type { PairedDifference } from '../eval';
+import { compareEvaluations, type PairedDifference } from '../eval';
 import { JsonLines, type Run, RunFolder } from '../io';
 import { loadModel } from '../models/load';
 import type { UnifiedModel } from '../models/unified';
 import type { Reward } from '../rewards';
 import type { StepReport } from '../sft';
 import { mmR1, type MmR1Options, type MmR1Step, samplingOf, supervise } from './mm-r1';
-import { compareEvaluations } from './sync-grpo-run';
 
 export interface MmR1RunOptions<Truth = unknown> {
   /** A checkpoint's folder, of a Chameleon; of any backbone for what needs no sequences. */

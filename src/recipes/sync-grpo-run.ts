@@ -5,16 +5,16 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { PersonalizationTask, SubjectKind, SubjectTruth } from '../data/personalization';
-import type { EvaluatedItem, Evaluation } from '../data/task';
+import type { Evaluation } from '../data/task';
 import { Rng, type tf } from '../engine';
-import { type PairedDifference, pairedClusteredBootstrap } from '../eval';
+import { compareEvaluations, type PairedDifference } from '../eval';
 import { fromTensor, JsonLines, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
 import { loadModel } from '../models/load';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, SubjectRewards, WeightedReward } from '../rewards';
 import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
 import { checkEarlySelection } from './early-selection';
-import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep, syncGrpoWeights } from './sync-grpo';
+import { syncGrpo, type SyncGrpoOptions, type SyncGrpoStep } from './sync-grpo';
 
 export interface SyncGrpoRunOptions {
   /** A checkpoint's folder, of any backbone. */
@@ -99,10 +99,26 @@ export class SyncGrpoRun {
     return conceptSteps(this.task.subject.references, this.settings);
   }
 
+  /**
+   * The control of equal time: the supervised stages go on, jointly, in the place of reinforcement.
+   * @param steps see `data/results/step-times.json` for how many last as long as a step of reinforcement
+   */
+  async *control(steps: number): AsyncGenerator<ConceptReport, void> {
+    const folder = this.folder && path.join(this.folder, 'control');
+    const settings = {
+      ...this.settings,
+      initialization: 'joint',
+      steps,
+      seed: this.options.seed + 1e6,
+      folder,
+    } as const;
+    yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, this.task.subject.references, settings);
+  }
+
   /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
   async *steps(): AsyncGenerator<SyncGrpoStep, void> {
     const { model, task, run, options } = this;
-    const rewards = weightedRewards(task.subject.kind, this.rewards, options.understanding);
+    const rewards = weightedRewards(task.subject.kind, this.rewards, options);
     const setup = { model, task, rewards, judge: this.rewards.ber as Reward<SubjectTruth>, run };
     try {
       for await (const step of syncGrpo({ ...setup, subjectRows: Object.values(this.rows) }, options)) {
@@ -159,39 +175,25 @@ async function rewardsIn(folder: string): Promise<number[]> {
 
 const isPersonalizable = (model: UnifiedModel): model is PersonalizableModel => 'addConceptTokens' in model;
 
-/** R = w1 TIER + w2 BER + w3 DER + w4 FER. Without reasoning there is nothing for TIER to read. */
+/** w1..w4 of TIER, BER, DER, FER (Sec. 3.3). */
+export const syncGrpoWeights: Readonly<Record<SubjectKind, Readonly<Record<'tier' | 'ber' | 'der' | 'fer', number>>>> =
+  {
+    person: { tier: 0.4, ber: 0.2, der: 0.2, fer: 0.2 },
+    animal: { tier: 0.4, ber: 0.3, der: 0.3, fer: 0 },
+    object: { tier: 0.4, ber: 0.3, der: 0.3, fer: 0 },
+  };
+
+/** R = w1 TIER + w2 BER + w3 DER + w4 FER, of those that are asked for. Without reasoning there is nothing for TIER to read. */
 export function weightedRewards(
   kind: SubjectKind,
   rewards: SubjectRewards,
-  understanding = true,
+  { rewards: names, understanding }: Pick<SyncGrpoOptions, 'rewards' | 'understanding'>,
 ): WeightedReward<SubjectTruth>[] {
-  const weights = syncGrpoWeights[kind];
-  const all = [
-    { reward: rewards.tier as Reward<SubjectTruth>, weight: understanding ? weights.tier : 0 },
-    { reward: rewards.ber as Reward<SubjectTruth>, weight: weights.ber },
-    { reward: rewards.der as Reward<SubjectTruth>, weight: weights.der },
-    ...(rewards.fer ? [{ reward: rewards.fer as Reward<SubjectTruth>, weight: weights.fer }] : []),
-  ];
-  return all.filter(({ weight }) => weight > 0);
-}
-
-/** Metric by metric: before, after, their difference with a paired interval that is clustered by prompt. */
-export function compareEvaluations(
-  before: Evaluation,
-  after: Evaluation,
-  seed: number,
-): Record<string, PairedDifference> {
-  const prompts = before.items.map(({ prompt }) => prompt);
-  if (prompts.join('\n') !== after.items.map(({ prompt }) => prompt).join('\n'))
-    throw new RangeError('the evaluations are of different prompts: they cannot be compared pair by pair');
-  const clusters = before.items.map(({ prompt, cluster }) => cluster ?? prompt);
-  const column = (items: readonly EvaluatedItem[], metric: string) => items.map(({ scores }) => scores[metric] ?? NaN);
-  const names = Object.keys(before.metrics).filter((name) => before.items.some(({ scores }) => name in scores));
-  const compared = names.map((name) => [
-    name,
-    pairedClusteredBootstrap(column(before.items, name), column(after.items, name), clusters, {
-      rng: new Rng(seed).split(name),
-    }),
-  ]);
-  return Object.fromEntries(compared) as Record<string, PairedDifference>;
+  const summed = names.flatMap((name) => {
+    const [reward, weight] = [rewards[name], syncGrpoWeights[kind][name]];
+    return reward && weight > 0 && (name !== 'tier' || understanding) ? [{ reward, weight }] : [];
+  });
+  if (summed.length === 0)
+    throw new RangeError(`of the rewards ${names.join(', ')} none is left for ${kind} subjects: ask for more`);
+  return summed;
 }

@@ -10,13 +10,7 @@
  * Simplified: one group a step, as in the papers. The subject's tokens come first: {@link learnSubject} (Sec. 3.1).
  */
 import * as z from 'zod';
-import {
-  PATHWAYS,
-  type PersonalizationTask,
-  type SubjectExample,
-  type SubjectKind,
-  type SubjectTruth,
-} from '../data/personalization';
+import { PATHWAYS, type PersonalizationTask, type SubjectExample, type SubjectTruth } from '../data/personalization';
 import { AdamW, Rng } from '../engine';
 import { group, nameIn, option } from '../io/options';
 import type { ImageSampler, ImageSegment, TextSegment, Trajectory, UnifiedModel } from '../models/unified';
@@ -40,6 +34,7 @@ import {
   trainStepShape,
 } from '../rl';
 
+const REWARDS = ['tier', 'ber', 'der', 'fer'] as const;
 const table4 = { paper: 'Sync-R1, Table 4' };
 const text = { maxNewTokens: option(z.int().positive(), 64, 'Longest answer, in tokens.') };
 const image = {
@@ -76,6 +71,7 @@ export const syncGrpoOptions = z.strictObject({
     [...PATHWAYS],
     'Drawn from equally often; one left out is an ablation.',
   ),
+  rewards: option(z.array(z.enum(REWARDS)).min(1), [...REWARDS], 'Those that are summed; fewer are an ablation.'),
   understanding: option(z.boolean(), true, 'Reason before drawing; false: the prompt alone is drawn (Table 2).'),
   ...trainStepShape,
   ...paperShape,
@@ -104,14 +100,6 @@ export const syncGrpoMini = {
   dsog: { batch: 18 },
   subject: { understanding: 4, generation: 2, steps: 100, learningRate: 1e-2, generationBatch: 6 },
 } as const;
-
-/** w1..w4 of TIER, BER, DER, FER (Sec. 3.3). */
-export const syncGrpoWeights: Readonly<Record<SubjectKind, Readonly<Record<'tier' | 'ber' | 'der' | 'fer', number>>>> =
-  {
-    person: { tier: 0.4, ber: 0.2, der: 0.2, fer: 0.2 },
-    animal: { tier: 0.4, ber: 0.3, der: 0.3, fer: 0 },
-    object: { tier: 0.4, ber: 0.3, der: 0.3, fer: 0 },
-  };
 
 export interface SyncGrpoSetup<Truth extends SubjectTruth = SubjectTruth> {
   readonly model: UnifiedModel;

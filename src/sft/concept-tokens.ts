@@ -3,6 +3,7 @@
  * about reference images), then generation (captions of the same images). Only the new rows learn. `joint` does
  * both at once: the ablation of Table 3.
  */
+import path from 'node:path';
 import * as z from 'zod';
 import { Rng, tf } from '../engine';
 import type { Image } from '../io';
@@ -57,6 +58,8 @@ export interface ConceptStageOptions {
   /** Default `two_stage`. */
   readonly initialization?: 'two_stage' | 'joint';
   readonly seed: number;
+  /** Holds a run of each stage, to be gone on with. Default: nothing is kept. */
+  readonly folder?: string;
 }
 
 export type ConceptStage = 'understanding' | 'generation' | 'joint';
@@ -129,9 +132,10 @@ function stepsOf(
 }
 
 function loopOptions(examples: Examples, options: ConceptStageOptions, stage: ConceptStage): LoopOptions {
-  const { learningRate = 1e-3, seed } = options;
+  const { learningRate = 1e-3, seed, folder } = options;
   const counts = { understand: examples.understand.length, generate: examples.generate.length };
-  return { steps: stepsOf(counts, options, stage), learningRate, weightDecay: 0, seed };
+  const steps = stepsOf(counts, options, stage);
+  return { steps, learningRate, weightDecay: 0, seed, folder: folder && path.join(folder, stage) };
 }
 
 function stageTask(

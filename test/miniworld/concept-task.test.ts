@@ -5,8 +5,17 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ConceptFolderTask } from '../../src/data/concept-folder';
 import { Rng, startEngine } from '../../src/engine';
-import { conceptFacts, factText, findConcept, loadSprites } from '../../src/miniworld';
-import { ConceptTask, heldOutItems } from '../../src/miniworld/concept-task';
+import {
+  conceptFacts,
+  factText,
+  findConcept,
+  HELD_OUT_COMBINATIONS,
+  isHeldOut,
+  loadSprites,
+} from '../../src/miniworld';
+import { trainingTale } from '../../src/miniworld/told-facts';
+import { heldOutItems } from '../../src/miniworld/concept-evaluation';
+import { ConceptTask } from '../../src/miniworld/concept-task';
 import { writeConcepts } from '../../src/miniworld';
 
 let scratch: string;
@@ -37,10 +46,39 @@ describe('a concept of the mini world as a task', () => {
     const concept = findConcept('mira');
     for (const count of [4, 96, 192]) {
       const items = heldOutItems(concept, count, new Rng(1));
-      assert.equal(new Set(items.map(({ prompt }) => prompt)).size, count);
+      assert.equal(new Set(items.map(({ prompt, cluster = prompt }) => cluster)).size, count);
+      assert.equal(items.filter(({ question }) => question).length, count / 2);
       assert.deepEqual(items, heldOutItems(concept, count, new Rng(1)));
     }
-    assert.throws(() => heldOutItems(concept, 20000, new Rng(1)), /distinct held-out prompts, 20000 were asked for/);
+    assert.throws(() => heldOutItems(concept, 20000, new Rng(1)), /144 held-out facts .* 10000 were asked for/);
+  });
+
+  it('asks for held-out facts that are told for the first time, of which one fits', () => {
+    const concept = findConcept('pixel');
+    const asking = heldOutItems(concept, 192, new Rng(2)).filter(({ question }) => question);
+    for (const { prompt, question = '', solution = '', truth } of asking) {
+      assert.ok(truth.object && isHeldOut(truth.object.object, truth.object.color), solution);
+      const place = prompt.split('<sks> ')[1];
+      assert.deepEqual(question.match(new RegExp(`${place} <sks> is (beside an? \\w+ \\w+) \\.`, 'g'))?.length, 1);
+      assert.ok(question.includes(`${place} <sks> is ${solution} .`), question);
+    }
+    assert.ok(new Set(asking.map(({ solution }) => solution)).size >= 8);
+  });
+
+  it('tells training facts of its own and new ones, none of them held out', async () => {
+    const task = await ConceptTask.open('pixel');
+    const concept = findConcept('pixel');
+    const places = conceptFacts(concept, 'train').map(({ background }) => background);
+    const counts = new Set<number>();
+    for (let i = 0; i < 60; i++) {
+      const { facts, truth } = task.sample(new Rng(i), 'tia');
+      counts.add(facts.length);
+      assert.ok(facts.some((fact) => fact.endsWith(truth.candidates[truth.correct])));
+      for (const fact of facts) assert.ok(!HELD_OUT_COMBINATIONS.some((c) => fact.includes(`${c.color} ${c.object}`)));
+      const { asked, told } = trainingTale(concept, new Rng(i));
+      assert.ok(places.includes(asked.background) && told.includes(asked) && told.length === 6);
+    }
+    assert.deepEqual([...counts].sort(), [4, 6]);
   });
 });
 

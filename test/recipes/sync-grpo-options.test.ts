@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, test } from 'node:test';
 import { resolveOptions } from '../../src/io/options';
-import { syncGrpoMini, syncGrpoOptions, syncGrpoWeights } from '../../src/recipes/sync-grpo';
+import { syncGrpoMini, syncGrpoOptions } from '../../src/recipes/sync-grpo';
+import { syncGrpoWeights } from '../../src/recipes/sync-grpo-run';
 
 /** `{ a: { b: 1 } }` as `{ 'a.b': 1 }`. */
 function flat(options: object, path = ''): Record<string, unknown> {
