@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * JupyterLab and the clients that the kernel is tested with, in a Python environment of the project (.venv/lab). Done
+ * JupyterLab, the clients that the kernel is tested with, and TensorBoard, in a Python environment of the project (.venv/lab). Done
  * once; done anew when the list below changes. UNILAB_JUPYTER_VENV names an environment that is there already.
  *
  *   node scripts/setup/jupyter.mjs [--optional]     with --optional, what is missing is said and is no error
@@ -19,6 +19,7 @@ const PACKAGES = [
   'nbclient==0.11.0',
   'nbconvert==7.17.2',
   'jupyter_kernel_test==0.7.0',
+  'tensorboard==2.21.0', // reads the event files of runs
 ];
 
 /** @returns why it did not work, or undefined */

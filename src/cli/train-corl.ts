@@ -1,8 +1,6 @@
 /** `unilab train corl` and `unilab train paradigms`: a model draws and answers, and is reinforced in both (CoRL). */
 import { parseArgs } from 'node:util';
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { progress } from '../display';
 import { startEngine } from '../engine';
 import type { CorlTask } from '../data/corl-task';
 import { help, resolveOptions } from '../io/options';
@@ -28,6 +26,7 @@ import {
 } from '../recipes';
 import { type Command, UsageError } from './command';
 import { sayCompilations } from './compilations';
+import { Interruption, presetIn, readConfig, StepBar } from './training';
 
 const PRESETS = { paper: {}, mini: corlMini } as const;
 const RUNS = [...Object.keys(corlStages), 'cold-sft', 'all'] as const;
@@ -107,18 +106,13 @@ async function follow(args: readonly string[], work: Work): Promise<number> {
   const { accuracy, preset, resume } = values;
   if (accuracy !== 'binary' && accuracy !== 'soft')
     throw new UsageError(`--accuracy is binary or soft, got '${accuracy}'`);
-  if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
+  presetIn(PRESETS, preset);
   const out = values.out ?? path.join('out', args[0]);
   await startEngine();
   sayCompilations();
   const base = await thinkingBase(values.model ?? dataFolder('checkpoints', 'janus-mini'), out);
   const steps = work({ values, setup: miniCorlSetup(out, resume, accuracy), base, tasks: await miniCorlTasks() });
-  let stopped = false;
-  const stop = () => {
-    stopped = true;
-    console.error('stopping after this step; --resume goes on from there');
-  };
-  process.once('SIGINT', stop);
+  const interruption = new Interruption();
   try {
     for (;;) {
       const { done, value } = await steps.next();
@@ -126,13 +120,13 @@ async function follow(args: readonly string[], work: Work): Promise<number> {
         for (const folder of value) console.log(folder);
         return 0;
       }
-      if (stopped) {
+      if (interruption.isAsked) {
         await steps.return([]);
         return 130;
       }
     }
   } finally {
-    process.removeListener('SIGINT', stop);
+    interruption.release();
   }
 }
 
@@ -142,22 +136,22 @@ async function* stages({ values, setup, base, tasks }: Parameters<Work>[0]): Asy
   const { out } = setup;
   if (stage === 'cold-sft') {
     const options = sftOptions(values);
-    const bar = progress(options.steps, 'cold SFT');
-    for await (const { loss } of runColdSft(setup, { name: stage, from: base, task: tasks.unified, options })) {
-      bar.tick({ loss });
+    const bar = new StepBar(options.steps, 'cold SFT');
+    for await (const { step, loss } of runColdSft(setup, { name: stage, from: base, task: tasks.unified, options })) {
+      bar.step(step, { loss });
       yield;
     }
-    await bar.done();
+    await bar.end(true);
     return [modelFolder(out, stage)];
   }
   if (isStage(stage)) {
     const options = stageOptions(stage, values);
-    const bar = progress(options.steps, stage);
-    for await (const { metrics } of runCorl(setup, { name: stage, from: base, task: tasks[stage], options })) {
-      bar.tick({ reward: metrics.reward, grad_norm: metrics.grad_norm });
+    const bar = new StepBar(options.steps, stage);
+    for await (const { step, metrics } of runCorl(setup, { name: stage, from: base, task: tasks[stage], options })) {
+      bar.step(step, { reward: metrics.reward, grad_norm: metrics.grad_norm });
       yield;
     }
-    await bar.done();
+    await bar.end(true);
     return [modelFolder(out, stage)];
   }
   if (stage !== 'all') throw new UsageError(`--stage is ${RUNS.join(', ')}, got '${stage}'`);
@@ -167,16 +161,17 @@ async function* stages({ values, setup, base, tasks }: Parameters<Work>[0]): Asy
     CorlStage,
     ReturnType<typeof stageOptions>
   >;
-  const bar = progress(
+  const bar = new StepBar(
     names.reduce((sum, name) => sum + options[name].steps, coldSft?.steps ?? 0),
     'CoRL',
   );
   for await (const one of corlMethod(setup, { base, tasks, options, coldSft })) {
-    if ('step' in one) bar.tick({ stage: one.stage, reward: one.step.metrics.reward });
-    else if ('report' in one) bar.tick({ stage: one.stage, loss: one.report.loss });
+    const { stage: part } = one;
+    if ('step' in one) bar.step(one.step.step, { part, reward: one.step.metrics.reward }, part);
+    else if ('report' in one) bar.step(one.report.step, { part, loss: one.report.loss }, part);
     yield;
   }
-  await bar.done();
+  await bar.end(true);
   return [modelFolder(out, 't2i'), path.join(out, 'understanding')];
 }
 
@@ -186,13 +181,14 @@ async function* pilot({ values, setup, base, tasks }: Parameters<Work>[0]): Asyn
   if (!isParadigm(paradigm))
     throw new UsageError(`--paradigm is ${Object.keys(paradigms).join(', ')}, got '${paradigm}'`);
   const options = resolveOptions(corlOptions, { weights: { tim: 0 } }, ...layersOf(values));
-  const bar = progress(paradigmSteps(paradigm, options), paradigm);
+  const bar = new StepBar(paradigmSteps(paradigm, options), paradigm);
   const pilots = { ...setup, rewards: miniPilotRewards };
   for await (const one of runParadigm(paradigm, pilots, { base, task: tasks.unified }, options)) {
-    if ('step' in one) bar.tick({ part: one.part, reward: one.step.metrics.reward });
+    const { part } = one;
+    if ('step' in one) bar.step(one.step.step, { part, reward: one.step.metrics.reward }, part);
     yield;
   }
-  await bar.done();
+  await bar.end(true);
   return paradigmModels(paradigm, setup.out);
 }
 
@@ -202,22 +198,8 @@ const isParadigm = (name: string): name is Paradigm => Object.hasOwn(paradigms, 
 const stageOptions = (stage: CorlStage, values: Values) =>
   resolveOptions(corlOptions, corlStages[stage], ...layersOf(values));
 
-const layersOf = (values: Values) => [
-  PRESETS[values.preset as keyof typeof PRESETS],
-  configOf(values.config),
-  values.set,
-];
+const layersOf = (values: Values) => [presetIn(PRESETS, values.preset), readConfig(values.config), values.set];
 
 function sftOptions({ preset, config, set }: Values) {
-  return resolveOptions(coldSftOptions, preset === 'mini' ? coldSftMini : {}, configOf(config), set);
-}
-
-/** @throws UsageError naming the file */
-function configOf(file: string | undefined): object {
-  if (file === undefined) return {};
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as object;
-  } catch (error) {
-    throw new UsageError(`--config ${file}: ${(error as Error).message}`);
-  }
+  return resolveOptions(coldSftOptions, preset === 'mini' ? coldSftMini : {}, readConfig(config), set);
 }

@@ -1,11 +1,9 @@
 /** `unilab train mm-r1`: a model draws subjects that it meets for the first time, of the mini world or of a folder. */
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { XcotFolderTask, type XcotScorer } from '../data/xcot-folder';
 import type { Evaluation } from '../data/task';
-import { progress } from '../display';
 import { startEngine } from '../engine';
 import { type Image, imagesToTensor } from '../io';
 import { help, resolveOptions } from '../io/options';
@@ -18,6 +16,7 @@ import { saveResult } from '../recipes/result-files';
 import { mmR1RewardsFrom, type Reward, type RewardSample } from '../rewards';
 import { type Command, UsageError } from './command';
 import { sayCompilations } from './compilations';
+import { countOf, Interruption, presetIn, readConfig, StepBar } from './training';
 
 const PRESETS = { paper: {}, mini: mmR1Mini } as const;
 const VARIANTS = Object.keys(mmR1Variants);
@@ -61,22 +60,19 @@ ${help(mmR1Options)}`,
       },
     });
     const { model, data, preset, variant, scorers, config, set, resume } = values;
-    if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
     if (!VARIANTS.includes(variant))
       throw new UsageError(`--variant is one of ${VARIANTS.join(', ')}, got '${variant}'`);
-    const heldOut = values['held-out'] === undefined ? undefined : Number(values['held-out']);
-    if (heldOut !== undefined && !(Number.isInteger(heldOut) && heldOut >= 1))
-      throw new UsageError(`--held-out needs a whole number from 1, got '${values['held-out']}'`);
+    const heldOut = values['held-out'] === undefined ? undefined : countOf('held-out', values['held-out']);
     const changes = mmR1Variants[variant as keyof typeof mmR1Variants];
-    const file = config === undefined ? {} : readConfig(config);
-    const options = resolveOptions(mmR1Options, PRESETS[preset as keyof typeof PRESETS], changes, file, set);
+    const options = resolveOptions(mmR1Options, presetIn(PRESETS, preset), changes, readConfig(config), set);
     if (variant === 'control' && options.controlSteps === 0)
       throw new UsageError(
         "the control needs --set controlSteps=N: reinforcement's seconds over those of a supervised step",
       );
     await startEngine();
     sayCompilations();
-    const rewards = scorers === undefined ? await miniXcotRewards() : await mmR1RewardsFrom(scorers);
+    const loaded = scorers === undefined ? undefined : await mmR1RewardsFrom(scorers);
+    const rewards = loaded ?? (await miniXcotRewards());
     if (scorers === undefined && preset === 'paper')
       console.error(`without --scorers stand-ins run: ${rewards.similarity.name}, ${rewards.text.name}`);
     const task =
@@ -84,7 +80,11 @@ ${help(mmR1Options)}`,
         ? await MiniXcotTask.open()
         : await XcotFolderTask.open(data, [rewards.similarity, rewards.text].map(scorerOf));
     const out = values.out ?? path.join('out', 'mm-r1', variant);
-    return follow(await MmR1Run.open({ model, task, rewards, options, out, resume }), out, heldOut);
+    try {
+      return await follow(await MmR1Run.open({ model, task, rewards, options, out, resume }), out, heldOut);
+    } finally {
+      loaded?.dispose();
+    }
   },
 };
 
@@ -105,24 +105,10 @@ const scorerOf = (reward: Reward): XcotScorer => ({
 /** An image that is there already. */
 const ready = (image: Image) => ({ bytes: () => Promise.resolve(image), pixels: () => imagesToTensor([image]) });
 
-/** @throws UsageError naming the file */
-function readConfig(file: string): object {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as object;
-  } catch (error) {
-    throw new UsageError(`--config ${file}: ${(error as Error).message}`);
-  }
-}
-
 /** Everything of a run, with progress; leaves `result.json`. @returns the exit status: 130 when Ctrl-C stopped it between two steps */
 async function follow<Truth>(run: MmR1Run<Truth>, out: string, heldOut: number | undefined): Promise<number> {
   await mkdir(out, { recursive: true });
-  let isStopped = false;
-  const stop = () => {
-    isStopped = true;
-    console.error('stopping after this step; --resume goes on from there');
-  };
-  process.once('SIGINT', stop);
+  const interruption = new Interruption();
   try {
     const stages = stagesOf(run);
     const last = Math.max(0, ...stages.flatMap(({ steps }, i) => (steps > 0 ? [i] : [])));
@@ -130,13 +116,13 @@ async function follow<Truth>(run: MmR1Run<Truth>, out: string, heldOut: number |
     for (const [i, { name, steps, reports }] of stages.entries()) {
       if (i === last) before = await run.evaluate(heldOut);
       if (steps === 0) continue;
-      const bar = progress(steps, name);
-      for await (const shown of reports()) {
-        bar.tick(shown);
-        if (isStopped) break;
+      const bar = new StepBar(steps, name);
+      for await (const { step, shown } of reports()) {
+        bar.step(step, shown);
+        if (interruption.isAsked) break;
       }
-      await bar.done();
-      if (isStopped) return 130;
+      await bar.end(!interruption.isAsked);
+      if (interruption.isAsked) return 130;
     }
     const after = await run.evaluate(heldOut);
     const result = await run.result(before as Evaluation, after);
@@ -145,7 +131,7 @@ async function follow<Truth>(run: MmR1Run<Truth>, out: string, heldOut: number |
     console.log(JSON.stringify(result.metrics));
     return 0;
   } finally {
-    process.removeListener('SIGINT', stop);
+    interruption.release();
     await run.close();
   }
 }
@@ -154,7 +140,7 @@ interface Stage {
   readonly name: string;
   readonly steps: number;
   /** What a progress bar shows, step by step. */
-  readonly reports: () => AsyncGenerator<Record<string, number>, void>;
+  readonly reports: () => AsyncGenerator<{ readonly step: number; readonly shown: Record<string, number> }, void>;
 }
 
 /** Cold start, control, reinforcement; those of no steps do nothing. What comes before the last one that does is `before`. */
@@ -165,22 +151,24 @@ function stagesOf<Truth>(run: MmR1Run<Truth>): Stage[] {
       name: 'cold start',
       steps: coldStart.steps,
       reports: async function* () {
-        for await (const { loss } of run.coldStart()) yield { loss };
+        for await (const { step, loss } of run.coldStart()) yield { step, shown: { loss } };
       },
     },
     {
       name: 'control',
       steps: controlSteps,
       reports: async function* () {
-        for await (const { loss } of run.control()) yield { loss };
+        for await (const { step, loss } of run.control()) yield { step, shown: { loss } };
       },
     },
     {
       name: 'MM-R1',
       steps,
       reports: async function* () {
-        for await (const { metrics } of run.steps())
-          yield { reward: metrics.reward, kl: metrics.kl, format: metrics['rewards/format/mean'] };
+        for await (const { step, metrics } of run.steps()) {
+          const { reward, kl, 'rewards/format/mean': format } = metrics;
+          yield { step, shown: { reward, kl, format } };
+        }
       },
     },
   ];

@@ -2,7 +2,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { readFileSync } from 'node:fs';
 import { ConceptFolderTask } from '../data/concept-folder';
 import { listConcepts } from '../data/concept-files';
 import { progress } from '../display';
@@ -16,8 +15,9 @@ import { syncGrpoMini, syncGrpoOptions } from '../recipes/sync-grpo';
 import { SyncGrpoRun } from '../recipes/sync-grpo-run';
 import type { SubjectRewards } from '../rewards';
 import { paperRewards } from '../rewards/from-folders';
-import { type Command, UsageError } from './command';
+import type { Command } from './command';
 import { sayCompilations } from './compilations';
+import { countOf, Interruption, presetIn, readConfig, StepBar } from './training';
 
 const PRESETS = { paper: {}, mini: syncGrpoMini } as const;
 
@@ -59,12 +59,8 @@ ${help(syncGrpoOptions)}`,
       },
     });
     const { model, data, preset, scorers, config, set, resume } = values;
-    if (!Object.hasOwn(PRESETS, preset)) throw new UsageError(`--preset is paper or mini, got '${preset}'`);
-    const heldOut = Number(values['held-out']);
-    if (!Number.isInteger(heldOut) || heldOut < 1)
-      throw new UsageError(`--held-out needs a whole number from 1, got '${values['held-out']}'`);
-    const file = config === undefined ? {} : readConfig(config);
-    const options = resolveOptions(syncGrpoOptions, PRESETS[preset as keyof typeof PRESETS], file, set);
+    const heldOut = countOf('held-out', values['held-out']);
+    const options = resolveOptions(syncGrpoOptions, presetIn(PRESETS, preset), readConfig(config), set);
     await startEngine();
     sayCompilations();
     const concept = values.concept ?? (data === undefined ? 'mira' : listConcepts(data)[0]);
@@ -72,24 +68,20 @@ ${help(syncGrpoOptions)}`,
     const task =
       data === undefined ? await ConceptTask.open(concept) : await ConceptFolderTask.open(data, concept, { style });
     const { kind } = task.subject;
-    const rewards = scorers === undefined ? await miniRewards(kind) : await paperRewards(scorers, kind);
+    const loaded = scorers === undefined ? undefined : await paperRewards(scorers, kind);
+    const rewards = loaded ?? (await miniRewards(kind));
     if (scorers === undefined && preset === 'paper')
       console.error(`without --scorers stand-ins run: ${namesOf(rewards).join(', ')}`);
     const out = values.out ?? path.join('out', 'sync-grpo', concept);
-    return follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
+    try {
+      return await follow(await SyncGrpoRun.open({ model, task, rewards, options, out, resume }), out, heldOut);
+    } finally {
+      loaded?.dispose();
+    }
   },
 };
 
 const namesOf = ({ tier, ber, der, fer }: SubjectRewards) => [tier, ber, der, fer].flatMap((part) => part?.name ?? []);
-
-/** @throws UsageError naming the file */
-function readConfig(file: string): object {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as object;
-  } catch (error) {
-    throw new UsageError(`--config ${file}: ${(error as Error).message}`);
-  }
-}
 
 /** Everything of a run, with progress; leaves `result.json`. @returns the exit status: 130 when Ctrl-C stopped it between two steps */
 export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Promise<number> {
@@ -98,19 +90,15 @@ export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Pr
   for await (const { stage, loss } of run.learnSubject()) learning.tick({ stage, loss });
   await learning.done();
   const before = await run.evaluate(heldOut);
-  let stopped = false;
-  const stop = () => {
-    stopped = true;
-    console.error('stopping after this step; --resume goes on from there');
-  };
-  process.once('SIGINT', stop);
-  const bar = progress(run.options.steps, 'Sync-GRPO');
-  for await (const { metrics } of run.steps()) {
-    bar.tick({ reward: metrics.reward, kl: metrics.kl, passed: metrics['dsog/pass_rate'] });
-    if (stopped) break;
+  const interruption = new Interruption();
+  const bar = new StepBar(run.options.steps, 'Sync-GRPO');
+  for await (const { step, metrics } of run.steps()) {
+    bar.step(step, { reward: metrics.reward, kl: metrics.kl, passed: metrics['dsog/pass_rate'] });
+    if (interruption.isAsked) break;
   }
-  process.removeListener('SIGINT', stop);
-  await bar.done();
+  interruption.release();
+  const stopped = interruption.isAsked;
+  await bar.end(!stopped);
   if (!stopped) {
     const after = await run.evaluate(heldOut);
     const result = run.result(before, after);

@@ -100,6 +100,13 @@ export class ConceptFolderTask implements PersonalizationTask {
     return new ConceptFolderTask(subject, prompts.slice(0, trained).map(named), answersOfOthers(folder, name), tests);
   }
 
+  /** `rec`, or where no test question recognizes, the first kind that there is. */
+  get headline(): string {
+    const kinds = ['rec', 'vqa'] as const;
+    const kind = kinds.find((name) => this.tests.some(({ type }) => type === name));
+    return kind ?? 'qa';
+  }
+
   sample(rng: Rng, pathway: Pathway = rng.split('pathway').pick(PATHWAYS)): SubjectExample {
     return pathway === 'via' ? this.visual(rng.split('via')) : this.attribute(rng.split('tia'));
   }
@@ -122,11 +129,7 @@ export class ConceptFolderTask implements PersonalizationTask {
         items.push({ prompt: question, text: answers[i].text, image, scores: { [metric]: right } });
       });
     }
-    const evaluation = evaluationOf(items);
-    const { 'rec/yes': positive, 'rec/no': negative } = evaluation.metrics;
-    const metrics: Record<string, number> = { ...evaluation.metrics };
-    if (Number.isFinite(positive + negative)) metrics.rec = (positive + negative) / 2;
-    return Promise.resolve({ ...evaluation, metrics });
+    return Promise.resolve(evaluationOf(withRecall(items)));
   }
 
   private visual(rng: Rng): SubjectExample {
@@ -167,4 +170,21 @@ function answersOfOthers(folder: string, name: string): Map<string, string[]> {
     }
   }
   return answers;
+}
+
+/**
+ * `rec`, the mean of positive and negative recall (UnifyBench++), as a score of every recognition item, so that it can be
+ * compared pair by pair: of N items an answer counts for N / (2 N_kind) where N_kind expect the same answer. Where all of
+ * them do, it is the recall of that kind.
+ */
+export function withRecall(items: readonly EvaluatedItem[]): EvaluatedItem[] {
+  const having = (metric: string) => items.filter(({ scores }) => metric in scores).length;
+  const kinds = (['rec/yes', 'rec/no'] as const).filter((kind) => having(kind) > 0);
+  const all = kinds.reduce((sum, kind) => sum + having(kind), 0);
+  return items.map((item) => {
+    const kind = kinds.find((name) => name in item.scores);
+    if (!kind) return item;
+    const rec = (item.scores[kind] * all) / (kinds.length * having(kind));
+    return { ...item, scores: { ...item.scores, rec } };
+  });
 }

@@ -56,6 +56,8 @@ export interface Subject {
 /** A task about one subject. */
 export interface PersonalizationTask<Truth extends SubjectTruth = SubjectTruth> extends Task<SubjectExample<Truth>> {
   readonly subject: Subject;
+  /** The metric of `evaluate` that a run is judged by. */
+  readonly headline: string;
   /** @param pathway default: one of both at random */
   sample(rng: Rng, pathway?: Pathway): SubjectExample<Truth> | Promise<SubjectExample<Truth>>;
 }

@@ -8,6 +8,8 @@ export interface ProgressState {
   readonly label: string;
   /** Steps done, 0 to `total`. */
   readonly done: number;
+  /** How many of them were done before the start: they do not count in the rate. Default 0. */
+  readonly skipped?: number;
   readonly total: number;
   /** Seconds since the start. */
   readonly seconds: number;
@@ -35,12 +37,12 @@ function metricText(value: number | string): string {
   return Math.abs(value) >= 1e4 || Math.abs(value) < 1e-3 ? value.toExponential(2) : value.toPrecision(4);
 }
 
-function facts({ done, total, seconds, metrics, ended }: ProgressState): string[] {
-  const rate = seconds > 0 ? done / seconds : 0;
+function facts({ done, skipped = 0, total, seconds, metrics, ended }: ProgressState): string[] {
+  const rate = seconds > 0 ? (done - skipped) / seconds : 0;
   const parts = [`${done}/${total}`];
-  if (done > 0) parts.push(rate >= 1 ? `${rate.toFixed(1)}/s` : `${(1 / rate).toFixed(1)} s each`);
+  if (rate > 0) parts.push(rate >= 1 ? `${rate.toFixed(1)}/s` : `${(1 / rate).toFixed(1)} s each`);
   if (ended) parts.push(`${ended} after ${duration(seconds)}`);
-  else if (done > 0) parts.push(`${duration((total - done) / rate)} left`);
+  else if (rate > 0) parts.push(`${duration((total - done) / rate)} left`);
   for (const [name, value] of Object.entries(metrics ?? {}))
     if (value !== undefined) parts.push(`${name} ${metricText(value)}`);
   return parts;
@@ -82,6 +84,13 @@ export class ProgressBar {
   /** One more step (or `by` more), with the metrics to show from now on. */
   tick(metrics?: ProgressState['metrics'], by = 1): void {
     this.set(this.state.done + by, metrics);
+  }
+
+  /** This many steps more were done before, by a run that is gone on with; the rate leaves them out. */
+  skip(steps: number): void {
+    const kept = Math.min(Math.max(0, steps), this.state.total - this.state.done);
+    this.state = { ...this.state, skipped: (this.state.skipped ?? 0) + kept };
+    this.set(this.state.done + kept);
   }
 
   /** This many steps are done. Kept within 0 and the total. */

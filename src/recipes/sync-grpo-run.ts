@@ -136,9 +136,10 @@ export class SyncGrpoRun {
     return this.task.evaluate(this.model, new Rng(this.options.seed).split('evaluation'), { count, text, image });
   }
 
-  /** @param metric that the run is judged by. Default: the first that both evaluations have */
-  result(before: Evaluation, after: Evaluation, metric = Object.keys(before.metrics)[0]): SyncGrpoResult {
+  /** @param judgedBy a metric. Default: the task's headline; where so few items were asked that none has it, the first */
+  result(before: Evaluation, after: Evaluation, judgedBy = this.task.headline): SyncGrpoResult {
     const metrics = compareEvaluations(before, after, this.options.seed);
+    const metric = judgedBy in metrics ? judgedBy : Object.keys(metrics)[0];
     const { clusters, left: _, ...heldout } = metrics[metric];
     const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
     return {

@@ -73,7 +73,7 @@ export const selfChecksShape = {
   mismatchTolerance: option(
     positive,
     0.2,
-    'Where products are bfloat16: mean |replayed - sampled log-prob| of a kind of segment, at most.',
+    'Where products are bfloat16: mean |replayed - sampled log-prob| of a chunk, at most. Finds what is wrong everywhere, as a temperature, guidance or image is; a few shifted positions only float32 finds.',
   ),
   zeroGradient: option(z.boolean(), true, 'Advantages that are not 0 have a gradient that is not 0.'),
   warnAfterFlatGroups: option(count.nullable(), 16, 'Groups in a row without spread of rewards before a warning.'),

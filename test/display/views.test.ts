@@ -244,6 +244,10 @@ test('progress says done, rate, remaining time and metrics, and how it ended', (
     progressView({ ...state, done: 20, seconds: 200, ended: 'done' }).text,
     /20\/20 · 10\.0 s each · done after 03:20/,
   );
+  // 15 of 16 steps are an earlier process's: one took 2.5 s, and so will each of the four that are left.
+  const gone = { ...state, done: 16, skipped: 15 };
+  assert.match(progressView(gone).text, /━{16}─{4} 16\/20 · 2\.5 s each · 10 s left/);
+  assert.match(progressView({ ...gone, done: 15 }).text, /15\/20 · loss/);
 });
 
 test('values are shown richly with no call, everything else as text', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -103,8 +103,9 @@ print(json.dumps({
   'plugin': a.SummaryMetadata('samples/0').plugin_data.plugin_name if tags['tensors'] else None,
 }))`;
 
-/** A Python with the tensorboard package: `UNILAB_TENSORBOARD_PYTHON`, or the one on the path. */
-const python = process.env.UNILAB_TENSORBOARD_PYTHON ?? 'python3';
+/** A Python with the tensorboard package: the one that set-up prepares for tests, or the one on the path. */
+const prepared = path.join(process.env.UNILAB_JUPYTER_VENV ?? '.venv/lab', 'bin', 'python');
+const python = existsSync(prepared) ? prepared : 'python3';
 const hasTensorboard = spawnSync(python, ['-c', 'import tensorboard']).status === 0;
 
 describe('event files', () => {

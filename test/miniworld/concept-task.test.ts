@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { ConceptFolderTask } from '../../src/data/concept-folder';
+import { ConceptFolderTask, withRecall } from '../../src/data/concept-folder';
+import { evaluationOf } from '../../src/data/task';
 import { Rng, startEngine } from '../../src/engine';
 import {
   conceptFacts,
@@ -99,6 +100,17 @@ describe('a concept folder as a task', () => {
       assert.ok(example.truth.candidates.length >= 2 || example.pathway === 'via');
       if (example.pathway === 'tia') assert.match(example.prompt, /<sks>/);
     }
+  });
+
+  it('rec is the mean of positive and negative recall, however many of each there are', () => {
+    const item = (prompt: string, metric: string, right: number) => ({ prompt, scores: { [metric]: right } });
+    const yes = [1, 1, 1, 0].map((right, i) => item(`yes ${i}`, 'rec/yes', right));
+    const no = [item('no', 'rec/no', 0)];
+    const vqa = item('what', 'vqa', 1);
+    const { rec, vqa: answered } = evaluationOf(withRecall([...yes, ...no, vqa])).metrics;
+    assert.deepEqual([rec, answered], [(0.75 + 0) / 2, 1]);
+    assert.equal(evaluationOf(withRecall(yes)).metrics.rec, 0.75);
+    assert.equal('rec' in evaluationOf(withRecall([vqa])).metrics, false);
   });
 
   it('names the known ones for an unknown name', async () => {

@@ -32,6 +32,7 @@ export function tinyTask(backbone: keyof typeof backbones = 'showo', name = 'w6'
   const questions = [{ question: `w20 ${name}`, answer: 'w22 w23' }];
   return {
     name: 'tiny',
+    headline: 'codes',
     subject: {
       name: 'tiny',
       kind: 'object',

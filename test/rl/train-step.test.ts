@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { AdamW, Rng, startEngine, tf } from '../../src/engine';
 import type { Policy, SegmentName, Trajectory } from '../../src/models/unified';
-import { checkSpread, PendingGradients, trainStep, type TrainStepInput } from '../../src/rl';
+import { checkSpread, PendingGradients, resolveTrainStep, trainStep, type TrainStepInput } from '../../src/rl';
+import { RatioCheck } from '../../src/rl/metrics';
+import { rowsOf } from '../../src/rl/rows';
 import { LogitTable, LogProbPolicy, tableSegment, type TableTransition } from '../parity/checks/log-prob-policy';
 
 before(() => startEngine({ precision: 'float32', quiet: true }));
@@ -198,12 +200,26 @@ describe('self-checks', () => {
       /not 1 at trajectory \d, segment 1 \(generation\), transition [01], position \d/,
     ));
 
-  it('a wrong temperature, also where products are bfloat16', () =>
+  it('a wrong temperature', () =>
     refused(
       (right) => replaying(right, (all) => tf.tidy(() => tf.mul(right.replay(all), 1.5))),
       {},
       /look at positions, images, temperature/,
     ));
+
+  it('where products are bfloat16: their rounding passes, a wrong temperature does not', () => {
+    const rows = rowsOf(setup().trajectories, advantages, { maskTruncatedCompletions: false }).flat();
+    const checked = (change: (logProb: number, i: number) => number) => () =>
+      new RatioCheck(resolveTrainStep({}).selfChecks, false, false).check(
+        rows,
+        rows.map(({ transition }) => Float32Array.from(transition.logProbs, change)),
+      );
+    checked((logProb, i) => logProb + (i === 2 ? 0.3 : 0.05))(); // at most as far apart as Janus was measured
+    assert.throws(
+      checked((logProb) => 1.5 * logProb),
+      /the ratio before the first update is not 1/,
+    );
+  });
 
   it('replaying at random', () =>
     refused(
