@@ -15,6 +15,7 @@ const OPTIONS = {
   python: { type: 'string' },
   'no-torch': { type: 'boolean', default: false },
   worker: { type: 'string' },
+  decoding: { type: 'boolean', default: false },
   model: { type: 'string' },
   random: { type: 'boolean', default: false },
   context: { type: 'string' },
@@ -29,6 +30,7 @@ const parse = (args: readonly string[]) => parseArgs({ args: [...args], options:
 export const command: Command = {
   summary: 'times training, rollout, replay and a GRPO step beside PyTorch',
   usage: `unilab bench [--json] [--repeats N] [--work NAMES] [--precision bf16|float32|both] [--small] [--python FILE] [--no-torch]
+       unilab bench --decoding [--json] [--repeats N] [--precision bf16|float32]
        unilab bench --model NAME --random [--json] [--precision bf16|float32] [--context LIST] [--tokens N] [--folder DIR]
 
 Times one training step, one guided MaskGIT rollout, one replay with gradient and one whole GRPO step (rollout, rewards,
@@ -41,6 +43,9 @@ checks that both compute the same numbers.
   --small       tiny batches: to see that it works, not how fast it is
   --python FILE a Python with PyTorch; default: UNILAB_TORCH_PYTHON, .venv/torch (made by \`make torch\`), python3
   --no-torch    UniLab alone
+
+With --decoding: images drawn code after code, at Janus mini's size with random weights. Printed: what a step costs at 64,
+256 and 1,024 codes an image and with more images, traced and operation by operation.
 
 With --model: a model of its published size, with random weights, is written in bf16, loaded in a process of its own and
 made to work. Printed: load time, resident memory, and what the work costs: for Janus a token after contexts of several
@@ -61,6 +66,7 @@ needs 4 GB of disk and 9 GB of memory, showo-1.3b as much; -small are the same a
       const { serveBench } = require('../../bench/worker') as typeof import('../../bench/worker');
       await serveBench(values.worker as Precision);
     } else if (values.model !== undefined) await benchLarge(values, values.model);
+    else if (values.decoding) await benchSteps(values);
     else await benchMini(values);
     return 0;
   },
@@ -83,6 +89,14 @@ async function benchMini(values: Values): Promise<void> {
     sizes: values.small ? SMALL_SIZES : {},
   });
   console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
+}
+
+async function benchSteps(values: Values): Promise<void> {
+  const { benchDecoding, formatDecoding } = require('../../bench/decoding') as typeof import('../../bench/decoding');
+  const precision = PRECISIONS.find((name) => name === (values.precision === 'both' ? 'bf16' : values.precision));
+  if (!precision) throw new UsageError(`--precision: '${values.precision}'; expected bf16 or float32`);
+  const report = await benchDecoding(precision, wholeNumber('repeats', values.repeats));
+  console.log(values.json ? JSON.stringify(report, null, 2) : formatDecoding(report));
 }
 
 async function benchLarge(values: Values, model: string): Promise<void> {

@@ -32,7 +32,7 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   await tf.ready();
   const backend = tf.backend() as unknown as NodeBackend;
   const device = backend.isUsingGpuDevice ? 'gpu' : 'cpu';
-  const ownKernels = device === 'cpu' && loadOwnKernels();
+  const ownKernels = device === 'cpu' ? loadOwnKernels() : undefined;
   setOwnKernels(ownKernels);
   if (device === 'cpu') useTraceableKernels();
   if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
@@ -42,20 +42,23 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
     precision,
     library: backend.binding.TF_Version,
     tfjs: tf.version_core,
-    ownKernels,
+    ownKernels: ownKernels !== undefined,
   };
 }
 
-/** Loads UniLab's own kernels where `make engine` could compile them. `UNILAB_NATIVE=0` leaves them out. */
-function loadOwnKernels(): boolean {
-  if (process.env.UNILAB_NATIVE === '0') return false;
+/**
+ * Loads UniLab's own kernels where `make engine` could compile them. `UNILAB_NATIVE=0` leaves them out.
+ * @returns their names; undefined: there are none
+ */
+function loadOwnKernels(): readonly string[] | undefined {
+  if (process.env.UNILAB_NATIVE === '0') return undefined;
   // Read when OpenMP's library loads: waiting threads must not keep TensorFlow's from the processor.
   process.env.OMP_WAIT_POLICY ??= 'passive';
   try {
-    addon('unilab_ops.node');
-    return true;
+    const { operations = [] } = addon('unilab_ops.node') as { operations?: readonly string[] };
+    return operations;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -1,30 +1,46 @@
 /**
  * Keys and values of the tokens that a decoder has seen, so that the next token costs one row and not the whole
- * sequence again. One cache belongs to one batch of rows of equal length; rows that are done can be dropped.
+ * sequence again. Rows may differ in length: each has its own tokens from place 0 on. There is room for a fixed number
+ * of tokens, so that shapes come again step after step, and new ones are written in place.
  */
-import { tf } from '../engine';
-
-interface Held {
-  readonly keys: tf.Tensor4D;
-  readonly values: tf.Tensor4D;
-}
+import { cachedAttention, type KeysValues, tf } from '../engine';
+import { rowsFor, sizeFor } from './buckets';
 
 export class KvCache {
-  private readonly held: (Held | undefined)[];
+  private readonly held: (KeysValues | undefined)[];
+  /** Tokens of each computed row. */
+  private filled: number[] = [];
+  /** Where the rows that go on stand among those that are computed. */
+  private places: number[] = [];
+  /** Rows that there were before some of them ended. */
+  private begun = 0;
+  /** `filled` as a tensor, while a pass over tokens that follow others is under way. */
+  private lengthsNow: tf.Tensor1D | undefined;
 
-  /** @param layers number of decoder layers */
-  constructor(layers: number) {
-    this.held = new Array<Held | undefined>(layers).fill(undefined);
+  /**
+   * @param layers number of decoder layers
+   * @param room tokens that a row is going to have; it grows when they turn out to be more. Default 64
+   */
+  constructor(
+    layers: number,
+    private readonly room = 64,
+  ) {
+    this.held = new Array<KeysValues | undefined>(layers).fill(undefined);
   }
 
-  /** Tokens held; while a forward pass is under way, those of the layers that it has not reached yet. */
-  get length(): number {
-    return this.held[this.held.length - 1]?.keys.shape[2] ?? 0;
+  /** Tokens held, row by row. */
+  get lengths(): readonly number[] {
+    return this.places.map((place) => this.filled[place]);
   }
 
-  /** Rows held; undefined before the first tokens. */
+  /** Rows that are computed: some may have ended already. Undefined before the first tokens. */
   get batch(): number | undefined {
     return this.held[0]?.keys.shape[0];
+  }
+
+  /** Tokens of a row that there is room for; 0 before the first ones. */
+  get capacity(): number {
+    return this.held[0]?.keys.shape[2] ?? 0;
   }
 
   /** Bytes of the held tensors. */
@@ -33,49 +49,137 @@ export class KvCache {
   }
 
   /**
-   * Adds the tokens of one forward pass to one layer.
-   * @param keys `[batch, keyValueHeads, tokens, headDim]`, positions already applied; `values` alike
-   * @returns everything that the layer holds now, the cache's own: not to be disposed
-   * @throws RangeError when rows, heads or dimensions differ from what is held
+   * What is given of the rows that go on, for all that are computed.
+   * @param rows one item a row, in the order of the last {@link select}
    */
-  append(layer: number, keys: tf.Tensor4D, values: tf.Tensor4D): Held {
-    const before = this.held[layer];
-    if (before) {
-      const [batch, heads, , dim] = before.keys.shape;
-      if (keys.shape[0] !== batch || keys.shape[1] !== heads || keys.shape[3] !== dim) {
-        throw new RangeError(
-          `the cache's layer ${layer} holds keys [${before.keys.shape}]; [${keys.shape}] cannot be appended along axis 2`,
-        );
-      }
-    }
-    const after: Held = before
-      ? { keys: tf.concat([before.keys, keys], 2), values: tf.concat([before.values, values], 2) }
-      : { keys: tf.clone(keys), values: tf.clone(values) };
-    tf.keep(after.keys);
-    tf.keep(after.values);
-    release(before);
-    this.held[layer] = after;
-    return after;
+  spread<T>(rows: readonly T[]): T[] {
+    const all = new Array<T>(this.batch ?? rows.length).fill(rows[0]);
+    rows.forEach((row, i) => (all[this.places[i] ?? i] = row));
+    return all;
   }
 
-  /** Keeps the given rows, in the given order; a row may be repeated (one prompt, many samples). */
+  /** Of numbers of all computed rows, `[batch * width]`, those of the rows that go on, in their order. */
+  gathered(numbers: Float32Array): Float32Array {
+    const { places, batch = places.length } = this;
+    if (places.length === batch && places.every((place, i) => place === i)) return numbers;
+    const width = numbers.length / batch;
+    const own = new Float32Array(places.length * width);
+    places.forEach((place, i) => own.set(numbers.subarray(place * width, (place + 1) * width), i * width));
+    return own;
+  }
+
+  /**
+   * Attention of one layer in a {@link pass}, whose keys and values are held from now on.
+   * @param q `[batch, heads, tokens, headDim]`; see `cachedAttention`
+   * @param own keys and values of the same tokens, positions already applied
+   * @param first attention of tokens that are a sequence's first, among themselves; others see all before them
+   * @throws RangeError when rows, heads or dimensions differ from what is held
+   */
+  attend(layer: number, q: tf.Tensor4D, own: KeysValues, scale: number, first: () => tf.Tensor): tf.Tensor {
+    const held = this.held[layer];
+    if (!held || !this.lengthsNow) {
+      const padded = (tensor: tf.Tensor4D) => tf.keep(grownTo(tensor, sizeFor(this.room, 4)));
+      this.held[layer] = { keys: padded(own.keys), values: padded(own.values) };
+      return first();
+    }
+    const { value, held: after } = cachedAttention(q, own, held, this.lengthsNow, scale);
+    if (after !== held) {
+      this.held[layer] = { keys: tf.keep(after.keys), values: tf.keep(after.values) };
+      release(held);
+    }
+    return value;
+  }
+
+  /** Makes room for more tokens. Not inside of a traced function. */
+  reserve(tokens: number): void {
+    if (!this.held[0]) return;
+    const needed = Math.max(0, ...this.filled) + tokens;
+    if (needed <= this.capacity) return;
+    const capacity = sizeFor(Math.max(needed, 2 * this.capacity), 4);
+    this.replace((tensor) => grownTo(tensor, capacity));
+  }
+
+  /**
+   * Runs a pass over the next tokens, and counts them afterwards.
+   * @param counts how many each row got; of fewer than were computed, the rest is overwritten by what comes next.
+   *   Default: all
+   */
+  pass<T>(rows: number, tokens: number, counts: readonly number[] | undefined, work: () => T): T {
+    const goesOn = this.capacity > 0;
+    if (!goesOn) this.restart(rows);
+    const lengths = tf.tensor1d(Int32Array.from(this.filled), 'int32');
+    if (goesOn) this.lengthsNow = lengths;
+    try {
+      const result = work();
+      this.places.forEach((place, i) => (this.filled[place] += counts?.[i] ?? tokens));
+      return result;
+    } finally {
+      lengths.dispose();
+      this.lengthsNow = undefined;
+    }
+  }
+
+  /** A row begins anew; what it held is forgotten. */
+  clear(row: number): void {
+    this.filled[this.places[row]] = 0;
+  }
+
+  /**
+   * Goes on with the given rows, in the given order; a row may be repeated (one prompt, many samples). Rows that ended
+   * are computed on until half of them has, or three quarters: three shapes, however they end.
+   */
   select(rows: readonly number[]): void {
-    const at = tf.tensor1d(Int32Array.from(rows), 'int32');
-    this.held.forEach((layer, i) => {
-      if (!layer) return;
-      this.held[i] = { keys: tf.keep(tf.gather(layer.keys, at)), values: tf.keep(tf.gather(layer.values, at)) };
-      release(layer);
-    });
+    const kept = rows.map((row) => this.places[row]);
+    const isPart = new Set(kept).size === kept.length && kept.length <= this.filled.length;
+    if (!isPart) this.begun = kept.length;
+    const batch = rowsFor(kept.length, this.begun);
+    if (isPart && batch === this.batch) {
+      this.places = kept;
+      return;
+    }
+    const from = [...kept, ...Array.from({ length: batch - kept.length }, () => kept[0])];
+    const at = tf.tensor1d(Int32Array.from(from), 'int32');
+    this.replace((tensor) => tf.gather(tensor, at));
     at.dispose();
+    this.filled = from.map((place) => this.filled[place]);
+    this.places = kept.map((_, i) => i);
   }
 
   dispose(): void {
     this.held.forEach(release);
     this.held.fill(undefined);
+    this.filled = [];
+    this.places = [];
+  }
+
+  private restart(rows: number): void {
+    this.filled = new Array<number>(rows).fill(0);
+    this.places = Array.from({ length: rows }, (_, i) => i);
+    this.begun = rows;
+  }
+
+  private replace(change: (tensor: tf.Tensor4D) => tf.Tensor4D): void {
+    this.held.forEach((layer, i) => {
+      if (!layer) return;
+      const [keys, values] = tf.tidy(() => [tf.keep(change(layer.keys)), tf.keep(change(layer.values))]);
+      this.held[i] = { keys, values };
+      release(layer);
+    });
   }
 }
 
-function release(layer: Held | undefined): void {
+/** With zeros behind its tokens: a tensor of its own, even where there is room already. */
+function grownTo(tensor: tf.Tensor4D, capacity: number): tf.Tensor4D {
+  const missing = Math.max(1, capacity - tensor.shape[2]);
+  return tf.pad(tensor, [
+    [0, 0],
+    [0, 0],
+    [0, missing],
+    [0, 0],
+  ]);
+}
+
+function release(layer: KeysValues | undefined): void {
   layer?.keys.dispose();
   layer?.values.dispose();
 }

@@ -18,13 +18,18 @@ export interface LlamaForwardOptions {
   /** Holds what came before, and is given what comes now. Without it the tokens are a sequence's first. */
   readonly cache?: KvCache;
   /**
-   * Added to attention scores, `[batch or 1, 1, tokens, keys]` with the cache's tokens among the keys; null hides
+   * How many of the tokens each row has, where rows have fewer than others: the rest is padding on the right, which the
+   * cache does not keep. Default: all.
+   */
+  readonly counts?: readonly number[];
+  /**
+   * Added to attention scores, `[batch or 1, 1, tokens, tokens]`, of tokens that are a sequence's first; null hides
    * nothing. Default: causal.
    */
   readonly mask?: tf.Tensor4D | null;
   /**
    * Position of each token, one list for all rows or one list a row, or the tables made of them by {@link rotaryTables}.
-   * Default: goes on from the cache's length.
+   * Default: goes on from the cache's lengths.
    */
   readonly positions?: readonly number[] | readonly (readonly number[])[] | RotaryTables;
 }
@@ -79,10 +84,12 @@ export class LlamaAttention extends Module<LlamaConfig> {
       keys: turned(split(this.k_proj.forward(x)), this.k_norm),
       values: tf.transpose<tf.Tensor4D>(split(this.v_proj.forward(x)), [0, 2, 1, 3]),
     };
-    const { keys, values } = cache ? cache.kv.append(cache.layer, own.keys, own.values) : own;
-    // Query heads of one key-value head stand below each other.
-    const grouped = tf.reshape(q, [batch, groups, (heads / groups) * tokens, dim]);
-    const all = tf.reshape(attention(grouped, keys, values, mask, dim ** -0.5), [batch, heads, tokens, dim]);
+    const among = () => {
+      // Query heads of one key-value head stand below each other.
+      const grouped = tf.reshape(q, [batch, groups, (heads / groups) * tokens, dim]);
+      return tf.reshape(attention(grouped, own.keys, own.values, mask, dim ** -0.5), [batch, heads, tokens, dim]);
+    };
+    const all = cache ? cache.kv.attend(cache.layer, q, own, dim ** -0.5, among) : among();
     const mixed = tf.transpose(sees ? tf.mul(all, sees) : all, [0, 2, 1, 3]);
     return this.o_proj.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, heads * dim]));
   }
@@ -137,27 +144,36 @@ export class Llama extends Module<LlamaConfig> {
    * @throws RangeError when the embeddings, the mask or the positions do not fit, with both shapes
    */
   forward(embeds: tf.Tensor3D, options: LlamaForwardOptions = {}): tf.Tensor3D {
-    const { cache, mask, positions } = options;
+    const { cache, counts } = options;
     this.checkShapes(embeds, options);
     const [batch, tokens] = embeds.shape;
-    const before = cache?.length ?? 0;
     return tf.tidy(() => {
-      const seen = mask === undefined ? causalMask(tokens, before + tokens) : mask;
-      // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.
-      const shared = this.config.num_attention_heads / this.config.num_key_value_heads;
-      const wide = seen && shared > 1 ? tf.tile(seen, [1, 1, shared, 1]) : seen;
-      // Softmax would spread a token that may see nothing (padding) over everything; the reference gives it nothing.
-      const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
-      const tables = tablesFor(this.config, batch, tokens, before, positions);
-      let x = embeds;
-      this.layers.forEach((block, layer) => {
-        const given = x;
-        const context = { mask: wide, sees, tables, ...(cache ? { cache: { layer, kv: cache } } : {}) };
-        // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
-        x = tf.tidy(() => block.forward(given, context));
-      });
-      return this.norm.forward(x);
+      const context = this.contextOf(batch, tokens, options);
+      const run = () => this.blocks(embeds, context, cache);
+      return this.norm.forward(cache ? cache.pass(batch, tokens, counts, run) : run());
     });
+  }
+
+  private blocks(embeds: tf.Tensor3D, context: LlamaContext, kv: KvCache | undefined): tf.Tensor3D {
+    let x = embeds;
+    this.layers.forEach((block, layer) => {
+      const given = x;
+      // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
+      x = tf.tidy(() => block.forward(given, kv ? { ...context, cache: { layer, kv } } : context));
+    });
+    return x;
+  }
+
+  private contextOf(batch: number, tokens: number, { cache, mask, positions }: LlamaForwardOptions): LlamaContext {
+    const goesOn = cache !== undefined && cache.capacity > 0;
+    const seen = mask !== undefined || goesOn ? (mask ?? null) : causalMask(tokens, tokens);
+    // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.
+    const shared = this.config.num_attention_heads / this.config.num_key_value_heads;
+    const wide = seen && shared > 1 ? tf.tile(seen, [1, 1, shared, 1]) : seen;
+    // Softmax would spread a token that may see nothing (padding) over everything; the reference gives it nothing.
+    const sees = mask ? tf.cast(tf.greater(tf.max(mask, 3, true), BLOCKED / 2), 'float32') : null;
+    const before = goesOn ? cache.spread(cache.lengths) : 0;
+    return { mask: wide, sees, tables: tablesFor(this.config, batch, tokens, before, positions) };
   }
 
   /** The output layer over the vocabulary: a weight of its own, or the table of embeddings where the configuration says so. */
@@ -174,14 +190,14 @@ export class Llama extends Module<LlamaConfig> {
     const [batch, tokens, found] = embeds.shape;
     if (embeds.rank !== 3 || found !== width)
       throw new RangeError(`decoder: embeddings are [${embeds.shape}], expected [batch, tokens, ${width}]`);
-    const keys = (cache?.length ?? 0) + tokens;
-    const isMask =
-      !mask ||
-      (mask.rank === 4 && mask.shape[2] === tokens && mask.shape[3] === keys && [1, batch].includes(mask.shape[0]));
-    if (!isMask)
-      throw new RangeError(
-        `decoder: mask is [${mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${keys}] (tokens, tokens with the cache's)`,
-      );
+    if (cache?.batch !== undefined && cache.batch !== batch)
+      throw new RangeError(`decoder: the cache holds ${cache.batch} rows; tokens of ${batch} rows cannot follow`);
+    if (!mask) return;
+    if (cache && cache.capacity > 0)
+      throw new RangeError('decoder: tokens that follow others see all of them; they take no mask');
+    const [masks, , queries, keys] = mask.shape;
+    if (mask.rank !== 4 || queries !== tokens || keys !== tokens || ![1, batch].includes(masks))
+      throw new RangeError(`decoder: mask is [${mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${tokens}]`);
   }
 }
 
@@ -197,11 +213,12 @@ function tablesFor(
   config: LlamaConfig,
   batch: number,
   tokens: number,
-  before: number,
+  before: number | readonly number[],
   positions: LlamaForwardOptions['positions'],
 ): RotaryTables {
   if (positions && 'cos' in positions) return positions;
-  const given = positions ?? Array.from({ length: tokens }, (_, t) => before + t);
+  const from = (place: number) => Array.from({ length: tokens }, (_, t) => place + t);
+  const given = positions ?? (typeof before === 'number' ? from(before) : before.map(from));
   const perRow = Array.isArray(given[0]);
   const rows = (perRow ? given : [given]) as readonly (readonly number[])[];
   if ((perRow && rows.length !== batch) || rows.some((row) => row.length !== tokens)) {

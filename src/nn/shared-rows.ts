@@ -4,7 +4,7 @@
  * rests stand behind each other in one row of tokens, `[1, beginnings x shared + rows x tokens, ..]`; attention takes them
  * apart. The numbers are those of separate rows.
  */
-import { attention, embedding, tf } from '../engine';
+import { attention, embedding, type KeysValues, tf } from '../engine';
 import { rotary, type RotaryTables } from './rotary';
 
 /** Tokens that attend alike. */
@@ -23,12 +23,6 @@ export type SharedRows = {
   /** int32 `[rows]`: the beginning that each row goes on from. */
   readonly owner: tf.Tensor1D;
 };
-
-/** Keys and values of one layer, `[rows, heads, tokens, headDim]`, positions applied. */
-export interface LayerPast {
-  readonly keys: tf.Tensor4D;
-  readonly values: tf.Tensor4D;
-}
 
 /** Queries, keys and values of all tokens, before positions are applied, `[1, tokens, heads, headDim]`. */
 export interface Projected {
@@ -68,7 +62,7 @@ export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }:
 }
 
 /** Past of each row, from that of the beginnings. */
-export function ownedBy({ keys, values }: LayerPast, owner: tf.Tensor1D): LayerPast {
+function ownedBy({ keys, values }: KeysValues, owner: tf.Tensor1D): KeysValues {
   const pick = (x: tf.Tensor4D) =>
     tf.reshape<tf.Rank.R4>(embedding(tf.reshape(x, [x.shape[0], -1]), owner), [owner.shape[0], ...x.shape.slice(1)] as [
       number,
@@ -80,6 +74,6 @@ export function ownedBy({ keys, values }: LayerPast, owner: tf.Tensor1D): LayerP
 }
 
 /** What came before, and behind it what comes now. */
-export function continued(past: LayerPast, own: LayerPast): LayerPast {
+function continued(past: KeysValues, own: KeysValues): KeysValues {
   return { keys: tf.concat([past.keys, own.keys], 2), values: tf.concat([past.values, own.values], 2) };
 }

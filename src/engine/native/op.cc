@@ -47,6 +47,8 @@ const float* Call::Floats(int input) const { return static_cast<const float*>(TF
 
 const int32_t* Call::Ints(int input) const { return static_cast<const int32_t*>(TF_TensorData(inputs_[input])); }
 
+float* Call::Written(int input) const { return static_cast<float*>(TF_TensorData(inputs_[input])); }
+
 int64_t Call::Size(int input) const { return TF_TensorElementCount(inputs_[input]); }
 
 Shape Call::ShapeOf(int input) const {
@@ -79,6 +81,7 @@ std::string Register(const Definition& definition) {
   for (const char* output : definition.outputs) TF_OpDefinitionBuilderAddOutput(op, output);
   for (const char* attribute : definition.attributes) TF_OpDefinitionBuilderAddAttr(op, attribute);
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, &UnknownShape);
+  TF_OpDefinitionBuilderSetIsStateful(op, definition.writes);
   TF_RegisterOpDefinition(op, status);
   if (TF_GetCode(status) == TF_OK) {
     TF_KernelBuilder* kernel = TF_NewKernelBuilder(definition.name, "CPU", &Create, definition.run, &Delete);

@@ -25,6 +25,8 @@ class Call {
   ~Call();
   const float* Floats(int input) const;
   const int32_t* Ints(int input) const;
+  // An input's own numbers, to be changed in place: of operations that say so in their definition.
+  float* Written(int input) const;
   int64_t Size(int input) const;
   Shape ShapeOf(int input) const;
   // Allocates an output; nullptr when there is no memory (then the run has failed).
@@ -54,6 +56,7 @@ struct Definition {
   std::vector<const char*> outputs;     // such as "y: float"
   std::vector<const char*> attributes;  // "epsilon: float", "scale: float" or "groups: int"
   void (*run)(void* attributes, TF_OpKernelContext* context);
+  bool writes = false;  // It changes an input in place: it is neither left out, nor merged with another one.
 };
 
 // Registers an operation and its CPU kernel. Returns an error message, empty when it worked.
@@ -61,6 +64,7 @@ std::string Register(const Definition& definition);
 
 // The operations of each file.
 std::vector<Definition> ActivationOps();
+std::vector<Definition> CacheOps();
 std::vector<Definition> NormOps();
 std::vector<Definition> SoftmaxOps();
 

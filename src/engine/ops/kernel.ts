@@ -27,16 +27,24 @@ export function onTensorflow(): boolean {
   return tf.getBackend() === 'tensorflow';
 }
 
-let ownKernels = false;
+let ownKernels: ReadonlySet<string> | undefined;
 
-/** Says whether UniLab's own TensorFlow kernels are loaded; the tensorflow engine calls it when it starts. */
-export function setOwnKernels(loaded: boolean): void {
-  ownKernels = loaded;
+/**
+ * Says which of UniLab's own TensorFlow kernels are loaded; the tensorflow engine calls it when it starts.
+ * @param names undefined: none
+ */
+export function setOwnKernels(names: readonly string[] | undefined): void {
+  ownKernels = names && new Set(names);
 }
 
 /** True when UniLab's own fused kernels (`src/engine/native`) can be run by {@link kernel}. */
 export function hasOwnKernels(): boolean {
-  return ownKernels && onTensorflow();
+  return ownKernels !== undefined && onTensorflow();
+}
+
+/** The same of one that was added later: kernels that were compiled before lack it until they are compiled again. */
+export function hasOwnKernel(name: string): boolean {
+  return hasOwnKernels() && ownKernels?.has(name) === true;
 }
 
 function backend(): TensorflowBackend {

@@ -1,5 +1,5 @@
 /** Chameleon and Lumina-mGPT as recipes and evaluation see them: prompts in, text and images out, exact replay. */
-import { type Rng, tf } from '../../engine';
+import { releaseTraced, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { Lora } from '../../nn/adapters';
 import { ParamStore } from '../../nn/store';
@@ -234,11 +234,13 @@ export class ChameleonModel
     const { store, concept, adapters, imageTokenizer } = this.parts;
     concept?.dispose();
     adapters?.store.dispose();
+    releaseTraced(this.current);
     if (this.owns.store) store.dispose();
     if (this.owns.imageTokenizer) imageTokenizer.dispose();
   }
 
   private change(parts: Partial<ChameleonParts>): void {
+    releaseTraced(this.current);
     this.parts = { ...this.parts, ...parts };
     this.current = networkOf(this.parts);
   }

@@ -1,11 +1,9 @@
 /**
  * Chameleon's language model: LLaMA's decoder with norms on every head's queries and keys, over one vocabulary of text
- * and image codes; and rows that grow token by token.
+ * and image codes.
  */
-import { inFloat32, readValues, tf } from '../../engine';
-import { causalMask } from '../../nn/causal-mask';
-import { KvCache } from '../../nn/kv-cache';
-import { exactLogits } from '../../nn/llama';
+import { inFloat32, tf } from '../../engine';
+import { exactLogits, type LlamaForwardOptions } from '../../nn/llama';
 import type { RowInputs } from '../../nn/row-inputs';
 import { CONCEPT_BIAS, type ConceptTokens } from './concept-tokens';
 import type { ChameleonConfig } from './config';
@@ -17,16 +15,8 @@ export const MASKED_LOGIT = -3.4028234663852886e38;
 /** Far below any logit, and yet such that sums and softmax stay finite. */
 const HIDDEN_LOGIT = -1e9;
 
-export interface HiddenOptions {
-  /** What came before the ids; they are added to it. */
-  readonly cache?: KvCache;
-  /** Tokens of padding on the left, the cache's included, one count a row. They are not seen. Default none. */
-  readonly pads?: readonly number[];
-  /** Position of every token, one list a row. Default: their place, padding counted. */
-  readonly positions?: readonly (readonly number[])[];
-  /** Added to attention scores, `[rows or 1, 1, tokens, keys]`, in place of causal attention and `pads`. */
-  readonly mask?: tf.Tensor4D;
-}
+/** How rows are read; see `LlamaForwardOptions`. */
+export type HiddenOptions = Pick<LlamaForwardOptions, 'cache' | 'counts' | 'mask'>;
 
 export class ChameleonNetwork {
   readonly vocabulary: ChameleonVocabulary;
@@ -61,12 +51,7 @@ export class ChameleonNetwork {
       const flat = Int32Array.from(rows.flatMap((row) => Array.from(row)));
       const { model } = this.layers;
       const embeds = model.embed_tokens.forward(tf.tensor2d(flat, [rows.length, tokens], 'int32'));
-      const keys = (options.cache?.length ?? 0) + tokens;
-      return model.forward(embeds, {
-        cache: options.cache,
-        positions: options.positions,
-        mask: options.mask ?? (options.pads ? causalMask(tokens, keys, options.pads) : undefined),
-      });
+      return model.forward(embeds, options);
     });
   }
 
@@ -128,98 +113,4 @@ export function maskImageLogits<T extends tf.Tensor>(v: ChameleonVocabulary, log
     const codes = Uint8Array.from(v.codeOfId, (code) => (code >= 0 ? 1 : 0));
     return tf.where(tf.tensor1d(codes, 'bool'), tf.fill(logits.shape, MASKED_LOGIT), logits) as T;
   });
-}
-
-/** A row of a {@link Branch}: the same key from call to call. */
-export interface BranchRow {
-  readonly key: object;
-  /** All of its tokens, oldest first; none: it has nothing to say yet, or any more. */
-  readonly context: readonly number[];
-}
-
-/**
- * Rows that grow token by token, and the logits of what comes next. Rows of different lengths stand together, padded on
- * the left; a row whose context was cleared starts anew at position 0 while the others go on.
- */
-export class Branch {
-  private cache: KvCache | undefined;
-  private rows: readonly BranchRow[] = [];
-  /** Tokens that the cache holds of each row, padding included. */
-  private length = 0;
-
-  constructor(private readonly network: ChameleonNetwork) {}
-
-  /**
-   * Reads what is new in the rows; those that are not named any more are dropped.
-   * @returns logits of the next token, `[rows * width]`; those of empty rows mean nothing
-   */
-  next(rows: readonly BranchRow[]): Float32Array {
-    const places = rows.map(({ key }) => this.rows.findIndex((row) => row.key === key));
-    const fresh = places.includes(-1)
-      ? 0
-      : newTokens(
-          rows,
-          places.map((at) => this.rows[at].context.length),
-        );
-    if (!this.cache || fresh === 0) return this.start(rows);
-    if (places.length !== this.rows.length || places.some((at, b) => at !== b)) this.cache.select(places);
-    this.rows = rows;
-    this.length += fresh;
-    return this.forward(rows, fresh);
-  }
-
-  dispose(): void {
-    this.cache?.dispose();
-    this.cache = undefined;
-  }
-
-  /** Reads the rows from their beginnings; equal ones (of a group, which has one prompt) once. */
-  private start(rows: readonly BranchRow[]): Float32Array {
-    this.dispose();
-    this.cache = new KvCache(this.network.config.text.num_hidden_layers);
-    const names = rows.map(({ context }) => context.join());
-    const unique = rows.filter((_, b) => names.indexOf(names[b]) === b);
-    this.length = Math.max(1, ...unique.map(({ context }) => context.length));
-    const first = this.forward(unique, this.length);
-    this.rows = rows;
-    if (unique.length === rows.length) return first;
-    const of = names.map((name) => unique.findIndex(({ context }) => context.join() === name));
-    this.cache.select(of);
-    const { width } = this.network;
-    const logits = new Float32Array(of.length * width);
-    of.forEach((from, b) => logits.set(first.subarray(from * width, (from + 1) * width), b * width));
-    return logits;
-  }
-
-  /** @param fresh tokens that the cache does not hold yet */
-  private forward(rows: readonly BranchRow[], fresh: number): Float32Array {
-    const { network, cache, length } = this;
-    const pads = rows.map(({ context }) => length - context.length);
-    const ids = rows.map(({ context }) => lastOf(context, fresh, network.vocabulary.pad));
-    const positions = pads.map((pad) => Array.from({ length: fresh }, (_, i) => Math.max(0, length - fresh + i - pad)));
-    return readValues(() => {
-      const hidden = network.hidden(ids, { cache, pads, positions });
-      const last = tf.slice(hidden, [0, fresh - 1, 0], [-1, 1, -1]);
-      return network.logits(tf.reshape<tf.Rank.R2>(last, [rows.length, -1]));
-    });
-  }
-}
-
-/**
- * How many tokens every row has more than is held of it; rows that were cleared may have fewer.
- * @returns 0 when the rows do not grow alike, and have to be read anew
- */
-function newTokens(rows: readonly BranchRow[], held: readonly number[]): number {
-  const grown = rows.map(({ context }, b) => context.length - held[b]);
-  const going = grown.filter((_, b) => held[b] > 0 && rows[b].context.length > 0);
-  const fresh = Math.max(0, ...(going.length > 0 ? going : grown));
-  const fits = rows.every(({ context }, b) =>
-    held[b] === 0 || context.length === 0 ? context.length <= fresh : grown[b] === fresh,
-  );
-  return fits ? fresh : 0;
-}
-
-/** The last `count` of a row that stands behind padding. */
-function lastOf(row: readonly number[], count: number, filler: number): number[] {
-  return Array.from({ length: count }, (_, i) => row[row.length - count + i] ?? filler);
 }

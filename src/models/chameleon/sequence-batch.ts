@@ -3,11 +3,13 @@
  * that the layout fixes put in their places, then text again.
  */
 import type { Rng } from '../../engine';
-import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
+import { checkSampling, type SamplingOptions } from '../../nn/token-sampling';
 import { type ImageOptions, PromptTooLongError, type SequenceOptions } from '../unified';
 import { defaultGrid } from './config';
+import { codesOf, drawCode, drawText } from './drawing';
 import { type Grid, imageLength, imageSlot, openImage } from './layout';
-import { Branch, type ChameleonNetwork } from './network';
+import { Branch } from './branch';
+import type { ChameleonNetwork } from './network';
 
 /** Which log-probs of image codes are recorded: of the guided mixture that is sampled, or of its conditional half. */
 export type ImageLogProbs = NonNullable<ImageOptions['imageLogProbs']>;
@@ -119,7 +121,16 @@ export class SequenceBatch {
   /** @throws RangeError for empty prompts; PromptTooLongError when the model has too few positions */
   static start(network: ChameleonNetwork, requests: readonly IdRequest[], plan: SamplingPlan): SequenceBatch {
     const rows = requests.map((request, index) => startRow(network, request, index, plan));
-    return new SequenceBatch(network, rows, plan, new Branch(network), new Branch(network));
+    const whole = imageLength(network.config, plan.grid);
+    const room = Math.max(
+      0,
+      ...rows.map(({ prompt, offset }) => prompt.length + (offset < 0 ? plan.text.maxNewTokens : whole)),
+    );
+    const branches = [
+      new Branch(network, 'token by token', room),
+      new Branch(network, 'without the prompt', whole + 1),
+    ];
+    return new SequenceBatch(network, rows, plan, branches[0], branches[1]);
   }
 
   get done(): boolean {
@@ -184,32 +195,41 @@ export class SequenceBatch {
 
   private draw(live: readonly Row[]): void {
     const { plan, network } = this;
+    // Inside of images only codes are drawn.
+    const asked = live.every((row) => row.offset >= 0) ? 'codes' : 'ids';
     const logits = this.conditional.next(
       live.map((row) => ({ key: row, context: row.ids.length > 0 ? [...row.prompt, ...row.ids] : row.prompt })),
+      asked,
     );
     const unconditional = this.unconditionalLogits(live);
+    const width = logits.length / live.length;
+    const codes = network.vocabulary.imageIds.length;
     live.forEach((row, b) => {
-      const at = (all: Float32Array) => all.subarray(b * network.width, (b + 1) * network.width);
+      const own = logits.subarray(b * width, (b + 1) * width);
+      const without = unconditional?.subarray(b * codes, (b + 1) * codes);
       const fixed = this.fixedId(row) ?? (row.offset < 0 ? plan.forced?.(row.index, row.ids.length) : undefined);
       if (fixed !== undefined) this.take(row, fixed);
-      else if (row.offset < 0) this.take(row, ...drawText(network, row, at(logits), plan));
-      else this.take(row, ...drawCode(network, row, at(logits), unconditional && at(unconditional), plan));
+      else if (row.offset < 0)
+        this.take(row, ...drawText(network, own, row.images < row.maxImages, plan.text, row.rng));
+      else this.take(row, ...drawCode(network, codesOf(network, own, asked), without, plan.image, row.rng));
     });
   }
 
-  /** Of each open image its own tokens alone, begin token first (Lumina-mGPT); undefined when guidance has nothing to do. */
+  /**
+   * Logits of the codes, of each open image its own tokens alone, begin token first (Lumina-mGPT); undefined when
+   * guidance has nothing to do.
+   */
   private unconditionalLogits(live: readonly Row[]): Float32Array | undefined {
     if (this.plan.image.guidanceScale === 1) return undefined;
     if (live.every((row) => row.offset < 0)) {
       this.unconditional.dispose();
       return undefined;
     }
-    return this.unconditional.next(
-      live.map((row) => {
-        const all = row.offset < 0 ? [] : [...row.prompt, ...row.ids];
-        return { key: row, context: row.offset < 0 ? [] : all.slice(all.length - row.offset - 1) };
-      }),
-    );
+    const rows = live.map((row) => {
+      const all = row.offset < 0 ? [] : [...row.prompt, ...row.ids];
+      return { key: row, context: row.offset < 0 ? [] : all.slice(all.length - row.offset - 1) };
+    });
+    return this.unconditional.next(rows, 'codes');
   }
 
   /** @param logProb of a token that was drawn; undefined: it was forced */
@@ -266,35 +286,3 @@ function startRow(network: ChameleonNetwork, { prompt, rng }: IdRequest, index: 
     done: begin < 0 && maxNewTokens === 0,
   };
 }
-
-/** @returns the id, and its log-prob */
-function drawText(network: ChameleonNetwork, row: Row, logits: Float32Array, { text }: SamplingPlan): [number, number] {
-  const { boi, imageIds, imageSpecials } = network.vocabulary;
-  const scores = logits.slice();
-  for (const id of imageIds) scores[id] = -Infinity;
-  for (const id of imageSpecials) scores[id] = -Infinity;
-  for (const id of network.concept?.silent ?? []) scores[id] = -Infinity;
-  if (row.images >= row.maxImages) scores[boi] = -Infinity;
-  const id = drawToken(scores, 0, scores.length, text, row.rng);
-  return [id, logProbOf(scores, 0, scores.length, id, scoringTemperature(text))];
-}
-
-/** @returns the code's id, and its log-prob among all codes */
-function drawCode(
-  network: ChameleonNetwork,
-  row: Row,
-  logits: Float32Array,
-  unconditional: Float32Array | undefined,
-  { image }: SamplingPlan,
-): [number, number] {
-  const { imageIds } = network.vocabulary;
-  const conditional = Float32Array.from(imageIds, (id) => logits[id]);
-  const guided = unconditional
-    ? conditional.map((c, i) => mixed(unconditional[imageIds[i]], c, image.guidanceScale))
-    : conditional;
-  const at = drawToken(guided, 0, guided.length, image, row.rng);
-  const scored = image.imageLogProbs === 'guided' ? guided : conditional;
-  return [imageIds[at], logProbOf(scored, 0, scored.length, at, scoringTemperature(image))];
-}
-
-const mixed = (without: number, withText: number, scale: number) => without + scale * (withText - without);

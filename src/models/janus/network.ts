@@ -2,7 +2,7 @@
  * Janus' network: text, images and codes in, hidden states and logits out. Image codes enter by embeddings and an aligner
  * of their own and leave by a head of their own; samplers, policies and losses share these passes.
  */
-import { embedding, inFloat32, type Rng, tf } from '../../engine';
+import { embedding, inFloat32, releaseTraced, type Rng, tf } from '../../engine';
 import { activation } from '../../nn/activations';
 import { BLOCKED } from '../../nn/causal-mask';
 import { Embedding, Linear } from '../../nn/layers';
@@ -183,6 +183,7 @@ export class JanusNetwork {
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.store.dispose();
     this.concept?.dispose();
   }

@@ -1,8 +1,8 @@
 /** What Janus decided, and exact replay of it: answers and images, guidance included. */
 import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import { imagesToTensor } from '../../io';
+import { distinct } from '../../nn/decoder';
 import type { ImageOptions, Transition } from '../unified';
-import { distinct } from './decoder';
 import { type ImageInputs, imageInputs } from './inputs';
 import { type GenerationPrompt, unconditionalIds, type UnderstandingPrompt } from './layout';
 import { featureCount, type JanusNetwork } from './network';

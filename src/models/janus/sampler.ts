@@ -2,13 +2,13 @@
  * Sampling: answers word after word, images code after code. With guidance every image has two rows, one with the
  * condition and one without, which are given the same codes: logits = unconditional + s (conditional - unconditional).
  */
-import { readValues, type Rng, tf } from '../../engine';
+import type { Rng, tf } from '../../engine';
+import { Decoder, distinct, padRight } from '../../nn/decoder';
 import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
 import type { ImageOptions, ImageSampler, ImageSegment, SampleRequest, TextOptions, TextSegment } from '../unified';
 import { imageCodes } from './config';
-import { Decoder, distinct } from './decoder';
 import { type GenerationPrompt, type JanusPrompt, unconditionalIds, type UnderstandingPrompt } from './layout';
-import type { JanusNetwork } from './network';
+import { featureCount, type JanusNetwork } from './network';
 import { type ImageLogProbs, type ImageTransition, promptFeatures, type TextTransition } from './policy';
 
 interface TextRow {
@@ -69,14 +69,14 @@ function continueRows(
   options: SamplingOptions,
 ): void {
   const { eos } = network.config.tokens;
-  const decoder = new Decoder(network);
-  let hidden: tf.Tensor2D | undefined;
+  const room = Math.max(...prompts.map(({ ids }, b) => ids.length + rows[b].limit));
+  const layers = network.config.text.num_hidden_layers;
+  const head = (hidden: tf.Tensor2D) => network.spokenLogits(hidden);
+  const decoder = new Decoder({ owner: network, name: 'word by word', layers, room, head });
   try {
     let live = rows.map((_, b) => b);
-    hidden = readPrompts(network, decoder, prompts);
-    while (live.length > 0) {
-      const at = hidden;
-      const logits = readValues(() => network.spokenLogits(at));
+    let logits = readQuestions(network, decoder, prompts);
+    for (;;) {
       const count = logits.length / live.length;
       live.forEach((b, i) => {
         const id = drawToken(logits, i * count, count, options, rngs[b]);
@@ -90,24 +90,28 @@ function continueRows(
       live = on.map((i) => live[i]);
       if (live.length === 0) break;
       decoder.select(on);
-      hidden.dispose();
-      hidden = tf.tidy(() => decoder.next(network.embed(network.embedInputs(live.map((b) => rows[b].ids.slice(-1))))));
+      const last = live.map((b) => rows[b].ids[rows[b].ids.length - 1]);
+      logits = decoder.next(last, (ids, cache) => network.hidden(network.embed(network.embedInputs(ids)), { cache }));
     }
   } finally {
-    hidden?.dispose();
     decoder.dispose();
   }
 }
 
 /** Prompts that are one object (a group's) are read once. */
-function readPrompts(network: JanusNetwork, decoder: Decoder, prompts: readonly UnderstandingPrompt[]): tf.Tensor2D {
+function readQuestions(network: JanusNetwork, decoder: Decoder, prompts: readonly UnderstandingPrompt[]): Float32Array {
   const { unique, of } = distinct(prompts);
-  return tf.tidy(() => {
-    const rows = unique.map((prompt) => prompt.ids);
-    const first = decoder.start(rows, promptFeatures(network, unique));
-    decoder.select(of);
-    return tf.gather(first, tf.tensor1d(of, 'int32'));
-  });
+  const features = promptFeatures(network, unique);
+  try {
+    const prompts = unique.map((prompt) => prompt.ids);
+    const { ids, counts } = padRight(prompts, network.config.tokens.pad);
+    return decoder.start(counts, of, (cache) => {
+      const embeds = network.embed(network.embedInputs(ids, featureCount(features)), features);
+      return network.hidden(embeds, { cache, counts });
+    });
+  } finally {
+    features?.dispose();
+  }
 }
 
 function promptOf(prompt: JanusPrompt, task: JanusPrompt['task']): JanusPrompt {
@@ -136,7 +140,6 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
   readonly steps: number;
   /** Absent once the images have been handed over to another sampler, or thrown away. */
   private decoder: Decoder | undefined;
-  private hidden: tf.Tensor2D | undefined;
   private drawn = 0;
 
   private constructor(
@@ -178,7 +181,10 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     });
     const settings = { guidanceScale, imageLogProbs, temperature, topK, topP };
     const sampler = new JanusImageSampler(network, rows, settings, observe);
-    sampler.decoder = new Decoder(network);
+    const room = Math.max(0, ...rows.map(({ prompt }) => prompt.ids.length)) + count - 1;
+    const layers = network.config.text.num_hidden_layers;
+    const head = (hidden: tf.Tensor2D) => network.codeLogits(hidden);
+    sampler.decoder = new Decoder({ owner: network, name: 'code by code', layers, room, head });
     return sampler;
   }
 
@@ -195,10 +201,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     if (this.done) return;
     const { network, settings, decoder, drawn } = this;
     if (!decoder) throw new Error('these images were handed over to another sampler, or thrown away');
-    const before = this.hidden;
-    this.hidden = tf.tidy(() => (before ? decoder.next(this.latestCodes()) : this.readPrompts(decoder)));
-    before?.dispose();
-    const logits = this.readLogits(this.hidden);
+    const logits = this.mixed(drawn > 0 ? this.readCodes(decoder) : this.readPrompts(decoder));
     this.observe?.(logits);
     const size = network.config.vq.num_embeddings;
     const temperature = scoringTemperature(settings);
@@ -213,7 +216,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
 
   /** @throws RangeError for an index that is no image's, or comes twice */
   select(indices: readonly number[]): JanusImageSampler {
-    const { rows, decoder, hidden } = this;
+    const { rows, decoder } = this;
     if (indices.some((i) => !(i in rows)) || new Set(indices).size < indices.length)
       throw new RangeError(`select [${indices}]: expected different ones of ${rows.length} images`);
     const next = new JanusImageSampler(
@@ -223,15 +226,13 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
       this.observe,
     );
     next.drawn = this.drawn;
-    if (decoder && hidden && indices.length > 0) {
-      const places = this.isGuided ? [...indices, ...indices.map((i) => rows.length + i)] : indices;
-      decoder.select(places);
-      next.hidden = tf.tidy(() => tf.gather(hidden, tf.tensor1d(Int32Array.from(places), 'int32')));
-    }
-    hidden?.dispose();
     if (indices.length === 0) decoder?.dispose();
-    else next.decoder = decoder;
-    [this.decoder, this.hidden] = [undefined, undefined];
+    else {
+      if (this.drawn > 0)
+        decoder?.select(this.isGuided ? [...indices, ...indices.map((i) => rows.length + i)] : indices);
+      next.decoder = decoder;
+    }
+    this.decoder = undefined;
     return next;
   }
 
@@ -257,33 +258,36 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
   }
 
   dispose(): void {
-    this.hidden?.dispose();
     this.decoder?.dispose();
-    [this.decoder, this.hidden] = [undefined, undefined];
+    this.decoder = undefined;
   }
 
   private get isGuided(): boolean {
     return this.settings.guidanceScale !== 1;
   }
 
-  /** All conditional rows first, then the unconditional ones. */
-  private readPrompts(decoder: Decoder): tf.Tensor2D {
-    const { unique, of } = distinct(this.rows.map(({ prompt }) => prompt));
-    const ids = unique.map((prompt) => prompt.ids);
-    const rows = this.isGuided ? [...ids, ...ids.map((row) => unconditionalIds(this.network.config, row))] : ids;
-    const places = this.isGuided ? [...of, ...of.map((row) => row + ids.length)] : of;
-    const hidden = decoder.start(rows);
-    decoder.select(places);
-    return tf.gather(hidden, tf.tensor1d(places, 'int32'));
+  /** All conditional rows first, then the unconditional ones: prompts of one length share theirs. */
+  private readPrompts(decoder: Decoder): Float32Array {
+    const prompts = this.rows.map(({ prompt }) => prompt.ids);
+    const without = this.isGuided ? prompts.map((ids) => unconditionalIds(this.network.config, ids)) : [];
+    const { unique, of } = distinct([...prompts, ...without].map((ids) => ids.join()));
+    const rows = unique.map((ids) => ids.split(',').map(Number));
+    const { network } = this;
+    const { ids, counts } = padRight(rows, network.config.tokens.pad);
+    return decoder.start(counts, of, (cache) =>
+      network.hidden(network.embed(network.embedInputs(ids)), { cache, counts }),
+    );
   }
 
-  private latestCodes(): tf.Tensor3D {
-    const codes = this.rows.map((row) => [row.codes[this.drawn - 1]]);
-    return this.network.embedCodes(this.network.codeIds(this.isGuided ? [...codes, ...codes] : codes));
+  private readCodes(decoder: Decoder): Float32Array {
+    const { network, drawn } = this;
+    const codes = this.rows.map((row) => row.codes[drawn - 1]);
+    return decoder.next(this.isGuided ? [...codes, ...codes] : codes, (rows, cache) =>
+      network.hidden(network.embedCodes(network.codeIds(rows)), { cache }),
+    );
   }
 
-  private readLogits(hidden: tf.Tensor2D): StepLogits {
-    const all = readValues(() => this.network.codeLogits(hidden));
+  private mixed(all: Float32Array): StepLogits {
     if (!this.isGuided) return { conditional: all, guided: all };
     const half = all.length / 2;
     const [conditional, unconditional] = [all.subarray(0, half), all.subarray(half)];

@@ -5,15 +5,26 @@
 import { attention, geluTanh, tf } from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
-import { rotary, type RotaryConfig } from '../../nn/rotary';
-import { type Attending, attendShared, continued, type LayerPast, type SharedRows } from '../../nn/shared-rows';
+import type { KvCache } from '../../nn/kv-cache';
+import { rotary, type RotaryConfig, type RotaryTables } from '../../nn/rotary';
+import { type Attending, attendShared, type SharedRows } from '../../nn/shared-rows';
 import { checkShowoConfig, type ShowoConfig, showoVocabulary } from './config';
 
 /** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
 const residual = (config: ShowoConfig) => ({ std: 0.02 / Math.sqrt(2 * config.num_hidden_layers) });
 
-/** Rows that attend to themselves (and to their past), or rows that share beginnings. */
-export type PhiRows = Attending | SharedRows;
+/** Rows that attend to themselves; rows of a cache, which holds what came before; or rows that share beginnings. */
+export type PhiRows = Attending | CachedRows | SharedRows;
+
+/** Rows whose tokens go into a cache. */
+export type CachedRows = {
+  readonly kv: KvCache;
+  /** Of each row, as `KvCache.pass` takes them. */
+  readonly counts?: readonly number[];
+  /** Added to attention scores, `[rows or 1, 1, tokens, tokens]`, of tokens that are a sequence's first; others see all. */
+  readonly mask?: tf.Tensor4D;
+  readonly tables: RotaryTables;
+};
 
 class PhiAttention extends Module<ShowoConfig> {
   private readonly headDim = this.config.hidden_size / this.config.num_attention_heads;
@@ -24,8 +35,8 @@ class PhiAttention extends Module<ShowoConfig> {
   readonly k_layernorm = new LayerNorm(this.headDim, this.config.layer_norm_eps);
   readonly dense = new Linear(this.config.hidden_size, this.config.hidden_size, residual(this.config));
 
-  /** @param rows see {@link PhiRows} @param past what came before the tokens @param keep is given their keys and values */
-  forward(x: tf.Tensor3D, rows: PhiRows, past?: LayerPast, keep?: (own: LayerPast) => void): tf.Tensor3D {
+  /** @param rows see {@link PhiRows} @param layer which one of the layers this is */
+  forward(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
     const [batch, tokens, hidden] = x.shape;
     const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, this.headDim]);
     const q = this.q_layernorm.forward(split(this.q_proj.forward(x)));
@@ -34,9 +45,10 @@ class PhiAttention extends Module<ShowoConfig> {
     if ('owner' in rows) return this.dense.forward(attendShared({ q, k, v }, rows));
     const heads = (h: tf.Tensor4D) => tf.transpose<tf.Tensor4D>(h, [0, 2, 1, 3]);
     const own = { keys: rotary(heads(k), rows.tables), values: heads(v) };
-    keep?.(own);
-    const { keys, values } = past ? continued(past, own) : own;
-    const mixed = tf.transpose(attention(rotary(heads(q), rows.tables), keys, values, rows.mask), [0, 2, 1, 3]);
+    const turned = rotary(heads(q), rows.tables);
+    const scale = this.headDim ** -0.5;
+    const among = () => attention(turned, own.keys, own.values, rows.mask ?? null, scale);
+    const mixed = tf.transpose('kv' in rows ? rows.kv.attend(layer, turned, own, scale, among) : among(), [0, 2, 1, 3]);
     return this.dense.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]));
   }
 }
@@ -56,9 +68,9 @@ export class PhiBlock extends Module<ShowoConfig> {
   readonly self_attn = new PhiAttention(this.config);
   readonly mlp = new PhiMlp(this.config);
 
-  forward(x: tf.Tensor3D, rows: PhiRows, past?: LayerPast, keep?: (own: LayerPast) => void): tf.Tensor3D {
+  forward(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
     const h = this.input_layernorm.forward(x);
-    return tf.addN<tf.Tensor3D>([x, this.self_attn.forward(h, rows, past, keep), this.mlp.forward(h)]);
+    return tf.addN<tf.Tensor3D>([x, this.self_attn.forward(h, rows, layer), this.mlp.forward(h)]);
   }
 }
 
@@ -68,28 +80,33 @@ class PhiModel extends Module<ShowoConfig> {
   readonly final_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
 
   /** See {@link ShowoLayers.hidden}. */
-  forward(ids: tf.Tensor2D, rows: PhiRows, past?: readonly LayerPast[], keep?: (own: LayerPast) => void): tf.Tensor3D {
-    checkMask(ids, rows, past);
+  forward(ids: tf.Tensor2D, rows: PhiRows): tf.Tensor3D {
+    checkMask(ids, rows);
+    const [batch, tokens] = ids.shape;
     return tf.tidy(() => {
-      let x = this.embed_tokens.forward(ids);
-      this.layers.forEach((layer, i) => {
-        const given = x;
-        // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
-        x = tf.tidy(() => layer.forward(given, rows, past?.[i], keep));
-      });
-      return this.final_layernorm.forward(x);
+      const run = () => this.blocks(this.embed_tokens.forward(ids), rows);
+      return this.final_layernorm.forward('kv' in rows ? rows.kv.pass(batch, tokens, rows.counts, run) : run());
     });
+  }
+
+  private blocks(embeds: tf.Tensor3D, rows: PhiRows): tf.Tensor3D {
+    let x = embeds;
+    this.layers.forEach((block, layer) => {
+      const given = x;
+      // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
+      x = tf.tidy(() => block.forward(given, rows, layer));
+    });
+    return x;
   }
 }
 
-function checkMask(ids: tf.Tensor2D, rows: PhiRows, past?: readonly LayerPast[]): void {
-  if ('owner' in rows) return;
+function checkMask(ids: tf.Tensor2D, rows: PhiRows): void {
+  if ('owner' in rows || !rows.mask) return;
   const [batch, tokens] = ids.shape;
-  const keys = tokens + (past?.[0]?.keys.shape[2] ?? 0);
   const [masks, ...found] = rows.mask.shape;
-  if ((masks !== 1 && masks !== batch) || found.join() !== [1, tokens, keys].join())
+  if ((masks !== 1 && masks !== batch) || found.join() !== [1, tokens, tokens].join())
     throw new RangeError(
-      `show-o: mask is [${rows.mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${keys}] for ids [${ids.shape}]`,
+      `show-o: mask is [${rows.mask.shape}], expected [${batch} or 1, 1, ${tokens}, ${tokens}] for ids [${ids.shape}]`,
     );
 }
 
@@ -100,12 +117,10 @@ export class ShowoLayers extends Module<ShowoConfig> {
   /**
    * Hidden states after the last LayerNorm, `[batch, tokens, hidden]`.
    * @param ids int32 `[batch, tokens]`
-   * @param past keys and values of what came before, layer by layer; not of rows that share beginnings
-   * @param keep is given keys and values of the tokens, layer by layer; they are its own
    * @throws RangeError for a mask of another shape
    */
-  hidden(ids: tf.Tensor2D, rows: PhiRows, past?: readonly LayerPast[], keep?: (own: LayerPast) => void): tf.Tensor3D {
-    return this.showo.model.forward(ids, rows, past, keep);
+  hidden(ids: tf.Tensor2D, rows: PhiRows): tf.Tensor3D {
+    return this.showo.model.forward(ids, rows);
   }
 }
 

@@ -1,12 +1,13 @@
 /** Show-o's language model: ids in, hidden states and logits out. Samplers, replay and losses share these passes. */
 import { inFloat32, tf } from '../../engine';
 import { isExtended } from '../../nn/extra-tokens';
+import type { KvCache } from '../../nn/kv-cache';
 import { rotaryTables } from '../../nn/rotary';
 import { type RowInputs, rowInputs, scoredHidden } from '../../nn/row-inputs';
 import type { ConceptTokens } from './concept-tokens';
 import { type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import type { DrawnInputs } from './image-inputs';
-import { rotaryOf, type ShowoLayers } from './layers';
+import { type CachedRows, rotaryOf, type ShowoLayers } from './layers';
 
 /** Logits over the image codes, `[places, codebook]`. */
 export interface ImageLogits {
@@ -54,9 +55,17 @@ export class ShowoNetwork {
     );
   }
 
-  /** Hidden states `[rows, tokens, hidden]`. */
-  hidden({ ids, mask, tables }: RowInputs): tf.Tensor3D {
-    return this.layers.hidden(ids, { mask, tables });
+  /** The next tokens of rows that a cache holds, `[rows, tokens, hidden]`. @param ids of all rows that it computes */
+  following(ids: readonly (readonly number[])[], kv: KvCache): tf.Tensor3D {
+    const tokens = ids[0].length;
+    const positions = kv.spread(kv.lengths).map((length) => Array.from({ length: tokens }, (_, i) => length + i));
+    const tables = rotaryTables(positions, rotaryOf(this.config));
+    return this.layers.hidden(tf.tensor2d(Int32Array.from(ids.flat()), [ids.length, tokens], 'int32'), { kv, tables });
+  }
+
+  /** Hidden states `[rows, tokens, hidden]`. @param into a cache that is to hold the rows */
+  hidden({ ids, mask, tables }: RowInputs, into?: Pick<CachedRows, 'kv' | 'counts'>): tf.Tensor3D {
+    return this.layers.hidden(ids, { mask, tables, ...into });
   }
 
   /** Logits over the whole vocabulary (and a subject's rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */

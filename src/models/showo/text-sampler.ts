@@ -1,6 +1,7 @@
 /** Sampling text: answers to questions about an image, or to text alone. */
-import { readValues, type Rng, tf } from '../../engine';
-import { rowsFor, sizeFor } from '../../nn/buckets';
+import { type Rng, tf } from '../../engine';
+import { sizeFor } from '../../nn/buckets';
+import { Decoder, distinct } from '../../nn/decoder';
 import { type RowInputs, scoredHidden } from '../../nn/row-inputs';
 import { checkSampling, drawToken, keptTokens, logProbOf, scoringTemperature } from '../../nn/token-sampling';
 import type { TextOptions } from '../unified';
@@ -46,42 +47,72 @@ export function sampleTexts(
   checkSampling(options);
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected a positive integer`);
-  const idOf = vocabulary === 'all' ? (index: number) => index : network.sayableIds.idOf;
-  const states = rows.map(({ ids, image }) => ({
-    ids: [...ids],
-    image,
-    logProbs: [] as number[],
-    kept: [] as Int32Array[],
-    finished: false,
-  }));
-  const longestPrompt = Math.max(...rows.map(({ ids }) => ids.length));
-  for (let step = 0; step < maxNewTokens; step++) {
-    const live = states.flatMap((state, b) => (state.finished ? [] : [{ state, b }]));
-    if (live.length === 0) break;
-    const growing = live.map(({ state }) => state);
-    // Rows that ended are computed on until half of the batch has: three shapes for each length.
-    const computed = rowsFor(live.length, states.length);
-    const filled = [...growing, ...Array.from({ length: computed - live.length }, () => growing[0])];
-    const ends = filled.map(({ ids }) => [ids.length - 1]);
-    const length = longestPrompt + roomFor(step + 1, maxNewTokens);
-    const logits = readValues(() => nextLogits(network, filled, ends, vocabulary, length));
-    const width = logits.length / computed;
-    live.forEach(({ state, b }, i) => {
-      const index = drawToken(logits, i * width, width, options, rngs[b]);
-      const kept = keptTokens(logits, i * width, width, options);
-      state.logProbs.push(logProbOf(logits, i * width, width, index, scoringTemperature(options), kept));
-      if (kept) state.kept.push(kept.map(idOf));
-      const id = idOf(index);
-      state.ids.push(id);
-      state.finished = id === network.vocabulary.eot;
-    });
-  }
-  return states.map(({ ids, logProbs, kept, finished }, b) => ({
-    ids: Int32Array.from(ids.slice(rows[b].ids.length)),
+  const states = rows.map(({ ids }): TextState => ({ last: ids[ids.length - 1], ids: [], logProbs: [], kept: [] }));
+  if (rows.length > 0) continueRows(network, rows, rngs, states, { ...options, maxNewTokens, vocabulary });
+  return states.map(({ ids, logProbs, kept, last }) => ({
+    ids: Int32Array.from(ids),
     logProbs: Float32Array.from(logProbs),
     ...(kept.length > 0 ? { kept } : {}),
-    finished,
+    finished: last === network.vocabulary.eot,
   }));
+}
+
+/** A row on its way. */
+interface TextState {
+  last: number;
+  readonly ids: number[];
+  readonly logProbs: number[];
+  readonly kept: Int32Array[];
+}
+
+function continueRows(
+  network: ShowoNetwork,
+  rows: readonly TextRow[],
+  rngs: readonly Rng[],
+  states: readonly TextState[],
+  options: TextSamplerOptions & { readonly maxNewTokens: number; readonly vocabulary: 'text' | 'all' },
+): void {
+  const { maxNewTokens, vocabulary } = options;
+  const idOf = vocabulary === 'all' ? (index: number) => index : network.sayableIds.idOf;
+  const decoder = new Decoder({
+    owner: network,
+    name: `word by word, ${vocabulary}`,
+    layers: network.config.num_hidden_layers,
+    room: Math.max(...rows.map(({ ids }) => ids.length)) + maxNewTokens - 1,
+    head: (hidden) => logitsOver(network, hidden, vocabulary),
+  });
+  try {
+    let live = [...rows.keys()];
+    let logits = readPrompts(network, decoder, rows);
+    for (let step = 1; ; step++) {
+      const width = logits.length / live.length;
+      live.forEach((b, i) => {
+        const state = states[b];
+        const index = drawToken(logits, i * width, width, options, rngs[b]);
+        const kept = keptTokens(logits, i * width, width, options);
+        state.logProbs.push(logProbOf(logits, i * width, width, index, scoringTemperature(options), kept));
+        if (kept) state.kept.push(kept.map(idOf));
+        state.last = idOf(index);
+        state.ids.push(state.last);
+      });
+      const on = [...live.keys()].filter((i) => states[live[i]].last !== network.vocabulary.eot);
+      if (on.length === 0 || step === maxNewTokens) return;
+      decoder.select(on);
+      live = on.map((i) => live[i]);
+      const last = live.map((b) => states[b].last);
+      logits = decoder.next(last, (ids, kv) => network.following(ids, kv));
+    }
+  } finally {
+    decoder.dispose();
+  }
+}
+
+/** Prompts that are equal (a group's) are read once. */
+function readPrompts(network: ShowoNetwork, decoder: Decoder, rows: readonly TextRow[]): Float32Array {
+  const { unique, of } = distinct(rows.map(({ ids, image }) => `${image} ${ids.join()}`));
+  const prompts = unique.map((_, i) => rows[of.indexOf(i)]);
+  const counts = prompts.map(({ ids }) => ids.length);
+  return decoder.start(counts, of, (kv) => network.hidden(textInputs(network, prompts, 0), { kv, counts }));
 }
 
 /**
@@ -99,11 +130,6 @@ export function nextLogits(
   return tf.tidy(() => logitsAt(network, nextInputs(network, rows, positions, length), vocabulary));
 }
 
-/** Tokens that are made room for: 8, 16, 32 .., so that the length of rows does not change with every token. */
-function roomFor(tokens: number, most: number): number {
-  return Math.min(most, 8 * 2 ** Math.max(0, Math.ceil(Math.log2(tokens / 8))));
-}
-
 /** Rows of text as tensors, of one of a few lengths. */
 export type NextInputs = RowInputs & {
   /** int32 `[all positions]`, in the flattened batch. */
@@ -116,20 +142,28 @@ function nextInputs(
   positions: readonly (readonly number[])[],
   atLeast: number,
 ): NextInputs {
+  const inputs = textInputs(network, rows, atLeast);
+  const [, length] = inputs.ids.shape;
+  const at = positions.flatMap((list, b) => list.map((position) => b * length + position));
+  return { ...inputs, at: tf.tensor1d(at, 'int32') };
+}
+
+/** Rows padded on the right, to one of a few lengths. */
+function textInputs(network: ShowoNetwork, rows: readonly TextRow[], atLeast: number): RowInputs {
   const { config, vocabulary: v } = network;
-  const length = sizeFor(atLeast, 4);
+  const length = sizeFor(Math.max(atLeast, ...rows.map(({ ids }) => ids.length)), 4);
   const padded = rows.map(({ ids }) => [...ids, ...new Array<number>(length - ids.length).fill(v.pad)]);
   const masks = rows.map(({ image }) =>
     image ? understandingMask(length, understandingEoi(config)) : causalMask(length),
   );
-  const at = positions.flatMap((list, b) => list.map((position) => b * length + position));
-  return { ...network.inputs(padded, masks), at: tf.tensor1d(at, 'int32') };
+  return network.inputs(padded, masks);
+}
+
+function logitsOver(network: ShowoNetwork, hidden: tf.Tensor2D, vocabulary: 'text' | 'all'): tf.Tensor2D {
+  return vocabulary === 'all' ? network.logits(hidden) : network.textLogits(hidden);
 }
 
 /** A function of tensors. */
 function logitsAt(network: ShowoNetwork, inputs: NextInputs, vocabulary: 'text' | 'all'): tf.Tensor2D {
-  return tf.tidy(() => {
-    const picked = scoredHidden(network.hidden(inputs), inputs.at);
-    return vocabulary === 'all' ? network.logits(picked) : network.textLogits(picked);
-  });
+  return tf.tidy(() => logitsOver(network, scoredHidden(network.hidden(inputs), inputs.at), vocabulary));
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startEngine, Rng, tf } from '../../../src/engine';
+import { startEngine, Rng, tf, withoutTracing } from '../../../src/engine';
 import { imageLength, partsOf } from '../../../src/models/chameleon/layout';
 import type { ChameleonModel } from '../../../src/models/chameleon/model';
 import {
@@ -277,5 +277,22 @@ describe('what cannot be sampled', () => {
       assert.throws(() => model.imageSampler([throwing]).finish(), /no more/);
     }
     assert.equal(tf.memory().numTensors, start);
+  });
+
+  test('traced, sequences and images have the numbers of single operations to the bit', async () => {
+    const model = tinyModel();
+    const numbers = () => {
+      const options = { text: { maxNewTokens: 6 }, image: { guidanceScale: 3 }, forced: FORCED };
+      const sampler = model.imageSampler(requests(1, [drawing(25, 30), drawing(40)]), { guidanceScale: 2 });
+      sampler.step();
+      const images = sampler.select([1, 0]).finish();
+      return [
+        ...sequences(model, options).flatMap(({ ids: list, logProbs }) => [...list, ...logProbs]),
+        ...images.flatMap(({ transitions: [{ logProbs }] }) => [...logProbs]),
+      ];
+    };
+    const plain = await withoutTracing(numbers);
+    for (let round = 0; round < 3; round++) assert.deepEqual(numbers(), plain);
+    model.dispose();
   });
 });

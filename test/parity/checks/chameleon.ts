@@ -4,8 +4,10 @@ import { crossEntropy, readValues, Rng, tf } from '../../../src/engine';
 import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
 import { fillPlaceholders } from '../../../src/models/chameleon/layout';
 import { ChameleonModel } from '../../../src/models/chameleon/model';
-import { Branch, type ChameleonNetwork, maskImageLogits } from '../../../src/models/chameleon/network';
+import { Branch } from '../../../src/models/chameleon/branch';
+import { type ChameleonNetwork, maskImageLogits } from '../../../src/models/chameleon/network';
 import { samplingPlan, SequenceBatch } from '../../../src/models/chameleon/sequence-batch';
+import { causalMask } from '../../../src/nn/causal-mask';
 import { likeliest } from '../../../src/nn/token-sampling';
 import type { Vqgan } from '../../../src/nn/vqgan';
 import { codebookEntries, quantize } from '../../../src/nn/vqgan-codebook';
@@ -111,7 +113,7 @@ function* logitChecks(fixture: Fixture): Generator<Check> {
   const pads = seen.map((row) => row.indexOf(1));
   const kept = (values: Float32Array, width: number): number[] =>
     seen.flat().flatMap((m, i) => (m ? [...values.subarray(i * width, (i + 1) * width)] : []));
-  const hidden = readValues(() => model.network.hidden(rows, { pads }));
+  const hidden = readValues(() => padded(model.network, rows, pads));
   const width = config.text.hidden_size;
   yield close('forward', 'last_hidden_state', kept(hidden, width), kept(want('last_hidden_state'), width), 1e-4);
   const logits = logitsOf(model.network, rows, pads);
@@ -134,10 +136,18 @@ function* logitChecks(fixture: Fixture): Generator<Check> {
   yield close('forward', 'text_logits_unmasked', text, want('text_logits_unmasked'), 1e-4);
 }
 
+/**
+ * Hidden states of rows that are padded on the left, as upstream computes them: positions are counted from the row's
+ * beginning, padding included.
+ */
+function padded(network: ChameleonNetwork, rows: readonly number[][], pads?: readonly number[]): tf.Tensor3D {
+  return tf.tidy(() => network.hidden(rows, { mask: causalMask(rows[0].length, rows[0].length, pads) }));
+}
+
 /** Logits of every place, `[batch, tokens, vocab]`. */
 function logitsOf(network: ChameleonNetwork, rows: readonly number[][], pads?: readonly number[]): tf.Tensor3D {
   return tf.tidy(() => {
-    const hidden = network.hidden(rows, { pads });
+    const hidden = padded(network, rows, pads);
     const flat = network.logits(tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]));
     return tf.reshape<tf.Rank.R3>(flat, [rows.length, rows[0].length, -1]);
   });
@@ -145,7 +155,7 @@ function logitsOf(network: ChameleonNetwork, rows: readonly number[][], pads?: r
 
 /** Logits after a context and after each of the ids that follow it, one list a step. */
 function stepLogits(network: ChameleonNetwork, context: readonly number[], ids: readonly number[]): Float32Array[] {
-  const branch = new Branch(network);
+  const branch = new Branch(network, 'branch', context.length + ids.length);
   const key = {};
   try {
     return [...ids.keys(), ids.length].map((count) =>

@@ -7,7 +7,7 @@ import { type RawTensor, readSafetensors, toFloat32 } from '../../../src/io';
 import { IGNORE } from '../../../src/nn/packed-rows';
 import { likeliest } from '../../../src/nn/token-sampling';
 import { imageCodes } from '../../../src/models/janus/config';
-import { Decoder } from '../../../src/models/janus/decoder';
+import { Decoder } from '../../../src/nn/decoder';
 import { generationIds, unconditionalIds } from '../../../src/models/janus/layout';
 import { JanusImageTokenizer } from '../../../src/models/janus/image-tokenizer';
 import type { JanusNetwork } from '../../../src/models/janus/network';
@@ -147,25 +147,33 @@ function* answerChecks(f: Fixture): Generator<Check> {
   const [ids] = f.rows('und_input_ids');
   const got: number[] = [];
   const logits: number[] = [];
-  const decoder = new Decoder(network);
-  let hidden: tf.Tensor2D | undefined;
+  const { eos } = network.config.tokens;
+  const most = f.special.max_new_tokens;
+  const decoder = new Decoder({
+    owner: network,
+    name: 'answer',
+    layers: network.config.text.num_hidden_layers,
+    room: ids.length + most,
+    head: (hidden) => network.textLogits(hidden),
+  });
+  const features = tf.tidy(() => {
+    const first = tf.slice(f.nhwc('pixel_values'), [0, 0, 0, 0], [1, -1, -1, -1]);
+    return network.imageFeatures(first);
+  });
   try {
-    hidden = tf.tidy(() => {
-      const first = tf.slice(f.nhwc('pixel_values'), [0, 0, 0, 0], [1, -1, -1, -1]);
-      return decoder.start([ids], network.imageFeatures(first));
-    });
+    let step = decoder.start([ids.length], [0], (cache) =>
+      network.hidden(network.embed(network.embedInputs([ids], featureCount(features)), features), { cache }),
+    );
     for (;;) {
-      const at: tf.Tensor2D = hidden;
-      const step = readValues(() => network.textLogits(at));
       logits.push(...step);
       got.push(likeliest(step, 0, step.length));
-      const id = got[got.length - 1];
-      if (id === network.config.tokens.eos || got.length === f.special.max_new_tokens) break;
-      hidden = tf.tidy(() => decoder.next(network.embed(network.embedInputs([[id]]))));
-      at.dispose();
+      if (got[got.length - 1] === eos || got.length === most) break;
+      step = decoder.next(got.slice(-1), (rows, cache) =>
+        network.hidden(network.embed(network.embedInputs(rows)), { cache }),
+      );
     }
   } finally {
-    hidden?.dispose();
+    features.dispose();
     decoder.dispose();
   }
   yield same('answer', 'und_greedy_ids', got, f.want('und_greedy_ids'));

@@ -1,0 +1,96 @@
+/** Rows of a language model on their way: prompts in at once, then one token a row and step, with a cache. */
+import { readValues, runTraced, tf } from '../engine';
+import { KvCache } from './kv-cache';
+
+export interface DecoderOptions {
+  /** What the compiled steps live and go with: the network. */
+  readonly owner: object;
+  /** Of what is decoded, for the log. */
+  readonly name: string;
+  readonly layers: number;
+  /** Tokens that a row may have, its prompt included. */
+  readonly room: number;
+  /** Logits of what comes next, `[rows, classes]`, of hidden states `[rows, hidden]`. */
+  readonly head: (hidden: tf.Tensor2D) => tf.Tensor2D;
+}
+
+export class Decoder {
+  private readonly cache: KvCache;
+
+  constructor(private readonly options: DecoderOptions) {
+    this.cache = new KvCache(options.layers, options.room);
+  }
+
+  /**
+   * The prompts, which may differ in length: they are padded on the right, where nobody looks.
+   * @param counts tokens of each prompt
+   * @param of the prompt that each row goes on from: those that share one cost its reading once
+   * @param read hidden states of the prompts, `[prompts, tokens, hidden]`
+   * @returns logits of what follows, `[rows * classes]`
+   */
+  start(counts: readonly number[], of: readonly number[], read: (cache: KvCache) => tf.Tensor3D): Float32Array {
+    const { cache, options } = this;
+    const logits = readValues(() => {
+      const hidden = read(cache);
+      const [, tokens, width] = hidden.shape;
+      const last = counts.map((count, b) => b * tokens + count - 1);
+      return options.head(tf.gather(tf.reshape<tf.Rank.R2>(hidden, [-1, width]), tf.tensor1d(last, 'int32')));
+    });
+    cache.select(of);
+    return repeated(logits, counts.length, of);
+  }
+
+  /**
+   * One token a row.
+   * @param tokens one a row
+   * @param read hidden states of all rows that are computed, `[rows, 1, hidden]`, of their tokens. It is compiled: a
+   *   function of tensors
+   * @returns logits of what follows, `[rows * classes]`
+   */
+  next(
+    tokens: readonly number[],
+    read: (rows: readonly (readonly number[])[], cache: KvCache) => tf.Tensor3D,
+  ): Float32Array {
+    const { cache, options } = this;
+    cache.reserve(1);
+    const logits = runTraced(options.owner, options.name, () => {
+      const hidden = read(cache.spread(tokens.map((token) => [token])), cache);
+      return options.head(tf.reshape<tf.Rank.R2>(hidden, [hidden.shape[0], -1]));
+    });
+    return cache.gathered(readValues(() => logits));
+  }
+
+  /** Goes on with the given rows. */
+  select(rows: readonly number[]): void {
+    this.cache.select(rows);
+  }
+
+  dispose(): void {
+    this.cache.dispose();
+  }
+}
+
+/** Of numbers `[rows * width]`, those of the given rows, in their order; a row may come again. */
+export function repeated(numbers: Float32Array, rows: number, of: readonly number[]): Float32Array {
+  const width = numbers.length / rows;
+  const all = new Float32Array(of.length * width);
+  of.forEach((from, b) => all.set(numbers.subarray(from * width, (from + 1) * width), b * width));
+  return all;
+}
+
+/** Rows of one length, padded on the right, and how many tokens of each are its own. */
+export function padRight(rows: readonly (readonly number[])[], pad: number): { ids: number[][]; counts: number[] } {
+  const counts = rows.map((row) => row.length);
+  const length = Math.max(...counts);
+  return { ids: rows.map((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]), counts };
+}
+
+/** Equal items once: which are different, and for each of the list the place among those. */
+export function distinct<T>(list: readonly T[]): { unique: T[]; of: number[] } {
+  const places = new Map<T, number>();
+  const of = list.map((item) => {
+    if (!places.has(item)) places.set(item, places.size);
+    return places.get(item) as number;
+  });
+  return { unique: [...places.keys()], of };
+}
