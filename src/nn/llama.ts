@@ -10,11 +10,14 @@ import type { LlamaConfig } from './llama-config';
 import { Embedding, Linear, RmsNorm } from './layers';
 import { Module, Parameter } from './module';
 import { rotary, type RotaryConfig, type RotaryTables, rotaryTables } from './rotary';
+import { attendShared, type SharedRows } from './shared-rows';
 
 /** Epsilon of Chameleon's query and key norms. */
 const QK_NORM_EPS = 1e-5;
 
 export interface LlamaForwardOptions {
+  /** Rows that share beginnings, in one row of tokens; the other options mean nothing then. */
+  readonly shared?: SharedRows;
   /** Holds what came before, and is given what comes now. Without it the tokens are a sequence's first. */
   readonly cache?: KvCache;
   /**
@@ -38,14 +41,17 @@ export interface LlamaForwardOptions {
 const residualStd = (config: LlamaConfig): number => 0.02 / Math.sqrt(2 * config.num_hidden_layers);
 
 /** What every block of one forward pass is given. */
-export interface LlamaContext {
+export type LlamaContext = LlamaRows | SharedRows;
+
+/** Rows of their own. A type, not an interface: a plain record of tensors. */
+type LlamaRows = {
   /** Added to attention scores, for each query head of a group below the other; null hides nothing. */
   readonly mask: tf.Tensor4D | null;
   /** 1 for tokens that see something, 0 for others, `[batch or 1, 1, tokens, 1]`; null where all do. */
   readonly sees: tf.Tensor | null;
   readonly tables: RotaryTables;
   readonly cache?: { readonly layer: number; readonly kv: KvCache };
-}
+};
 
 /** LayerNorm over each head's dimensions, then the head's own scale and shift. */
 export class HeadNorm extends Module<{ readonly heads: number; readonly dim: number }> {
@@ -73,10 +79,17 @@ export class LlamaAttention extends Module<LlamaConfig> {
   readonly q_norm = this.headNorm(this.config.num_attention_heads);
   readonly k_norm = this.headNorm(this.config.num_key_value_heads);
 
-  forward(x: tf.Tensor3D, { mask, sees, tables, cache }: LlamaContext): tf.Tensor3D {
+  forward(x: tf.Tensor3D, context: LlamaContext): tf.Tensor3D {
     const [batch, tokens] = x.shape;
     const { head_dim: dim, num_attention_heads: heads, num_key_value_heads: groups } = this.config;
     const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, dim]);
+    if ('owner' in context) {
+      const normed = (h: tf.Tensor4D, norm: HeadNorm | undefined) => (norm ? norm.forward(h) : h);
+      const q = normed(split(this.q_proj.forward(x)), this.q_norm);
+      const k = normed(split(this.k_proj.forward(x)), this.k_norm);
+      return this.o_proj.forward(attendShared({ q, k, v: split(this.v_proj.forward(x)) }, context));
+    }
+    const { mask, sees, tables, cache } = context;
     const turned = (h: tf.Tensor4D, norm: HeadNorm | undefined) =>
       rotary(tf.transpose<tf.Tensor4D>(norm ? norm.forward(h) : h, [0, 2, 1, 3]), tables);
     const q = turned(split(this.q_proj.forward(x)), this.q_norm);
@@ -164,7 +177,9 @@ export class Llama extends Module<LlamaConfig> {
     return x;
   }
 
-  private contextOf(batch: number, tokens: number, { cache, mask, positions }: LlamaForwardOptions): LlamaContext {
+  private contextOf(batch: number, tokens: number, options: LlamaForwardOptions): LlamaContext {
+    const { cache, mask, positions, shared: beginnings } = options;
+    if (beginnings) return beginnings;
     const goesOn = cache !== undefined && cache.capacity > 0;
     const seen = mask !== undefined || goesOn ? (mask ?? null) : causalMask(tokens, tokens);
     // One key-value head serves several query heads: their rows stand below each other, and so must the mask's.

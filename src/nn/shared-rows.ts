@@ -24,7 +24,10 @@ export type SharedRows = {
   readonly owner: tf.Tensor1D;
 };
 
-/** Queries, keys and values of all tokens, before positions are applied, `[1, tokens, heads, headDim]`. */
+/**
+ * Queries, keys and values of all tokens, before positions are applied, `[1, tokens, heads, headDim]`. Several heads of
+ * queries may share one of keys and values; they stand together.
+ */
 export interface Projected {
   readonly q: tf.Tensor4D;
   readonly k: tf.Tensor4D;
@@ -43,7 +46,7 @@ export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }:
         tf.reshape(tf.slice(x, [0, from, 0, 0], [1, from === 0 ? first : rows * tokens, -1, -1]), [
           -1,
           length,
-          heads,
+          x.shape[2],
           dim,
         ]),
         [0, 2, 1, 3],
@@ -54,11 +57,21 @@ export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }:
     };
     const own = { keys: rotary(part(k, first, tokens), rest.tables), values: part(v, first, tokens) };
     const flat = (x: tf.Tensor) => tf.reshape<tf.Rank.R3>(tf.transpose(x, [0, 2, 1, 3]), [1, -1, heads * dim]);
-    const before = attention(rotary(part(q, 0, shared), beginning.tables), begun.keys, begun.values, beginning.mask);
+    const before = grouped(rotary(part(q, 0, shared), beginning.tables), begun.keys, begun.values, beginning.mask);
     const { keys, values } = continued(ownedBy(begun, owner), own);
-    const after = attention(rotary(part(q, first, tokens), rest.tables), keys, values, rest.mask);
+    const after = grouped(rotary(part(q, first, tokens), rest.tables), keys, values, rest.mask);
     return tf.concat([flat(before), flat(after)], 1);
   });
+}
+
+/** Attention whose heads of queries may be several to one of keys and values: they stand below each other. */
+function grouped(q: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor {
+  const [batch, heads, tokens, dim] = q.shape;
+  const [, groups] = keys.shape;
+  if (groups === heads) return attention(q, keys, values, mask);
+  const shared = heads / groups;
+  const below = tf.reshape(q, [batch, groups, shared * tokens, dim]);
+  return tf.reshape(attention(below, keys, values, tf.tile(mask, [1, 1, shared, 1])), q.shape);
 }
 
 /** Past of each row, from that of the beginnings. */

@@ -5,6 +5,7 @@
 import { inFloat32, tf } from '../../engine';
 import { exactLogits, type LlamaForwardOptions } from '../../nn/llama';
 import type { RowInputs } from '../../nn/row-inputs';
+import type { SharedTextInputs } from '../../nn/shared-texts';
 import { CONCEPT_BIAS, type ConceptTokens } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import type { ChameleonLayers } from './layers';
@@ -59,6 +60,12 @@ export class ChameleonNetwork {
   hiddenOf({ ids, mask, tables }: RowInputs): tf.Tensor3D {
     const { model } = this.layers;
     return tf.tidy(() => model.forward(model.embed_tokens.forward(ids), { mask, positions: tables }));
+  }
+
+  /** The same of rows that share beginnings, `[1, all tokens, hidden]`. */
+  hiddenShared({ ids, ...shared }: SharedTextInputs): tf.Tensor3D {
+    const { model } = this.layers;
+    return tf.tidy(() => model.forward(model.embed_tokens.forward(ids), { shared }));
   }
 
   /** Logits of every id, `[rows, width]`, of hidden states `[rows, hidden]`; nothing is masked. */

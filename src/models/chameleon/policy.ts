@@ -1,5 +1,8 @@
 /** Chameleon's transitions, text and images, and exact replay of each. */
 import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
+import { llamaRotary } from '../../nn/llama';
+import { scoredHidden } from '../../nn/row-inputs';
+import { sharedTexts } from '../../nn/shared-texts';
 import type { Transition } from '../unified';
 import type { ChameleonNetwork } from './network';
 import type { ImageLogProbs } from './sequence-batch';
@@ -112,26 +115,30 @@ function predicting(
   decisions: readonly Decision[],
   start: (transition: ChameleonTransition) => number,
 ): tf.Tensor2D {
-  const rows: { sequence: readonly number[]; start: number; end: number }[] = [];
+  const rows: { sequence: readonly number[]; start: number; end: number; from: number }[] = [];
   const rowOf = transitions.map((transition) => {
     const { sequence, from, sampledIds } = transition;
     const first = start(transition);
     // The last id predicts nothing that is asked for.
     const end = from + sampledIds.length - 1;
     let at = rows.findIndex((row) => row.sequence === sequence && row.start === first);
-    if (at < 0) at = rows.push({ sequence, start: first, end }) - 1;
+    if (at < 0) at = rows.push({ sequence, start: first, end, from }) - 1;
     rows[at].end = Math.max(rows[at].end, end);
+    rows[at].from = Math.min(rows[at].from, from);
     return at;
   });
-  const length = Math.max(...rows.map((row) => row.end - row.start));
-  // Padding stands on the right, where causal attention does not look.
-  const ids = rows.map(({ sequence, start: first, end }) => [
-    ...sequence.slice(first, end),
-    ...new Array<number>(length - end + first).fill(network.vocabulary.pad),
-  ]);
-  const at = decisions.map(({ t, i }) => rowOf[t] * length + transitions[t].from + i - 1 - rows[rowOf[t]].start);
-  const hidden = network.hidden(ids);
-  return tf.gather(tf.reshape<tf.Rank.R2>(hidden, [-1, network.config.text.hidden_size]), tf.tensor1d(at, 'int32'));
+  // What comes before the first sampled id is a group's prompt, or an image's begin token: computed once for all.
+  const { config, vocabulary } = network;
+  const texts = sharedTexts(
+    rows.map(({ sequence, start: first, end, from }) => {
+      const beginning = sequence.slice(first, from);
+      return { beginning, rest: sequence.slice(from, end), key: beginning.join() };
+    }),
+    vocabulary.pad,
+    llamaRotary(config.text),
+  );
+  const at = decisions.map(({ t, i }) => texts.placeOf(rowOf[t], transitions[t].from + i - 1 - rows[rowOf[t]].start));
+  return scoredHidden(network.hiddenShared(texts.inputs()), tf.tensor1d(at, 'int32'));
 }
 
 function textLogits(

@@ -2,6 +2,8 @@
 import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import { imagesToTensor } from '../../io';
 import { distinct } from '../../nn/decoder';
+import { llamaRotary } from '../../nn/llama';
+import { sharedTexts } from '../../nn/shared-texts';
 import type { ImageOptions, Transition } from '../unified';
 import { type ImageInputs, imageInputs } from './inputs';
 import { type GenerationPrompt, unconditionalIds, type UnderstandingPrompt } from './layout';
@@ -65,19 +67,27 @@ function sameInAll<T extends Transition>(transitions: readonly T[], field: keyof
 
 function readText(network: JanusNetwork, transitions: readonly TextTransition[], read: TokenReading): tf.Tensor2D {
   return tf.tidy(() => {
-    const { pad } = network.config.tokens;
-    // Padded on the right, where causal attention cannot see. The last id is not read: nothing follows it.
-    const rows = transitions.map(({ prompt, sampledIds }) => [...prompt.ids, ...sampledIds.subarray(0, -1)]);
-    const length = Math.max(...rows.map((row) => row.length));
-    const padded = rows.map((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]);
-    const prompts = transitions.map(({ prompt }) => prompt);
-    const features = promptFeatures(network, prompts);
-    const embeds = network.embed(network.embedInputs(padded, featureCount(features)), features);
-    const hidden = tf.reshape<tf.Rank.R2>(network.hidden(embeds), [rows.length * length, -1]);
+    const { text, tokens } = network.config;
+    // Answers to one question (one object) share it. The last id is not read: nothing follows it.
+    const texts = sharedTexts(
+      transitions.map(({ prompt, sampledIds }) => {
+        return { beginning: prompt.ids, rest: [...sampledIds.subarray(0, -1)], key: prompt };
+      }),
+      tokens.pad,
+      llamaRotary(text),
+    );
+    const features = promptFeatures(
+      network,
+      texts.firsts.map((b) => transitions[b].prompt),
+    );
+    const embeds = network.embed(network.embedInputs([texts.ids], featureCount(features)), features);
+    const hidden = tf.reshape<tf.Rank.R2>(network.hidden(embeds, { shared: texts.inputs() }), [texts.ids.length, -1]);
     const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
     // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
     const places = transitions.flatMap(({ prompt, sampledIds }, b) =>
-      Array.from({ length: longest }, (_, i) => (i < sampledIds.length ? b * length + prompt.ids.length + i - 1 : 0)),
+      Array.from({ length: longest }, (_, i) =>
+        i < sampledIds.length ? texts.placeOf(b, prompt.ids.length + i - 1) : 0,
+      ),
     );
     const logits = network.spokenLogits(tf.gather(hidden, tf.tensor1d(places, 'int32')));
     return readSampled(logits, transitions, longest, read);

@@ -4,7 +4,7 @@ import { sizeFor } from '../../nn/buckets';
 import type { ImageOptions, Transition } from '../unified';
 import { drawnInputs, everyCode } from './image-inputs';
 import type { ShowoNetwork } from './network';
-import { nextLogits, type SampledText, type TextRow } from './text-sampler';
+import { continuedLogits, type SampledText, type TextRow } from './text-sampler';
 
 /** A whole answer. */
 export interface TextTransition extends Transition {
@@ -81,10 +81,7 @@ function readTransitions(
 function readTexts(network: ShowoNetwork, transitions: readonly TextTransition[], read: TokenReading): tf.Tensor2D {
   const temperature = theSame('temperature', transitions, (transition) => transition.temperature);
   const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
-  const rows = transitions.map(({ prefix, sampledIds }) => ({
-    ids: [...prefix.ids, ...sampledIds],
-    image: prefix.image,
-  }));
+  const rows = transitions.map(({ prefix, sampledIds }) => ({ prefix, rest: [...sampledIds.subarray(0, -1)] }));
   const steps = Array.from({ length: longest }, (_, i) => i);
   // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
   const positions = transitions.map(({ prefix, sampledIds }) =>
@@ -94,7 +91,7 @@ function readTexts(network: ShowoNetwork, transitions: readonly TextTransition[]
   const targets = transitions.flatMap(({ sampledIds }) =>
     steps.map((i) => (i < sampledIds.length ? indexOf(sampledIds[i]) : 0)),
   );
-  const logits = tf.div<tf.Tensor2D>(nextLogits(network, rows, positions), temperature);
+  const logits = tf.div<tf.Tensor2D>(continuedLogits(network, rows, positions), temperature);
   const open = keptOnly(network, transitions, longest, logits);
   return tf.reshape(read(open, tf.tensor1d(targets, 'int32')), [transitions.length, longest]);
 }

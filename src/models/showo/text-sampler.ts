@@ -3,8 +3,10 @@ import { type Rng, tf } from '../../engine';
 import { sizeFor } from '../../nn/buckets';
 import { Decoder, distinct } from '../../nn/decoder';
 import { type RowInputs, scoredHidden } from '../../nn/row-inputs';
+import { sharedTexts } from '../../nn/shared-texts';
 import { checkSampling, drawToken, keptTokens, logProbOf, scoringTemperature } from '../../nn/token-sampling';
 import type { TextOptions } from '../unified';
+import { rotaryOf } from './layers';
 import { understandingEoi } from './layout';
 import { causalMask, understandingMask } from './masks';
 import type { ShowoNetwork } from './network';
@@ -109,7 +111,7 @@ function continueRows(
 
 /** Prompts that are equal (a group's) are read once. */
 function readPrompts(network: ShowoNetwork, decoder: Decoder, rows: readonly TextRow[]): Float32Array {
-  const { unique, of } = distinct(rows.map(({ ids, image }) => `${image} ${ids.join()}`));
+  const { unique, of } = distinct(rows.map(keyOf));
   const prompts = unique.map((_, i) => rows[of.indexOf(i)]);
   const counts = prompts.map(({ ids }) => ids.length);
   return decoder.start(counts, of, (kv) => network.hidden(textInputs(network, prompts, 0), { kv, counts }));
@@ -129,6 +131,35 @@ export function nextLogits(
 ): tf.Tensor2D {
   return tf.tidy(() => logitsAt(network, nextInputs(network, rows, positions, length), vocabulary));
 }
+
+/**
+ * Logits that predict what follows the given positions, `[all positions, sayable ids]`, rows in order. Rows that go on
+ * from the same prompt share its computation.
+ * @param positions counted from the prompt's beginning
+ */
+export function continuedLogits(
+  network: ShowoNetwork,
+  rows: readonly { readonly prefix: TextRow; readonly rest: readonly number[] }[],
+  positions: readonly (readonly number[])[],
+): tf.Tensor2D {
+  const { config, vocabulary: v } = network;
+  const isImage = new Map(rows.map(({ prefix }) => [keyOf(prefix), prefix.image]));
+  const texts = sharedTexts(
+    rows.map(({ prefix, rest }) => ({ beginning: prefix.ids, rest, key: keyOf(prefix) })),
+    v.pad,
+    rotaryOf(config),
+    ({ key }, length) =>
+      isImage.get(key as string) ? understandingMask(length, understandingEoi(config)) : causalMask(length),
+  );
+  const at = positions.flatMap((list, b) => list.map((position) => texts.placeOf(b, position)));
+  return tf.tidy(() => {
+    const { ids, ...shared } = texts.inputs();
+    const hidden = network.layers.hidden(ids, shared);
+    return network.textLogits(scoredHidden(hidden, tf.tensor1d(at, 'int32')));
+  });
+}
+
+const keyOf = ({ ids, image }: TextRow): string => `${image} ${ids.join()}`;
 
 /** Rows of text as tensors, of one of a few lengths. */
 export type NextInputs = RowInputs & {

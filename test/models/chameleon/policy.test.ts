@@ -152,10 +152,10 @@ test('transitions of one sequence are computed in one row, and give what they gi
   const own = list.filter(({ segment, sequence }) => segment === 'understanding' && sequence === list[0].sequence);
   assert.ok(own.length >= 2, `${own.length}`);
   const rows: number[] = [];
-  const hidden = network.hidden.bind(network);
-  network.hidden = (all, options) => (rows.push(all.length), hidden(all, options));
+  const hidden = network.hiddenShared.bind(network);
+  network.hiddenShared = (inputs) => (rows.push(inputs.owner.size), hidden(inputs));
   const together = tf.tidy(() => model.replay(own).arraySync());
-  delete (network as { hidden?: unknown }).hidden;
+  delete (network as { hiddenShared?: unknown }).hiddenShared;
   assert.deepEqual(rows, [1]);
   own.forEach((transition, k) => {
     const [alone] = tf.tidy(() => model.replay([transition]).arraySync());

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { causalMask } from '../../../src/nn/causal-mask';
 import { KvCache } from '../../../src/nn/kv-cache';
-import { exactLogits, Llama, type LlamaForwardOptions } from '../../../src/nn/llama';
+import { exactLogits, Llama, type LlamaForwardOptions, llamaRotary } from '../../../src/nn/llama';
 import {
   type LlamaConfig,
   LlamaConfigError,
@@ -12,6 +12,7 @@ import {
   llamaConfigToUpstream,
 } from '../../../src/nn/llama-config';
 import { Module } from '../../../src/nn/module';
+import { sharedTexts } from '../../../src/nn/shared-texts';
 import { ParamStore } from '../../../src/nn/store';
 
 const CONFIG: LlamaConfig = {
@@ -178,6 +179,49 @@ describe('decoder', () => {
     assert.throws(() => net.m.forward(right, { positions: [0, 1] }), /positions are 1 x 2, expected 3/);
     tf.dispose([embeds, right, mask]);
     store.dispose();
+  });
+});
+
+describe('rows that begin alike', () => {
+  const question = [3, 1, 4, 1, 5];
+  const rows = [
+    { beginning: question, rest: [9, 2, 6], key: 'a' },
+    { beginning: [2, 7], rest: [], key: 'b' },
+    { beginning: question, rest: [5], key: 'a' },
+  ];
+
+  test('stand behind each other, beginnings once', () => {
+    const { ids, firsts, placeOf } = sharedTexts(rows, 0, llamaRotary(CONFIG));
+    assert.deepEqual(ids, [3, 1, 4, 1, 5, 2, 7, 0, 0, 0, 9, 2, 6, 0, 0, 0, 5, 0, 0]);
+    assert.deepEqual(firsts, [0, 1]);
+    assert.deepEqual([placeOf(0, 4), placeOf(0, 5), placeOf(1, 1), placeOf(2, 0), placeOf(2, 5)], [4, 10, 6, 0, 16]);
+  });
+
+  test('give the values and the gradients of rows of their own', () => {
+    for (const change of Object.values(KINDS)) {
+      const model = build(change);
+      const { ids: all, placeOf, inputs } = sharedTexts(rows, 0, llamaRotary(model.config));
+      const at = rows.flatMap(({ beginning, rest }, b) => [...beginning, ...rest].map((_, token) => placeOf(b, token)));
+      const together = () => {
+        const { ids: tokens, ...shared } = inputs();
+        assert.equal(tokens.size, all.length);
+        return tf.gather(logits(model, tokens, { shared }), tf.tensor1d(at, 'int32'));
+      };
+      const apart = () => tf.concat(rows.map(({ beginning, rest }) => logits(model, ids([[...beginning, ...rest]]))));
+      const [a, b] = [together, apart].map((run) => {
+        const { value, grads } = tf.variableGrads(
+          () => tf.mean<tf.Scalar>(tf.square(run())),
+          Object.values(model.net.variables()),
+        );
+        const flat = [value, ...Object.values(grads)].flatMap((one) => [...one.dataSync()]);
+        tf.dispose([value, grads] as tf.TensorContainer);
+        return flat;
+      });
+      assert.ok(worst(readValues(together), readValues(apart)) < 1e-4);
+      const distance = Math.hypot(...a.map((x, i) => x - b[i])) / Math.hypot(...b);
+      assert.ok(distance < 1e-5, String(distance));
+      model.store.dispose();
+    }
   });
 });
 
