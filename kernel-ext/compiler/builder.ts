@@ -1,6 +1,6 @@
 /**
  * The program that tslab keeps from cell to cell. TypeScript's usual builder finds out anew for every cell which of
- * all files, types of packages too, leans on which; tslab asks that of a cell's own local files only.
+ * all files, types of packages too, leans on which; the kernel asks that of a cell's own local files only.
  */
 import type * as TypeScript from 'typescript';
 import { isPackageCode } from './package-paths';
@@ -19,18 +19,18 @@ function isCompiled(file: TypeScript.SourceFile): boolean {
   return !file.isDeclarationFile && !isPackageCode(file.fileName);
 }
 
-/** The local files that a file leans on, itself first. */
-function localDependencies(program: TypeScript.Program, source: TypeScript.SourceFile): string[] {
-  const found = new Set([source.fileName]);
+/** The local files that a cell leans on, of all kinds. */
+export function localFiles(program: TypeScript.Program, cell: TypeScript.SourceFile): TypeScript.SourceFile[] {
+  const found = new Set<TypeScript.SourceFile>();
   const visit = (file: TypeScript.SourceFile): void => {
     (program as unknown as WithImports).forEachResolvedModule((one) => {
       const next = one.resolvedModule && program.getSourceFile(one.resolvedModule.resolvedFileName);
-      if (!next || !isCompiled(next) || found.has(next.fileName)) return;
-      found.add(next.fileName);
+      if (!next || next === cell || !isCompiled(next) || found.has(next)) return;
+      found.add(next);
       visit(next);
     }, file);
   };
-  visit(source);
+  visit(cell);
   return [...found];
 }
 
@@ -46,6 +46,7 @@ export const createBuilder: TypeScript.CreateProgram<TypeScript.BuilderProgram> 
   const builder = ts.createAbstractBuilder(roots, options, host, before, errors, references);
   // tslab looks at what a cell declares, which is known once there is a checker.
   builder.getProgram().getTypeChecker();
-  builder.getAllDependencies = (source) => localDependencies(builder.getProgram(), source);
+  // tslab sees to the cell alone: it knows two kinds of local files, of six.
+  builder.getAllDependencies = ({ fileName }) => [fileName];
   return builder;
 };

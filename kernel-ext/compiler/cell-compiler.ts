@@ -4,27 +4,23 @@
  */
 import path from 'node:path';
 import type * as TypeScript from 'typescript';
-import { createBuilder } from './builder';
-import { correctDiagnostics } from './correct-diagnostics';
+import { createBuilder, localFiles } from './builder';
+import { correctDiagnostics, inFile } from './correct-diagnostics';
 import type { CodeMaps, MapOptions } from './code-map';
+import { type CommonJs, jsonModule, splitMap, toCommonJs } from './common-js';
 import { type CellDeclarations, Declarations, declarationsOf } from './declarations';
-import { exportedNames, exportEarly, removeReset } from './early-exports';
 import { exportOnFastPath, mayTakeFastPath } from './fast-path';
 import { FileWatches } from './file-watches';
 import { ModuleResolution } from './module-resolution';
 import { makeMembersPublic, privateMemberDiagnostic } from './private-members';
 import { cellOptions } from './project';
-import { rewriteImports } from './rewrite';
 import { exportedByName } from './exported-names';
-import { followCalls } from './follow-calls';
 import { expandShorthands, hideGlobals } from './shorthands';
 import { stripExports } from './strip-exports';
 import { diagnosticsOf, patched, ts } from './typescript';
 // After ./typescript: the converter must see the patched compiler.
 import { type Converter, type ConvertResult, createConverter, type Diagnostic } from 'tslab/dist/converter';
 
-/** A mark in the output paths of files that are not below the notebook's folder: tslab only accepts paths below it. */
-const outsideMark = '__outside__';
 /** Makes tslab compile a cell as an async function. It stands on the cell's first line, so that lines keep their numbers. */
 const asyncPrefix = 'await null;';
 
@@ -34,8 +30,12 @@ const CELL_FILE = '/__tslab__.ts';
 /** TypeScript's error for an `await` at the top, by which tslab knows that a cell is asynchronous. */
 const topLevelAwait = 1308;
 
-function withoutMap(text: string): string {
-  return text.replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n');
+/** TypeScript's errors for an `await` at the top of a file without imports and exports, where the kernel can wait. */
+const awaitsInScript = [1375, 1431];
+
+/** A local file that cells import, compiled. */
+export interface CompiledSource extends CommonJs {
+  readonly file: string;
 }
 
 /** tslab's converter for cells in one folder. */
@@ -43,21 +43,22 @@ export class CellCompiler implements Converter {
   private readonly inner: Converter;
   private readonly watches = new FileWatches();
   private readonly modules = new ModuleResolution();
-  /** Source files by the JavaScript that the first compilation made of them. */
-  private readonly emitted = new Map<string, string>();
-  /** Local source files by the code that runs. */
-  private readonly sideFiles = new Map<string, string>();
-  private readonly maps = new Map<string, CodeMaps>();
+  /** Local files as they were when they were compiled last; an edited one is another object. */
+  private readonly compiled = new Map<string, TypeScript.SourceFile>();
+  /** Local files that were compiled and that nobody has taken. */
+  private files: CompiledSource[] = [];
+  /** The cell as the second compilation left it. */
+  private module?: CommonJs;
+  /** Errors in the syntax of local files that are not below the notebook's folder: tslab leaves them out. */
+  private outsideErrors: Diagnostic[] = [];
   /** Whether the cell says `// @ts-nocheck`. */
   private skipsChecks = false;
   private mayTakeFastPath = false;
-  /** Emitted JavaScript that needs no second compilation. */
-  private readonly fastPathTexts = new Set<string>();
+  /** What the cell's emitted JavaScript exports, where it needs no second compilation. */
+  private fastPath?: readonly string[];
   private readonly declarations = new Declarations();
   /** What the last cell declares, until {@link keep} adds it to the declarations. */
   private cell?: CellDeclarations;
-  /** What its code exports. */
-  private exportedNames: readonly string[] = [];
   /** The variable in which its code puts the value of its last expression. */
   resultName?: string;
   /** The errors in the last cell. */
@@ -84,7 +85,9 @@ export class CellCompiler implements Converter {
 
   private compile(previous: string, source: string): ConvertResult {
     this.cell = undefined;
+    this.module = undefined;
     this.resultName = undefined;
+    this.outsideErrors = [];
     this.watches.check();
     this.skipsChecks = /^\s*\/\/\s*@ts-nocheck\b/.test(source);
     const prefix = /\bawait\b/.test(source) ? asyncPrefix : '';
@@ -93,6 +96,7 @@ export class CellCompiler implements Converter {
     let result = this.inner.convert(previous, prefix + declared);
     if (result.diagnostics.some((one) => one.code === privateMemberDiagnostic))
       result = this.inner.convert(previous, prefix + makeMembersPublic(declared));
+    if (this.outsideErrors.length > 0) result = { diagnostics: [...result.diagnostics, ...this.outsideErrors] };
     this.diagnostics = result.diagnostics;
     correctDiagnostics(result.diagnostics, prefix);
     this.mapCode(result, source, prefix);
@@ -103,31 +107,35 @@ export class CellCompiler implements Converter {
 
   /** Remembers the source of the code that is going to run, for stack traces. */
   private mapCode(
-    { sideOutputs, output, hasToplevelAwait, lastExpressionVar }: ConvertResult,
+    { output, hasToplevelAwait, lastExpressionVar }: ConvertResult,
     source: string,
     prefix: string,
   ): void {
-    const mark = path.join(this.folder, outsideMark);
-    for (const side of sideOutputs ?? []) {
-      if (side.path.startsWith(mark)) side.path = side.path.slice(mark.length);
-      const file = this.sideFiles.get(side.data) ?? side.path;
-      this.onCode(side.path, this.maps.get(side.data), { file, columns: 0 });
-    }
-    if (output) {
-      const lines = output.split('\n');
-      const resultLine = lines.findLastIndex((line) => line.startsWith(`exports.${lastExpressionVar} = `)) + 1;
-      this.onCode(this.cellName, this.maps.get(output), {
-        columns: prefix.length,
-        cell: { asynchronous: hasToplevelAwait ?? false, source, lines: lines.length, resultLine },
-      });
-    }
-    for (const perCell of [this.maps, this.emitted, this.sideFiles, this.fastPathTexts]) perCell.clear();
+    if (!output) return;
+    const lines = output.split('\n');
+    const resultLine = lines.findLastIndex((line) => line.startsWith(`exports.${lastExpressionVar} = `)) + 1;
+    this.onCode(this.cellName, this.module?.maps, {
+      columns: prefix.length,
+      cell: { asynchronous: hasToplevelAwait ?? false, source, lines: lines.length, resultLine },
+    });
+  }
+
+  /** The local files that have become code since they were last taken. */
+  takeFiles(): readonly CompiledSource[] {
+    return this.files.splice(0);
+  }
+
+  /** The modules that the cell compiled last loads before its first line. */
+  get imports(): readonly string[] {
+    return this.module?.imports ?? [];
   }
 
   /** The names that get a value while the cell compiled last runs. */
   get assigned(): readonly string[] {
     const { cell } = this;
-    return cell ? this.exportedNames.filter((name) => name !== this.resultName && !cell.ambient.has(name)) : [];
+    return cell
+      ? (this.module?.exported ?? []).filter((name) => name !== this.resultName && !cell.ambient.has(name))
+      : [];
   }
 
   /**
@@ -141,12 +149,12 @@ export class CellCompiler implements Converter {
 
   /** The errors in code that is not going to run as a cell; names of the cell that runs are known. */
   check(source: string): readonly Diagnostic[] {
-    const { cell, exportedNames, resultName, diagnostics, cellName } = this;
+    const { cell, module, resultName, diagnostics, cellName } = this;
     this.cellName = 'subshell';
     try {
       return this.compile(this.declarations.textWith(cell), source).diagnostics;
     } finally {
-      Object.assign(this, { cell, exportedNames, resultName, diagnostics, cellName });
+      Object.assign(this, { cell, module, resultName, diagnostics, cellName });
     }
   }
 
@@ -177,18 +185,25 @@ export class CellCompiler implements Converter {
     sys.watchDirectory = () => ({ close: () => undefined });
     patched.sys = sys;
     patched.createWatchCompilerHost = this.createHost.bind(this);
-    patched.transpileModule = this.transpile.bind(this);
-    patched.getPreEmitDiagnosticsOfFiles = (program: TypeScript.Program, files: readonly TypeScript.SourceFile[]) => {
-      const found = diagnosticsOf(program, files);
-      const all = this.skipsChecks ? found.filter(({ code }) => code >= 1000 && code < 2000) : found;
-      const cell = files.find(({ fileName }) => fileName.endsWith(CELL_FILE));
-      const start = cell?.text.indexOf(asyncPrefix) ?? -1;
-      if (!cell || start < 0 || start > 12) return all;
-      // This compiler has nothing against awaits at the top; tslab's has, and tslab goes by that.
-      const category = ts.DiagnosticCategory.Error;
-      const await = { code: topLevelAwait, category, file: cell, start, length: 5, messageText: '' };
-      return [...all, await];
-    };
+    patched.transpileModule = (text: string) => ({ outputText: this.secondPass(text), diagnostics: [] });
+    patched.getPreEmitDiagnosticsOfFiles = this.errorsIn.bind(this);
+  }
+
+  /** The errors in a cell and the local files that it leans on, as tslab takes them. */
+  private errorsIn(program: TypeScript.Program, [cell]: readonly TypeScript.SourceFile[]): TypeScript.Diagnostic[] {
+    const files = [cell, ...localFiles(program, cell)];
+    const found = diagnosticsOf(program, files, (file) => file === cell);
+    const isSyntax = ({ code }: TypeScript.Diagnostic): boolean => code >= 1000 && code < 2000;
+    const isWrong = (one: TypeScript.Diagnostic): boolean => one.file === cell || !awaitsInScript.includes(one.code);
+    const all = found.filter((one) => (!this.skipsChecks || isSyntax(one)) && isWrong(one));
+    const isOutside = ({ file }: TypeScript.Diagnostic): boolean =>
+      file !== undefined && path.relative(this.folder, file.fileName).startsWith('..');
+    this.outsideErrors = all.filter((one) => isOutside(one) && isSyntax(one)).map(inFile);
+    const start = cell.text.indexOf(asyncPrefix);
+    if (start < 0 || start > 12) return all;
+    // This compiler has nothing against awaits at the top; tslab's has, and tslab goes by that.
+    const category = ts.DiagnosticCategory.Error;
+    return [...all, { code: topLevelAwait, category, file: cell, start, length: 5, messageText: '' }];
   }
 
   private createHost(
@@ -215,17 +230,17 @@ export class CellCompiler implements Converter {
     return host;
   }
 
-  /** Adds to what tslab emits: files outside of the notebook's folder, shorthand properties, the cell's declarations. */
+  /** Adds to what tslab emits of a cell: shorthand properties, its declarations, the local files that it leans on. */
   private hookBuilder(builder: TypeScript.BuilderProgram): TypeScript.BuilderProgram {
     const emit = builder.emit.bind(builder);
     builder.emit = (source, write, cancel, onlyTypes, transformers) => {
-      const cell = source?.fileName.endsWith(CELL_FILE) ? source : undefined;
-      let direct = false;
-      const exportNow = exportOnFastPath((exported) => {
-        direct = true;
-        this.exportedNames = [...exported];
-      });
-      const last = cell && this.mayTakeFastPath ? [exportNow] : [];
+      for (const file of source ? localFiles(builder.getProgram(), source) : []) {
+        if (this.compiled.get(file.fileName) === file) continue;
+        emit(file, (name, text) => this.addFile(file, name, text));
+        this.compiled.set(file.fileName, file);
+      }
+      this.fastPath = undefined;
+      const last = this.mayTakeFastPath ? [exportOnFastPath((exported) => (this.fastPath = [...exported]))] : [];
       let declarations = '';
       const checker = builder.getProgram().getTypeChecker();
       const showAll = hideGlobals(checker);
@@ -233,10 +248,8 @@ export class CellCompiler implements Converter {
         source,
         write &&
           ((name, text, ...more) => {
-            if (source && name.endsWith('.js')) this.emitted.set(text, source.fileName);
-            if (direct && name.endsWith('.js')) this.fastPathTexts.add(text);
-            if (cell && name.endsWith('.d.ts')) declarations = text;
-            write(this.outputName(name), text, ...more);
+            if (name.endsWith('.d.ts')) declarations = text;
+            write(path.posix.join(name.split('/')[0], path.basename(name)), text, ...more);
           }),
         cancel,
         onlyTypes,
@@ -247,51 +260,33 @@ export class CellCompiler implements Converter {
         },
       );
       showAll();
-      if (cell) this.cell = declarationsOf(cell, declarations, checker);
+      if (source) this.cell = declarationsOf(source, declarations, checker);
       return result;
     };
     return builder;
   }
 
-  /** `outDir/abs/path/x.js` becomes `outDir/x.js` below the notebook's folder, and gets a mark elsewhere. */
-  private outputName(name: string): string {
-    const [top, ...rest] = name.split('/');
-    const inside = path.relative(this.folder, `/${rest.join('/')}`);
-    return inside.startsWith('..') ? `${top}/${outsideMark}/${rest.join('/')}` : `${top}/${inside}`;
+  /** A local file was compiled for the first time: it becomes what runs. */
+  private addFile({ fileName: file }: TypeScript.SourceFile, name: string, text: string): void {
+    if (/\.d\.[cm]?ts$/.test(name)) return;
+    const rename = (imported: string): string => this.modules.runtimeName(file, imported);
+    const module = name.endsWith('.json') ? jsonModule(text) : toCommonJs(text, { isCell: false, file, rename });
+    this.files.push({ file, ...module });
+    this.onCode(file, module.maps, { columns: 0 });
   }
 
-  private transpile(code: string, options: TypeScript.TranspileOptions): TypeScript.TranspileOutput {
-    const inline = /\n\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/.exec(code);
-    const from = this.emitted.get(code) ?? '';
-    const bare = inline ? code.slice(0, inline.index) : code;
-    if (this.fastPathTexts.has(code)) {
-      const outputText = `${bare}\n`;
-      if (inline) this.maps.set(outputText, { first: Buffer.from(inline[1], 'base64').toString() });
-      return { outputText, diagnostics: [] };
+  /** The cell was compiled for the first time. @returns the code that runs */
+  private secondPass(text: string): string {
+    const place = path.join(this.folder, CELL_FILE);
+    const { fastPath } = this;
+    if (fastPath) {
+      const { bare, map } = splitMap(text);
+      const maps = map === undefined ? undefined : { first: map };
+      this.module = { code: `${bare}\n`, maps, imports: [], awaits: false, exported: fastPath };
+    } else {
+      const rename = (name: string): string => this.modules.runtimeName(place, name);
+      this.module = toCommonJs(text, { isCell: true, file: path.join(this.folder, `${this.cellName}.ts`), rename });
     }
-    const rewrite = [followCalls(), rewriteImports((name) => this.modules.runtimeName(from, name))];
-    const isCell = from.endsWith(CELL_FILE);
-    const collect: TypeScript.TransformerFactory<TypeScript.SourceFile> = () => (file) => {
-      this.exportedNames = exportedNames(file);
-      return file;
-    };
-    const before = isCell ? [...rewrite, exportEarly()] : rewrite;
-    const after = isCell ? [removeReset()] : [];
-    const compile = (sourceMap: boolean): TypeScript.TranspileOutput =>
-      ts.transpileModule(bare, {
-        ...options,
-        compilerOptions: { ...options.compilerOptions, sourceMap },
-        // A map is made much later, when other cells have been compiled.
-        transformers: { before: sourceMap || !isCell ? before : [collect, ...before], after },
-      });
-    const output = compile(false);
-    const text = withoutMap(output.outputText);
-    if (!isCell) this.sideFiles.set(text, from);
-    if (inline) {
-      const first = Buffer.from(inline[1], 'base64').toString();
-      // Most code never fails, and the second map takes as long as the code itself.
-      this.maps.set(text, { first, second: () => compile(true).sourceMapText ?? '' });
-    }
-    return { ...output, outputText: text };
+    return this.module.code;
   }
 }

@@ -25,8 +25,6 @@ interface Entry {
 }
 
 export interface MapOptions {
-  /** The file to name instead of the code's own name. */
-  readonly file?: string;
   /** Characters put before the source's first line. */
   readonly columns: number;
   /** A cell: tslab puts a line before its source, and the start of a function before the first line of its code. */
@@ -72,11 +70,9 @@ export class CodeMap {
   origin(name: string, line: number, column: number): Origin | undefined {
     const entry = this.entries.get(name);
     if (!entry) return undefined;
-    const { options } = entry;
-    const shown = options.file ?? name;
     const source = sourcePosition(entry, line, column);
-    if (!source) return { name: shown, line, column };
-    return { name: shown, line: source[0] + 1, column: Math.max(0, source[1]) + 1 };
+    if (!source) return { name, line, column };
+    return { name, line: source[0] + 1, column: Math.max(0, source[1]) + 1 };
   }
 
   /**

@@ -1,5 +1,7 @@
 /** tslab's diagnostics of a cell, as they concern the person who wrote it. */
+import type * as TypeScript from 'typescript';
 import type { Diagnostic } from 'tslab/dist/converter';
+import { ts } from './typescript';
 
 /** Positions in the cell's own text; and no advice about options that the kernel sets. */
 export function correctDiagnostics(diagnostics: readonly Diagnostic[], prefix: string): void {
@@ -14,4 +16,22 @@ export function correctDiagnostics(diagnostics: readonly Diagnostic[], prefix: s
       if (position.line === 0) position.character -= prefix.length;
     }
   }
+}
+
+/** TypeScript's error in a file as tslab gives those below the notebook's folder. */
+export function inFile({
+  file,
+  start = 0,
+  length = 0,
+  messageText,
+  category,
+  code,
+}: TypeScript.Diagnostic): Diagnostic {
+  const position = (offset: number): Diagnostic['start'] => ({
+    offset,
+    ...(file?.getLineAndCharacterOfPosition(offset) ?? { line: 0, character: 0 }),
+  });
+  const text = ts.flattenDiagnosticMessageText(messageText, '\n');
+  const [from, to] = [position(start), position(start + length)];
+  return { start: from, end: to, messageText: text, category, code, fileName: file?.fileName };
 }

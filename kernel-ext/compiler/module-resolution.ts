@@ -1,15 +1,16 @@
 /** Where the imports of cells and local files lead, for the type checker and for the code that runs. */
+import { existsSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type * as TypeScript from 'typescript';
-import { packageFile, packageRoot, packageTypes } from './package-paths';
+import { isPackageCode, packageFile, packageRoot, packageTypes } from './package-paths';
 import { resolution } from './project';
 import { ts } from './typescript';
 
 type Resolved = TypeScript.ResolvedModuleWithFailedLookupLocations;
 
 export class ModuleResolution {
-  /** Local TypeScript files by importing file and module name. */
+  /** Local files that run, by importing file and module name. */
   private readonly localFiles = new Map<string, string>();
 
   /** Finds the file behind a module name, as TypeScript asks for it. */
@@ -32,8 +33,11 @@ export class ModuleResolution {
     const allOptions = { ...options, ...resolution };
     const result = ts.resolveModuleName(name, importer, allOptions, host, undefined, redirect);
     if (result.resolvedModule) {
-      this.remember(importer, name, result.resolvedModule);
-      return result;
+      // A package of a workspace is found by a link among the packages, and is the author's own code.
+      const file = result.resolvedModule.resolvedFileName;
+      const resolvedModule = { ...result.resolvedModule, isExternalLibraryImport: file.includes('/node_modules/') };
+      this.remember(importer, name, file);
+      return { ...result, resolvedModule };
     }
     const isBare = !/^[./]/.test(name);
     if (!isBare) return result;
@@ -41,18 +45,17 @@ export class ModuleResolution {
     return ts.resolveModuleName(name, path.join(packageRoot, 'cell.ts'), allOptions, host, undefined, redirect);
   }
 
-  private remember(importer: string, name: string, module: TypeScript.ResolvedModule): void {
-    const file = module.resolvedFileName;
-    const isCompiled = /\.[cm]?tsx?$/.test(file) && !/\.d\.[cm]?ts$/.test(file);
-    const isLocal = !module.isExternalLibraryImport && !file.includes('/node_modules/');
-    if (isCompiled && isLocal) this.localFiles.set(`${importer}\0${name}`, file);
+  private remember(importer: string, name: string, file: string): void {
+    if (file.includes('/node_modules/') || isPackageCode(file)) return;
+    const declared = /^(.*)\.d\.([cm]?)ts$/.exec(file);
+    if (!declared) this.localFiles.set(`${importer}\0${name}`, file);
+    // What stands beside its declarations is run by Node.js, which knows no names of tsconfig.json.
+    const beside = declared && `${declared[1]}.${declared[2]}js`;
+    if (beside && existsSync(beside)) this.localFiles.set(`${importer}\0${name}`, beside);
   }
 
-  /** The name that running code must use for a module: local TypeScript goes by its path, whatever tsconfig calls it. */
+  /** The name that running code must use for a module: a local file goes by its path, whatever tsconfig.json calls it. */
   runtimeName(importer: string, name: string): string {
-    const file = this.localFiles.get(`${importer}\0${name}`);
-    if (!file) return name;
-    const relative = path.relative(path.dirname(importer), file).replace(/\.[cm]?tsx?$/, '.js');
-    return relative.startsWith('.') ? relative : `./${relative}`;
+    return this.localFiles.get(`${importer}\0${name}`) ?? name;
   }
 }

@@ -26,10 +26,13 @@ const adoptedOptions = [
   'lib',
   'jsx',
   'jsxFactory',
+  'jsxFragmentFactory',
   'jsxImportSource',
   'experimentalDecorators',
   'emitDecoratorMetadata',
   'resolveJsonModule',
+  'checkJs',
+  'customConditions',
 ] as const;
 
 /** The project options for notebooks in a folder; `file` is undefined where there is no tsconfig.json above it. */
@@ -65,6 +68,11 @@ export function projectOf(folder: string): Project {
 /** How modules are found: also those whose types a package names only in its `exports`. */
 export const resolution = { moduleResolution: ts.ModuleResolutionKind.Bundler } as const;
 
+function runnableJsx(jsx: TypeScript.JsxEmit | undefined): TypeScript.JsxEmit {
+  if (jsx === ts.JsxEmit.Preserve) return ts.JsxEmit.ReactJSX;
+  return jsx === undefined || jsx === ts.JsxEmit.ReactNative ? ts.JsxEmit.React : jsx;
+}
+
 /** tslab's options with the kernel's and the project's laid over them. */
 export function cellOptions(base: TypeScript.CompilerOptions, folder: string): TypeScript.CompilerOptions {
   const project = projectOf(folder).options;
@@ -73,7 +81,14 @@ export function cellOptions(base: TypeScript.CompilerOptions, folder: string): T
     // The language as this compiler knows it. What runs is Node.js: no library of browsers.
     lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
     experimentalDecorators: undefined,
+    // JavaScript is checked where the project says so, or a file itself.
+    checkJs: undefined,
     ...project,
+    // Cells and local files run right away, so each kind of JSX becomes calls; and a path may be written as it is.
+    jsx: runnableJsx(project.jsx),
+    allowImportingTsExtensions: true,
+    // As Node.js and its bundlers have it: `import x = require()` and `export =` beside the rest.
+    module: ts.ModuleKind.Preserve,
     // Modules are resolved by `resolution` below. With this kind, and no other, TypeScript writes types of packages
     // that the notebook cannot name itself (TS2742) as paths into node_modules, which is just right between cells.
     moduleResolution: ts.ModuleResolutionKind.Classic,

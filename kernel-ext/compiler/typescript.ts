@@ -57,16 +57,17 @@ for (const name of Object.keys(ts)) {
   });
 }
 
-/** All errors in some files and in the options. */
+/** All errors in some files. @param isDeclared whether others read a file's declarations, so that it must have some */
 export function diagnosticsOf(
   program: TypeScript.Program,
   files: readonly TypeScript.SourceFile[],
+  isDeclared: (file: TypeScript.SourceFile) => boolean,
 ): readonly TypeScript.Diagnostic[] {
   return ts.sortAndDeduplicateDiagnostics(
     files.flatMap((file) => [
       ...program.getSyntacticDiagnostics(file),
       ...program.getSemanticDiagnostics(file),
-      ...program.getDeclarationDiagnostics(file),
+      ...(isDeclared(file) ? program.getDeclarationDiagnostics(file) : []),
     ]),
   );
 }
@@ -110,7 +111,8 @@ Object.assign(patched, {
   },
   getDefaultTypeRoots: (folder: string) => ts.getEffectiveTypeRoots({}, { getCurrentDirectory: () => folder }),
   getNullTransformationContext: () => internals.nullTransformationContext,
-  getPreEmitDiagnosticsOfFiles: diagnosticsOf,
+  // The cells' compiler sets it; tslab takes no name that is not here when it loads.
+  getPreEmitDiagnosticsOfFiles: undefined,
   getQuickInfoAtPosition: quickInfo,
 });
 

@@ -84,7 +84,7 @@ export class Sources {
     const secondMap = second === undefined ? undefined : await this.language.ask<string>({ type: 'map', map: second });
     const makeSecond = secondMap === undefined ? undefined : () => secondMap;
     this.maps.add(name, first === undefined ? undefined : { first, second: makeSecond }, options);
-    return options.cell ? this.dump(options.cell.source) : (options.file ?? name);
+    return options.cell ? this.dump(options.cell.source) : name;
   }
 
   /** All scripts of a source that V8 knows by now. */

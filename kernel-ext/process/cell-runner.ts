@@ -69,10 +69,13 @@ export class CellRunner {
     const { converter } = this.compiler;
     const { createExecutor } = this.compiler.loadExecutor();
     const converters = { node: converter, browser: converter, close: () => undefined };
-    return createExecutor(this.folder, converters, {
+    const executor = createExecutor(this.folder, converters, {
       log: () => undefined,
       error: (...args: unknown[]) => (this.thrown ??= { thrown: args[0] }),
     });
+    const { __tslab__: given } = globalThis as unknown as { __tslab__: { require: NodeJS.Require } };
+    given.require = this.modules.local.requireBeside(given.require);
+    return executor;
   }
 
   /** Loads what the first cell needs, once. @returns settles when signals are received too */
@@ -112,8 +115,8 @@ export class CellRunner {
     try {
       await this.warmUp();
       const stray = new Promise<false>((resolve) => (this.abandonCell = () => resolve(false)));
-      await this.compile(code, name);
-      const ok = !this.unhandled && (await Promise.race([this.runToEnd(code, name), stray]));
+      const imports = await this.compile(code, name);
+      const ok = !this.unhandled && (await Promise.race([this.runToEnd(code, name, imports), stray]));
       // A rejection without a handler is only known after this turn of the event loop.
       await new Promise((resolve) => setImmediate(resolve));
       const outcome = this.outcome(ok && !this.unhandled, code, name);
@@ -132,11 +135,12 @@ export class CellRunner {
     }
   }
 
-  /** Compiles a cell and loads what it imports. @throws Interrupted when that was interrupted */
-  private async compile(code: string, name: string): Promise<void> {
-    const { diagnostics, imports } = await this.compiler.compile(name, code);
-    if (diagnostics.length === 0) await this.modules.preload(imports);
+  /** Compiles a cell. @returns what it imports @throws Interrupted when that was interrupted */
+  private async compile(code: string, name: string): Promise<readonly string[]> {
+    const { diagnostics, files, imports } = await this.compiler.compile(name, code);
+    this.modules.takeEdits(files);
     if (!this.unhandled) this.gate.signal.throwIfAborted();
+    return diagnostics.length === 0 ? imports : [];
   }
 
   /**
@@ -156,7 +160,8 @@ export class CellRunner {
   }
 
   /** Starts a cell and waits for its end, and for what cleans up after an interrupt. @returns whether it succeeded */
-  private async runToEnd(code: string, name: string): Promise<boolean> {
+  private async runToEnd(code: string, name: string, imports: readonly string[]): Promise<boolean> {
+    if (imports.length > 0) await this.gate.run(() => this.modules.local.prepare(imports, this.folder));
     const ok = await this.inOwnTurn(() => this.gate.run(() => this.start(code, name)));
     await this.gate.cleanedUp();
     return ok;
@@ -222,5 +227,9 @@ export class CellRunner {
     if (this.gate.interrupt(all)) return;
     this.gate.abandon(all);
     this.lazyExecutor?.interrupt();
+    if (all || this.cell) return;
+    // It has not begun: a file that it imports awaits.
+    this.thrown = { thrown: new Interrupted() };
+    this.abandonCell?.();
   }
 }

@@ -3,7 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import Module, { createRequire, isBuiltin } from 'node:module';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { LocalFiles } from './local-files';
+import { NativeFiles } from './native-files';
 import { renderValue } from './render';
+import type { CompiledFile } from '../threads/thread-messages';
 import { packageFile, packageMain, packageRoot } from '../compiler/package-paths';
 import type { InterruptGate } from './interrupt-gate';
 
@@ -56,53 +59,88 @@ function asCommonJs(namespace: Record<string, unknown>): Record<string, unknown>
 
 /** Loading of modules for cells in one folder. */
 export class CellModules {
+  /** ES modules that `require` cannot load, by the folder of the file that imports them and their name there. */
   private readonly esModules = new Map<string, Record<string, unknown>>();
-  private readonly importHere: Importer;
-  private readonly importFromPackage: Importer;
-  private readonly requireHere: NodeJS.Require;
+  private readonly importers = new Map<string, Importer>();
+  private readonly metas = new Map<string, object>();
+  private readonly native = new NativeFiles();
+  readonly local = new LocalFiles((name, from) => this.preload(name, from));
 
-  constructor(folder: string) {
-    this.importHere = importerFor(folder);
-    this.importFromPackage = importerFor(packageRoot);
-    this.requireHere = createRequire(path.join(folder, '__require__.js'));
+  constructor(private readonly folder: string) {
     this.hookResolution();
   }
 
-  /** Loads the ES modules among a cell's imports beforehand: `require` cannot take those that await at their top. */
-  async preload(imports: readonly string[]): Promise<void> {
-    for (const name of imports) {
-      if (!isBare(name) || isBuiltin(name) || name.startsWith('unilab') || this.esModules.has(name)) continue;
-      if (this.needsImport(name)) this.esModules.set(name, asCommonJs(await this.importAnywhere(name)));
+  /** A cell begins: what was edited since the last one is loaded anew. */
+  takeEdits(files: readonly CompiledFile[]): void {
+    if (this.native.forgetEdited()) {
+      this.local.forget();
+      for (const key of this.esModules.keys())
+        if (!isBare(key.slice(key.indexOf('\0') + 1))) this.esModules.delete(key);
     }
+    this.local.update(files);
   }
 
-  /** `import(x)` in a cell. */
+  /** Loads an ES module beforehand: `require` cannot take one that awaits at its top. */
+  private async preload(name: string, from: string): Promise<void> {
+    const key = `${from}\0${name}`;
+    if (isBuiltin(name) || isOwnName(name) || this.esModules.has(key) || !this.needsImport(name, from)) return;
+    this.esModules.set(key, asCommonJs(await this.importFrom(name, from)));
+  }
+
+  /** `import(x)` in a cell or a local file. */
   readonly load = async (name: unknown, require: NodeJS.Require): Promise<unknown> => {
-    const specifier = String(name);
-    const ownCode = specifier === 'unilab' || specifier.startsWith('unilab/');
-    if (ownCode || (!isBare(specifier) && !specifier.endsWith('.mjs'))) {
-      const module: unknown = require(specifier);
-      if ((module as { __esModule?: boolean } | null)?.__esModule) return module;
-      return { ...(module as object), default: module };
-    }
-    if (!isBare(specifier)) return this.importHere(pathToFileURL(this.requireHere.resolve(specifier)).href);
-    return this.importAnywhere(specifier);
+    const specifier = name instanceof URL ? name.href : String(name);
+    const from = require.resolve.paths('./x')?.[0] ?? this.folder;
+    if (this.local.has(specifier)) return namespace(await this.local.import(specifier));
+    if (isOwnName(specifier)) return namespace(require(specifier));
+    if (isBare(specifier) || isEsModule(require.resolve(specifier))) return this.importFrom(specifier, from);
+    return namespace(require(specifier));
   };
 
-  private needsImport(name: string): boolean {
+  /** `import.meta` of a file, or of a cell, which counts as a file in the notebook's folder. */
+  readonly meta = (file: string, require: NodeJS.Require): object => {
+    const known = this.metas.get(file);
+    if (known) return known;
+    const url = pathToFileURL(file).href;
+    const resolve = (name: string): string => {
+      if (isBuiltin(name)) return name.startsWith('node:') ? name : `node:${name}`;
+      if (/^[a-z]+:/i.test(name)) return name;
+      return isBare(name) ? pathToFileURL(require.resolve(name)).href : new URL(name, url).href;
+    };
+    const meta = Object.assign(Object.create(null) as object, {
+      dirname: path.dirname(file),
+      filename: file,
+      resolve,
+      url,
+    });
+    this.metas.set(file, meta);
+    return meta;
+  };
+
+  private needsImport(name: string, from: string): boolean {
     try {
-      return isEsModule(this.requireHere.resolve(name));
+      return isEsModule(createRequire(path.join(from, '__require__.js')).resolve(name));
     } catch (error) {
       return (error as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED';
     }
   }
 
-  private async importAnywhere(name: string): Promise<Record<string, unknown>> {
+  private importer(folder: string): Importer {
+    const importer = this.importers.get(folder) ?? importerFor(folder);
+    this.importers.set(folder, importer);
+    return importer;
+  }
+
+  private async importFrom(name: string, from: string): Promise<Record<string, unknown>> {
+    if (!isBare(name)) {
+      const file = path.resolve(from, name);
+      return this.importer(from)(pathToFileURL(file).href + this.native.suffix(file));
+    }
     try {
-      return await this.importHere(name);
+      return await this.importer(from)(name);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-      return this.importFromPackage(name).catch(() => {
+      return this.importer(packageRoot)(name).catch(() => {
         throw error;
       });
     }
@@ -125,7 +163,9 @@ export class CellModules {
         if (file) return ensureTypeScriptLoader(file);
       }
       try {
-        return resolve(request, parent, ...rest);
+        const found = resolve(request, parent, ...rest);
+        if (!isPackagesOwn(parent)) this.native.note(found);
+        return found;
       } catch (error) {
         const missing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND';
         if (!missing || !isBare(request) || isPackagesOwn(parent)) throw error;
@@ -137,8 +177,20 @@ export class CellModules {
       }
     };
     inside._load = (request, parent, ...rest) =>
-      (!isPackagesOwn(parent) && this.esModules.get(request)) || load(request, parent, ...rest);
+      (!isPackagesOwn(parent) && this.esModules.get(`${path.dirname(parent?.filename ?? '')}\0${request}`)) ||
+      load(request, parent, ...rest);
   }
+}
+
+/** Whether a module's name means this package. */
+function isOwnName(name: string): boolean {
+  return name === 'unilab' || name.startsWith('unilab/');
+}
+
+/** What `import(x)` gives for a module that `require` has loaded. */
+function namespace(module: unknown): unknown {
+  const isEsModule = (module as { __esModule?: boolean } | null)?.__esModule;
+  return isEsModule ? module : { ...(module as object), default: module };
 }
 
 /** Running TypeScript sources needs ts-node, once. */
@@ -161,6 +213,7 @@ export function installRuntime(gate: InterruptGate, modules: CellModules): void 
       pass: gate.pass,
       steps: gate.steps,
       load: modules.load,
+      meta: modules.meta,
       show: renderValue,
     },
     enumerable: false,

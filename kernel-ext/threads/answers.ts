@@ -1,8 +1,24 @@
-/** Replies to questions about code: tslab's, completed by what plain tslab leaves out of is_complete. */
+/**
+ * Replies to questions about code: tslab's, completed by what plain tslab leaves out of is_complete. The protocol counts
+ * characters as Unicode does, in code points; JavaScript counts UTF-16 units, two for an emoji.
+ */
 import type { Executor } from 'tslab/dist/executor';
 import { completeness } from '../compiler/completeness';
 import { JupyterHandlerImpl } from '../process/tslab';
 import type { Json } from '../protocol/messages';
+
+/** The place in UTF-16 units of one in code points; what is beyond an end, or no number, is at that end. */
+function unitsAt(code: string, points: number): number {
+  let at = 0;
+  for (let left = Math.trunc(points); left > 0 && at < code.length; left--)
+    at += (code.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
+  return points === Infinity ? code.length : at;
+}
+
+/** The place in code points of one in UTF-16 units. */
+function pointsAt(code: string, units: number): number {
+  return [...code.slice(0, Math.max(0, units))].length;
+}
 
 export class Answers {
   private readonly handler: InstanceType<typeof JupyterHandlerImpl>;
@@ -11,14 +27,16 @@ export class Answers {
     this.handler = new JupyterHandlerImpl(executor, false);
   }
 
-  /** The content of a complete_reply. @param at the cursor, in UTF-16 units */
+  /** The content of a complete_reply. @param at the cursor, in code points */
   complete(code: string, at: number): Json {
-    return { ...this.handler.handleComplete({ code, cursor_pos: at }) };
+    const answer = this.handler.handleComplete({ code, cursor_pos: unitsAt(code, at) });
+    const place = (units: number): number => pointsAt(code, units);
+    return { ...answer, cursor_start: place(answer.cursor_start), cursor_end: place(answer.cursor_end) };
   }
 
-  /** The content of an inspect_reply. */
+  /** The content of an inspect_reply. @param at the cursor, in code points */
   inspect(code: string, at: number): Json {
-    return { ...this.handler.handleInspect({ code, cursor_pos: at, detail_level: 0 }) };
+    return { ...this.handler.handleInspect({ code, cursor_pos: unitsAt(code, at), detail_level: 0 }) };
   }
 
   /** The content of an is_complete_reply. */

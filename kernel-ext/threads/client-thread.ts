@@ -3,7 +3,7 @@
  * computes or is stopped at a breakpoint. What it cannot answer itself goes on to the main thread as it came.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { Header, Json, Message } from '../protocol/messages';
+import { type Header, type Json, type Message, textOf } from '../protocol/messages';
 import { Debugger } from '../debugger/debugger';
 import { ClientSockets } from './client-sockets';
 import { LanguageLink } from './language-link';
@@ -31,10 +31,10 @@ const toMain = (message: FromClientThread): void => main.postMessage(message);
 
 type Answer = (message: Message) => Promise<Json> | Json;
 
-/** The position in the code that a request is about. */
+/** The position in the code that a request is about, in code points; the end where it names none. */
 const codePosition = ({ code, cursor_pos: at }: Json): { code: string; cursor_pos: number } => ({
-  code: String(code),
-  cursor_pos: Number(at),
+  code: textOf(code),
+  cursor_pos: typeof at === 'number' ? at : Infinity,
 });
 
 /** Requests that are answered here. */
@@ -42,7 +42,7 @@ const answers: Readonly<Record<string, Answer>> = {
   kernel_info_request: () => ({ ...data.kernelInfo }),
   complete_request: ({ content }) => language.ask({ type: 'complete', ...codePosition(content) }),
   inspect_request: ({ content }) => language.ask({ type: 'inspect', ...codePosition(content) }),
-  is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: String(content.code) }),
+  is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: textOf(content.code) }),
   debug_request: ({ header, content }) => {
     debugRequest = header;
     return debug.handle(content);

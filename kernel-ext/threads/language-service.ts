@@ -13,14 +13,13 @@ function loadParts(folder: string, onCode: ConstructorParameters<typeof CellComp
   const { Answers } = require('./answers') as typeof import('./answers');
   const { CellCompiler: Compiler } = require('../compiler/cell-compiler') as typeof import('../compiler/cell-compiler');
   const { getCodeMetadata } = require('tslab/dist/metadata') as typeof import('tslab/dist/metadata');
-  const { staticImports } = require('../compiler/static-imports') as typeof import('../compiler/static-imports');
   const { isGuarded, withoutTypes } = require('../compiler/expressions') as typeof import('../compiler/expressions');
   const compiler = new Compiler(folder, onCode);
   const ask: Pick<Executor, 'inspect' | 'complete'> = {
     inspect: (code, at) => compiler.inspect('', code, at),
     complete: (code, at) => compiler.complete('', code, at),
   };
-  return { compiler, answers: new Answers(ask as Executor), getCodeMetadata, staticImports, isGuarded, withoutTypes };
+  return { compiler, answers: new Answers(ask as Executor), getCodeMetadata, isGuarded, withoutTypes };
 }
 
 export class LanguageService {
@@ -77,19 +76,19 @@ export class LanguageService {
   }
 
   private compile(name: string, source: string): CompiledCell {
-    const { compiler, getCodeMetadata, staticImports } = this.parts;
+    const { compiler, getCodeMetadata } = this.parts;
     this.compiledNow = [];
     const metadata = getCodeMetadata(source);
     if (metadata.module) {
       const diagnostics = compiler.addModule(metadata.module, source, metadata);
-      return { module: metadata.module, diagnostics, codes: [], assigned: [], imports: [] };
+      return { module: metadata.module, diagnostics, codes: [], files: [], assigned: [], imports: [] };
     }
-    const imports = /\bimport\b|\bexport\b/.test(source) ? staticImports(source) : [];
     compiler.cellName = name;
-    const { diagnostics, output, hasToplevelAwait, sideOutputs } = compiler.convert('', source);
-    const { resultName, assigned } = compiler;
+    const { diagnostics, output, hasToplevelAwait } = compiler.convert('', source);
+    const { resultName, assigned, imports } = compiler;
+    const files = compiler.takeFiles().map(({ file, code, imports, awaits }) => ({ file, code, imports, awaits }));
     const codes = this.compiledNow;
-    return { diagnostics, output, hasToplevelAwait, sideOutputs, codes, resultName, assigned, imports };
+    return { diagnostics, output, hasToplevelAwait, files, codes, resultName, assigned, imports };
   }
 
   private check(source: string): readonly Diagnostic[] {

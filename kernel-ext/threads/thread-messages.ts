@@ -44,13 +44,24 @@ export type FromClientThread =
 
 /** A piece of code that runs, and where it came from. */
 export interface CompiledCode {
-  /** As stack traces and debuggers call it: `cell-3`, or the path of a local file's JavaScript. */
+  /** As stack traces and debuggers call it: `cell-3`, or the path of a local file. */
   readonly name: string;
   readonly options: MapOptions;
   /** The map from modern JavaScript to the source, as JSON. */
   readonly first?: string;
   /** Names the map from what runs to modern JavaScript, which is made when asked for; none where there is no such step. */
   readonly second?: number;
+}
+
+/** A local file that cells import, as CommonJS. */
+export interface CompiledFile {
+  /** Its path. */
+  readonly file: string;
+  readonly code: string;
+  /** The modules that it loads before its first line, local files by their paths. */
+  readonly imports: readonly string[];
+  /** Whether it awaits at its top. */
+  readonly awaits: boolean;
 }
 
 /** A compiled cell. */
@@ -60,19 +71,21 @@ export interface CompiledCell {
   readonly diagnostics: Diagnostic[];
   readonly output?: string;
   readonly hasToplevelAwait?: boolean;
-  readonly sideOutputs?: { readonly path: string; readonly data: string }[];
+  /** Local files that it leans on, as far as they are new or have changed. */
+  readonly files: readonly CompiledFile[];
   readonly codes: readonly CompiledCode[];
   /** The variable that gets the value of the last expression. */
   readonly resultName?: string;
   /** Names that get a value while the cell runs. */
   readonly assigned: readonly string[];
-  /** Modules that it imports. */
+  /** Modules that it loads before its first line, local files by their paths. */
   readonly imports: readonly string[];
 }
 
 /** What the language thread can be asked. */
 export type LanguageQuestion =
   | { readonly type: 'compile'; readonly name: string; readonly code: string }
+  /** About a place in code, in code points. */
   | { readonly type: 'complete' | 'inspect'; readonly code: string; readonly cursor_pos: number }
   | { readonly type: 'is_complete'; readonly code: string }
   /** The errors in code that is not going to run as a cell. */

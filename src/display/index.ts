@@ -29,30 +29,13 @@ export { escapeHtml, html, SafeHtml } from './html';
 export { type CaptionedImage, type GridOptions, imageGrid, scoreText } from './grid';
 export { markdownView } from './markdown';
 export { type ImageInput, type ImageLike, imagesOf, pngOf, type TensorLike } from './images';
-export {
-  isVegaLite,
-  type MetricRow,
-  rewardPlot,
-  type RewardPlotOptions,
-  rewardSpec,
-  sparkline,
-  svgOf,
-  type VegaLiteSpec,
-  vegaPlot,
-} from './plot';
+export { isVegaLite, svgOf, type VegaLiteSpec, vegaPlot } from './plot';
 export { type PairOptions, pairView, type ScoredPair } from './pairs';
 export { duration, progress, ProgressBar, type ProgressState, progressView } from './progress';
 export { renderBundle } from './render';
-export {
-  clearOutput,
-  display,
-  type DisplayOptions,
-  LiveDisplay,
-  type LiveOptions,
-  LivePlot,
-  livePlot,
-  updateDisplay,
-} from './show';
+export { type MetricRow, rewardPlot, type RewardPlotOptions, rewardSpec, sparkline } from './reward-plot';
+export { LivePlot, livePlot } from './live-plot';
+export { clearOutput, display, type DisplayOptions, LiveDisplay, type LiveOptions, updateDisplay } from './show';
 export { type FrameLike, isFrame, type TableOptions, tableView } from './table';
 export { tensorView } from './tensor';
 export { displayFolder, TerminalTransport } from './terminal';

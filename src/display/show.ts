@@ -1,7 +1,5 @@
 /** Showing: `display`, `updateDisplay`, and displays that live. */
 import { randomUUID } from 'node:crypto';
-import { type Displayable, jupyterDisplay, type MimeBundle } from './bundle';
-import { type MetricRow, rewardPlot, type RewardPlotOptions } from './plot';
 import { renderBundle } from './render';
 import { displayTransport, type Flushable, liveDisplays } from './transport';
 
@@ -35,6 +33,11 @@ export interface LiveOptions extends DisplayOptions {
   readonly maxPerSecond?: number;
 }
 
+interface Change {
+  readonly value: unknown;
+  readonly draft?: unknown;
+}
+
 /**
  * A display whose value changes. Updates are sent at most ten times a second, and more seldom where rendering is slow
  * (it gets at most a tenth of the time); the last value is always sent, by {@link LiveDisplay.done} or when the cell
@@ -43,7 +46,9 @@ export interface LiveOptions extends DisplayOptions {
 export class LiveDisplay implements Flushable {
   readonly id: string;
   private readonly interval: number;
-  private pending?: { value: unknown };
+  private pending?: Change;
+  /** A value that only its draft has been sent of. */
+  private drafted?: Change;
   private timer?: NodeJS.Timeout;
   private earliest = 0;
   private shown = false;
@@ -59,9 +64,12 @@ export class LiveDisplay implements Flushable {
     if (value !== undefined) this.update(value);
   }
 
-  /** Shows another value, now or within a tenth of a second. Never waits, never throws for a value that fails to render. */
-  update(value: unknown): void {
-    this.pending = { value };
+  /**
+   * Shows another value, now or within a tenth of a second. Never waits, never throws for a value that fails to render.
+   * @param draft shown in its place until the display is done or the cell ends: less work where values change fast
+   */
+  update(value: unknown, draft?: unknown): void {
+    this.pending = { value, draft };
     liveDisplays().add(this);
     if (this.timer) return;
     const wait = this.earliest - Date.now();
@@ -71,7 +79,7 @@ export class LiveDisplay implements Flushable {
 
   /** Sends the last value. @throws what rendering an update threw */
   async flush(): Promise<void> {
-    if (this.pending) this.send(true);
+    if (this.pending ?? this.drafted) this.send(true);
     liveDisplays().delete(this);
     await this.sending;
     const failure = this.failure;
@@ -90,12 +98,14 @@ export class LiveDisplay implements Flushable {
   private send(final: boolean): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const next = this.pending;
+    const next = this.pending ?? (final ? this.drafted : undefined);
     if (!next) return;
+    const isDraft = !final && next.draft !== undefined;
     this.pending = undefined;
+    this.drafted = isDraft ? next : undefined;
     const started = Date.now();
     this.earliest = started + this.interval;
-    const bundle = renderBundle(next.value);
+    const bundle = renderBundle(isDraft ? next.draft : next.value);
     bundle.then(
       () => (this.earliest = Math.max(this.earliest, Date.now() + 9 * (Date.now() - started))),
       () => undefined,
@@ -112,40 +122,4 @@ export class LiveDisplay implements Flushable {
       },
     );
   }
-}
-
-/** A reward plot that grows: give it each step's metrics. */
-export class LivePlot implements Displayable {
-  readonly rows: MetricRow[] = [];
-  private readonly live: LiveDisplay;
-
-  constructor(
-    private readonly options: RewardPlotOptions & LiveOptions = {},
-    rows: readonly MetricRow[] = [],
-  ) {
-    this.rows.push(...rows);
-    this.live = new LiveDisplay(undefined, options);
-    this.live.update(rewardPlot(this.rows, options));
-  }
-
-  /** Adds one step. `step` is counted from 1 where the row has none. */
-  push(row: MetricRow): void {
-    this.rows.push(row);
-    // Building the specification is part of the work that is skipped between two updates.
-    this.live.update({ [jupyterDisplay]: () => this[jupyterDisplay]() });
-  }
-
-  /** Draws the finished plot. */
-  done(): Promise<void> {
-    return this.live.done(rewardPlot(this.rows, this.options));
-  }
-
-  [jupyterDisplay](): Promise<MimeBundle> {
-    return rewardPlot(this.rows, this.options)[jupyterDisplay]();
-  }
-}
-
-/** A live reward plot, shown at once: `const plot = livePlot({metrics: ['reward/mean']}); plot.push({step, ...metrics}); await plot.done()`. */
-export function livePlot(options: RewardPlotOptions & LiveOptions = {}): LivePlot {
-  return new LivePlot(options);
 }

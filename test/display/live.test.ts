@@ -8,6 +8,7 @@ import {
   display,
   type DisplayTransport,
   LiveDisplay,
+  liveDisplays,
   livePlot,
   type MimeBundle,
   imageGrid,
@@ -16,6 +17,7 @@ import {
   TerminalTransport,
   updateDisplay,
 } from '../../src/display';
+import { ThinnedSeries } from '../../src/display/thin';
 
 interface Sent {
   readonly kind: 'show' | 'update';
@@ -107,6 +109,52 @@ test('a live plot and a bar end in their final state', async () => {
     ),
     /20\/20 .*done after/,
   );
+});
+
+test('a series of 1, 2, ... 8 in four columns keeps the lowest and the highest of each; a spike is never lost', () => {
+  const few = new ThinnedSeries(4, 2);
+  for (let i = 1; i <= 8; i++) few.add(i, i);
+  assert.deepEqual(
+    few.points.map(({ value }) => value),
+    [1, 2, 3, 4, 5, 6, 7, 8],
+  );
+  assert.deepEqual(few.shape, [1.5, 3.5, 5.5, 7.5]);
+  assert.deepEqual(few.points[2], { step: 3, value: 3, average: 2.5 });
+  const long = new ThinnedSeries(100, 5);
+  for (let i = 0; i < 100_000; i++) long.add(i, i === 77_777 ? 50 : Math.sin(i));
+  assert.ok(long.points.length <= 202);
+  assert.ok(long.points.some(({ step, value }) => step === 77_777 && value === 50));
+  assert.deepEqual([long.first, long.points.at(-1)?.step], [0, 99_999]);
+});
+
+test('a live plot of 100,000 steps sends no more than its width shows, and ends with every point and a picture', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  const plot = livePlot({ metrics: ['loss'], width: 200, height: 100 });
+  for (let step = 1; step <= 100_000; step++) plot.push({ step, loss: 1 / step });
+  await sleep(200);
+  plot.push({ step: 100_001, loss: 7 });
+  await sleep(200);
+  const draft = recorder.sent.at(-1)?.bundle ?? {};
+  assert.deepEqual(Object.keys(draft).sort(), ['application/vnd.vegalite.v5+json', 'text/plain']);
+  assert.ok(JSON.stringify(draft).length < 30_000);
+  assert.match(String(draft['text/plain']), /100001 steps\nloss .* 1\.0000 -> 7\.0000/);
+  await plot.done();
+  const last = recorder.sent.at(-1)?.bundle ?? {};
+  const spec = last['application/vnd.vegalite.v5+json'] as { data: { values: unknown[] } };
+  assert.equal(spec.data.values.length, 100_001);
+  assert.ok(String(last['image/svg+xml']).length < 200_000);
+  assert.ok('image/png' in last);
+});
+
+test('a plot that nobody ends has its pictures when the cell ends', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  livePlot().push({ step: 1, 'reward/mean': 1 });
+  await sleep(150);
+  assert.ok(!('image/png' in (recorder.sent.at(-1)?.bundle ?? {})));
+  await Promise.all([...liveDisplays()].map((one) => one.flush()));
+  assert.ok('image/png' in (recorder.sent.at(-1)?.bundle ?? {}));
 });
 
 test('in a terminal images become files, live lines are overwritten, order is kept', async () => {

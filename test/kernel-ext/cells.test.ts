@@ -233,3 +233,24 @@ test('names with leading underscores, global declarations, decorators and `using
   );
   assert.equal(later.stdout, 'open\nclosed\n');
 });
+
+test('positions are in code points, both ways, and those beyond the end are at the end', async () => {
+  await kernel.run(
+    'const abcdef = { alpha: 1 }; class Kls { method(a: number) { return a; } }\nconst inst = new Kls();',
+  );
+  const completed = async (code: string, at = [...code].length): Promise<unknown[]> => {
+    const { reply } = await kernel.send('complete_request', { code, cursor_pos: at });
+    return [reply.cursor_start, reply.cursor_end, (reply.matches as string[])[0]];
+  };
+  assert.deepEqual(await completed("'\u{1F600}\u{1F600}'; abcde"), [6, 11, 'abcdef']);
+  assert.deepEqual(await completed("'\u{1F600}'; abcdef.al"), [12, 14, 'alpha']);
+  assert.deepEqual(await completed('abcde', 99), [0, 5, 'abcdef']);
+  assert.deepEqual(await completed("abcde; '\u{1F600}'", 5), [0, 5, 'abcdef']);
+  const inspected = async (code: string, at: number): Promise<string> => {
+    const { reply } = await kernel.send('inspect_request', { code, cursor_pos: at, detail_level: 0 });
+    return (reply.data as Record<string, string>)['text/plain'] ?? '';
+  };
+  assert.match(await inspected("'\u{1F600}'; inst.method", 10), /method/);
+  assert.match(await inspected("'\u{1F468}\u200d\u{1F469}'; inst.method", 13), /method/);
+  assert.equal((await kernel.send('inspect_request', { code: '\u{1F600}', cursor_pos: 7 })).reply.status, 'ok');
+});
