@@ -1,9 +1,9 @@
 /** What went wrong in a cell, in the words of the protocol: a name, a sentence, and a traceback in the cell's own lines. */
-import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import type { Diagnostic } from 'tslab/dist/converter';
 import { Interrupted } from './interrupt-gate';
-import type { CodeMap, Origin } from '../compiler/code-map';
+import type { CodeMap } from '../compiler/code-map';
+import { cellTitle, mapFrame, placeInCell } from './stacks';
 
 /** An error as iopub's `error` message and the replies carry it. */
 export interface Failure {
@@ -15,11 +15,6 @@ export interface Failure {
 const red = (text: string): string => `\u001b[1;31m${text}\u001b[0m`;
 const dim = (text: string): string => `\u001b[2m${text}\u001b[0m`;
 
-/** `cell-3` as people read it. */
-export function cellTitle(name: string): string {
-  return name.replace(/^cell-(\d+)$/, 'cell $1');
-}
-
 /** The failing line with a mark under the column. */
 function codeFrame(source: string | undefined, line: number, column: number): string[] {
   const text = source?.split('\n')[line - 1];
@@ -29,38 +24,16 @@ function codeFrame(source: string | undefined, line: number, column: number): st
   return [`${dim(`${number} |`)} ${text}`, `${dim(`${' '.repeat(number.length)} |`)} ${before}${red('^')}`];
 }
 
-/** Frames that tell people nothing: the kernel's and Node's own. */
-const internalFrames = /node:internal|node:vm|\/tslab\/dist\/|[\\/]kernel-ext[\\/]|[\\/]dist[\\/]kernel-ext[\\/]/;
-
-interface Mapped {
-  readonly text: string;
-  readonly origin?: Origin;
-}
-
-function mapFrame(frame: string, code: CodeMap): Mapped | undefined {
-  const parts = /^(\s*at (?:async (?!.*\())?(?:.*\()?)(.+?):(\d+):(\d+)(\)?)$/.exec(frame);
-  if (!parts) return internalFrames.test(frame) ? undefined : { text: frame };
-  const [, head, place, line, column, tail] = parts;
-  const file = place.startsWith('file://') ? fileURLToPath(place) : place;
-  if (code.isWrapper(file, Number(line))) return undefined;
-  const origin = code.origin(file, Number(line), Number(column));
-  if (origin) {
-    const caller = head.replace(/Object\.<anonymous> \($/, '(').replace(/\b(?:evalmachine\.)?<anonymous> \($/, '(');
-    return { text: `${caller}${cellTitle(origin.name)}:${origin.line}:${origin.column}${tail}`, origin };
-  }
-  return internalFrames.test(frame) ? undefined : { text: `${head}${file}:${line}:${column}${tail}` };
-}
-
 function traceOf(error: Error, code: CodeMap, depth = 0): string[] {
   const stack = typeof error.stack === 'string' ? error.stack : '';
   const message = String(error.message);
   const from = stack.indexOf('\n    at ');
   const frames = from < 0 ? [] : stack.slice(from + 1).split('\n');
-  const mapped = frames.map((frame) => mapFrame(frame, code)).filter((frame): frame is Mapped => frame !== undefined);
-  const first = mapped.find((frame) => frame.origin)?.origin;
+  const mapped = frames.flatMap((frame) => mapFrame(frame, code, false) ?? []);
+  const first = mapped.map(placeInCell).find((place) => place !== undefined);
   const lines = [...syntaxErrorPlace(error, stack), `${red(nameOf(error))}: ${message}`];
   if (first) lines.push(...codeFrame(code.source(first.name), first.line, first.column));
-  lines.push(...mapped.map((frame) => frame.text));
+  lines.push(...mapped);
   const extra = Object.entries(error).filter(([key]) => !['name', 'message', 'stack', 'cause', 'errors'].includes(key));
   if (extra.length) lines.push(inspect(Object.fromEntries(extra), { depth: 1, breakLength: 120 }));
   if (depth < 5) {

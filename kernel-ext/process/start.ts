@@ -5,6 +5,7 @@ import { CellRunner } from './cell-runner';
 import { hasEnded, parentProcess } from './parent-process';
 import { type MimeBundle, storableBundle } from './render';
 import { KernelServer } from './server';
+import { mapStacks } from './stacks';
 import { tslabJupyter } from './tslab';
 
 /** How often the kernel looks whether its parent still lives, in milliseconds. */
@@ -29,6 +30,7 @@ export async function startKernel(connectionFile: string): Promise<number> {
   const threadFailed = ({ message }: Error): void => giveUp(`a thread of the kernel failed: ${message}`);
   const cells = new CellRunner(process.cwd(), threadFailed);
   const server = new KernelServer(cells, connection, () => end(0), threadFailed);
+  mapStacks(cells.compiler.codeMap);
   routeOutput(server);
   routeFailures(cells, server);
   giveCellsTheirGlobals(cells, server);

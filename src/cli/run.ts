@@ -6,6 +6,7 @@ import { kernelSpec } from '../../kernel-ext/process/kernelspec';
 import { type Command, UsageError } from './command';
 import { type CellReport, executeNotebook, type RunFailure } from './runner/execute';
 import { RunFiles } from './runner/files';
+import { foreignLanguage } from './runner/language';
 import { type Notebook, readNotebook } from './runner/notebook';
 import { injectParameters, type Parameters, parseParameters } from './runner/parameters';
 import { listenForStop, Stopped } from './runner/stop';
@@ -123,7 +124,7 @@ async function runAndSave(
   try {
     if (signal.aborted) return unsaved({ reason: 'stopped', message: 'it was not begun' });
     notebook = injectParameters(readNotebook(job.file), parameters);
-    checkLanguage(notebook.metadata.kernelspec, job.file);
+    checkLanguage(notebook, job.file);
   } catch (error) {
     return unsaved({ reason: 'start', message: (error as Error).message });
   }
@@ -164,10 +165,11 @@ async function runAndSave(
   return { notebook: job.file, out: job.out, html: job.html, cells, failure };
 }
 
-function checkLanguage(spec: { name?: string; language?: string } | undefined, file: string): void {
-  const language = spec?.language ?? 'typescript';
-  if (language.toLowerCase() !== 'typescript')
-    throw new Error(`${file} is a notebook of ${language} (kernel '${spec?.name}'); unilab runs TypeScript`);
+function checkLanguage(notebook: Notebook, file: string): void {
+  const language = foreignLanguage(notebook);
+  const kernel = notebook.metadata.kernelspec?.name ?? 'of no name';
+  if (language !== undefined)
+    throw new Error(`${file} is a notebook of ${language} (kernel '${kernel}'); unilab runs TypeScript`);
 }
 
 function sayFailure(failure: RunFailure, say: (line: string) => void): void {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { type Ran, TestKernel, types } from './kernel';
@@ -129,4 +131,36 @@ test('frames of awaits at the top name the line of the cell', async () => {
   const cell = Number(ran.reply.execution_count);
   assert.match(traceback(ran), new RegExp(`at async cell ${cell}:5:1`));
   assert.match(traceback(ran), /5 \| await readFile/);
+});
+
+test('what a cell prints of errors has its own lines, and nothing of the kernel', async () => {
+  const code = "function bad(): never {\n  throw new Error('deep');\n}\n\n";
+  const printed = async (rest: string): Promise<string> => {
+    const ran = await kernel.run(code + rest);
+    assert.equal(ran.reply.status, 'ok', String(ran.reply.evalue));
+    const cell = Number(ran.reply.execution_count);
+    const text = `${ran.stdout}${ran.stderr}${ran.result?.['text/plain'] ?? ''}`.replaceAll(`cell ${cell}:`, 'cell:');
+    assert.doesNotMatch(text, /kernel-ext|node:internal|node:vm|tslab/, text);
+    return text;
+  };
+  assert.match(
+    await printed('try { bad(); } catch (error) { console.error(error); }'),
+    /at bad \(cell:2:9\)\n +at cell:5:7/,
+  );
+  assert.match(
+    await printed('let stack = ""; try { bad(); } catch (error) { stack = (error as Error).stack!; }\nstack'),
+    /bad \(cell:2:9\)/,
+  );
+  assert.match(await printed("\nconsole.trace('here');"), /Trace: here\n +at cell:6:9/);
+  const settled = 'await Promise.allSettled([(async () => { await null;\nbad(); })()])';
+  assert.match(await printed(settled), /bad \(cell:2:9\)\n +at async|bad \(cell:2:9\)[^]*cell:6:1/);
+  assert.match(await printed("[new Error('as a value')]"), /Error: as a value\n +at cell:5:2/);
+  writeFileSync(
+    path.join(kernel.folder, 'throws.ts'),
+    "interface Wide { a: 1 }\n\nexport const throws = (): Error => new Error('local');\n",
+  );
+  assert.match(
+    await printed("import { throws } from './throws';\nconsole.log(throws());"),
+    /throws\.ts:3:\d+\)?\n +at cell:6:1\d/,
+  );
 });
