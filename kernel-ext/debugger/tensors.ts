@@ -79,13 +79,25 @@ const short = (value: number | string): string =>
     ? JSON.stringify(value)
     : String(Number.isInteger(value) ? value : Number(value.toPrecision(4)));
 
-/** A tensor in one line: `Tensor float32 [2,2] 1 … 4: 1, 2.5, 3, 4`. */
+/** Bytes of one value of a tensor. */
+const bytesPerValue: Readonly<Record<string, number>> = { float32: 4, int32: 4, bool: 1, complex64: 8 };
+
+/** Memory as people read it: `640 B`, `1.5 MB`. */
+function memoryText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB'];
+  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
+  return `${Number((bytes / 1000 ** unit).toPrecision(3))} ${units[unit]}`;
+}
+
+/** A tensor in one line, with its memory: `Tensor float32 [2,2] 16 B, 1 … 4: 1, 2.5, 3, 4`. */
 export function tensorText({ kind, dtype, shape, disposed, min, max, head, size }: TensorSummary): string {
   const name = `${kind} ${dtype} [${shape.join(',')}]`;
   if (disposed) return `${name} (disposed)`;
-  const range = min === undefined || max === undefined ? '' : ` ${short(min)} … ${short(max)}`;
+  const each = bytesPerValue[dtype];
+  const memory = each === undefined ? '' : ` ${memoryText(each * size)}`;
+  const range = min === undefined || max === undefined ? '' : `${memory && ','} ${short(min)} … ${short(max)}`;
   const values = head.map(short).join(', ');
-  return `${name}${range}${values ? `: ${values}${size > head.length ? ', …' : ''}` : ''}`;
+  return `${name}${memory}${range}${values ? `: ${values}${size > head.length ? ', …' : ''}` : ''}`;
 }
 
 /** What a tensor holds; undefined for other values. */

@@ -6,6 +6,7 @@ import { Comms } from '../protocol/comms';
 import { failureOf } from './errors';
 import { Execution } from './execution';
 import { kernelInfo } from './kernel-info';
+import type { ChildPipes } from './standard-output';
 import { History } from '../protocol/history';
 import { OutputQueue } from '../protocol/output-queue';
 import { InputRequests } from '../protocol/input-requests';
@@ -212,6 +213,17 @@ export class KernelServer {
   async ask(prompt: string, password: boolean): Promise<string> {
     await this.output.drained();
     return this.inputRequests.ask(this.execution.request, prompt, password);
+  }
+
+  /** Takes what children print for output of their cell. */
+  readChildren(pipes: ChildPipes): void {
+    this.clients.readChildren(pipes);
+  }
+
+  /** Sends what was written so far, before a child writes on. */
+  flush(): void {
+    this.output.flush();
+    this.clients.waitUntilSent();
   }
 
   /** Everything that was written so far has left, and the history is kept. */

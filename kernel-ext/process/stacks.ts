@@ -56,7 +56,7 @@ export function mapStacks(code: CodeMap): void {
   Error.stackTraceLimit = longestTrace;
   Error.prepareStackTrace = (error, sites) => {
     const frames = sites.map((site) => {
-      const frame = `    at ${String(site)}`;
+      const frame = `    at ${(site as { toString: () => string }).toString()}`;
       try {
         return mapFrame(frame, code, true);
       } catch {

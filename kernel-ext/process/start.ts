@@ -1,11 +1,14 @@
 /** Starts the kernel in this process. */
 import { readFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import type { ConnectionInfo } from '../protocol/messages';
 import { CellRunner } from './cell-runner';
 import { hasEnded, parentProcess } from './parent-process';
 import { type MimeBundle, storableBundle } from './render';
 import { KernelServer } from './server';
 import { mapStacks } from './stacks';
+import { refuseStandardInput } from './standard-input';
+import { routeChildren, routeFileWrites } from './standard-output';
 import { tslabJupyter } from './tslab';
 
 /** How often the kernel looks whether its parent still lives, in milliseconds. */
@@ -72,6 +75,13 @@ function routeOutput(server: KernelServer): void {
       return true;
     };
   }
+  routeFileWrites();
+  routeChildren(
+    (pipes) => server.readChildren(pipes),
+    () => server.flush(),
+  );
+  refuseStandardInput();
+  syncBuiltinESMExports();
   // src/display reads this. It may be another copy of the module, so the two share a global symbol.
   const key = Symbol.for('unilab.display');
   const place = globalThis as { [key: symbol]: { transport?: object; live: Set<object> } | undefined };

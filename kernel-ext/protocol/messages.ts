@@ -2,7 +2,7 @@
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 
 /** The protocol version that kernel and client speak. */
-export const protocolVersion = '5.4';
+export const protocolVersion = '5.5';
 
 /** A message's header; see https://jupyter-client.readthedocs.io/en/latest/messaging.html */
 export interface Header {

@@ -72,6 +72,11 @@ export class OutputQueue {
     });
   }
 
+  /** Sends the text that has been joined by now. */
+  flush(): void {
+    this.flushText();
+  }
+
   /** Everything added so far is sent when this settles. */
   async drained(): Promise<void> {
     this.flushText();

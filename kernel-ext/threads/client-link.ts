@@ -1,11 +1,21 @@
 /** The main thread's side of the thread that faces the clients. */
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { ChildPipes } from '../process/standard-output';
 import type { ConnectionInfo, Header } from '../protocol/messages';
 import { startThread } from './start-thread';
-import type { ClientChannel, ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
+import {
+  type ClientChannel,
+  type ClientThreadData,
+  flags,
+  type FromClientThread,
+  type ToClientThread,
+} from './thread-messages';
 
 /** What a thread ended with that must not end before the process. */
 export type OnThreadFailure = (error: Error) => void;
+
+/** Longest wait of {@link ClientLink.waitUntilSent}, in milliseconds. */
+const longestWait = 200;
 
 /** A copied frame takes all memory that it shares with others with it: those that are a part get memory of their own. */
 const alone = (frame: string | Uint8Array): string | Uint8Array =>
@@ -17,17 +27,19 @@ export class ClientLink {
   /** Settles when all sockets are open. Rejected when one cannot be. */
   readonly ready: Promise<void>;
   private readonly ended: Promise<void>;
+  private readonly flags: Int32Array;
 
   /** @param onFrames called with each message for the main thread */
   constructor(
     connection: ConnectionInfo,
     kernelInfo: object,
-    { language, flags }: Pick<ClientThreadData, 'language' | 'flags'>,
+    shared: Pick<ClientThreadData, 'language' | 'flags'>,
     onFrames: (channel: ClientChannel, frames: Buffer[]) => void,
     onFailure: OnThreadFailure,
   ) {
-    const data: ClientThreadData = { connection, kernelInfo, language, flags };
-    this.worker = startThread('client-thread', data, [language]);
+    this.flags = shared.flags;
+    const data: ClientThreadData = { connection, kernelInfo, ...shared };
+    this.worker = startThread('client-thread', data, [shared.language]);
     this.worker.once('error', onFailure);
     this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
     this.ready = new Promise((resolve, reject) => {
@@ -67,6 +79,18 @@ export class ClientLink {
     const { port1, port2 } = new MessageChannel();
     this.worker.postMessage({ kind: 'signals', port: port1 } satisfies ToClientThread, [port1]);
     return port2;
+  }
+
+  /** Sleeps until everything that was sent so far has left this process, or a moment has passed. */
+  waitUntilSent(): void {
+    const seen = Atomics.load(this.flags, flags.marks);
+    this.post({ kind: 'mark' });
+    Atomics.wait(this.flags, flags.marks, seen, longestWait);
+  }
+
+  /** What comes out of these file descriptors is output of the running cell, or of the last one. */
+  readChildren(pipes: ChildPipes): void {
+    this.post({ kind: 'children', pipes });
   }
 
   /** Closes the sockets. The process may end when this settles. */

@@ -5,10 +5,12 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { type Header, type Json, type Message, textOf } from '../protocol/messages';
 import { Debugger } from '../debugger/debugger';
+import { ChildOutput } from './child-output';
 import { ClientSockets } from './client-sockets';
 import { LanguageLink } from './language-link';
 import { Subshells } from './subshells';
-import type { ClientThreadData, FromClientThread, ToClientThread } from './thread-messages';
+import { Usage } from './usage';
+import { type ClientThreadData, flags, type FromClientThread, type ToClientThread } from './thread-messages';
 
 const data = workerData as ClientThreadData;
 const main = parentPort as MessagePort;
@@ -19,9 +21,13 @@ let debugRequest: Partial<Header> = {};
 const debug = new Debugger(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest));
 /** The request that the main thread executes. */
 let executing: Header | undefined;
+/** That one, or the last one: what children print answers it. */
+let lastExecuted: Partial<Header> = {};
+let children: ChildOutput | undefined;
 
 /** Whether a cell was passed on that the main thread has not begun. */
 let cellWaits = false;
+const usage = new Usage();
 const subshells = new Subshells(sockets, language, debug);
 
 /** How long the main thread has for an orderly end, in milliseconds. */
@@ -43,6 +49,7 @@ const answers: Readonly<Record<string, Answer>> = {
   complete_request: ({ content }) => language.ask({ type: 'complete', ...codePosition(content) }),
   inspect_request: ({ content }) => language.ask({ type: 'inspect', ...codePosition(content) }),
   is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: textOf(content.code) }),
+  usage_request: () => usage.now(),
   debug_request: ({ header, content }) => {
     debugRequest = header;
     return debug.handle(content);
@@ -114,11 +121,30 @@ function close(): void {
 }
 
 main.on('message', (message: ToClientThread) => {
-  if (message.kind === 'send') sockets.send(message.channel, message.frames);
-  else if (message.kind === 'executing') [executing, cellWaits] = [message.header, false];
-  else if (message.kind === 'signals') message.port.on('message', () => void debug.interrupt()).unref();
-  else if (message.kind === 'echo') void echo();
-  else if (message.kind === 'close') close();
+  // What a child printed before the cell's next words, or before its end, comes before them.
+  if (message.kind !== 'mark') children?.drain();
+  switch (message.kind) {
+    case 'send':
+      return sockets.send(message.channel, message.frames);
+    case 'executing':
+      [executing, cellWaits] = [message.header, false];
+      lastExecuted = message.header ?? lastExecuted;
+      return undefined;
+    case 'children':
+      children = new ChildOutput(message.pipes, (name, text) =>
+        sockets.publish('stream', { name, text }, lastExecuted),
+      );
+      return undefined;
+    case 'signals':
+      return void message.port.on('message', () => void debug.interrupt()).unref();
+    case 'mark':
+      Atomics.add(data.flags, flags.marks, 1);
+      return void Atomics.notify(data.flags, flags.marks);
+    case 'echo':
+      return void echo();
+    case 'close':
+      return close();
+  }
 });
 
 sockets

@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Diagnostic } from 'tslab/dist/converter';
 import type { MapOptions } from '../compiler/code-map';
+import type { ChildPipes } from '../process/standard-output';
 import type { ConnectionInfo, Header } from '../protocol/messages';
 
 /** The sockets that carry messages to and from the main thread. */
@@ -25,6 +26,8 @@ export const flags = {
   debugging: 0,
   /** Counts the language thread's answers to the main thread, which may sleep until the next one. */
   answers: 1,
+  /** Counts what the main thread has asked the thread that faces the clients to tell when it comes to it. */
+  marks: 2,
 } as const;
 
 /** From the main thread to the thread that faces the clients. */
@@ -34,8 +37,10 @@ export type ToClientThread =
   | { readonly kind: 'executing'; readonly header?: Header }
   /** A port on which the watcher of signals tells of each one. */
   | { readonly kind: 'signals'; readonly port: MessagePort }
+  /** File descriptors from which to read what children print. */
+  | { readonly kind: 'children'; readonly pipes: ChildPipes }
   /** To be answered when everything that clients have sent by now was passed on. */
-  | { readonly kind: 'echo' | 'close' };
+  | { readonly kind: 'echo' | 'mark' | 'close' };
 
 export type FromClientThread =
   | { readonly kind: 'ready' | 'echo' }

@@ -178,7 +178,7 @@ const square = { width: 4, height: 4, rgb: new Uint8Array(48).fill(200) };`);
   const look = async (variableName: string, args: Json = {}): Promise<Record<string, string>> =>
     (await client.ask<{ data: Record<string, string> }>('richInspectVariables', { variableName, ...args })).data;
   const { w } = await client.kernelVariables();
-  assert.equal(w.value, 'Tensor float32 [2,2] 1 … 4: 1, 2.5, 3, 4');
+  assert.equal(w.value, 'Tensor float32 [2,2] 16 B, 1 … 4: 1, 2.5, 3, 4');
   for (const stopped of [false, true]) {
     const running = stopped ? kernel.run('function stop(): void {\n  debugger;\n}\nstop();') : undefined;
     if (stopped) await client.stopped();

@@ -121,3 +121,45 @@ test('user_expressions are evaluated, each with its own fate', async () => {
   assert.deepEqual(results.good, { status: 'ok', data: { 'text/plain': '21' }, metadata: {} });
   assert.equal(results.bad.status, 'error');
 });
+
+test('what children inherit and what fs writes to 1 and 2 is the cell’s output, in order', async () => {
+  const ran = await kernel.run(
+    "import { execSync, fork, spawn, spawnSync } from 'node:child_process';\nimport fs from 'node:fs';\n" +
+      "console.log('a');\nspawnSync('sh', ['-c', 'echo b; echo B >&2'], { stdio: 'inherit' });\nconsole.log('c');\n" +
+      "execSync('echo d', { stdio: ['ignore', 'inherit', 'pipe'] });\nfs.writeSync(1, 'e\\n');\nfs.writeSync(2, Buffer.from('xE\\n'), 1);\n" +
+      "await new Promise((done) => spawn('sh', ['-c', 'echo f; cat'], { stdio: 'inherit' }).on('close', done));\nfs.writeFileSync('/dev/stdout', 'g\\n');\n" +
+      "fs.writeFileSync('child.cjs', \"console.log('h'); process.exit(0)\");\nawait new Promise((done) => fork('./child.cjs').on('close', done));\n" +
+      "spawnSync('sh', ['-c', 'echo i'], { stdio: [0, process.stdout, 2] }).stdout",
+  );
+  assert.equal(ran.reply.status, 'ok', String(ran.reply.evalue));
+  assert.equal(ran.stdout, 'a\nb\nc\nd\ne\nf\ng\nh\ni\n');
+  assert.equal(ran.stderr, 'B\nE\n');
+  assert.equal(ran.result?.['text/plain'], 'null');
+});
+
+test('a child that prints much is heard while the cell waits for it; a pipe is a pipe', async () => {
+  const ran = await kernel.run(
+    "import { spawnSync } from 'node:child_process';\nspawnSync('sh', ['-c', 'for i in 1 2 3 4; do head -c 250000 /dev/zero | tr \"\\\\\\\\0\" x; done'], { stdio: 'inherit' });\n" +
+      "spawnSync('echo', ['piped']).stdout.toString()",
+  );
+  assert.equal(ran.stdout.length, 1_000_000);
+  assert.equal(ran.result?.['text/plain'], "'piped\\n'");
+});
+
+test('reading standard input is an error at once, in every way', async () => {
+  const ways = [
+    "import readline from 'node:readline/promises';\nconst lines = readline.createInterface({ input: process.stdin, output: process.stdout });\nawait lines.question('name? ')",
+    'for await (const line of process.stdin) console.log(line);',
+    "require('node:fs').readFileSync(0, 'utf8')",
+    "require('node:fs').readFileSync('/dev/stdin')",
+    "require('node:fs').readSync(0, Buffer.alloc(1))",
+    "await new Promise((done, failed) => require('node:fs').read(0, Buffer.alloc(1), 0, 1, null, (e: Error) => e ? failed(e) : done(1)))",
+    "await new Promise((done) => process.stdin.on('data', done))",
+  ];
+  for (const way of ways) {
+    const ran = await kernel.run(way);
+    assert.match(String(ran.reply.evalue), /await input\('name\? '\)/, way);
+    assert.ok(ran.milliseconds < 30_000);
+  }
+  assert.equal((await kernel.run('2 + 2')).result?.['text/plain'], '4');
+});

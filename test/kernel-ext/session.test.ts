@@ -11,12 +11,24 @@ let kernel: TestKernel;
 before(async () => (kernel = await TestKernel.start()));
 after(() => kernel.stop());
 
-test('kernel_info has a status and speaks 5.4', async () => {
+test('kernel_info has a status and speaks 5.5', async () => {
   const { reply } = await kernel.send('kernel_info_request', {});
   assert.equal(reply.status, 'ok');
-  assert.equal(reply.protocol_version, '5.4');
+  assert.equal(reply.protocol_version, '5.5');
   assert.equal(reply.implementation, 'unilab');
   assert.equal((reply.language_info as { name: string }).name, 'typescript');
+});
+
+test('usage_request tells memory and processor time, also while a cell computes', async () => {
+  await kernel.send('usage_request', {}, 'control');
+  const busy = kernel.run('const until = Date.now() + 1500; while (Date.now() < until);');
+  await sleep(1000);
+  const { reply, milliseconds } = await kernel.send('usage_request', {}, 'control');
+  assert.ok(milliseconds < 400, `${milliseconds} ms`);
+  assert.equal(String(reply.pid), (await kernel.run('process.pid')).result?.['text/plain']);
+  assert.ok((reply.kernel_memory as number) > 20e6 && (reply.kernel_cpu as number) > 1, JSON.stringify(reply));
+  assert.ok((reply.host_virtual_memory as { total: number }).total > (reply.kernel_memory as number));
+  await busy;
 });
 
 test('the working folder is the notebook’s', async () => {
