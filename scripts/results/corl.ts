@@ -1,4 +1,5 @@
 /** Runs of CoRL: cold SFT, then unified reinforcement or further supervised steps; mini-geneval and mini-math. */
+import path from 'node:path';
 import { Rng } from '../../src/engine';
 import { resolveOptions } from '../../src/io/options';
 import {
@@ -54,7 +55,7 @@ export const corlRuns: MethodRuns = {
       told.controlSteps = steps;
     } else await followed(runCorl(setup, { name: variant, from, task, options }), 'reinforcement', options.steps, work);
     const after = await evaluated('after', modelFolder(work.folder, variant), task, options, work);
-    return { options: told, before, after };
+    return { options: told, before, after, log: path.join(inFolder(work, variant), 'metrics.jsonl') };
   },
 
   async stepTimes(model, pairs) {

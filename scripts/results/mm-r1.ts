@@ -1,4 +1,5 @@
 /** Runs of MM-R1: cold start, then reinforcement or further supervised steps; evaluated on subjects never trained. */
+import path from 'node:path';
 import { resolveOptions } from '../../src/io/options';
 import { openMmR1 } from '../../src/miniworld/mm-r1';
 import { mmR1Mini, type MmR1Options, mmR1Options, mmR1Variants } from '../../src/recipes';
@@ -31,7 +32,8 @@ export const mmR1Runs: MethodRuns = {
       before ??= await evaluated('before');
       await followed(run.control(), 'control', options.controlSteps, work);
       if (options.steps > 0) await followed(run.steps(), 'reinforcement', options.steps, work);
-      return { options: { ...options }, before, after: await evaluated('after') };
+      const log = options.steps > 0 ? path.join(inFolder(work, 'run'), 'metrics.jsonl') : undefined;
+      return { options: { ...options }, before, after: await evaluated('after'), log };
     } finally {
       await run.close();
     }

@@ -1,17 +1,13 @@
 /** Where runs leave their results, and how they are read back. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import {
-  type FinishedRun,
-  runItemsSchema,
-  type RunItems,
-  type RunResult,
-  runResultSchema,
-  summarize,
-} from '../../src/eval';
+import { type FinishedRun, readResults, type RunItems, type RunResult, summarize } from '../../src/eval';
 import { writeFileAtomic } from '../../src/io/write-file';
 import { HEADLINES, type ListedRun, nameOf } from './runs';
+
+/** Metrics of a step that curves are drawn of. */
+const DRAWN = /^(step|reward|reward_std|kl|grad_norm|dsog\/(threshold|pass_rate|filled)|rewards\/.*\/mean)$/;
 
 /** `data/results`, or the folder of a quick check. */
 export class ResultStore {
@@ -28,15 +24,33 @@ export class ResultStore {
     await writeFileAtomic(this.file(nameOf(run)), `${JSON.stringify(result, null, 1)}\n`);
   }
 
+  /**
+   * What figures draw of a run's steps: `curves/NAME.jsonl`, a line a step, numbers of five digits.
+   * @param log the run's metrics.jsonl; a run without reinforcement has no reward in it, and leaves no curve
+   */
+  async writeCurve(run: ListedRun, log: string): Promise<void> {
+    if (!existsSync(log)) return;
+    const lines = readFileSync(log, 'utf8').split('\n').filter(Boolean);
+    const rows = lines
+      .map((line) => JSON.parse(line) as Record<string, number>)
+      .filter(({ reward }) => reward !== undefined);
+    if (rows.length === 0) return;
+    const drawn = ([name, value]: [string, number]) => DRAWN.test(name) && Number.isFinite(value);
+    const kept = rows.map((row) =>
+      Object.fromEntries(
+        Object.entries(row)
+          .filter(drawn)
+          .map(([name, value]) => [name, Number(value.toPrecision(5))]),
+      ),
+    );
+    await mkdir(path.join(this.folder, 'curves'), { recursive: true });
+    const text = kept.map((row) => `${JSON.stringify(row)}\n`).join('');
+    await writeFileAtomic(path.join(this.folder, 'curves', `${nameOf(run)}.jsonl`), text);
+  }
+
   /** Every finished run; other files of the folder are passed over. */
   read(): FinishedRun[] {
-    if (!existsSync(path.join(this.folder, 'items'))) return [];
-    return readdirSync(path.join(this.folder, 'items'))
-      .filter((file) => file.endsWith('.json') && existsSync(path.join(this.folder, file)))
-      .map((file) => ({
-        result: this.parsed(path.join(this.folder, file), (data) => runResultSchema.parse(data)),
-        items: this.parsed(path.join(this.folder, 'items', file), (data) => runItemsSchema.parse(data)),
-      }));
+    return readResults(this.folder);
   }
 
   /** Pools what is there. */
@@ -52,14 +66,5 @@ export class ResultStore {
 
   private itemsFile(name: string): string {
     return path.join(this.folder, 'items', `${name}.json`);
-  }
-
-  /** @throws Error naming the file */
-  private parsed<T>(file: string, parse: (data: unknown) => T): T {
-    try {
-      return parse(JSON.parse(readFileSync(file, 'utf8')));
-    } catch (error) {
-      throw new Error(`${file} is no result of a run: ${(error as Error).message}`, { cause: error });
-    }
   }
 }

@@ -1,7 +1,9 @@
 /** Runs of Sync-GRPO: one concept a seed; the control goes on with the supervised stages instead. */
+import path from 'node:path';
 import { resolveOptions } from '../../src/io/options';
 import { openSyncGrpo } from '../../src/miniworld/sync-grpo';
 import { syncGrpoMini, syncGrpoOptions, syncGrpoVariants } from '../../src/recipes';
+import { BASELINE_VARIANTS, performBaseline } from './baselines';
 import { controlSteps, evaluatedOnce, followed, heldOut, inFolder, inTurns, type MethodRuns } from './work';
 
 /** Of seed 1, 2, ..; none of them was looked at when options were chosen (docs/results.md). */
@@ -18,6 +20,7 @@ export const syncGrpoRuns: MethodRuns = {
     const { model, run: listed } = work;
     const { variant, seed } = listed;
     const concept = CONCEPTS[(seed - 1) % CONCEPTS.length];
+    if ((BASELINE_VARIANTS as readonly string[]).includes(variant)) return performBaseline(work, concept, HELD_OUT);
     const small = work.limit === undefined ? {} : smallSettings(work.limit);
     const options = resolveOptions(syncGrpoOptions, syncGrpoMini, CHOSEN, changesOf(variant), { seed }, small);
     const run = await openSyncGrpo(concept, { model, options, out: inFolder(work, 'run'), resume: true });
@@ -32,7 +35,8 @@ export const syncGrpoRuns: MethodRuns = {
       else await followed(run.steps(), 'reinforcement', steps, work);
       const after = await evaluatedOnce(inFolder(work, 'after.json'), () => run.evaluate(count));
       const told = isControl ? { concept, controlSteps: supervised } : { concept };
-      return { options: { ...told, ...run.options }, before, after, scope: `${concept}: ` };
+      const log = isControl ? undefined : path.join(inFolder(work, 'run'), 'metrics.jsonl');
+      return { options: { ...told, ...run.options }, before, after, scope: `${concept}: `, log };
     } finally {
       await run.close();
     }

@@ -58,11 +58,12 @@ async function perform(run: ListedRun, { methods, store, modelOf, limit, say, ..
       return runsOf.stepTimes(model, TIMED_PAIRS);
     });
   const tick = (stage: string, done: number, of: number) => clock.tick(stage, done, of);
-  const { options, before, after, scope } = await runsOf.perform({ run, model, folder, limit, ratio, tick });
+  const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, ratio, tick });
   const { metrics, items } = runMetrics(before, after, seed, scope);
   const command = `make results RUNS=${nameOf(run)}`;
   const minutes = Number(clock.minutes.toFixed(1));
   const result = { method, variant, backbone, seed, command, version: version(), options, minutes, metrics };
+  if (log) await store.writeCurve(run, log);
   await store.write(run, result, items);
   await rm(folder, { recursive: true });
 }

@@ -26,6 +26,8 @@ export interface Performed {
   readonly after: Evaluation;
   /** Stands before every prompt, where runs are of several subjects. */
   readonly scope?: string;
+  /** Metrics of its steps of reinforcement, as the run's folder holds them. */
+  readonly log?: string;
 }
 
 /** Seconds of a step of reinforcement and of a supervised one, measured in turns. */

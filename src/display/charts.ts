@@ -48,6 +48,8 @@ export interface DotRow {
   readonly series: string;
   /** Said where there is no value. Default `not run`. */
   readonly text?: string;
+  /** Drawn as an outline around the others. Default false. */
+  readonly outline?: boolean;
 }
 
 export interface DotOptions {
@@ -71,6 +73,9 @@ export interface DotOptions {
 
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 
+/** A line break in a panel's name is one in its heading. */
+const twoLines = { labelExpr: "split(datum.label, '\\n')" };
+
 const SHAPES = ['circle', 'diamond', 'square', 'triangle-up', 'triangle-down', 'cross'] as const;
 
 /** Color and shape of each series; a legend where there are several. */
@@ -85,13 +90,56 @@ function seriesMarks(series: readonly string[]) {
   return { color: scaled(PALETTE), shape: scaled(SHAPES) };
 }
 
+/** A panel's name in two lines when one is wider than the panel. */
+function heading(panel: string, width: number): string {
+  const middle = panel.length / 2;
+  const spaces = [...panel.matchAll(/ /g)]
+    .map(({ index }) => index)
+    .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+  if (panel.length * 4 <= width + 8 || spaces.length === 0) return panel;
+  return `${panel.slice(0, spaces[0])}\n${panel.slice(spaces[0] + 1)}`;
+}
+
+/** Intervals, dots, outlines, and texts in the place of what is missing. */
+function dotLayers(x: object, y: object, color: object, shape: object, width: number): object[] {
+  const there = { filter: 'isValid(datum.value)' };
+  const point = { type: 'point', opacity: 1 };
+  return [
+    {
+      transform: [there, { filter: 'isValid(datum.low)' }],
+      mark: { type: 'rule', strokeWidth: 1 },
+      encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, color },
+    },
+    {
+      transform: [there, { filter: '!datum.outline' }],
+      mark: { ...point, filled: true, size: 26 },
+      encoding: { x, y, color, shape },
+    },
+    {
+      transform: [there, { filter: 'datum.outline' }],
+      mark: { ...point, filled: false, size: 80, strokeWidth: 1 },
+      encoding: { x, y, color, shape },
+    },
+    {
+      transform: [{ filter: '!isValid(datum.value)' }],
+      mark: { type: 'text', fontSize: 6, color: '#999', fontStyle: 'italic' },
+      encoding: { x: { value: width / 2 }, y, text: { field: 'text' } },
+    },
+  ];
+}
+
 /** Methods below each other, metrics side by side, a dot a score, a line its interval. In the order of the rows. */
 export function dotChart(rows: readonly DotRow[], options: DotOptions = {}): VegaLiteSpec {
-  const { title, subtitle, width = 64, step = 9, rule, format = '~g', independent = true } = options;
+  const { title, subtitle, width = 64, step = 9, rule, format = '~r', independent = true } = options;
   const [panels, methods] = [unique(rows.map(({ panel }) => panel)), unique(rows.map(({ method }) => method))];
   const series = options.series ?? unique(rows.map((row) => row.series));
-  const values = rows.map((row) => ({ ...row, text: row.value === undefined ? (row.text ?? 'not run') : undefined }));
-  const y = { field: 'method', type: 'nominal', sort: methods, title: null, axis: { grid: true, labelLimit: 120 } };
+  const headings = panels.map((panel) => heading(panel, width));
+  const values = rows.map((row) => ({
+    ...row,
+    panel: heading(row.panel, width),
+    text: row.value === undefined ? (row.text ?? 'not run') : undefined,
+  }));
+  const y = { field: 'method', type: 'nominal', sort: methods, title: null, axis: { grid: true, labelLimit: 170 } };
   const x = {
     field: 'value',
     type: 'quantitative',
@@ -100,42 +148,23 @@ export function dotChart(rows: readonly DotRow[], options: DotOptions = {}): Veg
     axis: { tickCount: 3, format, labelOverlap: true },
   };
   const { color, shape } = seriesMarks(series);
-  const there = { filter: 'isValid(datum.value)' };
   const lines =
     rule === undefined
       ? []
       : [{ mark: { type: 'rule', color: '#888', strokeDash: [2, 2] }, encoding: { x: { datum: rule } } }];
-  const middle = { value: width / 2 };
   return {
     $schema: schema,
     config: PRINT,
     ...(title ? { title: { text: title, ...(subtitle ? { subtitle } : {}) } } : {}),
     data: { values },
-    facet: { field: 'panel', type: 'nominal', sort: panels, title: null },
+    facet: { field: 'panel', type: 'nominal', sort: headings, title: null, header: twoLines },
     columns: options.columns ?? Math.min(5, panels.length),
     bounds: 'flush',
     spacing: { row: 34, column: 14 },
     spec: {
       width,
       height: { step },
-      layer: [
-        ...lines,
-        {
-          transform: [there, { filter: 'isValid(datum.low)' }],
-          mark: { type: 'rule', strokeWidth: 1 },
-          encoding: { x: { ...x, field: 'low' }, x2: { field: 'high' }, y, color },
-        },
-        {
-          transform: [there],
-          mark: { type: 'point', filled: true, size: 26, opacity: 1 },
-          encoding: { x, y, color, shape },
-        },
-        {
-          transform: [{ filter: '!isValid(datum.value)' }],
-          mark: { type: 'text', fontSize: 6, color: '#999', fontStyle: 'italic' },
-          encoding: { x: middle, y, text: { field: 'text' } },
-        },
-      ],
+      layer: [...lines, ...dotLayers(x, y, color, shape, width)],
     },
     resolve: { scale: { x: independent ? 'independent' : 'shared' } },
   };
@@ -204,7 +233,7 @@ export function bandChart(rows: readonly CurveRow[], options: CurveOptions = {})
   const legend = series.length > 1 ? { orient: 'bottom', title: null } : null;
   const color = { field: 'series', type: 'nominal', scale: { domain: series, range }, legend };
   const x = { field: 'step', type: 'quantitative', title: xTitle, scale: { nice: false }, axis: { tickCount: 4 } };
-  const y = { type: 'quantitative', title: null, scale: { zero: false }, axis: { tickCount: 4, format: '~g' } };
+  const y = { type: 'quantitative', title: null, scale: { zero: false }, axis: { tickCount: 4, format: '~r' } };
   const drawn = { filter: 'isValid(datum.mean)' };
   return {
     $schema: schema,

@@ -8,3 +8,4 @@ export * from './merge-folders';
 export * from './metrics';
 export * as papers from './papers';
 export * from './results';
+export * from './result-files';

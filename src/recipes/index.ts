@@ -1,4 +1,5 @@
 /** Whole methods: read one from top to bottom. */
+export * from './baselines';
 export * from './corl';
 export * from './corl-run';
 export * from './corl-sft';

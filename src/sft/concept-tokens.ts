@@ -5,20 +5,17 @@
  */
 import path from 'node:path';
 import * as z from 'zod';
-import { Rng, tf } from '../engine';
+import type { Rng } from '../engine';
 import type { Image } from '../io';
 import { option } from '../io/options';
 import type {
   ConceptRows,
   EncodedImage,
   PersonalizableModel,
-  RowCounts,
   SupervisedBatch,
   SupervisedExample,
-  SupervisedLossOptions,
 } from '../models/unified';
-import { chooseSizes, fittingSizes } from '../nn/buckets';
-import { workOf } from '../nn/row-inputs';
+import { drawnTask } from './drawn-task';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
 
 /** A reference image of the subject with its caption and questions, in which `<sks>` is the subject. */
@@ -145,7 +142,6 @@ function stageTask(
   { understandingBatch = 4, generationBatch = 1 }: ConceptStageOptions,
   stage: ConceptStage,
 ): SupervisedTask<SupervisedBatch> {
-  const variables = model.variables();
   const learning = Object.values(rows) as readonly string[];
   const draw = (rng: Rng): SupervisedExample[] => {
     const of = (from: readonly SupervisedExample[], count: number) =>
@@ -155,44 +151,5 @@ function stageTask(
       ...(stage === 'understanding' ? [] : of(generate, generationBatch)),
     ];
   };
-  let sizes: SupervisedLossOptions['sizes'];
-  return {
-    name: `concept ${stage}`,
-    variables: Object.fromEntries(learning.map((name) => [name, variables[name]])),
-    batch: (_step, rng) => {
-      sizes ??= sizesOf(model, draw);
-      const examples = draw(rng);
-      const [draws, options] = [rng.split('loss'), { ...UNDROPPED, sizes }];
-      const batch = model.supervisedBatch?.(examples, draws, options);
-      return batch ?? { tensors: {}, loss: () => model.supervisedLoss(examples, draws, options) };
-    },
-    loss: (batch) => ({ loss: batch.loss(), metrics: {} }),
-  };
-}
-
-/** Guidance's unconditional branch has no subject to learn of. */
-const UNDROPPED = { cfgDropout: 0 } as const;
-
-/** Batches that are looked at before the first step. */
-const SAMPLE = 24;
-
-/** Share of a stage's work that a second shape must save: it costs a compilation. */
-const WORTH = 0.2;
-
-/** One or two shapes for the batches of a stage, chosen from batches like them, the same ones with every seed. */
-function sizesOf(
-  model: PersonalizableModel,
-  draw: (rng: Rng) => readonly SupervisedExample[],
-): SupervisedLossOptions['sizes'] {
-  const seen = new Map<string, RowCounts[]>();
-  const noted = (kind: string, own: RowCounts): RowCounts => {
-    seen.set(kind, [...(seen.get(kind) ?? []), own]);
-    return own;
-  };
-  for (let i = 0; i < SAMPLE; i++) {
-    const rng = new Rng(0).split(`sizes ${i}`);
-    tf.dispose(model.supervisedBatch?.(draw(rng), rng, { ...UNDROPPED, sizes: noted })?.tensors);
-  }
-  const chosen = new Map([...seen].map(([kind, list]) => [kind, chooseSizes(list, workOf, WORTH)]));
-  return (kind, own) => fittingSizes(own, chosen.get(kind) ?? []);
+  return drawnTask(model, { name: `concept ${stage}`, learning, draw });
 }

@@ -81,3 +81,36 @@ export function printedRows(table: PaperTable, rows: readonly string[] = table.r
     return { method: name, ...(Object.fromEntries(cells) as Record<string, string>) };
   });
 }
+
+export interface PaperRowsQuery {
+  /** Default: all. */
+  readonly rows?: readonly string[];
+  readonly columns?: readonly string[];
+  /** What the rows are called in the chart, row -> name. Default: as the paper calls them. */
+  readonly names?: Readonly<Record<string, string>>;
+  /** Default: the row's group. */
+  readonly series?: string;
+  /** Changes against this row in percent, in place of scores. */
+  readonly against?: string;
+}
+
+/** Cells as rows of a chart of scores (`dotChart`); a dash stays a dash. */
+export function paperRows(table: PaperTable, query: PaperRowsQuery = {}) {
+  const { columns = table.columns.map(({ name }) => name), names = {}, series, against } = query;
+  const rows = (query.rows ?? table.rows.map(({ name }) => name)).filter((name) => name !== against);
+  return columns.flatMap((panel) =>
+    rows.map((name) => {
+      const cell = numberAt(table, name, panel);
+      const base = against === undefined ? NaN : numberAt(table, against, panel);
+      const value = against === undefined ? cell : (100 * (cell - base)) / base;
+      const group = series ?? rowOf(table, name).group ?? 'published';
+      return {
+        panel,
+        method: names[name] ?? name,
+        series: group,
+        text: '-',
+        ...(Number.isNaN(value) ? {} : { value }),
+      };
+    }),
+  );
+}
