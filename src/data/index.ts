@@ -16,3 +16,4 @@ export { endpointParts } from './xcot-endpoint';
 export { loadXcotRecord, readXcotLines, XcotFolderTask } from './xcot-folder';
 export { evaluateXcot, type SubjectPair, type XcotExample, type XcotRecord, type XcotTask } from './xcot';
 export { sampleXcot, STRUCTURES, type Structure } from './xcot-sample';
+export { type DreamBenchSubject, dreamBenchPrompt, readDreamBench } from './dreambench';

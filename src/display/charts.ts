@@ -122,7 +122,7 @@ function dotLayers(x: object, y: object, color: object, shape: object, width: nu
     },
     {
       transform: [{ filter: '!isValid(datum.value)' }],
-      mark: { type: 'text', fontSize: 6, color: '#999', fontStyle: 'italic' },
+      mark: { type: 'text', fontSize: 6, color: '#888', fontStyle: 'italic', dy: -3 },
       encoding: { x: { value: width / 2 }, y, text: { field: 'text' } },
     },
   ];
@@ -139,7 +139,7 @@ export function dotChart(rows: readonly DotRow[], options: DotOptions = {}): Veg
     panel: heading(row.panel, width),
     text: row.value === undefined ? (row.text ?? 'not run') : undefined,
   }));
-  const y = { field: 'method', type: 'nominal', sort: methods, title: null, axis: { grid: true, labelLimit: 170 } };
+  const y = { field: 'method', type: 'nominal', sort: methods, title: null, axis: { grid: true, labelLimit: 220 } };
   const x = {
     field: 'value',
     type: 'quantitative',
@@ -230,7 +230,7 @@ export function bandChart(rows: readonly CurveRow[], options: CurveOptions = {})
   const targeted = Object.entries(targets).map(([panel, target]) => ({ panel, target }));
   const values = [...bands(rows, smooth), ...targeted];
   const range = series.map((_, i) => PALETTE[i % PALETTE.length]);
-  const legend = series.length > 1 ? { orient: 'bottom', title: null } : null;
+  const legend = series.length > 1 ? { orient: 'bottom', title: null, symbolOpacity: 1 } : null;
   const color = { field: 'series', type: 'nominal', scale: { domain: series, range }, legend };
   const x = { field: 'step', type: 'quantitative', title: xTitle, scale: { nice: false }, axis: { tickCount: 4 } };
   const y = { type: 'quantitative', title: null, scale: { zero: false }, axis: { tickCount: 4, format: '~r' } };

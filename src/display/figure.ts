@@ -1,6 +1,7 @@
 /** A figure as a paper has it: the drawing, what it says of itself, and files to put into a manuscript. */
+import sharp from 'sharp';
 import { Display, type MimeBundle } from './bundle';
-import { figureSvg, type FigureNote, writeFigure } from './figure-files';
+import { FIGURE_WIDTHS, figureSvg, type FigureNote, writeFigure } from './figure-files';
 import { escapeHtml, html } from './html';
 import { type ImageLike, pngOf } from './images';
 import { pngOfSvg, svgOf, type VegaLiteSpec } from './plot';
@@ -17,14 +18,17 @@ export async function figure(drawing: VegaLiteSpec | string, note: FigureNote, f
   if (folder) await writeFigure(folder, svg, note);
   const text = `Figure ${note.name}: ${note.caption}`;
   return new Display(text, async (): Promise<MimeBundle> => {
-    const png = (await pngOfSvg(svg)).toString('base64');
+    const drawn = await sharp(await pngOfSvg(svg))
+      .png({ palette: true, effort: 8 })
+      .toBuffer(); // a third of the size
+    const png = drawn.toString('base64');
     const caption = html`<figcaption style="max-width:730px;font-size:90%">
       <b>${note.name}.</b> ${note.caption}<br /><small
         >Numbers: ${note.sources.join(', ')}. Made by <code>${note.command}</code></small
       >
     </figcaption>`;
     const image = html`<img alt="${note.caption}" src="data:image/png;base64,${png}" style="max-width:100%" />`;
-    return { 'text/html': String(html`<figure style="margin:0">${image}${caption}</figure>`), 'image/png': png };
+    return { 'text/html': String(html`<figure style="margin:0">${image}${caption}</figure>`) };
   });
 }
 
@@ -52,7 +56,7 @@ export async function gridFigure({
   cell = (486 - label) / columns.length - 4,
 }: GridFigureOptions): Promise<string> {
   const [top, line, pitch] = [14, 9, cell + 4];
-  const width = label + columns.length * pitch;
+  const width = Math.max(FIGURE_WIDTHS.page, label + columns.length * pitch);
   const text = (x: number, y: number, said: string, anchor = 'middle', size = 7) =>
     `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="${size}" text-anchor="${anchor}">${escapeHtml(said)}</text>`;
   const parts = columns.map((name, c) => text(label + (c + 0.5) * pitch, 9, name));
