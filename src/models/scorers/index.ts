@@ -13,7 +13,7 @@ export * from './ernie';
 export * from './facenet';
 export * from './lpips';
 export { MiniClip } from './mini-clip';
-export { MobileNet } from './mobilenet';
+export { centring, MobileNet } from './mobilenet';
 export * from './mtcnn';
 export * from './sentences';
 export { UseLite } from './use-lite';
