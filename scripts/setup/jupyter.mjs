@@ -20,6 +20,8 @@ const PACKAGES = [
   'nbconvert==7.17.2',
   'jupyter_kernel_test==0.7.0',
   'tensorboard==2.21.0', // reads the event files of runs
+  'anywidget==0.11.0', // shows widgets, with the next one
+  'jupyterlab_widgets==3.0.17',
 ];
 
 /** @returns why it did not work, or undefined */

@@ -1,0 +1,162 @@
+/** What people see of displays in JupyterLab, and what hostile text cannot do there. */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { test } from 'node:test';
+import { command, pixelsOf, watchPlot } from '../browser';
+import { hostileCells, hostileMarkdown, hostileTexts } from '../hostile';
+import { finished, out, root } from '../jupyter';
+import { outputsOf, readCells, writeNotebook } from '../notebook';
+import type { LabSession } from './session';
+
+const seen = [
+  "import { livePlot, imageGrid, progress, tableView } from 'unilab';",
+  `const plot = livePlot({ title: 'a reward that grows', metrics: ['reward/mean', 'reward/best'] });
+const bar = progress(80, 'training');
+for (let step = 1; step <= 80; step++) {
+  plot.push({ step, 'reward/mean': 1 - Math.exp(-step / 20), 'reward/best': 1.2 - Math.exp(-step / 20) });
+  bar.tick({ reward: step / 80 });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+await plot.done();
+await bar.done();`,
+  `const flat = (r: number, g: number, b: number) =>
+  ({ width: 16, height: 16, rgb: Uint8Array.from({ length: 768 }, (_, i) => [r, g, b][i % 3]) });
+imageGrid(
+  [flat(255, 0, 255), flat(0, 200, 80), flat(250, 170, 0), flat(20, 60, 220)].map((image, i) => ({ image, caption: 'image ' + i, score: i / 4 })),
+  { title: 'four images', size: 96, columns: 4 },
+)`,
+  "tableView(Array.from({ length: 30 }, (_, i) => ({ n: i, square: i * i, name: 'row ' + i })), { title: 'squares', pageRows: 8 })",
+];
+
+export function displaysInLab(session: LabSession): void {
+  test('a notebook runs; the live plot, the image grid and the table are seen', async () => {
+    writeNotebook(path.join(session.folder, 'seen.ipynb'), seen);
+    await session.open('seen.ipynb');
+    const states = await watchPlot(session.page);
+    await command(session.page, 'notebook:run-all-cells');
+    await command(session.page, 'docmanager:save');
+    const seenStates = await states();
+    assert.ok(seenStates >= 3, `the plot was seen in ${seenStates} states while the cell ran`);
+
+    await session.page.locator('.jp-OutputArea-output table').first().waitFor();
+    const plot = session.page.locator('.jp-OutputArea-output .vega-embed canvas').first();
+    const images = session.page.locator('.jp-OutputArea-output img');
+    await images.nth(3).waitFor();
+    await session.page.waitForTimeout(500);
+    const screenshot = await session.page.screenshot({ path: path.join(out, 'lab.png') });
+    const [plotBox, tableBox] = [
+      await plot.boundingBox(),
+      await session.page.locator('.jp-OutputArea-output table').first().boundingBox(),
+    ];
+    assert.ok(plotBox && plotBox.width > 300 && plotBox.height > 200, JSON.stringify(plotBox));
+    // Vega's first two colors, one for each metric.
+    for (const color of [
+      [76, 120, 168],
+      [245, 133, 24],
+    ] as const)
+      assert.ok((await pixelsOf(screenshot, plotBox, color)) > 200, `no line of colour ${color.join()} in the plot`);
+    for (const [i, color] of (
+      [
+        [255, 0, 255],
+        [0, 200, 80],
+        [250, 170, 0],
+        [20, 60, 220],
+      ] as const
+    ).entries()) {
+      const box = await images.nth(i).boundingBox();
+      assert.ok(box);
+      const share = (await pixelsOf(screenshot, box, color, 8)) / (box.width * box.height);
+      assert.ok(share > 0.9 && box.width >= 64, `image ${i}: ${share} of ${box.width} x ${box.height} pixels`);
+    }
+    assert.ok(tableBox && tableBox.y + tableBox.height < 1500, 'the table is within the screenshot');
+    assert.ok((await pixelsOf(screenshot, tableBox, [33, 33, 33], 60)) > 200, 'the table has text');
+    assert.match(await session.page.locator('.jp-OutputArea-output table').first().innerText(), /7\s+7\s+49\s+row 7/);
+  });
+
+  test('the notebook saved there holds the final state, as our runner leaves it', async () => {
+    const file = path.join(session.folder, 'seen.ipynb');
+    const own = path.join(session.folder, 'own.ipynb');
+    const { status, stderr } = await finished(process.execPath, [
+      path.join(root, 'bin/unilab'),
+      'run',
+      file,
+      '--out',
+      own,
+    ]);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(readCells(file).map(outputsOf), readCells(own).map(outputsOf));
+    assert.deepEqual(
+      readCells(file).map((cell) => cell.execution_count),
+      [1, 2, 3, 4],
+    );
+  });
+
+  const pwned = (): Promise<unknown> => session.page.evaluate('window.pwned ?? 0');
+  const links = (): Promise<string[]> =>
+    session.page.evaluate(
+      `[...document.querySelectorAll('a, area, form, iframe')].flatMap((one) => ['href', 'xlink:href', 'action', 'src', 'srcdoc'].map((name) => one.getAttribute(name) ?? ''))
+        .filter((address) => /^\\s*(javascript|data(?!:image\\/(png|svg))|vbscript):|</i.test(address))`,
+    );
+  /** Hovers over and clicks on every plot and every link of the outputs. */
+  async function touch(selector: string): Promise<void> {
+    for (const one of await session.page.locator(selector).all()) {
+      await one.hover({ timeout: 1000, force: true }).catch(() => undefined);
+      await one.click({ timeout: 1000, force: true, noWaitAfter: true }).catch(() => undefined);
+    }
+  }
+
+  test('hostile texts in every display run nothing in JupyterLab', async () => {
+    writeNotebook(path.join(session.folder, 'hostile.ipynb'), [...hostileCells, `%md ${hostileMarkdown}`]);
+    await session.open('hostile.ipynb');
+    await command(session.page, 'notebook:run-all-cells');
+    await session.page.waitForTimeout(1500);
+    await session.page.screenshot({ path: path.join(out, 'hostile.png') });
+    const errors = await session.page
+      .locator('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]')
+      .allInnerTexts();
+    assert.deepEqual(errors, []);
+    await touch(
+      '.jp-OutputArea-output .vega-embed canvas, .jp-OutputArea-output .vega-embed svg, .jp-OutputArea-output a',
+    );
+    assert.deepEqual(await links(), []);
+    assert.equal(await pwned(), 0);
+    assert.deepEqual(session.dialogs, []);
+    // The texts are there, as text.
+    const shown = (await session.page.locator('.jp-OutputArea-output figure').allTextContents()).join('\n');
+    for (const text of [...hostileTexts.slice(0, 3), hostileTexts[10]]) assert.ok(shown.includes(text), text);
+  });
+
+  test('hostile texts run nothing in the HTML export, even where its content policy is taken away', async () => {
+    const [html, notebook] = ['hostile.html', 'hostile.ipynb'].map((name) => path.join(session.folder, name));
+    const args = ['run', notebook, '--out', path.join(session.folder, 'hostile-out.ipynb'), '--html', html];
+    const { status, stderr } = await finished(process.execPath, [path.join(root, 'bin/unilab'), ...args]);
+    assert.equal(status, 0, stderr);
+    const bare = path.join(session.folder, 'bare.html');
+    const text = readFileSync(html, 'utf8');
+    const without = text.replace(/<meta\s+http-equiv="Content-Security-Policy"[^>]*>/, '');
+    assert.notEqual(without, text);
+    writeFileSync(bare, without);
+    for (const file of [html, bare]) {
+      await session.page.goto(pathToFileURL(file).href);
+      await session.page.waitForTimeout(300);
+      await touch('a, img, details');
+      assert.deepEqual(await links(), []);
+      assert.equal(await pwned(), 0);
+    }
+    assert.deepEqual(session.dialogs, []);
+    await session.page.screenshot({ path: path.join(out, 'hostile-export.png') });
+  });
+
+  test('and these tests would notice: HTML that a cell writes itself does run in JupyterLab', async () => {
+    writeNotebook(path.join(session.folder, 'own-html.ipynb'), [
+      `({ [Symbol.for('Jupyter.display')]: () => ({ 'text/html': '<img src=x onerror="window.pwned=1"><a href="javascript:0">x</a>' }) })`,
+    ]);
+    await session.open('own-html.ipynb');
+    await command(session.page, 'notebook:run-all-cells');
+    await session.page.waitForTimeout(500);
+    assert.equal(await pwned(), 1);
+    assert.equal((await links()).length, 1);
+  });
+}
