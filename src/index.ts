@@ -19,6 +19,7 @@ export * as text from './text';
 
 export { Rng, startEngine, tf } from './engine';
 export { dataFolder, readImage, savePng } from './io';
+export { drawingSteps } from './models/drawing-steps';
 export { answerQuestions, generateImages } from './models/generate';
 export { loadModel } from './models/load';
 export { ChameleonModel } from './models/chameleon';
@@ -27,6 +28,7 @@ export { ShowoModel } from './models/showo';
 export { defineReward } from './rewards';
 export { loadTokenizer } from './text';
 export {
+  AnyWidget,
   clearOutput,
   display,
   imageGrid,
@@ -34,8 +36,11 @@ export {
   markdownView,
   progress,
   rewardPlot,
+  samplerPlayground,
+  slider,
   tableView,
   tensorView,
+  textField,
   traceView,
   updateDisplay,
   vegaPlot,

@@ -70,6 +70,13 @@ export class InterruptGate {
     return this.context.run(this.latest, start);
   }
 
+  /** A listener as part of the cell that sets it, whenever it is called: also when that cell has ended or was interrupted. */
+  readonly bind = <A extends unknown[], R>(listener: (...args: A) => R): ((...args: A) => R) => {
+    const { owner } = this.here().cell;
+    const run = (): Frame => ({ cell: { owner, interrupted: false }, abandoned: false });
+    return (...args) => this.context.run(run(), () => listener(...args));
+  };
+
   /** The owner of the code that runs right now; undefined for the kernel's own. */
   get owner(): unknown {
     return this.context.current?.cell.owner;

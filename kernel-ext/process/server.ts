@@ -59,9 +59,10 @@ export class KernelServer {
     onThreadFailure: (error: Error) => void,
   ) {
     this.execution = new Execution(cells, this.output, this.history);
-    this.comms = new Comms((type, content, buffers) =>
-      this.output.push(type, content, this.execution.parent, { buffers }),
-    );
+    this.comms = new Comms((type, content, { metadata, buffers = [] }, parent) => {
+      const copies = buffers.map((bytes) => Buffer.from(bytes));
+      this.output.push(type, content, parent ?? this.execution.parent, { metadata, buffers: copies });
+    }, cells.gate.bind);
     const { port: language, flags } = cells.compiler;
     const receive = (channel: ClientChannel, frames: Buffer[]): void => void this.receive(channel, frames);
     this.clients = new ClientLink(connection, kernelInfo(), { language, flags }, receive, onThreadFailure);
@@ -159,7 +160,7 @@ export class KernelServer {
         case 'comm_open':
         case 'comm_msg':
         case 'comm_close':
-          this.comms.handle(type, message.content, message.buffers);
+          this.comms.handle(message.header, message.content, message.buffers);
           break;
         case 'interrupt_request':
           this.interrupt();

@@ -215,6 +215,7 @@ export class KernelClient {
     channel: Channel = 'shell',
     onOutput?: (message: Message) => void,
     more: Partial<Header> = {},
+    buffers: readonly Buffer[] = [],
   ): Request {
     const header = { ...newHeader(type, this.session), ...more };
     const frames = encode(this.connection.key, {
@@ -223,7 +224,7 @@ export class KernelClient {
       metadata: {},
       content,
       identities: [],
-      buffers: [],
+      buffers,
     });
     const { reply, idle, ...pending } = promised();
     if (this.exit) pending.reject(new KernelDied(this.exit));

@@ -1,50 +1,64 @@
-/** Comms: channels between cells and code in the notebook's page. */
+/**
+ * Comms: channels between cells and code in the notebook's page.
+ *
+ * https://jupyter-client.readthedocs.io/en/latest/messaging.html#custom-messages
+ */
 import { randomUUID } from 'node:crypto';
-import type { Json } from './messages';
+import type { Header, Json } from './messages';
 
 type Data = Record<string, unknown>;
-/** Sends a comm message to the page. */
+
+/** What goes with a comm message, besides its data. */
+export interface CommExtra {
+  readonly metadata?: Json;
+  readonly buffers?: readonly Uint8Array[];
+}
+
+/** Sends a comm message to the page. @param parent the message of the page's that it answers, if there is one */
 export type SendComm = (
   type: 'comm_open' | 'comm_msg' | 'comm_close',
   content: Json,
-  buffers: readonly Buffer[],
+  extra: CommExtra,
+  parent: Header | undefined,
 ) => void;
+
+/** Makes a listener part of the cell that sets it: what it writes goes there, whenever it is called. */
+export type Bind = <A extends unknown[], R>(listener: (...args: A) => R) => (...args: A) => R;
+
+type MessageListener = (data: Data, buffers: readonly Uint8Array[]) => unknown;
+type CloseListener = (data: Data) => unknown;
+type OpenListener = (comm: Comm, data: Data) => unknown;
 
 /** One open channel. */
 export class Comm {
-  private readonly messageListeners: ((data: Data, buffers: readonly Uint8Array[]) => void)[] = [];
-  private readonly closeListeners: ((data: Data) => void)[] = [];
+  private readonly messageListeners: MessageListener[] = [];
+  private readonly closeListeners: CloseListener[] = [];
   private open = true;
 
   constructor(
     readonly id: string,
     readonly target: string,
-    private readonly sendComm: SendComm,
-    private readonly forget: (id: string) => void,
+    private readonly comms: Comms,
   ) {}
 
-  /** @throws Error when the channel is closed */
+  /** Sends data, and bytes beside it. @throws Error when the channel is closed */
   send(data: Data, buffers: readonly Uint8Array[] = []): void {
     if (!this.open) throw new Error(`the comm ${this.target} (${this.id}) is closed`);
-    this.sendComm(
-      'comm_msg',
-      { comm_id: this.id, data },
-      buffers.map((one) => Buffer.from(one)),
-    );
+    this.comms.send('comm_msg', { comm_id: this.id, data }, { buffers });
   }
 
   close(data: Data = {}): void {
     if (!this.open) return;
-    this.sendComm('comm_close', { comm_id: this.id, data }, []);
+    this.comms.send('comm_close', { comm_id: this.id, data });
     this.markClosed(data);
   }
 
-  onMessage(listener: (data: Data, buffers: readonly Uint8Array[]) => void): void {
-    this.messageListeners.push(listener);
+  onMessage(listener: MessageListener): void {
+    this.messageListeners.push(this.comms.guarded(listener));
   }
 
-  onClose(listener: (data: Data) => void): void {
-    this.closeListeners.push(listener);
+  onClose(listener: CloseListener): void {
+    this.closeListeners.push(this.comms.guarded(listener));
   }
 
   /** A message came. */
@@ -55,47 +69,77 @@ export class Comm {
   /** The other side, or this one, closed it. */
   markClosed(data: Data): void {
     this.open = false;
-    this.forget(this.id);
+    this.comms.forget(this.id);
     for (const listener of this.closeListeners) listener(data);
   }
 }
 
 export class Comms {
   private readonly comms = new Map<string, Comm>();
-  private readonly targets = new Map<string, (comm: Comm, data: Data) => void>();
+  private readonly targets = new Map<string, OpenListener>();
+  /** The page's message that listeners hear of right now: what they send answers it. */
+  private heard?: Header;
 
-  constructor(private readonly sendComm: SendComm) {}
+  constructor(
+    private readonly sendComm: SendComm,
+    readonly bind: Bind,
+  ) {}
 
   /** Opens a channel to the page's handler of this name. */
-  open(target: string, data: Data = {}): Comm {
+  open(target: string, data: Data = {}, extra: CommExtra = {}): Comm {
     const comm = this.add(randomUUID(), target);
-    this.sendComm('comm_open', { comm_id: comm.id, target_name: target, data }, []);
+    this.send('comm_open', { comm_id: comm.id, target_name: target, data }, extra);
     return comm;
   }
 
   /** Answers channels that the page opens under this name; the last registration counts. */
-  register(target: string, listener: (comm: Comm, data: Data) => void): void {
-    this.targets.set(target, listener);
+  register(target: string, listener: OpenListener): void {
+    this.targets.set(target, this.guarded(listener));
+  }
+
+  /** A listener as part of its cell. What it throws, or rejects with, is written there: nobody else would hear of it. */
+  guarded<A extends unknown[]>(listener: (...args: A) => unknown): (...args: A) => void {
+    const report = (error: unknown): void => console.error(error);
+    return this.bind((...args: A) => {
+      try {
+        Promise.resolve(listener(...args)).catch(report);
+      } catch (error) {
+        report(error);
+      }
+    });
+  }
+
+  send(type: 'comm_open' | 'comm_msg' | 'comm_close', content: Json, extra: CommExtra = {}): void {
+    this.sendComm(type, content, extra, this.heard);
+  }
+
+  forget(id: string): void {
+    this.comms.delete(id);
   }
 
   private add(id: string, target: string): Comm {
-    const comm = new Comm(id, target, this.sendComm, (gone) => this.comms.delete(gone));
+    const comm = new Comm(id, target, this);
     this.comms.set(id, comm);
     return comm;
   }
 
   /** A comm message of the page. A channel to a name that nobody registered is closed at once, as the protocol asks. */
-  handle(type: string, content: Json, buffers: readonly Buffer[]): void {
-    const id = String(content.comm_id);
+  handle(header: Header, content: Json, buffers: readonly Buffer[]): void {
+    this.heard = header;
+    try {
+      this.dispatch(header.msg_type, String(content.comm_id), content, buffers);
+    } finally {
+      this.heard = undefined;
+    }
+  }
+
+  private dispatch(type: string, id: string, content: Json, buffers: readonly Buffer[]): void {
     const data = (content.data ?? {}) as Data;
     if (type === 'comm_open') {
       const target = String(content.target_name);
       const listener = this.targets.get(target);
-      if (!listener) {
-        this.sendComm('comm_close', { comm_id: id, data: {} }, []);
-        return;
-      }
-      listener(this.add(id, target), data);
+      if (listener) listener(this.add(id, target), data);
+      else this.send('comm_close', { comm_id: id, data: {} });
       return;
     }
     const comm = this.comms.get(id);

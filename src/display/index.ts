@@ -40,4 +40,5 @@ export { type FrameLike, isFrame, type TableOptions, tableView } from './table';
 export { tensorView } from './tensor';
 export { displayFolder, TerminalTransport } from './terminal';
 export { type Trace, type TraceFact, type TraceOptions, traceView } from './trace';
+export * from './widgets';
 export { displayTransport, liveDisplays, setDisplayTransport } from './transport';

@@ -12,8 +12,8 @@ interface UnilabComm {
   readonly target: string;
   send(data: Record<string, unknown>, buffers?: readonly Uint8Array[]): void;
   close(data?: Record<string, unknown>): void;
-  onMessage(listener: (data: Record<string, unknown>, buffers: readonly Uint8Array[]) => void): void;
-  onClose(listener: (data: Record<string, unknown>) => void): void;
+  onMessage(listener: (data: Record<string, unknown>, buffers: readonly Uint8Array[]) => unknown): void;
+  onClose(listener: (data: Record<string, unknown>) => unknown): void;
 }
 
 /** The notebook kernel that runs this cell. */
@@ -22,8 +22,14 @@ declare const jupyter: {
   readonly signal: AbortSignal;
   readonly comms: {
     /** Opens a channel to the page's handler of this name. */
-    open(target: string, data?: Record<string, unknown>): UnilabComm;
+    open(
+      target: string,
+      data?: Record<string, unknown>,
+      extra?: { readonly metadata?: Record<string, unknown>; readonly buffers?: readonly Uint8Array[] },
+    ): UnilabComm;
     /** Answers channels that the page opens under this name. */
-    register(target: string, listener: (comm: UnilabComm, data: Record<string, unknown>) => void): void;
+    register(target: string, listener: (comm: UnilabComm, data: Record<string, unknown>) => unknown): void;
+    /** A listener as part of this cell: what it writes is shown here, whenever it is called. */
+    bind<A extends unknown[], R>(listener: (...args: A) => R): (...args: A) => R;
   };
 };
