@@ -59,10 +59,14 @@ export class KernelServer {
     onThreadFailure: (error: Error) => void,
   ) {
     this.execution = new Execution(cells, this.output, this.history);
-    this.comms = new Comms((type, content, { metadata, buffers = [] }, parent) => {
-      const copies = buffers.map((bytes) => Buffer.from(bytes));
-      this.output.push(type, content, parent ?? this.execution.parent, { metadata, buffers: copies });
-    }, cells.gate.bind);
+    this.comms = new Comms(
+      (type, content, { metadata, buffers = [] }, parent) => {
+        const copies = buffers.map((bytes) => Buffer.from(bytes));
+        this.output.push(type, content, parent ?? this.execution.parent, { metadata, buffers: copies });
+      },
+      cells.gate.bind,
+      (error) => this.report(error),
+    );
     const { port: language, flags } = cells.compiler;
     const receive = (channel: ClientChannel, frames: Buffer[]): void => void this.receive(channel, frames);
     this.clients = new ClientLink(connection, kernelInfo(), { language, flags }, receive, onThreadFailure);
@@ -225,6 +229,12 @@ export class KernelServer {
   flush(): void {
     this.output.flush();
     this.clients.waitUntilSent();
+  }
+
+  /** Writes an error with its author's lines, as output of the code that runs now. */
+  private report(error: unknown): void {
+    const { traceback } = failureOf(error, this.cells.compiler.codeMap);
+    this.execution.write('stderr', `${traceback.join('\n')}\n`);
   }
 
   /** Everything that was written so far has left, and the history is kept. */

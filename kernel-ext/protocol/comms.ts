@@ -80,9 +80,14 @@ export class Comms {
   /** The page's message that listeners hear of right now: what they send answers it. */
   private heard?: Header;
 
+  /**
+   * @param bind makes a listener part of its cell
+   * @param report writes what a listener failed with; nobody else would hear of it
+   */
   constructor(
     private readonly sendComm: SendComm,
     readonly bind: Bind,
+    private readonly report: (error: unknown) => void,
   ) {}
 
   /** Opens a channel to the page's handler of this name. */
@@ -97,14 +102,13 @@ export class Comms {
     this.targets.set(target, this.guarded(listener));
   }
 
-  /** A listener as part of its cell. What it throws, or rejects with, is written there: nobody else would hear of it. */
+  /** A listener as part of its cell. What it throws, or rejects with, is written there. */
   guarded<A extends unknown[]>(listener: (...args: A) => unknown): (...args: A) => void {
-    const report = (error: unknown): void => console.error(error);
     return this.bind((...args: A) => {
       try {
-        Promise.resolve(listener(...args)).catch(report);
+        Promise.resolve(listener(...args)).catch(this.report);
       } catch (error) {
-        report(error);
+        this.report(error);
       }
     });
   }

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { type JupyterWorld, program } from './jupyter';
 
@@ -120,6 +120,15 @@ export async function watchPlot(page: Page): Promise<() => Promise<number>> {
 /** Runs one of JupyterLab's commands and waits for its end. */
 export async function command(page: Page, name: string): Promise<void> {
   await page.evaluate(`window.jupyterapp.commands.execute(${JSON.stringify(name)}).then(() => undefined)`);
+}
+
+/** A code cell of the notebook that is open, from 0. */
+export const cell = (page: Page, at: number): Locator => page.locator('.jp-NotebookPanel .jp-CodeCell').nth(at);
+
+/** Runs a cell as people do, by its keys. */
+export async function runCell(page: Page, at: number): Promise<void> {
+  await cell(page, at).locator('.cm-content').click();
+  await page.keyboard.press('Control+Enter');
 }
 
 /** How many pixels of a screenshot's part are of a color, each channel within `tolerance`. */

@@ -5,6 +5,7 @@ import { noJupyter } from './jupyter';
 import { debuggerInLab } from './lab/debugger';
 import { displaysInLab } from './lab/displays';
 import { LabSession } from './lab/session';
+import { widgetsInLab } from './lab/widgets';
 
 const skip = noJupyter ?? noBrowser ?? false;
 if (skip) console.log(`JupyterLab in a browser: skipped, ${skip}`);
@@ -18,4 +19,5 @@ describe('JupyterLab in a browser', { skip }, () => {
 
   displaysInLab(session);
   debuggerInLab(session);
+  widgetsInLab(session);
 });

@@ -50,8 +50,16 @@ ${stripVTControlCharacters(output.traceback.join('\n') || `${output.ename}: ${ou
   }
 }
 
+/** A Markdown cell's source with the pictures that the cell holds in place of their names. */
+function withAttachments({ source, attachments = {} }: Cell): string {
+  return source.replace(/\]\(attachment:([^)\s]+)\)/g, (link, name: string) => {
+    const [type, base64] = Object.entries(attachments[decodeURIComponent(name)] ?? {})[0] ?? [];
+    return type === undefined ? link : `](data:${type};base64,${text(base64)})`;
+  });
+}
+
 function cellHtml(cell: Cell, markdown: (source: string) => SafeHtml): SafeHtml {
-  if (cell.cell_type === 'markdown') return html`<section>${markdown(cell.source)}</section>`;
+  if (cell.cell_type === 'markdown') return html`<section>${markdown(withAttachments(cell))}</section>`;
   if (cell.cell_type === 'raw') return html`<section class="raw"><pre>${cell.source}</pre></section>`;
   const outputs = cell.outputs.map((output) => outputHtml(output, markdown));
   const count = html`<div class="count">[${cell.execution_count ?? ' '}]</div>`;

@@ -21,7 +21,8 @@ export interface Cell {
   metadata: Record<string, unknown> & { tags?: string[] };
   outputs: Output[];
   execution_count: number | null;
-  attachments?: unknown;
+  /** Pictures of a Markdown cell by name, each a bundle. */
+  attachments?: Record<string, Record<string, unknown>>;
 }
 
 export interface Notebook {
@@ -69,7 +70,7 @@ export function readNotebook(file: string): Notebook {
       metadata,
       outputs: [],
       execution_count: null,
-      attachments: one.attachments,
+      attachments: one.attachments as Cell['attachments'],
     };
   });
   return { cells, metadata: (raw.metadata ?? {}) as Notebook['metadata'] };

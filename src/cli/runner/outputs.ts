@@ -64,8 +64,11 @@ export class OutputCollector {
 }
 
 function bundle(content: Message['content']): Pick<DisplayOutput, 'data' | 'metadata'> {
+  // A widget lives as long as its kernel, which ends with the run: what stands for it is kept.
+  const { 'application/vnd.jupyter.widget-view+json': _widget, ...data } = (content.data ??
+    {}) as DisplayOutput['data'];
   return {
-    data: (content.data ?? {}) as DisplayOutput['data'],
+    data,
     metadata: (content.metadata ?? {}) as DisplayOutput['metadata'],
   };
 }

@@ -51,6 +51,7 @@ function render({ model, el }) {
   const urls = [];
   const free = () => urls.splice(0).forEach((url) => URL.revokeObjectURL(url));
   el.classList.add('unilab-playground');
+  el.setAttribute('data-lm-suppress-shortcuts', 'true'); // else JupyterLab takes the arrow keys of the sliders
   const form = document.createElement('form');
   form.addEventListener('submit', (event) => event.preventDefault());
   form.append(...controls.map((one) => control(one, model, stop)));

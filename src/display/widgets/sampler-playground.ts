@@ -125,10 +125,17 @@ export class SamplerPlayground implements Displayable {
     this.widget.set({ pictures: [...this.widget.state.pictures, { png, caption }] });
   }
 
+  /** A plain picture of the last drawing, for pages without a kernel. */
   private still(): unknown {
     const { prompt, guidance, steps, seed } = this.settings;
     const title = `${prompt} · guidance ${guidance} · ${steps} steps · seed ${seed}`;
-    return this.shown.length === 0 ? title : imageGrid(this.shown, { title, columns: 8, size: 64 });
+    if (this.shown.length === 0) return title;
+    const grid = imageGrid(this.shown, { title, columns: 8, size: 64 });
+    const picture = async (): Promise<MimeBundle> => {
+      const { 'text/html': _grid, ...rest } = await grid[jupyterDisplay]();
+      return rest;
+    };
+    return { [jupyterDisplay]: picture };
   }
 
   [jupyterDisplay](): Promise<MimeBundle> {

@@ -150,20 +150,23 @@ export class Widget<S extends object> implements Displayable {
   }
 
   /**
-   * Calls all listeners; what asynchronous ones fail with is written to the output.
-   * @throws what the first one threw that failed, once all have heard
+   * Calls all listeners, also when one fails.
+   * @returns what asynchronous ones have promised
+   * @throws what the first one threw
    */
-  private tell<E extends keyof Events<S>>(event: E, ...args: Events<S>[E]): void {
+  private tell<E extends keyof Events<S>>(event: E, ...args: Events<S>[E]): unknown[] {
     const failures: { readonly error: unknown }[] = [];
+    const promised: unknown[] = [];
     const listeners: ReadonlySet<(...args: Events<S>[E]) => unknown> = this.listeners[event];
     for (const listener of listeners) {
       try {
-        Promise.resolve(listener(...args)).catch((error: unknown) => console.error(error));
+        promised.push(listener(...args));
       } catch (error) {
         failures.push({ error });
       }
     }
     if (failures.length > 0) throw failures[0].error;
+    return promised;
   }
 
   private sendState(method: 'update' | 'echo_update', changes: Partial<S>): void {
@@ -172,15 +175,23 @@ export class Widget<S extends object> implements Displayable {
     this.comm.send({ method, state, buffer_paths: paths }, buffers);
   }
 
-  private receive(data: Record<string, unknown>, buffers: readonly Uint8Array[]): void {
-    if (data.method === 'custom') this.tell('message', data.content, buffers);
+  /** A message of the page. @returns settles when listeners are done @throws what they throw */
+  private receive(data: Record<string, unknown>, buffers: readonly Uint8Array[]): Promise<unknown> | undefined {
+    if (data.method === 'custom') return Promise.all(this.tell('message', data.content, buffers));
     if (data.method === 'request_state') {
       const { state, paths, buffers: bytes } = this.whole();
       this.comm?.send({ method: 'update', state, buffer_paths: paths }, bytes);
     }
-    if (data.method !== 'update') return;
+    if (data.method !== 'update') return undefined;
     const paths = (data.buffer_paths ?? []) as (string | number)[][];
-    const sent = joinBuffers({ state: (data.state ?? {}) as Record<string, unknown>, paths, buffers });
+    const changed = this.takeFromPage(
+      joinBuffers({ state: (data.state ?? {}) as Record<string, unknown>, paths, buffers }),
+    );
+    return Object.keys(changed).length === 0 ? undefined : Promise.all(this.tell('change', changed, 'page'));
+  }
+
+  /** Takes what the page wants to change. @returns what has changed */
+  private takeFromPage(sent: Readonly<Record<string, unknown>>): Partial<S> {
     const known = Object.fromEntries(
       Object.entries(sent).filter(([name]) => Object.hasOwn(this.values, name)),
     ) as Partial<S>;
@@ -191,7 +202,7 @@ export class Widget<S extends object> implements Displayable {
     const names = Object.keys({ ...known, ...changed }) as (keyof S)[];
     const other = names.filter((name) => !isDeepStrictEqual(known[name], this.values[name]));
     this.sendState('update', Object.fromEntries(other.map((name) => [name, this.values[name]])) as Partial<S>);
-    if (Object.keys(changed).length > 0) this.tell('change', changed, 'page');
+    return changed;
   }
 }
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
-import type { Locator, Page } from 'playwright-core';
-import { command } from '../browser';
+import type { Page } from 'playwright-core';
+import { cell, command, runCell } from '../browser';
 import { out } from '../jupyter';
 import { writeNotebook } from '../notebook';
 import type { LabSession } from './session';
@@ -12,7 +12,8 @@ const cells = [
   "import * as tf from '@tensorflow/tfjs';\nconsole.warn = () => undefined;",
   `function half(pair: { a: number }): number {
   const weights = tf.tensor([[1, 2.5], [3, 4]]);
-  const photo = tf.tile(tf.linspace(0, 1, 32).reshape([32, 1, 1]), [1, 32, 3]);
+  const [down, right] = tf.meshgrid(tf.linspace(0, 1, 32), tf.linspace(0, 1, 32));
+  const photo = tf.stack([down, right, tf.onesLike(down)], 2);
   const h = pair.a / 2;
   return h;
 }
@@ -25,6 +26,9 @@ while (Date.now() < end) { step++; loss = 1 / step; }
 step > 0`,
 ];
 
+/** Of the pictures that are kept. */
+const size = { width: 1200, height: 760 };
+
 /** One line of the Variables panel for each variable: its name and what is shown of it. */
 async function variables(page: Page): Promise<Record<string, string>> {
   const names = await page.locator('.jp-DebuggerVariables-body .jp-DebuggerVariables-name').allInnerTexts();
@@ -36,26 +40,20 @@ async function variables(page: Page): Promise<Record<string, string>> {
 const stoppedOn = (page: Page, line: string): Promise<void> =>
   page.locator('.jp-DebuggerEditor-highlight', { hasText: line }).waitFor();
 
-const cell = (page: Page, at: number): Locator => page.locator('.jp-NotebookPanel .jp-CodeCell').nth(at);
-
-async function runCell(page: Page, at: number): Promise<void> {
-  await cell(page, at).locator('.cm-content').click();
-  await page.keyboard.press('Control+Enter');
-}
-
 export function debuggerInLab(session: LabSession): void {
   const picture = (name: string): Promise<unknown> =>
     session.page.screenshot({ path: path.join(out, `debugger-${name}.png`) });
 
   test('a breakpoint stops a cell; locals and tensors are seen; a step; on', async () => {
     const { page } = session;
-    await page.setViewportSize({ width: 1500, height: 900 });
+    await page.setViewportSize(size);
     writeNotebook(path.join(session.folder, 'debug.ipynb'), cells);
     await session.open('debug.ipynb');
+    await command(page, 'application:toggle-left-area');
     await command(page, 'notebook:run-cell-and-select-next');
     await page.evaluate("document.querySelector('.jp-NotebookPanel .jp-DebuggerBugButton').click()");
     // The gutter's first element is a spacer.
-    await cell(page, 1).locator('.cm-breakpoint-gutter .cm-gutterElement').nth(4).click();
+    await cell(page, 1).locator('.cm-breakpoint-gutter .cm-gutterElement').nth(5).click();
     await page.locator('.jp-DebuggerBreakpoint').first().waitFor();
 
     await runCell(page, 1);
@@ -89,8 +87,9 @@ export function debuggerInLab(session: LabSession): void {
 
   test('a subshell’s console completes and looks while a cell computes without a pause', async () => {
     const { page } = session;
-    await page.setViewportSize({ width: 1500, height: 900 });
+    await page.setViewportSize(size);
     await session.open('debug.ipynb');
+    await command(page, 'application:toggle-left-area');
     await runCell(page, 2);
     await command(page, 'notebook:create-subshell-console');
     const prompt = page.locator('.jp-ConsolePanel .jp-CodeConsole-promptCell .cm-content').first();
