@@ -3,6 +3,11 @@ import * as z from 'zod';
 import { imageFile } from './item-images';
 import { ItemProblem, type Read, readItems } from './items';
 import { readJsonArray } from './text-files';
+import { sacrebleu } from '../text/bleu';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanColumn } from './columns';
+import { loadItemImage } from './item-images';
 
 export interface CocoCaption {
   readonly id: string;
@@ -33,3 +38,33 @@ export async function* readCocoCaptions(file: string, images: string): AsyncGene
     id: ({ id }) => id,
   });
 }
+
+export interface CocoAsk extends BenchmarkItem {
+  readonly caption: CocoCaption;
+}
+
+/** `bleu`: sacreBLEU of the model's caption against each sentence that people wrote, 0 to 100; one item a sentence. */
+export function cocoBenchmark(file: string, images: string): Benchmark<CocoAsk, string> {
+  return {
+    name: 'coco-captions',
+    judges: ['rule'],
+    columns: [meanColumn('bleu')],
+    async *items() {
+      for await (const read of readCocoCaptions(file, images)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, image, imageId } = read.item;
+        const parts = async () => [await loadItemImage(image), 'Describe the image in one sentence.'];
+        yield { item: { id, cluster: String(imageId), caption: read.item, ask: { kind: 'answer', parts } } };
+      }
+    },
+    score({ caption }, { texts: [said = ''] }) {
+      return Promise.resolve({ scores: { bleu: sacrebleu(said, caption.caption).score }, detail: said });
+    },
+  };
+}
+
+/** COCO's captions as a task. */
+export const cocoTask = (file: string, images: string) => new BenchmarkTask(cocoBenchmark(file, images));

@@ -2,9 +2,16 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { DataSetError, ItemProblem, type RawRecord, readItems, type Reading } from './items';
+import { DataSetError, ItemError, ItemProblem, type RawRecord, readItems, type Reading } from './items';
 import { readTable } from './tables';
 import { textPieces } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { ruleColumn } from './columns';
+import { type ChatJudge, replyValue } from './judges';
+import { yesNoRubric } from './rubrics';
+import { dpgBench, type DpgItem, dpgItemScore } from './rules/dpg-bench';
+import { collectItems } from './items';
 
 export interface DpgPrompt {
   /** Name of the file: `partiprompts94`. */
@@ -99,3 +106,63 @@ export function dpgQuestionsByItem(
   }
   return byItem;
 }
+
+const LEVELS = ['entity', 'attribute', 'relation', 'global', 'other'] as const;
+
+/** An item as it is asked. */
+export interface DpgAsk extends BenchmarkItem {
+  readonly questions: readonly DpgQuestionRow[];
+}
+
+/**
+ * Columns: `score`, where a question whose parent was answered "no" counts 0, and the five kinds of questions as
+ * answered; 0 to 100. The judge answers the questions; the paper's is mPLUG-large.
+ * @param table `dpg_bench.csv`. Default: in the folder
+ */
+export function dpgBenchmark(
+  folder: string,
+  judge: ChatJudge,
+  table: string = path.join(folder, 'dpg_bench.csv'),
+): Benchmark<DpgAsk, DpgItem> {
+  const column = (name: string, value: (items: readonly DpgItem[]) => number | undefined) =>
+    ruleColumn<DpgItem>(name, () => true, (items) => value(items.map(({ detail }) => detail)));
+  return {
+    name: 'dpg',
+    judges: [judge.name],
+    columns: [
+      column('score', (items) => dpgBench(items).score),
+      ...LEVELS.map((level) => column(level, (items) => dpgBench(items).level1.get(level))),
+    ],
+    async *items() {
+      const { items: rows, errors } = await collectItems(readDpgQuestions(table));
+      for (const error of errors) yield { error };
+      const questions = dpgQuestionsByItem(rows);
+      for await (const read of readDpgPrompts(folder)) {
+        if ('error' in read) yield read;
+        else {
+          const { id, prompt } = read.item;
+          const own = questions.get(id);
+          const place = { file: table, where: `item '${id}'` };
+          yield own
+            ? { item: { id, ask: { kind: 'image', prompt }, questions: own } }
+            : { error: new ItemError(place, 'it has no questions') };
+        }
+      }
+    },
+    async score({ questions }, { images }) {
+      const requests = images.flatMap((image) => questions.map(({ question }) => yesNoRubric.request(image, question)));
+      const replies = (await judge.ask(requests, yesNoRubric.read)).map(replyValue);
+      const answers = images.map((_, i) => replies.slice(i * questions.length, (i + 1) * questions.length));
+      const none = questions.map(() => 'no');
+      const detail: DpgItem = {
+        questions: questions.map(({ id, tuple, dependency }) => ({ id, tuple, dependency })),
+        answers: answers.length > 0 ? answers : [none],
+      };
+      return { scores: { score: 100 * dpgItemScore(detail).score }, detail };
+    },
+  };
+}
+
+/** DPG-Bench as a task. */
+export const dpgTask = (folder: string, judge: ChatJudge, table?: string) =>
+  new BenchmarkTask(dpgBenchmark(folder, judge, table));

@@ -5,6 +5,12 @@ import * as z from 'zod';
 import { imageFile } from './item-images';
 import { DataSetError, type RawRecord, readItems, type Reading } from './items';
 import { readLines } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanByCluster } from './columns';
+import { loadItemImage } from './item-images';
+import type { ImageScorer } from './judges';
+import { imageScores } from './score-images';
 
 export interface DreamBenchPlusItem {
   /** `animal/00` */
@@ -64,3 +70,40 @@ async function* captionFiles(folder: string): AsyncGenerator<RawRecord> {
     yield { file, where: 'the file', ...(problem === undefined ? { value: { category, name: base, subject, prompts } } : { problem }) };
   }
 }
+
+/** Columns: each scorer's mean by subject, as DreamBench. The paper's own judge, GPT-4o with its rubric, is not asked. */
+export function dreamBenchPlusBenchmark(folder: string, scorers: readonly ImageScorer[]): Benchmark {
+  return {
+    name: 'dreambench-plus',
+    judges: scorers.map(({ name }) => name),
+    columns: [...scorers.map(({ name }) => meanByCluster(name)), meanByCluster('drawn')],
+    missing: ['concept preservation and prompt following, which GPT-4o marks with a rubric of its own'],
+    async *items() {
+      for await (const read of readDreamBenchPlus(folder)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, image, prompts } = read.item;
+        for (const [i, prompt] of prompts.entries())
+          yield {
+            item: {
+              id: `${id}, prompt ${i + 1}`,
+              cluster: id,
+              subject: id,
+              ask: { kind: 'image', prompt, references: async () => [await loadItemImage(image)] },
+            } satisfies BenchmarkItem,
+          };
+      }
+    },
+    async score({ ask }, { images }) {
+      if (ask.kind !== 'image') throw new TypeError('DreamBench++ asks for images');
+      const references = (await ask.references?.()) ?? [];
+      return { scores: await imageScores(scorers, images, ask.prompt, references), detail: null };
+    },
+  };
+}
+
+/** DreamBench++ as a task. */
+export const dreamBenchPlusTask = (folder: string, scorers: readonly ImageScorer[]) =>
+  new BenchmarkTask(dreamBenchPlusBenchmark(folder, scorers));

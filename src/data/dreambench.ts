@@ -5,6 +5,12 @@ import * as z from 'zod';
 import { imageFile } from './item-images';
 import { DataSetError, ItemProblem, type RawRecord, type Read, readItems } from './items';
 import { readLines } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanByCluster } from './columns';
+import { loadItemImage } from './item-images';
+import type { ImageScorer } from './judges';
+import { imageScores } from './score-images';
 
 export interface DreamBenchSubject {
   /** Name of its folder: `grey_sloth_plushie`. */
@@ -83,3 +89,44 @@ async function readPromptsAndClasses(file: string): Promise<PromptsAndClasses> {
     throw new DataSetError(`${file}: 'Classes', 'Object Prompts' and 'Live Subject Prompts' were expected, each with lines`);
   return { classes, objectPrompts: prompts.object, livePrompts: prompts.live };
 }
+
+/** Columns: each scorer's mean over prompts and images of a subject, then over subjects. */
+export function dreamBenchmark(folder: string, scorers: readonly ImageScorer[]): Benchmark {
+  return {
+    name: 'dreambench',
+    judges: scorers.map(({ name }) => name),
+    columns: [...scorers.map(({ name }) => meanByCluster(name)), meanByCluster('drawn')],
+    async *items() {
+      for await (const read of readDreamBench(folder)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id: subject, className, prompts, images } = read.item;
+        for (const [i, prompt] of prompts.entries())
+          yield {
+            item: {
+              id: `${subject}, prompt ${i + 1}`,
+              cluster: subject,
+              subject,
+              ask: {
+                kind: 'image',
+                prompt: dreamBenchPrompt(prompt, '<sks>', ''),
+                inWords: dreamBenchPrompt(prompt, '', className),
+                references: () => Promise.all(images.map(loadItemImage)),
+              },
+            } satisfies BenchmarkItem,
+          };
+      }
+    },
+    async score({ ask }, { images }) {
+      if (ask.kind !== 'image') throw new TypeError('DreamBench asks for images');
+      const references = (await ask.references?.()) ?? [];
+      return { scores: await imageScores(scorers, images, ask.inWords ?? ask.prompt, references), detail: null };
+    },
+  };
+}
+
+/** DreamBench as a task. */
+export const dreamBenchTask = (folder: string, scorers: readonly ImageScorer[]) =>
+  new BenchmarkTask(dreamBenchmark(folder, scorers));

@@ -3,6 +3,12 @@ import path from 'node:path';
 import * as z from 'zod';
 import { readItems, type Reading } from './items';
 import { readJsonLines } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { ruleColumn } from './columns';
+import type { ColorNamer, ObjectDetector } from './judges';
+import { genEval, type GenEvalRecord } from './rules/geneval';
+import { GENEVAL_COLORS, GENEVAL_MAX_OBJECTS, genEvalThreshold, genEvalVerdict } from './rules/geneval-verdict';
 
 export const GENEVAL_TAGS = ['single_object', 'two_object', 'counting', 'colors', 'position', 'color_attr'] as const;
 export type GenEvalTag = (typeof GENEVAL_TAGS)[number];
@@ -37,3 +43,73 @@ export function readGenEval(folder: string): Reading<GenEvalItem> {
     make: (item, { where }) => ({ ...item, id: String(Number(where.slice('line '.length)) - 1).padStart(5, '0') }),
   });
 }
+
+/** An item as it is asked. */
+export interface GenEvalAsk extends BenchmarkItem {
+  readonly item: GenEvalItem;
+}
+
+/** Who looks at the images. The paper has Mask2Former, and CLIP ViT-L/14 for colors. */
+export interface GenEvalJudges {
+  readonly detector: ObjectDetector;
+  readonly colors: ColorNamer;
+}
+
+/** Records of an item's images: what the released summary takes. */
+type Records = readonly GenEvalRecord[];
+
+/** Columns: the six tags and their plain mean, `overall`; 0 to 1. */
+export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJudges): Benchmark<GenEvalAsk, Records> {
+  const summary = (items: readonly { readonly detail: Records }[]) => genEval(items.flatMap(({ detail }) => detail));
+  return {
+    name: 'geneval',
+    judges: [detector.name, colors.name],
+    columns: [
+      ...GENEVAL_TAGS.map((tag) =>
+        ruleColumn<Records>(
+          tag,
+          ({ detail }) => detail.some((record) => record.tag === tag),
+          (items) => summary(items).tasks.get(tag)?.score,
+        ),
+      ),
+      ruleColumn<Records>('overall', () => true, (items) => summary(items).overall),
+    ],
+    async *items() {
+      for await (const read of readGenEval(folder))
+        yield 'error' in read
+          ? read
+          : { item: { id: read.item.id, item: read.item, ask: { kind: 'image', prompt: read.item.prompt } } };
+    },
+    async score({ item }, { images }) {
+      const { tag, include, exclude = [] } = item;
+      const metadata = JSON.stringify({ tag, include, exclude, prompt: item.prompt, id: item.id });
+      const unknown = [...include, ...exclude].find((wanted) => !detector.knows(wanted.class));
+      if (unknown) throw new Error(`${detector.name} does not know '${unknown.class}', which GenEval asks for`);
+      const verdicts: boolean[] = [];
+      const found = images.length > 0 ? await detector.detect(images) : [];
+      for (const [i, objects] of found.entries()) {
+        const sure = objects.filter(({ score }) => score >= genEvalThreshold(tag));
+        const seen = await Promise.all(
+          include.flatMap(({ class: label, color }) =>
+            sure
+              .filter((object) => object.label === label)
+              .slice(0, GENEVAL_MAX_OBJECTS)
+              .map(async (object) =>
+                color === undefined
+                  ? object
+                  : { ...object, color: await colors.color(images[i], object, GENEVAL_COLORS) },
+              ),
+          ),
+        );
+        const others = sure.filter(({ label }) => !include.some((wanted) => wanted.class === label));
+        verdicts.push(genEvalVerdict(include, exclude, [...seen, ...others]));
+      }
+      if (images.length === 0) verdicts.push(false);
+      const correct = verdicts.filter(Boolean).length / verdicts.length;
+      return { scores: { correct }, detail: verdicts.map((right) => ({ tag, metadata, correct: right })) };
+    },
+  };
+}
+
+/** GenEval as a task. */
+export const genEvalTask = (folder: string, judges: GenEvalJudges) => new BenchmarkTask(genEvalBenchmark(folder, judges));

@@ -4,6 +4,12 @@ import * as z from 'zod';
 import { imageFile } from './item-images';
 import { type Read, readItems } from './items';
 import { readJsonLines } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanByCluster } from './columns';
+import { loadItemImage } from './item-images';
+import type { ImageScorer } from './judges';
+import { imageScores } from './score-images';
 
 export interface KontextItem {
   /** The image's file name, and the line: one image may stand in several. */
@@ -39,3 +45,46 @@ export async function* readKontextBench(folder: string, category?: string): Asyn
   for await (const read of items)
     if ('error' in read || category === undefined || read.item.category === category) yield read;
 }
+
+/** MM-R1's part of the set: a character in a new scene. */
+export const CHARACTER_REFERENCE = 'Character Reference';
+
+/** Columns: each scorer's mean by reference image. @param category default: `Character Reference`, as MM-R1 evaluates */
+export function kontextBenchmark(
+  folder: string,
+  scorers: readonly ImageScorer[],
+  category: string = CHARACTER_REFERENCE,
+): Benchmark {
+  return {
+    name: 'kontext',
+    judges: scorers.map(({ name }) => name),
+    columns: [...scorers.map(({ name }) => meanByCluster(name)), meanByCluster('drawn')],
+    async *items() {
+      for await (const read of readKontextBench(folder, category)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, image, instruction } = read.item;
+        const references = async () => [await loadItemImage(image)];
+        yield {
+          item: {
+            id,
+            cluster: image,
+            subject: image,
+            ask: { kind: 'image', prompt: instruction, references },
+          } satisfies BenchmarkItem,
+        };
+      }
+    },
+    async score({ ask }, { images }) {
+      if (ask.kind !== 'image') throw new TypeError('Kontext-Bench asks for images');
+      const references = (await ask.references?.()) ?? [];
+      return { scores: await imageScores(scorers, images, ask.prompt, references), detail: null };
+    },
+  };
+}
+
+/** Kontext-Bench as a task. */
+export const kontextTask = (folder: string, scorers: readonly ImageScorer[]) =>
+  new BenchmarkTask(kontextBenchmark(folder, scorers));

@@ -8,6 +8,12 @@ import * as z from 'zod';
 import { imageFile } from './item-images';
 import { orError, type RawRecord, type Read, readItems } from './items';
 import { readJsonArray, readJsonFields } from './text-files';
+import { unifybenchBleu } from '../text/bleu';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanColumn } from './columns';
+import { loadItemImage } from './item-images';
+import { unifyChoiceHit } from './rules/unify-bench';
 
 export type McLlavaKind = 'rec' | 'vqa' | 'choice' | 'text';
 
@@ -76,3 +82,42 @@ function aboutImage(concept: string, kind: McLlavaKind, value: unknown): unknown
 async function* mapped(records: AsyncIterable<RawRecord>, change: (value: unknown) => unknown): AsyncGenerator<RawRecord> {
   for await (const record of records) yield 'problem' in record ? record : { ...record, value: change(record.value) };
 }
+
+export interface McLlavaAsk extends BenchmarkItem {
+  readonly item: McLlavaItem;
+}
+
+/**
+ * Columns, 0 to 1: `rec` (share of test images in which the concept is recognized: the set has no negative ones here),
+ * `choice`, `text` (the letter is said) and `vqa/bleu`.
+ */
+export function mcLlavaBenchmark(folder: string): Benchmark<McLlavaAsk, string> {
+  return {
+    name: 'mc-llava',
+    judges: ['rule'],
+    columns: ['rec', 'vqa/bleu', 'choice', 'text'].map((name) => meanColumn(name)),
+    async *items() {
+      for await (const read of readMcLlava(folder)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, concept, image, question } = read.item;
+        const text = question.split(`<${concept}>`).join('<sks>');
+        const parts = async () => [...(image === undefined ? [] : [await loadItemImage(image)]), text];
+        yield { item: { id, cluster: concept, subject: concept, item: read.item, ask: { kind: 'answer', parts } } };
+      }
+    },
+    score({ item: { kind, answer } }, { texts: [said = ''] }) {
+      const right = (hit: boolean) => (hit ? 1 : 0);
+      const scores: Record<string, number> =
+        kind === 'vqa'
+          ? { 'vqa/bleu': unifybenchBleu(said, answer) }
+          : { [kind]: right(kind === 'rec' ? /yes/i.test(said) : unifyChoiceHit({ truth: answer, prediction: said })) };
+      return Promise.resolve({ scores, detail: said });
+    },
+  };
+}
+
+/** MC-LLaVA as a task. */
+export const mcLlavaTask = (folder: string) => new BenchmarkTask(mcLlavaBenchmark(folder));

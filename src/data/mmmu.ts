@@ -1,9 +1,11 @@
 /** MMMU (Yue et al. 2023, arXiv 2311.16502) as published: Parquet files by subject, up to seven images a question. */
 import * as z from 'zod';
+import { BenchmarkTask } from './benchmark-task';
 import { imageBytes } from './item-images';
-import { ItemProblem, readItems, type Reading } from './items';
+import { inTurn, ItemProblem, readItems, type Reading } from './items';
 import { readParquet } from './parquet';
 import { pythonTexts } from './python-list';
+import { questionBenchmark } from './question-benchmark';
 import { lettered, letters, type QuestionItem } from './question-item';
 
 /** Hugging Face's image feature: bytes of a file in the row. */
@@ -48,3 +50,10 @@ export function readMmmu(file: string): Reading<QuestionItem> {
     id: ({ id }) => id,
   });
 }
+
+/** MMMU from its Parquet files: letters by rule, open questions by equality; 0 to 100. */
+export const mmmuBenchmark = (files: readonly string[]) =>
+  questionBenchmark('mmmu', () => inTurn(files.map(readMmmu)), { rule: 'equivalent' });
+
+/** MMMU as a task. */
+export const mmmuTask = (files: readonly string[]) => new BenchmarkTask(mmmuBenchmark(files));

@@ -5,6 +5,12 @@ import { imageBytes, type ItemImage } from './item-images';
 import { readItems, type Reading } from './items';
 import { embeddedImage } from './mmmu';
 import { readParquet } from './parquet';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { meanColumn } from './columns';
+import { loadItemImage } from './item-images';
+import type { ImageScorer } from './judges';
+import { imageScores } from './score-images';
 
 export interface SubjectPairItem {
   readonly id: string;
@@ -65,3 +71,39 @@ function crop(image: Image, left: number, border: number, half: number): Image {
   }
   return { width, height, rgb };
 }
+
+/** The right half drawn again from its text, with the left half as reference. No paper's table: for held-out pairs. */
+export function subjects200kBenchmark(file: string, scorers: readonly ImageScorer[]): Benchmark {
+  return {
+    name: 'subjects200k',
+    judges: scorers.map(({ name }) => name),
+    columns: [...scorers.map(({ name }) => meanColumn(name)), meanColumn('drawn')],
+    holdsImages: true,
+    async *items() {
+      for await (const read of readSubjects200K(file)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, image, captions, subject } = read.item;
+        const references = async () => [subjectPair(await loadItemImage(image))[0]];
+        yield {
+          item: {
+            id,
+            cluster: subject,
+            ask: { kind: 'image', prompt: captions[1], references },
+          } satisfies BenchmarkItem,
+        };
+      }
+    },
+    async score({ ask }, { images }) {
+      if (ask.kind !== 'image') throw new TypeError('Subjects200K asks for images');
+      const references = (await ask.references?.()) ?? [];
+      return { scores: await imageScores(scorers, images, ask.prompt, references), detail: null };
+    },
+  };
+}
+
+/** Subjects200K as a task. */
+export const subjects200kTask = (file: string, scorers: readonly ImageScorer[]) =>
+  new BenchmarkTask(subjects200kBenchmark(file, scorers));

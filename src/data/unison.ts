@@ -7,6 +7,10 @@ import path from 'node:path';
 import * as z from 'zod';
 import { DataSetError, ItemProblem, type Read, readItems } from './items';
 import { readJsonFields, readLines } from './text-files';
+import type { Benchmark, BenchmarkItem } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { ruleColumn } from './columns';
+import { readYesNo, yesNoScores, type YesNo, type YesNoReading } from './rules/pope';
 
 export interface UnisonItem {
   /** `prompt_7`: the seventh line. */
@@ -48,3 +52,50 @@ function duplicate(file: string, key: string) {
     make: (value) => value,
   });
 }
+
+/** Answers about the model's own images, and what they should be. */
+export interface UnisonDetail {
+  readonly readings: readonly YesNoReading[];
+  readonly labels: readonly YesNo[];
+}
+
+/** `consistency`: share of the questions that the model answers rightly about the image that it drew; no judge. */
+export function unisonBenchmark(
+  folder: string,
+): Benchmark<BenchmarkItem & { readonly item: UnisonItem }, UnisonDetail> {
+  return {
+    name: 'unison',
+    judges: ['rule'],
+    columns: [
+      ruleColumn<UnisonDetail>(
+        'consistency',
+        () => true,
+        (items) =>
+          yesNoScores(
+            items.flatMap(({ detail }) => detail.readings),
+            items.flatMap(({ detail }) => detail.labels),
+          ).accuracy,
+      ),
+    ],
+    async *items() {
+      for await (const read of readUnison(folder)) {
+        if ('error' in read) {
+          yield read;
+          continue;
+        }
+        const { id, prompt, questions } = read.item;
+        const thenAsked = questions.map(({ question }) => question);
+        yield { item: { id, item: read.item, ask: { kind: 'image', prompt, thenAsked } } };
+      }
+    },
+    score({ item }, { texts }) {
+      const readings: YesNoReading[] = texts.length > 0 ? texts.map(readYesNo) : item.questions.map(() => 'unknown');
+      const labels = readings.map((_, i) => item.questions[i % item.questions.length].answer);
+      const right = readings.filter((reading, i) => reading === labels[i]).length;
+      return Promise.resolve({ scores: { consistency: right / readings.length }, detail: { readings, labels } });
+    },
+  };
+}
+
+/** Unison's internal consistency as a task. */
+export const unisonTask = (folder: string) => new BenchmarkTask(unisonBenchmark(folder));

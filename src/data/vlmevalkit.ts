@@ -8,6 +8,8 @@ import { ItemProblem, readItems, type Reading } from './items';
 import { pythonTexts } from './python-list';
 import { letters, type QuestionItem } from './question-item';
 import { readTable } from './tables';
+import { BenchmarkTask } from './benchmark-task';
+import { questionBenchmark, type QuestionBenchmarkOptions, type QuestionRule } from './question-benchmark';
 
 const row = z.object({
   index: z.string().regex(/^\d+$/, 'should be a whole number of at least 0'),
@@ -68,3 +70,28 @@ async function imagesOf(
     return Promise.all((pythonTexts(path) ?? [path]).map((name) => imageFile(folder, name, 'image_path')));
   throw new ItemProblem(path ? "field 'image_path' needs the folder of images" : "field 'image' is empty: there is no image");
 }
+
+/** The nine sets that CoRL evaluates (Table 2), by the rule that each is scored with. */
+export const UNDERSTANDING_RULES = {
+  mmmu: 'choice',
+  mmstar: 'choice',
+  wemath: 'choice',
+  mmvet: 'graded',
+  pope: 'yes-no',
+  logicvista: 'equivalent',
+  mathvista: 'equivalent',
+  mathverse: 'equivalent',
+  mathvision: 'equivalent',
+} as const satisfies Readonly<Record<string, QuestionRule>>;
+export type UnderstandingSet = keyof typeof UNDERSTANDING_RULES;
+
+/** A table as a benchmark. @param folder of images, for tables without base64 */
+export const vlmEvalKitBenchmark = (
+  name: string,
+  file: string,
+  options: QuestionBenchmarkOptions & { readonly folder?: string },
+) => questionBenchmark(name, () => readVlmEvalKit(file, options.folder), options);
+
+/** A table of VLMEvalKit as a task. */
+export const vlmEvalKitTask = (...given: Parameters<typeof vlmEvalKitBenchmark>) =>
+  new BenchmarkTask(vlmEvalKitBenchmark(...given));

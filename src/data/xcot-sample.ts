@@ -119,7 +119,8 @@ async function byTurns(
   return segments.map((own) => ({ segments: own }));
 }
 
-async function imagesOf({ imageTokenizer }: UnifiedModel, drawn: readonly ImageSegment[]): Promise<Image[]> {
+/** Images of one grid, decoded together. */
+export async function imagesOf({ imageTokenizer }: Pick<UnifiedModel, 'imageTokenizer'>, drawn: readonly ImageSegment[]): Promise<Image[]> {
   const codes = drawn.map((segment) => segment.codes);
   const pixels = tf.tidy(() => tf.clipByValue(imageTokenizer.decode(codes, drawn[0].grid), -1, 1));
   try {

@@ -2,11 +2,11 @@
  * X-CoT (MM-R1, Sec. 3.2): before an image of a subject is drawn, the subject is put into words, drawn alone, and the
  * image is planned. What a data set of it is made of, and what a task of it gives to a recipe.
  */
-import { type Rng, tf } from '../engine';
-import { type Image, tensorToImages } from '../io';
+import type { Rng } from '../engine';
+import type { Image } from '../io';
 import type { ImageSegment, SequenceExample, Trajectory, UnifiedModel } from '../models/unified';
 import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions, type Example, type Task } from './task';
-import { sampleXcot, type Structure, type XcotSampling } from './xcot-sample';
+import { imagesOf, sampleXcot, type Structure, type XcotSampling } from './xcot-sample';
 
 /** One subject in two places, as Subjects200K has it: one image becomes the reference, the other what is to be drawn. */
 export interface SubjectPair {
@@ -111,20 +111,15 @@ export async function evaluateXcot<Truth>(
   return evaluationOf(items);
 }
 
-async function resultsOf(
-  { imageTokenizer }: UnifiedModel,
+/** The result of each trajectory as an image; undefined where there is none. */
+export async function resultsOf(
+  model: UnifiedModel,
   trajectories: readonly Trajectory[],
   structure: Structure,
 ): Promise<(Image | undefined)[]> {
   const segments = trajectories.map((trajectory) => resultOf(trajectory, structure));
   const drawn = segments.flatMap((segment) => segment ?? []);
   if (drawn.length === 0) return trajectories.map(() => undefined);
-  const codes = drawn.map((segment) => segment.codes);
-  const pixels = tf.tidy(() => tf.clipByValue(imageTokenizer.decode(codes, drawn[0].grid), -1, 1));
-  try {
-    const images = await tensorToImages(pixels);
-    return segments.map((segment) => segment && images[drawn.indexOf(segment)]);
-  } finally {
-    pixels.dispose();
-  }
+  const images = await imagesOf(model, drawn);
+  return segments.map((segment) => segment && images[drawn.indexOf(segment)]);
 }

@@ -5,6 +5,9 @@ import { imageFile } from './item-images';
 import { type RawRecord, readItems, type Reading } from './items';
 import type { QuestionItem } from './question-item';
 import { readJsonFields } from './text-files';
+import type { Benchmark } from './benchmark';
+import { BenchmarkTask } from './benchmark-task';
+import { type QuestionAsk, questionBenchmark, type QuestionDetail } from './question-benchmark';
 
 export interface YoLlavaItem extends QuestionItem {
   /** Name of the concept; questions call it `<sks>`. */
@@ -52,3 +55,21 @@ async function* questions(file: string): AsyncGenerator<RawRecord> {
     for (const [image, qa] of listed) yield { file, where: `${where}, '${image}'`, value: { concept, image, qa: qa as unknown } };
   }
 }
+
+/** `accuracy` of the choices, 0 to 100. Questions say `<sks>`; each concept is a subject that a model may have learned. */
+export function yoLlavaBenchmark(folder: string): Benchmark<QuestionAsk, QuestionDetail> {
+  const benchmark = questionBenchmark('yollava', () => readYoLlava(folder), { rule: 'choice' });
+  return {
+    ...benchmark,
+    holdsImages: false,
+    async *items() {
+      for await (const read of benchmark.items())
+        yield 'error' in read
+          ? read
+          : { item: { ...read.item, cluster: read.item.item.category, subject: read.item.item.category } };
+    },
+  };
+}
+
+/** Yo'LLaVA as a task. */
+export const yoLlavaTask = (folder: string) => new BenchmarkTask(yoLlavaBenchmark(folder));
