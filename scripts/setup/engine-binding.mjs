@@ -95,6 +95,9 @@ function addFunctions(folder) {
   edit('tfjs_backend.h', ' private:\n', (found) => `${include('methods.h')}\n${found}`);
   edit('tfjs_binding.cc', 'static napi_value InitTFNodeJSBinding', (found) => include('exports.cc') + found);
   edit('tfjs_binding.cc', '      {"getNumOfSavedModels"', (found) => `      UNILAB_EXPORTS\n${found}`);
+  edit('tfjs_backend.cc', 'void AssignOpAttr(', (found) => `${include('attributes.cc')}\n${found}`);
+  const text = 'arbitrary byte sequences).\n      std::string str_value;\n      nstatus = ';
+  edit('tfjs_backend.cc', `${text}GetStringParam`, () => `${text}GetBytesOrString`);
   fs.appendFileSync(path.join(folder, 'tfjs_backend.cc'), `\n${include('functions.cc')}`);
 }
 

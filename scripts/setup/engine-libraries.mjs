@@ -29,7 +29,11 @@ with zipfile.ZipFile(wheel) as z:
                     print(re.sub(r'[() ]', '', found.group(1)))
 `;
 
-/** `cuda` where nvidia-smi is at hand (on x86-64), else `cpu`. @throws Missing on systems without a fitting wheel */
+/**
+ * `cuda` where nvidia-smi is at hand (on x86-64), else `cpu`; or what UNILAB_TENSORFLOW says: libraries for a GPU run
+ * without one, too.
+ * @throws Missing on systems without a fitting wheel
+ */
 export function flavour() {
   if (process.platform !== 'linux') {
     throw new Missing(`TensorFlow can be linked on Linux; this is ${process.platform}.`);
@@ -37,7 +41,16 @@ export function flavour() {
   if (process.arch !== 'x64' && process.arch !== 'arm64') {
     throw new Missing(`TensorFlow has libraries for x64 and arm64; this processor is ${process.arch}.`);
   }
-  return process.arch === 'x64' && has('nvidia-smi') ? 'cuda' : 'cpu';
+  const forced = process.env.UNILAB_TENSORFLOW;
+  if (forced && forced !== 'cpu' && forced !== 'cuda') {
+    throw new Missing(`UNILAB_TENSORFLOW is '${forced}': set it to cpu or cuda, or unset it.`);
+  }
+  if (forced === 'cuda' && process.arch !== 'x64') {
+    throw new Missing(
+      `UNILAB_TENSORFLOW is 'cuda': TensorFlow has CUDA libraries for x64; this processor is ${process.arch}.`,
+    );
+  }
+  return forced || (process.arch === 'x64' && has('nvidia-smi') ? 'cuda' : 'cpu');
 }
 
 export function storeFolder(kind) {
@@ -137,7 +150,9 @@ function fetchWheel(python, part, requirement) {
   const started = Date.now();
   const folder = path.join(part, 'wheels', requirement.replace(/[^\w.-]/g, '_'));
   const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
-  const platforms = ['2_17', '2_27', '2_28'].flatMap((glibc) => ['--platform', `manylinux_${glibc}_${machine}`]);
+  // Wheels bear the oldest system that they run on, under the names of their time.
+  const systems = ['1', '2010', '2014', '_2_5', '_2_12', '_2_17', '_2_24', '_2_27', '_2_28'];
+  const platforms = systems.flatMap((system) => ['--platform', `manylinux${system}_${machine}`]);
   const args = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--quiet', '--dest', folder];
   const what = `${requirement} could not be downloaded (is there a network, and a package index for pip?)`;
   run(findPip(python, part), [...args, ...platforms, ...wheelPython, requirement], what);

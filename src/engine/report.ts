@@ -10,8 +10,19 @@ export interface EngineOptions {
   engine?: EngineName;
   /** Default `bf16`, or what `UNILAB_PRECISION` says. */
   precision?: Precision;
+  /**
+   * On CPUs: compiled functions in TensorFlow's own mixed precision instead of the project's casts. It rounds logits, too,
+   * so that nothing equals single operations to the bit. Default false, or what `UNILAB_MIXED_PRECISION=1` says.
+   */
+  mixedPrecision?: boolean;
   /** No line on stderr when an engine takes over for a better one. Default false. */
   quiet?: boolean;
+}
+
+/** What every engine is started with. */
+export interface StartOptions {
+  readonly precision: Precision;
+  readonly mixed: boolean;
 }
 
 export interface EngineReport {
@@ -23,6 +34,10 @@ export interface EngineReport {
   readonly tfjs: string;
   /** Whether UniLab's own fused TensorFlow kernels are in use (CPU only). */
   readonly ownKernels?: boolean;
+  /** Whether compiled functions are in TensorFlow's own mixed precision. */
+  readonly mixedPrecision?: boolean;
+  /** What TensorFlow was linked for: with CUDA's libraries it runs on a CPU, too. */
+  readonly flavor?: 'cpu' | 'cuda';
   /** Why better engines were passed over, one line each with the mend; none when the first choice runs. */
   readonly passedOver?: readonly string[];
 }

@@ -1,11 +1,14 @@
 /** The `tensorflow` engine: @tensorflow/tfjs-node-gpu linked with a current TensorFlow (`make engine`). */
 import * as tf from '@tensorflow/tfjs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import util from 'node:util';
 import { needsBf16Casts, useBf16Products } from './bf16-products';
+import { functionBackend } from './functions/binding';
+import { useMixedPrecision } from './functions';
 import { setOwnKernels } from './ops/kernel';
-import { EngineError, type EngineReport, type Precision } from './report';
+import { EngineError, type EngineReport, type Precision, type StartOptions } from './report';
 import { useTraceableKernels } from './tensorflow-kernels';
 
 /** What is used of the binding's backend. */
@@ -15,7 +18,7 @@ interface NodeBackend {
 }
 
 /** @throws EngineError when the binding is not linked */
-export async function startTensorflow(precision: Precision, _forced = false): Promise<EngineReport> {
+export async function startTensorflow({ precision, mixed }: StartOptions, _forced = false): Promise<EngineReport> {
   // oneDNN reads this once, when the library loads.
   process.env.ONEDNN_DEFAULT_FPMATH_MODE = precision === 'bf16' ? 'BF16' : 'STRICT';
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '3';
@@ -35,7 +38,8 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
   const ownKernels = device === 'cpu' ? loadOwnKernels() : undefined;
   setOwnKernels(ownKernels);
   if (device === 'cpu') useTraceableKernels();
-  if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
+  if (mixed) startMixedPrecision(precision, device);
+  else if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
   return {
     engine: 'tensorflow',
     device,
@@ -43,7 +47,32 @@ export async function startTensorflow(precision: Precision, _forced = false): Pr
     library: backend.binding.TF_Version,
     tfjs: tf.version_core,
     ownKernels: ownKernels !== undefined,
+    flavor: linkedFlavor(),
+    mixedPrecision: mixed,
   };
+}
+
+/** @throws EngineError where there is no such thing */
+function startMixedPrecision(precision: Precision, device: string): void {
+  const backend = functionBackend();
+  if (device !== 'cpu' || precision !== 'bf16' || process.env.UNILAB_TRACE === '0')
+    throw new EngineError(
+      'mixed precision is for traced functions on a CPU, with products in bfloat16',
+      'unset UNILAB_MIXED_PRECISION',
+    );
+  if (!backend?.binding.acceptsBytes)
+    throw new EngineError('mixed precision needs the binding of this version', 'run `make engine`');
+  useMixedPrecision(true);
+}
+
+/** What set-up noted of the libraries. */
+function linkedFlavor(): 'cpu' | 'cuda' | undefined {
+  try {
+    const { store } = JSON.parse(readFileSync(besideBinding('unilab.json'), 'utf8')) as { store: string };
+    return /-(cpu|cuda)-/.exec(path.basename(store))?.[1] as 'cpu' | 'cuda' | undefined;
+  } catch {
+    return undefined; // linked by hand
+  }
 }
 
 /**
@@ -64,8 +93,12 @@ function loadOwnKernels(): readonly string[] | undefined {
 
 /** An addon that `make engine` put beside the binding. @throws when it is not there */
 function addon(name: string): unknown {
+  return createRequire(__filename)(besideBinding(name)) as unknown;
+}
+
+function besideBinding(name: string): string {
   const folder = path.dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
-  return createRequire(__filename)(path.join(folder, 'lib', 'napi-v8', name)) as unknown;
+  return path.join(folder, 'lib', 'napi-v8', name);
 }
 
 /**

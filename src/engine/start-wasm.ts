@@ -1,7 +1,7 @@
 /** The `wasm` engine: npm alone is enough. One thread with SIMD; slower, but everything works. */
 import * as tf from '@tensorflow/tfjs';
 import path from 'node:path';
-import { EngineError, type EngineReport, type Precision } from './report';
+import { EngineError, type EngineReport, type StartOptions } from './report';
 import { guardHeap, type WasmBackend } from './wasm-backend';
 import { registerWasmKernels } from './wasm-kernels';
 
@@ -9,7 +9,7 @@ import { registerWasmKernels } from './wasm-kernels';
  * Always computes in float32: the wasm engine has no bfloat16, and `bf16` only allows it.
  * @throws EngineError when the package is missing or the module does not load
  */
-export async function startWasm(_precision: Precision, _forced = false): Promise<EngineReport> {
+export async function startWasm(_options: StartOptions, _forced = false): Promise<EngineReport> {
   try {
     const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm');
     const folder = path.dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json'));

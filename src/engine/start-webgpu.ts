@@ -1,6 +1,6 @@
 /** The `webgpu` engine: tf.js on any GPU with a Vulkan, Metal or Direct3D driver, through Dawn for Node. */
 import * as tf from '@tensorflow/tfjs';
-import { EngineError, type EngineReport, type Precision } from './report';
+import { EngineError, type EngineReport, type StartOptions } from './report';
 
 /** What is used of the WebGPU interface; the types of the web are not all in TypeScript's library. */
 interface Adapter {
@@ -44,7 +44,7 @@ const held: unknown[] = [];
  * @param forced true: a software adapter will do (correct, slow); false: only a GPU
  * @throws EngineError when no fitting adapter answers
  */
-export async function startWebgpu(_precision: Precision, forced = false): Promise<EngineReport> {
+export async function startWebgpu(_options: StartOptions, forced = false): Promise<EngineReport> {
   let adapter: Adapter | null;
   try {
     const dawn = (await import('webgpu')) as unknown as Dawn;

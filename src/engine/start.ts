@@ -19,16 +19,24 @@ export async function startEngine(options: EngineOptions = {}): Promise<EngineRe
   if (running) return running;
   const forced = options.engine ?? forcedByEnvironment();
   const precision = options.precision ?? (process.env.UNILAB_PRECISION === 'float32' ? 'float32' : 'bf16');
+  const mixed = options.mixedPrecision ?? process.env.UNILAB_MIXED_PRECISION === '1';
+  if (mixed && forced && forced !== 'tensorflow')
+    throw new EngineError(
+      `mixed precision is the tensorflow engine's, not ${forced}'s`,
+      'unset UNILAB_MIXED_PRECISION',
+    );
   const order: readonly EngineName[] = forced ? [forced] : ['tensorflow', 'webgpu', 'wasm'];
   const reasons: string[] = [];
   for (const name of order) {
     try {
-      running = { ...(await starters[name](precision, forced !== undefined)), passedOver: reasons };
+      running = { ...(await starters[name]({ precision, mixed }, forced !== undefined)), passedOver: reasons };
       if (reasons.length > 0 && !options.quiet)
         console.error(`unilab: ${reasons.join('; ')}; the ${name} engine takes over.`);
+      if (running.flavor === 'cuda' && running.device === 'cpu' && !options.quiet)
+        console.error('unilab: TensorFlow is linked for CUDA, but no NVIDIA GPU answers: it runs on the CPU.');
       return running;
     } catch (error) {
-      if (forced) throw error;
+      if (forced || mixed) throw error;
       reasons.push(error instanceof Error ? error.message : String(error));
     }
   }

@@ -8,9 +8,9 @@ import { describe, test } from 'node:test';
 const script = path.resolve(__dirname, '../../scripts/setup/engine.mjs');
 
 /** Runs the set-up with nothing in PATH and an empty UNILAB_HOME: it can link nothing and must change nothing. */
-function bareMachine(...args: string[]) {
+function bareMachine(args: readonly string[] = [], more: Readonly<Record<string, string>> = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'unilab-setup-'));
-  const env = { ...process.env, PATH: folder, UNILAB_HOME: path.join(folder, 'home') };
+  const env = { ...process.env, PATH: folder, UNILAB_HOME: path.join(folder, 'home'), ...more };
   const done = spawnSync(process.execPath, [script, ...args], { env, encoding: 'utf8' });
   const left = fs.existsSync(path.join(folder, 'home', 'engine'))
     ? fs.readdirSync(path.join(folder, 'home', 'engine'))
@@ -32,6 +32,12 @@ describe('engine set-up', { skip: process.platform !== 'linux' && 'TensorFlow is
   });
 
   test('--require makes that a failure', () => {
-    assert.equal(bareMachine('--require').status, 1);
+    assert.equal(bareMachine(['--require']).status, 1);
+  });
+
+  test('UNILAB_TENSORFLOW chooses the libraries; what is neither cpu nor cuda is named', () => {
+    assert.match(bareMachine([], { UNILAB_TENSORFLOW: 'rocm' }).stderr, /'rocm': set it to cpu or cuda, or unset it\./);
+    const forced = bareMachine([], { UNILAB_TENSORFLOW: 'cuda' }).stderr;
+    assert.match(forced, process.arch === 'x64' ? /^engine: Python 3 is missing/ : /CUDA libraries for x64/);
   });
 });

@@ -32,7 +32,16 @@ static napi_value DescribeTensor(napi_env env, napi_callback_info info) {
   return backend ? backend->DescribeTensor(env, args[0]) : nullptr;
 }
 
+// Whether attributes that are strings may be bytes: a binding of an earlier set-up has no such method.
+static napi_value AcceptsBytes(napi_env env, napi_callback_info info) {
+  napi_value yes;
+  napi_status nstatus = napi_get_boolean(env, true, &yes);
+  ENSURE_NAPI_OK_RETVAL(env, nstatus, nullptr);
+  return yes;
+}
+
 #define UNILAB_EXPORTS                                                                                 \
   {"registerFunction", nullptr, RegisterFunction, nullptr, nullptr, nullptr, napi_default, nullptr},   \
       {"removeFunction", nullptr, RemoveFunction, nullptr, nullptr, nullptr, napi_default, nullptr},   \
+      {"acceptsBytes", nullptr, AcceptsBytes, nullptr, nullptr, nullptr, napi_default, nullptr},           \
       {"describeTensor", nullptr, DescribeTensor, nullptr, nullptr, nullptr, napi_default, nullptr},

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 export interface Attribute {
   readonly name: string;
   readonly type: number;
-  readonly value: number | boolean | string | readonly number[] | readonly boolean[];
+  readonly value: number | boolean | string | Uint8Array | readonly number[] | readonly boolean[];
 }
 
 /** What a tensor is to the binding. `shape` is given to tf.js, which keeps it. */
@@ -25,7 +25,7 @@ export interface Methods {
   executeOp(op: string, attributes: readonly Attribute[], ids: readonly number[], outputs: number): Metadata[];
 }
 
-/** The binding. The last three are ours (`src/engine/binding`), compiled into it by `make engine`. */
+/** The binding. The last ones are ours (`src/engine/binding`), compiled into it by `make engine`. */
 export type Binding = Methods &
   Readonly<Record<`TF_${string}`, number>> & {
     readonly registerFunction?: (
@@ -35,6 +35,8 @@ export type Binding = Methods &
       outputs: string,
       controls: string,
     ) => void;
+    /** Whether attributes that are strings may be bytes. */
+    readonly acceptsBytes?: () => boolean;
     removeFunction(name: string): void;
     describeTensor(id: number): { shape: number[]; dtype: number };
   };

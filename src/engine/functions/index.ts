@@ -1,3 +1,4 @@
+export { useMixedPrecision } from './rewriting';
 export { TraceError } from './trace-error';
 export {
   onTrace,

@@ -12,6 +12,7 @@ import {
   STAND_INS,
   type Upload,
 } from './program';
+import { callAttributes } from './rewriting';
 import { isLarge, shapeNumbers } from './shape-numbers';
 
 /** An operation that is asked for. */
@@ -141,7 +142,9 @@ export class Plan {
     if (this.registered === undefined) throw new Error('the function was not prepared');
     const given = [...uploads].filter(([at]) => this.fed.has(at)).map(([, { id }]) => id);
     const start = performance.now();
-    const outputs = binding.executeOp(this.registered, [], [...captured, ...given], this.program.results.length);
+    const attributes = callAttributes(binding.TF_ATTR_STRING);
+    const ids = [...captured, ...given];
+    const outputs = binding.executeOp(this.registered, attributes, ids, this.program.results.length);
     this.runs++;
     if (this.isNew) this.seconds += (performance.now() - start) / 1000;
     this.isNew = false;
