@@ -9,7 +9,7 @@ const format = 2;
 const libraries = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 // The wheel of one Python version is taken whatever Python this machine has: only its libraries are used.
 const wheelPython = ['--python-version', '3.11', '--implementation', 'cp', '--abi', 'cp311'];
-const sizes = { cpu: { download: 270e6, unpacked: 950e6 }, cuda: { download: 3.5e9, unpacked: 8e9 } };
+const sizes = { cpu: { download: 270e6, unpacked: 950e6 }, cuda: { download: 3.4e9, unpacked: 5.2e9 } };
 
 // Unpacks the libraries and the headers of the C interface, and prints what its CUDA packages are called.
 const unpack = `
