@@ -64,10 +64,11 @@ torch: .venv/torch/.ready ## PyTorch in .venv/torch, for the comparison in `make
 bench: setup ## training, rollout, replay, GRPO step beside PyTorch (run `make torch` before, or only UniLab is measured)
 	@bin/unilab bench $(options)
 
-figures: setup ## runs notebooks/figures; leaves out/figures
+figures: setup ## the papers' tables and figures beside ours; leaves out/figures (pages) and out/figures/files (SVG, PDF, LaTeX)
 	@mkdir -p out/figures; found=; for notebook in notebooks/figures/*.ipynb; do \
 	  test -e "$$notebook" || continue; found=1; name=$$(basename "$$notebook" .ipynb); \
-	  $(timed) "$$notebook" bin/unilab run "$$notebook" --out "out/figures/$$name.ipynb" --html "out/figures/$$name.html" || exit 1; \
+	  $(timed) "$$notebook" bin/unilab run "$$notebook" --out "out/figures/$$name.ipynb" --html "out/figures/$$name.html" \
+	    -p "out=$(CURDIR)/out/figures/files" || exit 1; \
 	done; test -n "$$found" || echo 'figures: there are no notebooks in notebooks/figures yet: nothing was made.'
 
 interop: setup ## real Jupyter clients on our kernel: conformance, nbclient, nbconvert, JupyterLab in a browser

@@ -48,6 +48,16 @@ export class ResultStore {
     await writeFileAtomic(path.join(this.folder, 'curves', `${nameOf(run)}.jsonl`), text);
   }
 
+  /** The first images before and after a run: `images/NAME-before.png`. @param folder the run's */
+  async writeSheets(run: ListedRun, folder: string): Promise<void> {
+    await mkdir(path.join(this.folder, 'images'), { recursive: true });
+    for (const when of ['before', 'after']) {
+      const sheet = path.join(folder, `${when}.png`);
+      if (!existsSync(sheet)) continue;
+      await writeFileAtomic(path.join(this.folder, 'images', `${nameOf(run)}-${when}.png`), readFileSync(sheet));
+    }
+  }
+
   /** Every finished run; other files of the folder are passed over. */
   read(): FinishedRun[] {
     return readResults(this.folder);

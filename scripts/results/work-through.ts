@@ -64,6 +64,7 @@ async function perform(run: ListedRun, { methods, store, modelOf, limit, say, ..
   const minutes = Number(clock.minutes.toFixed(1));
   const result = { method, variant, backbone, seed, command, version: version(), options, minutes, metrics };
   if (log) await store.writeCurve(run, log);
+  if (variant === 'full') await store.writeSheets(run, folder);
   await store.write(run, result, items);
   await rm(folder, { recursive: true });
 }

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { EvaluatedItem, Evaluation } from '../../src/data/task';
+import { imageSheet, savePng } from '../../src/io';
 import { writeFileAtomic } from '../../src/io/write-file';
 import type { ListedRun } from './runs';
 
@@ -63,10 +64,15 @@ export async function followed(
 
 type PlainItem = Omit<EvaluatedItem, 'image' | 'reference'>;
 
-/** An evaluation that is made once, also when the run is killed behind it; its images are not kept. */
+/** Images of an evaluation that are kept, in the order of the prompts. */
+const SHOWN = 12;
+
+/** An evaluation that is made once, also when the run is killed behind it; the first of its images are kept beside the file, as a sheet. */
 export async function evaluatedOnce(file: string, evaluate: () => Promise<Evaluation>): Promise<Evaluation> {
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Evaluation;
   const { metrics, items } = await evaluate();
+  const drawn = items.flatMap(({ image }) => image ?? []).slice(0, SHOWN);
+  if (drawn.length > 0) await savePng(file.replace(/\.json$/, '.png'), imageSheet(drawn, 6));
   const plain = items.map(({ prompt, cluster, text, scores }): PlainItem => ({ prompt, cluster, text, scores }));
   await writeFileAtomic(file, JSON.stringify({ metrics, items: plain }));
   return { metrics, items: plain };

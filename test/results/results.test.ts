@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { evaluationOf } from '../../src/data/task';
 import { type FinishedRun, poolAblation, poolGains, runMetrics, summarize } from '../../src/eval';
 import { chosen, HEADLINES, nameOf, RUNS } from '../../scripts/results/runs';
+import { ResultStore } from '../../scripts/results/store';
 import { ratioOf } from '../../scripts/results/step-times';
 import { withTables } from '../../scripts/results/tables';
 import { inTurns } from '../../scripts/results/work';
@@ -106,6 +107,20 @@ describe('the list', () => {
     assert.equal((await inTurns(steps('r'), steps('s'), 3)).length, 3);
     assert.equal(order.join(''), 'rsrsrsrsrs');
     assert.equal(ratioOf([2, 8, 4].map((time) => ({ reinforcement: time, supervised: 1 }))).ratio, 4);
+  });
+
+  test('a run leaves what figures draw of its steps: some metrics, short numbers; no curve without rewards', async () => {
+    const at = folder();
+    const [run] = RUNS;
+    const log = path.join(at, 'metrics.jsonl');
+    const store = new ResultStore(at);
+    writeFileSync(log, '{"step":1,"loss":2}\n');
+    await store.writeCurve(run, log);
+    assert.ok(!existsSync(path.join(at, 'curves')));
+    writeFileSync(log, '{"step":1,"reward":0.123456789,"kl":null,"dsog/pass_rate":0.25,"time/rollout":3}\n');
+    await store.writeCurve(run, log);
+    const written = readFileSync(path.join(at, 'curves', `${nameOf(run)}.jsonl`), 'utf8');
+    assert.equal(written, '{"step":1,"reward":0.12346,"dsog/pass_rate":0.25}\n');
   });
 
   test('killed in the middle of a run, it goes on there and ends with the same results', async () => {
