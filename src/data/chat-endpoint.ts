@@ -103,6 +103,11 @@ export class ChatEndpoint {
     });
   }
 
+  /** The model's name: a judge stands under it in tables. */
+  get name(): string {
+    return this.options.model;
+  }
+
   get usage(): ChatUsage {
     const { prompt, completion: answer } = this.options.price ?? { prompt: 0, completion: 0 };
     const { promptTokens, completionTokens } = this.spent;

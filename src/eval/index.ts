@@ -9,3 +9,4 @@ export * from './metrics';
 export * as papers from './papers';
 export * from './results';
 export * from './result-files';
+export * as suites from './suites';

@@ -38,6 +38,7 @@ describe('reference numbers', () => {
     dreamsim: 66,
     corl_rewards: 401,
     dsog: 190,
+    detr: 8,
     dino_patch: 26,
     face_align: 134,
     merge: 20,

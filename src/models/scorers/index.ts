@@ -7,6 +7,7 @@ export * from './blip-judge';
 export * from './blip2-itm';
 export * from './clip';
 export { pickScores } from './clip/pick-score';
+export * from './detr';
 export * from './dinov2';
 export * from './dreamsim';
 export * from './ernie';

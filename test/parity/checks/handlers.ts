@@ -16,6 +16,7 @@ const handlers: Record<string, () => Module> = {
   clip: () => require('./clip') as Module,
   clip_bpe: () => require('./clip-bpe') as Module,
   corl_rewards: () => require('./corl-rewards') as Module,
+  detr: () => require('./detr') as Module,
   dino_patch: () => require('./dino-patch') as Module,
   dinov2: () => require('./dinov2') as Module,
   dreamsim: () => require('./dreamsim') as Module,

@@ -1,0 +1,57 @@
+/** CoRL's Table 2: nine sets of questions, answered greedily. */
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { mmmuBenchmark } from '../../data/mmmu';
+import { UNDERSTANDING_RULES, type UnderstandingSet, vlmEvalKitBenchmark } from '../../data/vlmevalkit';
+import { type Suite, SuiteError } from './suite';
+
+const SETS = Object.keys(UNDERSTANDING_RULES) as UnderstandingSet[];
+
+/** VLMEvalKit's names: `MMMU_DEV_VAL.tsv`, `MathVista_MINI.tsv`, ... */
+function tableOf(data: string, set: UnderstandingSet): string | undefined {
+  const file = readdirSync(data).find((name) => name.toLowerCase().startsWith(set) && name.endsWith('.tsv'));
+  return file === undefined ? undefined : path.join(data, file);
+}
+
+function parquetOf(data: string): string[] {
+  const folder = path.join(data, 'mmmu');
+  const files = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];
+  return files.filter((name) => name.endsWith('.parquet')).map((name) => path.join(folder, name));
+}
+
+export const corlUnderstandingSuite: Suite = {
+  name: 'corl-understanding',
+  about:
+    'MMMU, MMStar, WeMath, MM-Vet, POPE, LogicVista, MathVista, MathVerse, MathVision; letters by rule, words by a judge',
+  data: "VLMEvalKit's tables (MMStar.tsv, POPE.tsv, ...); MMMU also as Parquet files in mmmu/; what is missing is left out",
+  protocol: { text: { temperature: 0, maxNewTokens: 512 } },
+  paper: {
+    paper: 'corl',
+    table: '2',
+    columns: {
+      'mmmu/accuracy': 'MMMU',
+      'mmstar/accuracy': 'MMStar',
+      'mmvet/accuracy': 'MMVet',
+      'pope/f1': 'POPE',
+      'logicvista/accuracy': 'LogicVista',
+      'mathvista/accuracy': 'MathVista',
+      'mathverse/accuracy': 'MathVerse',
+      'mathvision/accuracy': 'MathVision',
+    },
+  },
+  benchmarks(data, { judge }) {
+    const parquet = parquetOf(data);
+    const benchmarks = SETS.flatMap((set) => {
+      const file = tableOf(data, set);
+      if (file === undefined) return set === 'mmmu' && parquet.length > 0 ? [mmmuBenchmark(parquet)] : [];
+      const rule = UNDERSTANDING_RULES[set];
+      // Without a judge nobody can grade words; the other sets are evaluated all the same.
+      if (rule === 'graded' && !judge) return [];
+      return [vlmEvalKitBenchmark(set, file, { rule, judge })];
+    });
+    if (benchmarks.length > 0) return benchmarks;
+    throw new SuiteError(
+      `${data} holds no table that can be scored: ${SETS.join(', ')} (NAME.tsv; mmvet takes a judge)`,
+    );
+  },
+};

@@ -1,0 +1,23 @@
+/** Suites: the papers' tables on a model, a folder and judges. */
+import { corlGenerationSuite } from './corl-generation';
+import { corlUnderstandingSuite } from './corl-understanding';
+import { dreambenchSuite } from './dreambench';
+import { kontextSuite } from './kontext';
+import type { Suite } from './suite';
+import { unifybenchSuite } from './unifybench';
+
+export { type JudgeOptions, type LoadedJudges, loadJudges, SCORER_FOLDERS, STAND_INS, type StandIn } from './judges';
+export { ModelFolder, type ModelSource } from './model-source';
+export * from './present';
+export { readScored } from './run-files';
+export * from './run-suite';
+export { type PaperColumns, type Suite, SuiteError, type SuiteJudges } from './suite';
+export * from './table';
+
+/** By the name that `unilab eval` takes. */
+export const SUITES: Readonly<Record<string, Suite>> = Object.fromEntries(
+  [unifybenchSuite, dreambenchSuite, kontextSuite, corlGenerationSuite, corlUnderstandingSuite].map((one) => [
+    one.name,
+    one,
+  ]),
+);

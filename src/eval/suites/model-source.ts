@@ -1,0 +1,44 @@
+/** The model of an evaluation: one for all items, or one for each subject, by a `{subject}` in the folder's name. */
+import { existsSync } from 'node:fs';
+import { loadModel } from '../../models/load';
+import type { UnifiedModel } from '../../models/unified';
+import { SuiteError } from './suite';
+
+export interface ModelSource {
+  /** Whether each subject has a model of its own. */
+  readonly bySubject: boolean;
+  /** Valid until the next call. @throws SuiteError for a model by subject and an item without one */
+  modelOf(subject: string | undefined): Promise<UnifiedModel>;
+  dispose(): void;
+}
+
+/** Loads when first asked; of models by subject one at a time is in memory. */
+export class ModelFolder implements ModelSource {
+  readonly bySubject: boolean;
+  private loaded?: { readonly folder: string; readonly model: UnifiedModel };
+
+  /** @param folder `runs/{subject}/model`, or a folder's name as it is */
+  constructor(
+    private readonly folder: string,
+    private readonly load: (folder: string) => Promise<UnifiedModel> = loadModel,
+  ) {
+    this.bySubject = folder.includes('{subject}');
+  }
+
+  async modelOf(subject: string | undefined): Promise<UnifiedModel> {
+    if (this.bySubject && subject === undefined)
+      throw new SuiteError(`${this.folder} is a model of each subject, but the item has no subject`);
+    const folder = this.folder.replaceAll('{subject}', subject ?? '');
+    if (this.loaded?.folder === folder) return this.loaded.model;
+    this.dispose();
+    if (!existsSync(folder)) throw new SuiteError(`there is no model ${folder}`);
+    const model = await this.load(folder);
+    this.loaded = { folder, model };
+    return model;
+  }
+
+  dispose(): void {
+    this.loaded?.model.dispose();
+    this.loaded = undefined;
+  }
+}
