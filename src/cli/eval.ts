@@ -2,8 +2,10 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { startEngine } from '../engine';
+import { suites } from '../eval';
 import { dataFolder } from '../io/package-root';
 import { type Command, UsageError } from './command';
+import { command as suiteCommand, isSuiteTarget, suiteUsage } from './eval-suite';
 import { evaluateMiniModel, evaluateScorer, isScorer, SCORERS, type ScorerName } from '../miniworld/evaluation/targets';
 import { type EvalReport, printMetrics } from '../miniworld/evaluation/metrics';
 import { writeScorerCard } from '../miniworld/evaluation/scorer-card';
@@ -36,8 +38,10 @@ const parse = (args: readonly string[]) => parseArgs({ args: [...args], allowPos
 type Values = ReturnType<typeof parse>['values'];
 
 export const command: Command = {
-  summary: 'held-out scores of the mini checkpoints and their scorers, with intervals',
-  usage: `unilab eval mini-world | ${Object.keys(MINI_BENCHMARKS).join(' | ')} | detector | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
+  summary: "the papers' benchmarks on a model; held-out scores of the mini checkpoints and their scorers",
+  usage: `${suiteUsage}
+
+unilab eval mini-world | ${Object.keys(MINI_BENCHMARKS).join(' | ')} | detector | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
             [--seed N] [--card] [--json]
 
 mini-world  a mini model on scenes with combinations it never saw: images from captions, read by the independent
@@ -67,10 +71,11 @@ figure      mini_figure: the same for people, animals and things
   --training FOLDER     where the card finds STAGE/metrics.jsonl (default out/train)
   --json                one JSON object on standard output: {checkpoint, seed, n, metrics: {name: {value, ci95, n}}}`,
   async run(args) {
+    if (isSuiteTarget(args[0])) return suiteCommand.run(args);
     const { values, positionals } = parse(args);
     const [target, ...rest] = positionals;
     if (!TARGETS.includes(target) || rest.length > 0)
-      throw new UsageError(`say what to evaluate: ${TARGETS.join(', ')}`);
+      throw new UsageError(`say what to evaluate, first: ${[...Object.keys(suites.SUITES), ...TARGETS].join(', ')}`);
     const started = performance.now();
     const seed = number('seed', values.seed, 1000, 0);
     const measured = isScorer(target)

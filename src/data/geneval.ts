@@ -106,7 +106,7 @@ export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJu
       }
       if (images.length === 0) verdicts.push(false);
       const correct = verdicts.filter(Boolean).length / verdicts.length;
-      return { scores: { correct }, detail: verdicts.map((right) => ({ tag, metadata, correct: right })) };
+      return { scores: { correct, [tag]: correct }, detail: verdicts.map((right) => ({ tag, metadata, correct: right })) };
     },
   };
 }

@@ -8,7 +8,9 @@ import { unifybenchSuite } from './unifybench';
 
 export { type JudgeOptions, type LoadedJudges, loadJudges, SCORER_FOLDERS, STAND_INS, type StandIn } from './judges';
 export { ModelFolder, type ModelSource } from './model-source';
+export { type NearestSubjects, nearestNeighborShare, nearestSubjects } from './nearest';
 export * from './present';
+export { compareFolders, reportMarkdown, reportOf, type SuiteReport, writeReport } from './report';
 export { readScored } from './run-files';
 export * from './run-suite';
 export { type PaperColumns, type Suite, SuiteError, type SuiteJudges } from './suite';

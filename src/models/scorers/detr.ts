@@ -84,7 +84,8 @@ function backboneOf(json: Readonly<Record<string, unknown>>, fields: ConfigField
   const given = json.backbone_config as Readonly<Record<string, unknown>> | null | undefined;
   if (given?.model_type !== 'resnet') {
     // timm's backbone: published configurations name it in one of these places.
-    const name = String(given?.backbone ?? json.backbone ?? 'resnet50').replace(/\..*$/, '');
+    const named = [given?.backbone, json.backbone].find((one) => typeof one === 'string') ?? 'resnet50';
+    const name = named.replace(/\..*$/, '');
     if (Object.hasOwn(NAMED_BACKBONES, name)) return NAMED_BACKBONES[name];
     fields.fault(`backbone is "${name}", expected ${Object.keys(NAMED_BACKBONES).join(' or ')}`);
     return NAMED_BACKBONES.resnet50;
