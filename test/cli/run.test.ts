@@ -251,7 +251,8 @@ test('the HTML page shows every kind of output and runs nothing', async () => {
       cells: [
         cell({
           cell_type: 'markdown',
-          source: `# Title\n\n${hostile}\n\n| a |\n|---|\n| 1 |\n\n[link](javascript:bad())`,
+          source: `# Title\n\n${hostile}\n\n| a |\n|---|\n| 1 |\n\n[link](javascript:bad())\n\n![held](attachment:one.png)`,
+          attachments: { 'one.png': { 'image/png': 'aGVsZA==' } },
         }),
         cell({
           source: hostile,
@@ -279,6 +280,7 @@ test('the HTML page shows every kind of output and runs nothing', async () => {
     /<details><summary>more/,
     /text-align:right/,
     /data:image\/png;base64,iVBORw0KGgo=/,
+    /<img src="data:image\/png;base64,aGVsZA=="/,
     /data:image\/svg\+xml;base64,/,
     /<strong>strong<\/strong>/,
     /&quot;a&quot;: 1/,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { startEngine, Rng, tf } from '../../src/engine';
 import type { Image } from '../../src/io';
+import { drawingSteps } from '../../src/models/drawing-steps';
 import { answerQuestions, decodeImages, generateImages } from '../../src/models/generate';
 import { JanusModel } from '../../src/models/janus';
 import type { Asked, GeneratedImage } from '../../src/text/asked';
@@ -127,5 +128,27 @@ describe('images and answers by text', () => {
     await generateImages(model, ['a cup']);
     assert.deepEqual(seen, [plainText('w24'), '<|User|>: a cup\n\n<|Assistant|>:']);
     model.dispose();
+  });
+
+  test('an image is seen at each step of masked decoding, and once where code follows code', async () => {
+    const [showo, janus] = [tinyShowo(), await fixtureModel('janus')];
+    const tensors = tf.memory().numTensors;
+    for (const [model, wanted] of [
+      [showo, [1, 2, 3]],
+      [janus, [16]],
+    ] as const) {
+      const seen = [];
+      for await (const one of drawingSteps(model, 'w21 w22', { steps: 3, seed: 3 })) seen.push(one);
+      assert.deepEqual(
+        seen.map(({ step }) => step),
+        wanted,
+      );
+      const [{ image }] = await generateImages(model, ['w21 w22'], { steps: 3, seed: 3 });
+      assert.deepEqual(seen.at(-1)?.image, image);
+    }
+    for await (const { step } of drawingSteps(janus, 'w21 w22')) if (step > 0) break;
+    assert.equal(tf.memory().numTensors, tensors);
+    showo.dispose();
+    janus.dispose();
   });
 });
