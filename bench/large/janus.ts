@@ -2,9 +2,8 @@
 import { openSafetensors } from '../../src/io';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { Decoder } from '../../src/nn/decoder';
-import type { KvCache } from '../../src/nn/kv-cache';
 import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
-import { Llama } from '../../src/nn/llama';
+import { Llama, llamaRotary } from '../../src/nn/llama';
 import { Module, type Weight } from '../../src/nn/module';
 import { ParamStore } from '../../src/nn/store';
 import { likeliest } from '../../src/nn/token-sampling';
@@ -60,20 +59,23 @@ async function decode(network: JanusNetwork, context: number, tokens: number): P
     name: 'word by word',
     layers: network.config.text.num_hidden_layers,
     room: context + tokens + 2,
+    rotary: llamaRotary(network.config.text),
+    inputs: (ids) => network.embedInputs(ids),
+    read: (inputs, { tables, ...at }) => network.hidden(network.embed(inputs), { ...at, positions: tables }),
     head: (hidden) => network.textLogits(hidden),
   });
   const said: number[] = [];
   // What a token costs ends when it can be said: its logits are read.
   const say = (logits: () => Float32Array): Promise<Spent> =>
     spend(() => void said.push(likeliest(logits(), 0, vocab)));
-  const read = (ids: readonly (readonly number[])[], cache: KvCache) =>
-    network.hidden(network.embed(network.embedInputs(ids)), { cache });
   try {
     const prompt = Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab);
-    const whole = await say(() => decoder.start([context], [0], (cache) => read([prompt], cache)));
+    const whole = await say(() =>
+      decoder.start([context], [0], (cache) => network.hidden(network.embed(network.embedInputs([prompt])), { cache })),
+    );
     const each: Spent[] = [];
     // The first two are recorded and compiled.
-    for (let i = 0; i < tokens + 2; i++) each.push(await say(() => decoder.next(said.slice(-1), read)));
+    for (let i = 0; i < tokens + 2; i++) each.push(await say(() => decoder.next(said.slice(-1))));
     return { whole, each: each.slice(2) };
   } finally {
     decoder.dispose();

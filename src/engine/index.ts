@@ -4,6 +4,6 @@ export { measureMatmul } from './measure';
 export * from './ops';
 export { type KernelProfile, type KernelTime, profileKernels, profileTable } from './profile';
 export * from './random';
-export { readValues } from './read-values';
+export { readValues, tracedValues } from './read-values';
 export * from './report';
 export { runningEngine, startEngine, tf } from './start';

@@ -1,6 +1,6 @@
 /** Reading numbers out of a computation. */
 import * as tf from '@tensorflow/tfjs';
-import { outsideTrace } from './functions';
+import { outsideTrace, runTraced } from './functions';
 
 /**
  * Runs `compute` in a tidy and gives back its values. Never `tf.tidy(() => x.dataSync())`: a tidy searches whatever it
@@ -18,4 +18,17 @@ export function readValues<D extends 'float32' | 'int32' = 'float32'>(compute: (
       tensor.dispose();
     }
   });
+}
+
+/**
+ * {@link readValues} of a function that is traced: for what is computed again and again, such as a scorer's features.
+ * @param owner what the compiled programs live and go with; see `runTraced`
+ * @param name for the log
+ */
+export function tracedValues<D extends 'float32' | 'int32' = 'float32'>(
+  owner: object,
+  name: string,
+  compute: () => tf.Tensor,
+): tf.DataTypeMap[D] {
+  return readValues<D>(() => runTraced(owner, name, compute));
 }

@@ -1,8 +1,10 @@
 /** Rows of a language model on their way: prompts in at once, then one token a row and step, with a cache. */
-import { readValues, runTraced, tf } from '../engine';
+import { readValues, tf } from '../engine';
+import { type Following, FollowingStep, type StepInputs } from './following-step';
 import { KvCache } from './kv-cache';
+import type { RotaryConfig } from './rotary';
 
-export interface DecoderOptions {
+export interface DecoderOptions<I extends StepInputs> {
   /** What the compiled steps live and go with: the network. */
   readonly owner: object;
   /** Of what is decoded, for the log. */
@@ -12,13 +14,24 @@ export interface DecoderOptions {
   readonly room: number;
   /** Logits of what comes next, `[rows, classes]`, of hidden states `[rows, hidden]`. */
   readonly head: (hidden: tf.Tensor2D) => tf.Tensor2D;
+  readonly rotary: RotaryConfig;
+  /** Tokens of all rows that are computed, `[rows][1]`, as tensors. */
+  readonly inputs: (rows: readonly (readonly number[])[]) => I;
+  /** Hidden states of such tokens, `[rows, 1, hidden]`: a function of tensors. */
+  readonly read: (inputs: I, at: Following) => tf.Tensor3D;
 }
 
-export class Decoder {
+export class Decoder<I extends StepInputs> {
   private readonly cache: KvCache;
+  private readonly step: FollowingStep<I>;
 
-  constructor(private readonly options: DecoderOptions) {
-    this.cache = new KvCache(options.layers, options.room);
+  constructor(private readonly options: DecoderOptions<I>) {
+    const { owner, name, layers, room, rotary, head, read } = options;
+    this.cache = new KvCache(layers, room);
+    this.step = new FollowingStep<I>(owner, name, rotary, (inputs, at) => {
+      const hidden = read(inputs, at);
+      return head(tf.reshape<tf.Rank.R2>(hidden, [hidden.shape[0], -1]));
+    });
   }
 
   /**
@@ -40,23 +53,12 @@ export class Decoder {
     return repeated(logits, counts.length, of);
   }
 
-  /**
-   * One token a row.
-   * @param tokens one a row
-   * @param read hidden states of all rows that are computed, `[rows, 1, hidden]`, of their tokens. It is compiled: a
-   *   function of tensors
-   * @returns logits of what follows, `[rows * classes]`
-   */
-  next(
-    tokens: readonly number[],
-    read: (rows: readonly (readonly number[])[], cache: KvCache) => tf.Tensor3D,
-  ): Float32Array {
-    const { cache, options } = this;
-    cache.reserve(1);
-    const logits = runTraced(options.owner, options.name, () => {
-      const hidden = read(cache.spread(tokens.map((token) => [token])), cache);
-      return options.head(tf.reshape<tf.Rank.R2>(hidden, [hidden.shape[0], -1]));
-    });
+  /** One token a row. @returns logits of what follows, `[rows * classes]` */
+  next(tokens: readonly number[]): Float32Array {
+    const { cache, options, step } = this;
+    const rows = cache.spread(tokens.map((token) => [token]));
+    const logits = step.run(cache, 1, () => options.inputs(rows));
+    cache.count(tokens.map(() => 1));
     return cache.gathered(readValues(() => logits));
   }
 
@@ -66,6 +68,7 @@ export class Decoder {
   }
 
   dispose(): void {
+    this.step.dispose();
     this.cache.dispose();
   }
 }
@@ -79,9 +82,12 @@ export function repeated(numbers: Float32Array, rows: number, of: readonly numbe
 }
 
 /** Rows of one length, padded on the right, and how many tokens of each are its own. */
-export function padRight(rows: readonly (readonly number[])[], pad: number): { ids: number[][]; counts: number[] } {
+export function padRight(
+  rows: readonly (readonly number[])[],
+  pad: number,
+  length = Math.max(...rows.map((row) => row.length)),
+): { ids: number[][]; counts: number[] } {
   const counts = rows.map((row) => row.length);
-  const length = Math.max(...counts);
   return { ids: rows.map((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]), counts };
 }
 

@@ -12,6 +12,7 @@ export class KvCache {
   private filled: number[] = [];
   /** Where the rows that go on stand among those that are computed. */
   private places: number[] = [];
+  private changes = 0;
   /** Rows that there were before some of them ended. */
   private begun = 0;
   /** `filled` as a tensor, while a pass over tokens that follow others is under way. */
@@ -41,6 +42,11 @@ export class KvCache {
   /** Tokens of a row that there is room for; 0 before the first ones. */
   get capacity(): number {
     return this.held[0]?.keys.shape[2] ?? 0;
+  }
+
+  /** Another number whenever the held tensors were replaced by others. */
+  get version(): number {
+    return this.changes;
   }
 
   /** Bytes of the held tensors. */
@@ -80,11 +86,13 @@ export class KvCache {
     if (!held || !this.lengthsNow) {
       const padded = (tensor: tf.Tensor4D) => tf.keep(grownTo(tensor, sizeFor(this.room, 4)));
       this.held[layer] = { keys: padded(own.keys), values: padded(own.values) };
+      this.changes++;
       return first();
     }
     const { value, held: after } = cachedAttention(q, own, held, this.lengthsNow, scale);
     if (after !== held) {
       this.held[layer] = { keys: tf.keep(after.keys), values: tf.keep(after.values) };
+      this.changes++;
       release(held);
     }
     return value;
@@ -107,16 +115,39 @@ export class KvCache {
   pass<T>(rows: number, tokens: number, counts: readonly number[] | undefined, work: () => T): T {
     const goesOn = this.capacity > 0;
     if (!goesOn) this.restart(rows);
-    const lengths = tf.tensor1d(Int32Array.from(this.filled), 'int32');
-    if (goesOn) this.lengthsNow = lengths;
+    const lengths = this.lengthsTensor();
     try {
-      const result = work();
-      this.places.forEach((place, i) => (this.filled[place] += counts?.[i] ?? tokens));
+      const result = goesOn ? this.within(lengths, work) : work();
+      this.count(counts ?? this.places.map(() => tokens));
       return result;
     } finally {
       lengths.dispose();
+    }
+  }
+
+  /** Runs a pass over tokens that follow others; whoever calls it counts them. @param lengths {@link lengthsTensor} */
+  within<T>(lengths: tf.Tensor1D, work: () => T): T {
+    this.lengthsNow = lengths;
+    try {
+      return work();
+    } finally {
       this.lengthsNow = undefined;
     }
+  }
+
+  /** Tokens of all computed rows, int32 `[batch]`; the caller's to dispose. */
+  lengthsTensor(): tf.Tensor1D {
+    return tf.tensor1d(Int32Array.from(this.filled), 'int32');
+  }
+
+  /** Positions of the next tokens of all computed rows. */
+  nextPositions(tokens: number): number[][] {
+    return this.filled.map((length) => Array.from({ length: tokens }, (_, t) => length + t));
+  }
+
+  /** Counts tokens that a pass was run over. @param counts how many each row got */
+  count(counts: readonly number[]): void {
+    this.places.forEach((place, i) => (this.filled[place] += counts[i]));
   }
 
   /** A row begins anew; what it held is forgotten. */
@@ -159,6 +190,7 @@ export class KvCache {
   }
 
   private replace(change: (tensor: tf.Tensor4D) => tf.Tensor4D): void {
+    this.changes++;
     this.held.forEach((layer, i) => {
       if (!layer) return;
       const [keys, values] = tf.tidy(() => [tf.keep(change(layer.keys)), tf.keep(change(layer.values))]);

@@ -20,6 +20,8 @@ export interface LlamaForwardOptions {
   readonly shared?: SharedRows;
   /** Holds what came before, and is given what comes now. Without it the tokens are a sequence's first. */
   readonly cache?: KvCache;
+  /** Tokens that the cache's rows hold, as a tensor, where the caller counts those that follow; see `KvCache.within`. */
+  readonly lengths?: tf.Tensor1D;
   /**
    * How many of the tokens each row has, where rows have fewer than others: the rest is padding on the right, which the
    * cache does not keep. Default: all.
@@ -157,13 +159,14 @@ export class Llama extends Module<LlamaConfig> {
    * @throws RangeError when the embeddings, the mask or the positions do not fit, with both shapes
    */
   forward(embeds: tf.Tensor3D, options: LlamaForwardOptions = {}): tf.Tensor3D {
-    const { cache, counts } = options;
+    const { cache, counts, lengths } = options;
     this.checkShapes(embeds, options);
     const [batch, tokens] = embeds.shape;
     return tf.tidy(() => {
       const context = this.contextOf(batch, tokens, options);
       const run = () => this.blocks(embeds, context, cache);
-      return this.norm.forward(cache ? cache.pass(batch, tokens, counts, run) : run());
+      const cached = (kv: KvCache) => (lengths ? kv.within(lengths, run) : kv.pass(batch, tokens, counts, run));
+      return this.norm.forward(cache ? cached(cache) : run());
     });
   }
 

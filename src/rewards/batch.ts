@@ -1,5 +1,5 @@
 /** From trajectories to samples that rewards look at, and from rewards to one number a sample. */
-import { tf } from '../engine';
+import { runTraced, tf } from '../engine';
 import { type Image, tensorToImages } from '../io';
 import type { ImageSegment, ImageTokenizer, Trajectory } from '../models/unified';
 import type { LazyImage, Reward, RewardSample, Score } from './reward';
@@ -68,7 +68,7 @@ export class RewardBatch<Truth = unknown> {
   private decoded(decoding: Decoding): tf.Tensor4D {
     const { segments } = decoding;
     decoding.pixels ??= tf.keep(
-      tf.tidy(() => {
+      runTraced(this.tokenizer, 'decoded images', () => {
         const codes = segments.map((segment) => segment.codes);
         return tf.clipByValue(this.tokenizer.decode(codes, segments[0].grid), -1, 1);
       }),

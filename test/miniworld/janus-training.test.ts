@@ -10,7 +10,7 @@ import { JanusImageTokenizer } from '../../src/models/janus/image-tokenizer';
 import { understandingIds } from '../../src/models/janus/layout';
 import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
 import { expectedTensors } from '../../src/nn/store';
-import { sampleText } from '../../src/models/janus/sampler';
+import { sampleText } from '../../src/models/janus/text-sampler';
 import { packTurns, scoredLogits } from '../../src/models/janus/supervised';
 import { withFeatures } from '../../src/models/janus/inputs';
 import type { PackedRow } from '../../src/nn/packed-rows';

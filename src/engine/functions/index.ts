@@ -1,3 +1,4 @@
+export { RepeatedStep } from './repeated';
 export { useMixedPrecision } from './rewriting';
 export { TraceError } from './trace-error';
 export {

@@ -54,6 +54,16 @@ export class Plan {
     this.resultAt = new Map(program.results.map((ref, k) => [ref, k]));
   }
 
+  /** The name that TensorFlow knows it by; another one once it was written anew. */
+  get functionName(): string | undefined {
+    return this.registered;
+  }
+
+  /** Uploads that are inputs, by step. */
+  get inputSteps(): readonly number[] {
+    return [...this.fed].sort((a, b) => a - b);
+  }
+
   get length(): number {
     return this.program.steps.length;
   }

@@ -32,10 +32,10 @@ interface Given {
 export class Session {
   private readonly real: Binding;
   private readonly steps: Step[] = [];
-  private readonly captured: number[] = [];
+  readonly captured: number[] = [];
   private readonly described: Captured[] = [];
   private readonly refs = new Map<number, Ref>();
-  private readonly uploads = new Map<number, Given>();
+  readonly uploads = new Map<number, Given>();
   /** Stand-ins that tf.js holds. */
   private readonly standIns = new Map<number, TensorData>();
   /** Outputs that are alive, by ref. */
@@ -154,7 +154,7 @@ export class Session {
   }
 
   private createTensor(shape: readonly number[], dtype: number, values: Values): number {
-    // tf.js uploads at the first use: what was made before this call comes from outside, as it will the next time.
+    // tf.js uploads at the first use: what was made before this call comes from outside, as it will be again.
     if (!this.ownNumbers.has(values)) return this.real.createTensor(shape, dtype, values);
     const at = this.steps.length;
     if (this.follows) this.keepCandidates((plan) => plan.upload(at, shape, dtype, values));
@@ -218,8 +218,8 @@ export class Session {
     if (id >= STAND_INS) return id - STAND_INS;
     const known = this.refs.get(id);
     if (known !== undefined) return known;
-    const index = this.captured.push(id) - 1;
     const described = this.real.describeTensor(id);
+    const index = this.captured.push(id) - 1;
     this.described.push(described);
     const ref = capturedRef(index);
     this.refs.set(id, ref);

@@ -131,6 +131,16 @@ const forgotten = new FinalizationRegistry<Map<string, Programs>>((programs) => 
  * @param owner what the programs live and go with: a model, an optimizer ({@link releaseTraced})
  */
 export function runTraced<R extends tf.TensorContainer>(owner: object, name: string, fn: () => R): R {
+  return programsOf(owner, name).run(fn);
+}
+
+/** Whether a traced function may begin here: there is tracing, and none is under way. */
+export function mayTrace(): boolean {
+  return !session && tracingWorks();
+}
+
+/** The programs that `owner` keeps under `name`. */
+export function programsOf(owner: object, name: string): Programs {
   let programs = owned.get(owner);
   if (!programs) {
     programs = new Map();
@@ -142,7 +152,7 @@ export function runTraced<R extends tf.TensorContainer>(owner: object, name: str
     found = new Programs(name, {});
     programs.set(name, found);
   }
-  return found.run(fn);
+  return found;
 }
 
 /** Forgets all programs of an owner: part of its `dispose`. */
@@ -152,7 +162,7 @@ export function releaseTraced(owner: object): void {
   forgotten.unregister(owner);
 }
 
-class Programs {
+export class Programs {
   /** The one used last comes first. */
   private plans: Plan[] = [];
   private calls = 0;
@@ -166,7 +176,8 @@ class Programs {
     private readonly options: TraceOptions,
   ) {}
 
-  run<R extends tf.TensorContainer>(fn: () => R): R {
+  /** @param ran is told of the plan that a call ran, if it did */
+  run<R extends tf.TensorContainer>(fn: () => R, ran?: (plan: Plan, session: Session) => void): R {
     const backend = session || this.refused || !tracingWorks() ? undefined : functionBackend();
     if (!backend) return tf.tidy(fn);
     this.calls++;
@@ -175,7 +186,8 @@ class Programs {
     try {
       const result = own.within(() => tf.tidy(fn));
       if (result instanceof Promise) throw new TraceError(`'${this.name}' is asynchronous: it cannot be traced`);
-      this.learn(own, backend);
+      const plan = this.learn(own, backend);
+      if (plan) ran?.(plan, own);
       return result;
     } catch (error) {
       own.abandon();
@@ -197,7 +209,12 @@ class Programs {
     return { name, calls, eager, reason, programs: this.plans.map(describe) };
   }
 
-  private learn(own: Session, { binding }: Backend): void {
+  /** A call that needed no rehearsal. */
+  count(): void {
+    this.calls++;
+  }
+
+  private learn(own: Session, { binding }: Backend): Plan | undefined {
     const done = own.finish();
     if ('plan' in done) {
       const { plan } = done;
@@ -205,17 +222,18 @@ class Programs {
       if (plan.compilations > plan.told)
         listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
       plan.told = plan.compilations;
-      return;
+      return plan;
     }
     this.eager++;
     this.reason = 'unkept' in done ? done.unkept : own.reason;
     if ('unkept' in done) {
       this.refused = done.refused ?? false;
-      return;
+      return undefined;
     }
     this.plans.unshift(new Plan(this.name, done.program, binding.TF_INT32));
     holders.add(this);
     for (const plan of this.plans.splice(this.options.keep ?? 8)) plan.remove(binding);
+    return undefined;
   }
 }
 

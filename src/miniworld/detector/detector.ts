@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { type Rng, tf } from '../../engine';
+import { readValues, releaseTraced, type Rng, runTraced, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import type { ConvBackboneConfig } from '../../nn/conv-backbone';
@@ -98,13 +98,12 @@ export class SceneDetector {
   }
 
   private detectChunk(pixels: tf.Tensor4D, from: number, count: number): Detections[] {
-    const outputs = tf.tidy(() => {
+    const outputs = runTraced(this, 'detector', () => {
       const part = tf.slice(pixels, [from, 0, 0, 0], [count, -1, -1, -1]);
       const o = this.net.forward(part);
       return [tf.softmax(o.category), tf.softmax(o.color), tf.softmax(o.identity), o.offset, tf.softmax(o.background)];
     });
-    const [category, color, identity, offset, background] = outputs.map((tensor) => tensor.dataSync<'float32'>());
-    tf.dispose(outputs);
+    const [category, color, identity, offset, background] = outputs.map((tensor) => readValues(() => tensor));
     const part = (values: Float32Array, i: number, width: number) => values.slice(i * width, (i + 1) * width);
     return Array.from({ length: count }, (_, i) =>
       decodeDetections({
@@ -118,6 +117,7 @@ export class SceneDetector {
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.parameters.dispose();
   }
 }

@@ -7,7 +7,7 @@ import { conceptReferences } from '../concept-images';
 import { type Concept, CONCEPTS } from '../concepts';
 import { SUBJECT_ROW, CELL, SIZES } from '../scene';
 import type { SpriteSheet } from '../sprites';
-import { readValues, tf } from '../../engine';
+import { tf, tracedValues } from '../../engine';
 import type { SceneDetector } from './detector';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
@@ -62,15 +62,17 @@ export class SubjectSimilarity {
 
 /** The detector's features of what stands at each of the places, cell by cell: place, image, feature. */
 export function figureFeatures(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
-  return FIGURE_COLUMNS.map((x) => {
-    const flat = readValues(() => {
-      const map = detector.net.trunk.forward(pixels);
-      return tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1]);
-    });
-    const size = flat.length / pixels.shape[0];
-    const featureOf = (i: number) => Float32Array.from(flat.subarray(i * size, (i + 1) * size));
-    return Array.from({ length: pixels.shape[0] }, (_, i) => featureOf(i));
+  const [count] = pixels.shape;
+  const flat = tracedValues(detector, 'detector, figures', () => {
+    const map = detector.net.trunk.forward(pixels);
+    return tf.concat(
+      FIGURE_COLUMNS.map((x) => tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1])),
+    );
   });
+  const size = flat.length / (FIGURE_COLUMNS.length * count);
+  return FIGURE_COLUMNS.map((_, place) =>
+    Array.from({ length: count }, (__, i) => flat.slice((place * count + i) * size, (place * count + i + 1) * size)),
+  );
 }
 
 export const centered = (feature: Float32Array, mean: Float64Array) =>

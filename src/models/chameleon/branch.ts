@@ -1,7 +1,10 @@
 /** Rows of Chameleon's language model that grow token by token. */
-import { readValues, runTraced, tf } from '../../engine';
-import { distinct, repeated } from '../../nn/decoder';
+import { readValues, tf } from '../../engine';
+import { distinct, padRight, repeated } from '../../nn/decoder';
+import { FollowingStep } from '../../nn/following-step';
 import { KvCache } from '../../nn/kv-cache';
+import { llamaRotary } from '../../nn/llama';
+import { scoredHidden } from '../../nn/row-inputs';
 import type { ChameleonNetwork } from './network';
 
 /** A row of a {@link Branch}: the same key from call to call. */
@@ -10,6 +13,14 @@ export interface BranchRow {
   /** All of its tokens, oldest first; none: it has nothing to say yet, or any more. */
   readonly context: readonly number[];
 }
+
+/** What is new in all rows that are computed. */
+type NewTokens = {
+  /** int32 `[rows, tokens]` */
+  readonly ids: tf.Tensor2D;
+  /** int32 `[rows]`: places of the rows' last tokens, in the flattened batch. */
+  readonly last: tf.Tensor1D;
+};
 
 /** Whose logits are asked for: those of every id, or of the image codes alone, in the order of their ids. */
 export type Asked = 'ids' | 'codes';
@@ -21,20 +32,30 @@ export type Asked = 'ids' | 'codes';
 export class Branch {
   private cache: KvCache | undefined;
   private rows: readonly BranchRow[] = [];
+  private readonly steps: Readonly<Record<Asked, FollowingStep<NewTokens>>>;
 
   /** @param name of what is decoded, for the log @param room tokens that a row is going to have, about */
   constructor(
     private readonly network: ChameleonNetwork,
-    private readonly name: string,
+    name: string,
     private readonly room: number,
-  ) {}
+  ) {
+    const step = (asked: Asked) =>
+      new FollowingStep<NewTokens>(
+        network,
+        `${name}, ${asked}`,
+        llamaRotary(network.config.text),
+        ({ ids, last }, at) => this.logits(network.hiddenOf({ ids, ...at }), last, asked),
+      );
+    this.steps = { ids: step('ids'), codes: step('codes') };
+  }
 
   /**
    * Reads what is new in the rows; those that are not named any more are dropped.
    * @returns logits of the next token, `[rows * asked]`; those of empty rows mean nothing
    */
   next(rows: readonly BranchRow[], asked: Asked = 'ids'): Float32Array {
-    const { cache, network } = this;
+    const { cache } = this;
     const places = rows.map(({ key }) => this.rows.findIndex((row) => row.key === key));
     if (!cache || places.includes(-1)) return this.start(rows, asked);
     cache.select(places);
@@ -44,12 +65,14 @@ export class Branch {
       if (context.length <= before[b].length || before[b].some((id, i) => context[i] !== id)) cache.clear(b);
     });
     const counts = cache.lengths.map((length, b) => rows[b].context.length - length);
-    cache.reserve(Math.max(1, ...counts));
-    const logits = runTraced(network, `${this.name}, ${asked}`, () => this.forward(cache, rows, counts, asked));
+    const tokens = Math.max(1, ...counts);
+    const logits = this.steps[asked].run(cache, tokens, () => this.newTokens(cache, rows, counts));
+    cache.count(counts);
     return cache.gathered(readValues(() => logits));
   }
 
   dispose(): void {
+    for (const step of Object.values(this.steps)) step.dispose();
     this.cache?.dispose();
     this.cache = undefined;
   }
@@ -57,30 +80,36 @@ export class Branch {
   /** Reads the rows from their beginnings; equal ones (of a group, which has one prompt) once. */
   private start(rows: readonly BranchRow[], asked: Asked): Float32Array {
     this.dispose();
-    const cache = new KvCache(this.network.config.text.num_hidden_layers, this.room);
+    const { network } = this;
+    const cache = new KvCache(network.config.text.num_hidden_layers, this.room);
     this.cache = cache;
     const { unique, of } = distinct(rows.map(({ context }) => context.join()));
     const first = unique.map((_, i) => rows[of.indexOf(i)]);
     const counts = first.map(({ context }) => context.length);
-    const logits = readValues(() => this.forward(cache, first, counts, asked));
+    const logits = readValues(() => {
+      const { ids, last } = this.newTokens(cache, first, counts);
+      return this.logits(network.hiddenOf({ ids, cache, counts }), last, asked);
+    });
     this.rows = rows;
     cache.select(of);
     return repeated(logits, first.length, of);
   }
 
   /** @param counts how many of each row's last tokens the cache does not hold yet */
-  private forward(cache: KvCache, rows: readonly BranchRow[], counts: readonly number[], asked: Asked): tf.Tensor2D {
-    const { network } = this;
+  private newTokens(cache: KvCache, rows: readonly BranchRow[], counts: readonly number[]): NewTokens {
+    const fresh = rows.map(({ context }, b) => context.slice(context.length - counts[b]));
     const tokens = Math.max(1, ...counts);
     // Padding stands on the right, where nobody looks; the next tokens overwrite it.
-    const ids = rows.map(({ context }, b) => {
-      const fresh = context.slice(context.length - counts[b]);
-      return [...fresh, ...new Array<number>(tokens - fresh.length).fill(network.vocabulary.pad)];
-    });
-    const hidden = network.hidden(cache.spread(ids), { cache, counts });
+    const { ids } = padRight(cache.spread(fresh), this.network.vocabulary.pad, tokens);
     const last = cache.spread(counts).map((count, b) => b * tokens + Math.max(0, count - 1));
-    const flat = tf.reshape<tf.Rank.R2>(hidden, [-1, hidden.shape[2]]);
-    const predicting = tokens === 1 ? flat : tf.gather(flat, tf.tensor1d(last, 'int32'));
-    return asked === 'ids' ? network.logits(predicting) : network.imageLogits(predicting);
+    return {
+      ids: this.network.idsOf(ids),
+      last: tf.tensor1d(last, 'int32'),
+    };
+  }
+
+  private logits(hidden: tf.Tensor3D, last: tf.Tensor1D, asked: Asked): tf.Tensor2D {
+    const predicting = scoredHidden(hidden, last);
+    return asked === 'ids' ? this.network.logits(predicting) : this.network.imageLogits(predicting);
   }
 }

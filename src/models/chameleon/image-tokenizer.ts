@@ -1,5 +1,5 @@
 /** Chameleon's VQGAN: images to codes and back, and the loss that trains it. */
-import { readValues, type Rng, tf } from '../../engine';
+import { readValues, releaseTraced, type Rng, tf } from '../../engine';
 import { codesInUse } from '../../nn/vqgan-codebook';
 import { type Image, imagesToTensor } from '../../io';
 import { ParamStore } from '../../nn/store';
@@ -83,6 +83,7 @@ export class ChameleonImageTokenizer implements ImageTokenizer {
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.numbers?.dispose();
   }
 }

@@ -19,6 +19,9 @@ const HIDDEN_LOGIT = -1e9;
 /** How rows are read; see `LlamaForwardOptions`. */
 export type HiddenOptions = Pick<LlamaForwardOptions, 'cache' | 'counts' | 'mask'>;
 
+type TensorOptions = Pick<LlamaForwardOptions, 'cache' | 'counts' | 'lengths' | 'mask'> &
+  Partial<Pick<RowInputs, 'tables'>>;
+
 export class ChameleonNetwork {
   readonly vocabulary: ChameleonVocabulary;
 
@@ -46,20 +49,20 @@ export class ChameleonNetwork {
    * @throws RangeError for rows of different lengths, or ids outside the vocabulary
    */
   hidden(rows: readonly ArrayLike<number>[], options: HiddenOptions = {}): tf.Tensor3D {
+    return tf.tidy(() => this.hiddenOf({ ids: this.idsOf(rows), ...options }));
+  }
+
+  /** Rows as a tensor, int32 `[batch, tokens]`. @throws RangeError; see {@link hidden} */
+  idsOf(rows: readonly ArrayLike<number>[]): tf.Tensor2D {
     checkRows(rows, this.width);
-    const tokens = rows[0].length;
-    return tf.tidy(() => {
-      const flat = Int32Array.from(rows.flatMap((row) => Array.from(row)));
-      const { model } = this.layers;
-      const embeds = model.embed_tokens.forward(tf.tensor2d(flat, [rows.length, tokens], 'int32'));
-      return model.forward(embeds, options);
-    });
+    const flat = Int32Array.from(rows.flatMap((row) => Array.from(row)));
+    return tf.tensor2d(flat, [rows.length, rows[0].length], 'int32');
   }
 
   /** The same of rows that are tensors already: a function of them alone. */
-  hiddenOf({ ids, mask, tables }: RowInputs): tf.Tensor3D {
+  hiddenOf({ ids, tables, ...options }: Pick<RowInputs, 'ids'> & TensorOptions): tf.Tensor3D {
     const { model } = this.layers;
-    return tf.tidy(() => model.forward(model.embed_tokens.forward(ids), { mask, positions: tables }));
+    return tf.tidy(() => model.forward(model.embed_tokens.forward(ids), { ...options, positions: tables }));
   }
 
   /** The same of rows that share beginnings, `[1, all tokens, hidden]`. */

@@ -21,6 +21,12 @@ export interface GenerationPrompt {
 
 export type JanusPrompt = UnderstandingPrompt | GenerationPrompt;
 
+/** A prompt that is made for a task. @throws RangeError for one that is made for the other */
+export function promptOf(prompt: JanusPrompt, task: JanusPrompt['task']): JanusPrompt {
+  if (prompt.task !== task) throw new RangeError(`a prompt made to ${prompt.task} cannot be used to ${task}`);
+  return prompt;
+}
+
 /** What stands in a sequence between its begin and its end: ids of text, or an image that is looked at. */
 export type LayoutPart = readonly number[] | 'image';
 

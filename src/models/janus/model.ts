@@ -8,7 +8,7 @@
  * const [answer] = model.sampleText([{ prompt, rng: new Rng(1) }]);   // answer.text
  * ```
  */
-import { type Rng, tf } from '../../engine';
+import { releaseTraced, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
 import type { TextTokenizer } from '../../text/tokenizer';
 import {
@@ -35,7 +35,8 @@ import { JanusNetwork } from './network';
 import { entropiesOf, type JanusTransition, replay, type TextTransition } from './policy';
 import { type LoadOptions, readPretrained, type SaveOptions, writePretrained } from './pretrained';
 import { JanusPrompts } from './prompts';
-import { JanusImageSampler, sampleText } from './sampler';
+import { JanusImageSampler } from './sampler';
+import { sampleText } from './text-sampler';
 import { supervisedInputs, supervisedLoss } from './supervised';
 import { tokenStates } from './token-states';
 
@@ -191,6 +192,7 @@ export class JanusModel
   }
 
   dispose(): void {
+    releaseTraced(this.imageTokenizer);
     this.network.dispose();
   }
 }

@@ -1,123 +1,16 @@
 /**
- * Sampling: answers word after word, images code after code. With guidance every image has two rows, one with the
+ * Sampling images, code after code. With guidance every image has two rows, one with the
  * condition and one without, which are given the same codes: logits = unconditional + s (conditional - unconditional).
  */
 import type { Rng, tf } from '../../engine';
 import { Decoder, distinct, padRight } from '../../nn/decoder';
+import { llamaRotary } from '../../nn/llama';
 import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
-import type { ImageOptions, ImageSampler, ImageSegment, SampleRequest, TextOptions, TextSegment } from '../unified';
+import type { ImageOptions, ImageSampler, ImageSegment, SampleRequest } from '../unified';
 import { imageCodes } from './config';
-import { type GenerationPrompt, type JanusPrompt, unconditionalIds, type UnderstandingPrompt } from './layout';
-import { featureCount, type JanusNetwork } from './network';
-import { type ImageLogProbs, type ImageTransition, promptFeatures, type TextTransition } from './policy';
-
-interface TextRow {
-  readonly ids: number[];
-  readonly logProbs: number[];
-  /** Tokens at most. */
-  readonly limit: number;
-}
-
-/**
- * Continues every prompt until its end token. Recorded log-probs are at the temperature, before top-k and top-p.
- * @param textOf what ids say
- * @param options greedy choices are scored at temperature 1. `maxNewTokens` is 32 by default
- * @throws RangeError for options that make no sense, and for prompts of images
- */
-export function sampleText(
-  network: JanusNetwork,
-  requests: readonly SampleRequest<JanusPrompt>[],
-  textOf: (ids: readonly number[]) => string,
-  options: TextOptions = {},
-): TextSegment<TextTransition>[] {
-  checkSampling(options);
-  const { maxNewTokens = 32 } = options;
-  if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 1))
-    throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected a positive integer`);
-  if (requests.length === 0) return [];
-  const prompts = requests.map(({ prompt }) => promptOf(prompt, 'understand') as UnderstandingPrompt);
-  const { eos } = network.config.tokens;
-  const most = network.config.text.max_position_embeddings;
-  const rows = prompts.map((prompt): TextRow => {
-    return { ids: [], logProbs: [], limit: Math.min(maxNewTokens, most - prompt.ids.length) };
-  });
-  const rngs = requests.map(({ rng }) => rng);
-  continueRows(network, prompts, rows, rngs, options);
-  const temperature = scoringTemperature(options);
-  return rows.map(({ ids, logProbs }, b) => ({
-    name: 'understanding',
-    text: textOf(ids),
-    finished: ids[ids.length - 1] === eos,
-    transitions: [
-      {
-        segment: 'understanding',
-        prompt: prompts[b],
-        temperature,
-        sampledIds: Int32Array.from(ids),
-        logProbs: Float32Array.from(logProbs),
-        actionMask: new Uint8Array(ids.length).fill(1),
-      },
-    ],
-  }));
-}
-
-function continueRows(
-  network: JanusNetwork,
-  prompts: readonly UnderstandingPrompt[],
-  rows: readonly TextRow[],
-  rngs: readonly Rng[],
-  options: SamplingOptions,
-): void {
-  const { eos } = network.config.tokens;
-  const room = Math.max(...prompts.map(({ ids }, b) => ids.length + rows[b].limit));
-  const layers = network.config.text.num_hidden_layers;
-  const head = (hidden: tf.Tensor2D) => network.spokenLogits(hidden);
-  const decoder = new Decoder({ owner: network, name: 'word by word', layers, room, head });
-  try {
-    let live = rows.map((_, b) => b);
-    let logits = readQuestions(network, decoder, prompts);
-    for (;;) {
-      const count = logits.length / live.length;
-      live.forEach((b, i) => {
-        const id = drawToken(logits, i * count, count, options, rngs[b]);
-        rows[b].ids.push(id);
-        rows[b].logProbs.push(logProbOf(logits, i * count, count, id, scoringTemperature(options)));
-      });
-      const on = [...live.keys()].filter((i) => {
-        const { ids, limit } = rows[live[i]];
-        return ids[ids.length - 1] !== eos && ids.length < limit;
-      });
-      live = on.map((i) => live[i]);
-      if (live.length === 0) break;
-      decoder.select(on);
-      const last = live.map((b) => rows[b].ids[rows[b].ids.length - 1]);
-      logits = decoder.next(last, (ids, cache) => network.hidden(network.embed(network.embedInputs(ids)), { cache }));
-    }
-  } finally {
-    decoder.dispose();
-  }
-}
-
-/** Prompts that are one object (a group's) are read once. */
-function readQuestions(network: JanusNetwork, decoder: Decoder, prompts: readonly UnderstandingPrompt[]): Float32Array {
-  const { unique, of } = distinct(prompts);
-  const features = promptFeatures(network, unique);
-  try {
-    const prompts = unique.map((prompt) => prompt.ids);
-    const { ids, counts } = padRight(prompts, network.config.tokens.pad);
-    return decoder.start(counts, of, (cache) => {
-      const embeds = network.embed(network.embedInputs(ids, featureCount(features)), features);
-      return network.hidden(embeds, { cache, counts });
-    });
-  } finally {
-    features?.dispose();
-  }
-}
-
-function promptOf(prompt: JanusPrompt, task: JanusPrompt['task']): JanusPrompt {
-  if (prompt.task !== task) throw new RangeError(`a prompt made to ${prompt.task} cannot be used to ${task}`);
-  return prompt;
-}
+import { type GenerationPrompt, type JanusPrompt, promptOf, unconditionalIds } from './layout';
+import type { JanusNetwork } from './network';
+import type { ImageLogProbs, ImageTransition } from './policy';
 
 /** The logits of one step, `[images * codes]` each; unconditional ones only with guidance. */
 export interface StepLogits {
@@ -133,13 +26,28 @@ interface ImageRow {
   readonly logProbs: Float32Array;
 }
 
+type CodeDecoder = Decoder<{ ids: tf.Tensor2D }>;
+
+function codeDecoder(network: JanusNetwork, room: number): CodeDecoder {
+  return new Decoder({
+    owner: network,
+    name: 'code by code',
+    layers: network.config.text.num_hidden_layers,
+    room,
+    rotary: llamaRotary(network.config.text),
+    inputs: (rows) => ({ ids: network.codeIds(rows) }),
+    read: ({ ids }, { tables, ...at }) => network.hidden(network.embedCodes(ids), { ...at, positions: tables }),
+    head: (hidden) => network.codeLogits(hidden),
+  });
+}
+
 type Settings = SamplingOptions & { readonly guidanceScale: number; readonly imageLogProbs: ImageLogProbs };
 
 /** Images on the way; see `ImageSampler`. */
 export class JanusImageSampler implements ImageSampler<ImageTransition> {
   readonly steps: number;
   /** Absent once the images have been handed over to another sampler, or thrown away. */
-  private decoder: Decoder | undefined;
+  private decoder: CodeDecoder | undefined;
   private drawn = 0;
 
   private constructor(
@@ -182,9 +90,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     const settings = { guidanceScale, imageLogProbs, temperature, topK, topP };
     const sampler = new JanusImageSampler(network, rows, settings, observe);
     const room = Math.max(0, ...rows.map(({ prompt }) => prompt.ids.length)) + count - 1;
-    const layers = network.config.text.num_hidden_layers;
-    const head = (hidden: tf.Tensor2D) => network.codeLogits(hidden);
-    sampler.decoder = new Decoder({ owner: network, name: 'code by code', layers, room, head });
+    sampler.decoder = codeDecoder(network, room);
     return sampler;
   }
 
@@ -267,7 +173,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
   }
 
   /** All conditional rows first, then the unconditional ones: prompts of one length share theirs. */
-  private readPrompts(decoder: Decoder): Float32Array {
+  private readPrompts(decoder: CodeDecoder): Float32Array {
     const prompts = this.rows.map(({ prompt }) => prompt.ids);
     const without = this.isGuided ? prompts.map((ids) => unconditionalIds(this.network.config, ids)) : [];
     const { unique, of } = distinct([...prompts, ...without].map((ids) => ids.join()));
@@ -279,12 +185,10 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     );
   }
 
-  private readCodes(decoder: Decoder): Float32Array {
-    const { network, drawn } = this;
+  private readCodes(decoder: CodeDecoder): Float32Array {
+    const { drawn } = this;
     const codes = this.rows.map((row) => row.codes[drawn - 1]);
-    return decoder.next(this.isGuided ? [...codes, ...codes] : codes, (rows, cache) =>
-      network.hidden(network.embedCodes(network.codeIds(rows)), { cache }),
-    );
+    return decoder.next(this.isGuided ? [...codes, ...codes] : codes);
   }
 
   private mixed(all: Float32Array): StepLogits {

@@ -2,7 +2,7 @@
  * FaceNet (Schroff et al. 2015) as InceptionResnetV1: a face to a unit vector of 512 numbers, whose cosine says whether
  * two faces are one person's. Weights are facenet-pytorch's state dicts (VGGFace2, CASIA-WebFace). Frozen.
  */
-import { readValues, type Rng, tf } from '../../engine';
+import { releaseTraced, type Rng, tf, tracedValues } from '../../engine';
 import { openSafetensors, type Image } from '../../io';
 import { ParamStore } from '../../nn/store';
 import { l2Normalize } from '../../nn/vqgan-codebook';
@@ -95,13 +95,14 @@ export class FaceNet {
     const out: Float32Array[] = [];
     for (let at = 0; at < faces.length; at += CHUNK) {
       const part = faces.slice(at, at + CHUNK);
-      const flat = readValues(() => this.embeddings(fixedImageStandardization(part)));
+      const flat = tracedValues(this, 'facenet', () => this.embeddings(fixedImageStandardization(part)));
       part.forEach((_, i) => out.push(flat.slice(i * EMBEDDING_SIZE, (i + 1) * EMBEDDING_SIZE)));
     }
     return out;
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.parameters.dispose();
   }
 }

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { readValues, type Rng, tf } from '../../engine';
+import { readValues, releaseTraced, type Rng, runTraced, tf } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { ParamStore } from '../../nn/store';
@@ -87,7 +87,11 @@ export class MiniClip {
    * @throws RangeError for another shape
    */
   imageFeatures(pixels: tf.Tensor4D): tf.Tensor2D {
-    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => this.net.imageEmbeddings(part))));
+    return tf.tidy(() => tf.concat(chunks(pixels).map((part) => this.imagesOf(part))));
+  }
+
+  private imagesOf(pixels: tf.Tensor4D): tf.Tensor2D {
+    return runTraced(this, 'mini_clip, images', () => this.net.imageEmbeddings(pixels));
   }
 
   /** Patch features `[n, 64, 128]` and pooled ones `[n, 256]` before the common space; the caller's to dispose. */
@@ -100,7 +104,7 @@ export class MiniClip {
    * @throws RangeError for an empty list, an empty caption, or one of more than `maxTokens` ids
    */
   textFeatures(captions: readonly (readonly number[])[]): tf.Tensor2D {
-    return tf.tidy(() => {
+    return runTraced(this, 'mini_clip, captions', () => {
       const { ids, present } = this.textBatch(captions);
       return this.net.textEmbeddings(ids, present);
     });
@@ -148,6 +152,7 @@ export class MiniClip {
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.parameters.dispose();
   }
 }

@@ -8,7 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../../io/write-file';
-import { readValues, type Rng, tf } from '../../engine';
+import { releaseTraced, type Rng, tf, tracedValues } from '../../engine';
 import { readSafetensors, writeSafetensors } from '../../io';
 import { dataFolder } from '../../io/package-root';
 import { backboneFeatures, backboneStride, ConvBackbone, type ConvBackboneConfig } from '../../nn/conv-backbone';
@@ -124,7 +124,7 @@ export class MiniLooks {
    */
   embed(crops: tf.Tensor4D, looks: readonly string[] = Object.keys(this.config.looks)): Float32Array[] {
     const ways = looks.reduce((sum, look) => sum + this.config.looks[look].length, 0);
-    const flat = readValues(() => {
+    const flat = tracedValues(this, `${this.name}, ${looks.join()}`, () => {
       const logits = this.logits(crops);
       const parts = looks.map((look) => logits[look]);
       const roots = parts.map((logits) => tf.sqrt(tf.softmax(logits, 1)));
@@ -134,6 +134,7 @@ export class MiniLooks {
   }
 
   dispose(): void {
+    releaseTraced(this);
     this.parameters.dispose();
   }
 }

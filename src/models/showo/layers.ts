@@ -18,7 +18,9 @@ export type PhiRows = Attending | CachedRows | SharedRows;
 
 /** Rows whose tokens go into a cache. */
 export type CachedRows = {
-  readonly kv: KvCache;
+  readonly cache: KvCache;
+  /** Where the caller counts the tokens: see `KvCache.within`. */
+  readonly lengths?: tf.Tensor1D;
   /** Of each row, as `KvCache.pass` takes them. */
   readonly counts?: readonly number[];
   /** Added to attention scores, `[rows or 1, 1, tokens, tokens]`, of tokens that are a sequence's first; others see all. */
@@ -48,7 +50,10 @@ class PhiAttention extends Module<ShowoConfig> {
     const turned = rotary(heads(q), rows.tables);
     const scale = this.headDim ** -0.5;
     const among = () => attention(turned, own.keys, own.values, rows.mask ?? null, scale);
-    const mixed = tf.transpose('kv' in rows ? rows.kv.attend(layer, turned, own, scale, among) : among(), [0, 2, 1, 3]);
+    const mixed = tf.transpose(
+      'cache' in rows ? rows.cache.attend(layer, turned, own, scale, among) : among(),
+      [0, 2, 1, 3],
+    );
     return this.dense.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]));
   }
 }
@@ -85,7 +90,9 @@ class PhiModel extends Module<ShowoConfig> {
     const [batch, tokens] = ids.shape;
     return tf.tidy(() => {
       const run = () => this.blocks(this.embed_tokens.forward(ids), rows);
-      return this.final_layernorm.forward('kv' in rows ? rows.kv.pass(batch, tokens, rows.counts, run) : run());
+      const cached = ({ cache, lengths, counts }: CachedRows) =>
+        lengths ? cache.within(lengths, run) : cache.pass(batch, tokens, counts, run);
+      return this.final_layernorm.forward('cache' in rows ? cached(rows) : run());
     });
   }
 

@@ -245,6 +245,7 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     concept?.dispose();
     adapters?.store.dispose();
     releaseTraced(this.network);
+    releaseTraced(this.imageTokenizer);
     if (this.owns.store) store.dispose();
     if (this.owns.magvit) magvit.dispose();
   }

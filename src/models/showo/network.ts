@@ -1,7 +1,7 @@
 /** Show-o's language model: ids in, hidden states and logits out. Samplers, replay and losses share these passes. */
 import { inFloat32, tf } from '../../engine';
 import { isExtended } from '../../nn/extra-tokens';
-import type { KvCache } from '../../nn/kv-cache';
+import type { Following } from '../../nn/following-step';
 import { rotaryTables } from '../../nn/rotary';
 import { type RowInputs, rowInputs, scoredHidden } from '../../nn/row-inputs';
 import type { ConceptTokens } from './concept-tokens';
@@ -55,16 +55,13 @@ export class ShowoNetwork {
     );
   }
 
-  /** The next tokens of rows that a cache holds, `[rows, tokens, hidden]`. @param ids of all rows that it computes */
-  following(ids: readonly (readonly number[])[], kv: KvCache): tf.Tensor3D {
-    const tokens = ids[0].length;
-    const positions = kv.spread(kv.lengths).map((length) => Array.from({ length: tokens }, (_, i) => length + i));
-    const tables = rotaryTables(positions, rotaryOf(this.config));
-    return this.layers.hidden(tf.tensor2d(Int32Array.from(ids.flat()), [ids.length, tokens], 'int32'), { kv, tables });
+  /** Hidden states of tokens that follow those of a cache, `[rows, tokens, hidden]`. @param ids int32 `[rows, tokens]` */
+  following(ids: tf.Tensor2D, at: Following): tf.Tensor3D {
+    return this.layers.hidden(ids, at);
   }
 
   /** Hidden states `[rows, tokens, hidden]`. @param into a cache that is to hold the rows */
-  hidden({ ids, mask, tables }: RowInputs, into?: Pick<CachedRows, 'kv' | 'counts'>): tf.Tensor3D {
+  hidden({ ids, mask, tables }: RowInputs, into?: Pick<CachedRows, 'cache' | 'counts'>): tf.Tensor3D {
     return this.layers.hidden(ids, { mask, tables, ...into });
   }
 

@@ -59,6 +59,9 @@ export function sampleTexts(
   }));
 }
 
+/** One token a row. */
+type TokenIds = { readonly ids: tf.Tensor2D };
+
 /** A row on its way. */
 interface TextState {
   last: number;
@@ -81,6 +84,9 @@ function continueRows(
     name: `word by word, ${vocabulary}`,
     layers: network.config.num_hidden_layers,
     room: Math.max(...rows.map(({ ids }) => ids.length)) + maxNewTokens - 1,
+    rotary: rotaryOf(network.config),
+    inputs: (ids): TokenIds => ({ ids: tf.tensor2d(Int32Array.from(ids.flat()), [ids.length, 1], 'int32') }),
+    read: ({ ids }, at) => network.following(ids, at),
     head: (hidden) => logitsOver(network, hidden, vocabulary),
   });
   try {
@@ -102,7 +108,7 @@ function continueRows(
       decoder.select(on);
       live = on.map((i) => live[i]);
       const last = live.map((b) => states[b].last);
-      logits = decoder.next(last, (ids, kv) => network.following(ids, kv));
+      logits = decoder.next(last);
     }
   } finally {
     decoder.dispose();
@@ -110,11 +116,11 @@ function continueRows(
 }
 
 /** Prompts that are equal (a group's) are read once. */
-function readPrompts(network: ShowoNetwork, decoder: Decoder, rows: readonly TextRow[]): Float32Array {
+function readPrompts(network: ShowoNetwork, decoder: Decoder<TokenIds>, rows: readonly TextRow[]): Float32Array {
   const { unique, of } = distinct(rows.map(keyOf));
   const prompts = unique.map((_, i) => rows[of.indexOf(i)]);
   const counts = prompts.map(({ ids }) => ids.length);
-  return decoder.start(counts, of, (kv) => network.hidden(textInputs(network, prompts, 0), { kv, counts }));
+  return decoder.start(counts, of, (cache) => network.hidden(textInputs(network, prompts, 0), { cache, counts }));
 }
 
 /**

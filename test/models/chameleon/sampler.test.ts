@@ -123,12 +123,12 @@ describe('sequences', () => {
   test('equal prompts are read once: their pass has one row', () => {
     const { network } = models.chameleon;
     const rows: number[] = [];
-    const hidden = network.hidden.bind(network);
-    network.hidden = (list, options) => (rows.push(list.length), hidden(list, options));
+    const hidden = network.hiddenOf.bind(network);
+    network.hiddenOf = (inputs) => (rows.push(inputs.ids.shape[0]), hidden(inputs));
     const [{ transitions }] = models.chameleon.sampleText(requests(2, [prompts[2], prompts[2], prompts[2]]), {
       maxNewTokens: 3,
     });
-    delete (network as { hidden?: unknown }).hidden;
+    delete (network as { hiddenOf?: unknown }).hiddenOf;
     assert.deepEqual(rows.slice(0, 2), [1, 3]);
     assert.equal(transitions.length, 1);
   });

@@ -8,6 +8,7 @@ import { IGNORE } from '../../../src/nn/packed-rows';
 import { likeliest } from '../../../src/nn/token-sampling';
 import { imageCodes } from '../../../src/models/janus/config';
 import { Decoder } from '../../../src/nn/decoder';
+import { llamaRotary } from '../../../src/nn/llama';
 import { generationIds, unconditionalIds } from '../../../src/models/janus/layout';
 import { JanusImageTokenizer } from '../../../src/models/janus/image-tokenizer';
 import type { JanusNetwork } from '../../../src/models/janus/network';
@@ -154,6 +155,9 @@ function* answerChecks(f: Fixture): Generator<Check> {
     name: 'answer',
     layers: network.config.text.num_hidden_layers,
     room: ids.length + most,
+    rotary: llamaRotary(network.config.text),
+    inputs: (row) => network.embedInputs(row),
+    read: (inputs, { tables, ...at }) => network.hidden(network.embed(inputs), { ...at, positions: tables }),
     head: (hidden) => network.textLogits(hidden),
   });
   const features = tf.tidy(() => {
@@ -168,9 +172,7 @@ function* answerChecks(f: Fixture): Generator<Check> {
       logits.push(...step);
       got.push(likeliest(step, 0, step.length));
       if (got[got.length - 1] === eos || got.length === most) break;
-      step = decoder.next(got.slice(-1), (rows, cache) =>
-        network.hidden(network.embed(network.embedInputs(rows)), { cache }),
-      );
+      step = decoder.next(got.slice(-1));
     }
   } finally {
     features.dispose();
