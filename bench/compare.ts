@@ -3,155 +3,249 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { packageRoot } from '../src/io/package-root';
-import type { BenchSizes } from './inputs';
 import { type Answer, LineWorker } from './line-worker';
-import { type Agreement, type BenchReport, median, ratiosOf, type Timing, type Work, type WorkProfile } from './report';
+import {
+  type Agreement,
+  type BenchReport,
+  median,
+  type ModelReport,
+  quantile,
+  ratiosOf,
+  type Side,
+  type Timing,
+  type Work,
+  type WorkProfile,
+} from './report';
+import { type BenchModel, sizesFor } from './sizes';
 import { type TorchPython, torchScript } from './torch';
+import { benchVersions } from './versions';
 
 export const PRECISIONS = ['bf16', 'float32'] as const;
 export type BenchPrecision = (typeof PRECISIONS)[number];
 
-/** Tiny batches: they show that everything works, not how fast it is. */
-export const SMALL_SIZES: Partial<BenchSizes> = {
-  images: 2,
-  asked: 1,
-  questions: 2,
-  texts: 1,
-  rollouts: 2,
-  steps: 2,
-  replays: 1,
-};
-
 export interface BenchOptions {
+  readonly command: string;
+  readonly models: readonly BenchModel[];
+  /** Rounds at most. */
   readonly repeats: number;
+  /** Rounds end when so many minutes are over, of which every model has an equal share; one round is done in any case. */
+  readonly minutes: number;
   readonly works: readonly Work[];
-  readonly precisions: readonly BenchPrecision[];
+  readonly precision: BenchPrecision;
   readonly torch: TorchPython;
-  readonly sizes: Partial<BenchSizes>;
+  /** Tiny batches: they show that everything works, not how fast it is. */
+  readonly small: boolean;
+  /** Whether PyTorch's blocks are compiled too: it takes a C++ compiler. */
+  readonly compile: boolean;
+  /** Whether the report says where the time goes. */
+  readonly profile: boolean;
 }
 
-interface Side {
-  readonly side: Timing['side'];
-  readonly precision: Timing['precision'];
+interface Workers {
+  readonly unilab: LineWorker;
+  readonly torch?: LineWorker;
+}
+
+/** One way to do a work. */
+interface Way {
+  readonly side: Side;
   readonly worker: LineWorker;
+  readonly how: Readonly<Record<string, unknown>>;
+  /** Rounds in which it takes part. */
+  readonly rounds: number;
 }
 
 /** Times every work on both sides, and compares their numbers. Without PyTorch, UniLab alone. */
 export async function compareWithTorch(options: BenchOptions): Promise<BenchReport> {
-  const { repeats, works, torch } = options;
+  const { torch, precision, command } = options;
+  const models: ModelReport[] = [];
+  const end = performance.now() + options.minutes * 60_000;
+  const machine: Record<string, string | number> = {
+    cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+    cores: os.availableParallelism(),
+  };
+  const ceiling: Partial<Record<'unilab' | 'pytorch', number>> = {};
+  for (const [i, model] of options.models.entries()) {
+    const now = performance.now();
+    const share = now + (end - now) / (options.models.length - i);
+    models.push(await benchModel(model, options, share, machine, ceiling));
+  }
+  return {
+    command,
+    date: new Date().toISOString().slice(0, 10),
+    versions: await benchVersions(),
+    machine,
+    precision,
+    ceiling,
+    models,
+    ...('reason' in torch ? { pytorchSkipped: torch.reason } : {}),
+  };
+}
+
+async function benchModel(
+  model: BenchModel,
+  options: BenchOptions,
+  end: number,
+  machine: Record<string, string | number>,
+  ceiling: Partial<Record<'unilab' | 'pytorch', number>>,
+): Promise<ModelReport> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'unilab-bench-'));
-  const sides = startSides(options);
+  const workers = startWorkers(options);
+  const { works, precision } = options;
   try {
-    console.error('unilab bench: preparing weights and inputs');
-    const prepared = await sides[0].worker.ask({ do: 'prepare', folder, sizes: options.sizes });
-    const machine = await loadSides(sides, folder);
-    const agreement = await firstRuns(sides, works);
-    const timings = await timedRuns(sides, works, repeats);
+    const sizes = sizesFor(model, options.small);
+    say(`${model}: weights and inputs`);
+    await workers.unilab.ask({ do: 'prepare', folder, model, sizes });
+    const loaded = await load(workers, folder, machine);
+    await measureCeiling(workers, precision, ceiling);
+    const ways = waysOf(workers, options);
+    say(`${model}: first runs, in which both sides compile`);
+    const agreement = await firstRuns(workers, ways, works, precision);
+    await warmUp(ways, works, sizes.batches);
+    const timings = await timedRuns(model, ways, works, options.repeats, end);
+    const { reports, memory } = await workers.unilab.ask({ do: 'compiled' });
     return {
-      machine,
-      sizes: { ...(prepared.sizes as BenchSizes) },
-      repeats,
+      model,
+      parameters: loaded,
+      sizes,
       timings,
       ratios: ratiosOf(timings),
       agreement,
-      profile: await profiles(sides[0], works),
-      ...('reason' in torch ? { pytorchSkipped: torch.reason } : {}),
+      operations: await operationsOf(workers, works),
+      compiled: reports as ModelReport['compiled'],
+      peakBytes: (memory as { peak: number }).peak,
+      profile: options.profile ? await profiles(workers.unilab, works) : {},
     };
   } finally {
-    for (const { worker } of sides) worker.close();
+    workers.unilab.close();
+    workers.torch?.close();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** A process for each precision, UniLab's before PyTorch's. */
-function startSides({ precisions, torch }: BenchOptions): Side[] {
+const say = (line: string): void => console.error(`unilab bench: ${line}`);
+
+function startWorkers({ precision, torch }: BenchOptions): Workers {
   const program = path.join(packageRoot(), 'bin', 'unilab');
-  const unilab = precisions.map((precision): Side => {
-    const command = [program, 'bench', '--worker', precision];
-    return { side: 'unilab', precision, worker: new LineWorker(`UniLab (${precision})`, process.execPath, command) };
-  });
-  if ('reason' in torch) return unilab;
-  const pytorch = precisions.map((precision): Side => {
-    const worker = new LineWorker(`PyTorch (${precision})`, torch.python, [torchScript()]);
-    return { side: 'pytorch', precision, worker };
-  });
-  return [...unilab, ...pytorch];
+  const unilab = new LineWorker('UniLab', process.execPath, [program, 'bench', '--worker', precision]);
+  return 'reason' in torch ? { unilab } : { unilab, torch: new LineWorker('PyTorch', torch.python, [torchScript()]) };
 }
 
-/** Has every side load weights and inputs. @returns what the machine and the libraries are */
-async function loadSides(sides: readonly Side[], folder: string): Promise<Record<string, string | number>> {
-  const threads = os.availableParallelism();
-  const machine: Record<string, string | number> = { cpu: os.cpus()[0]?.model.trim() ?? 'unknown', cores: threads };
-  for (const { side, precision, worker } of sides) {
-    const answer = await worker.ask({ do: 'load', folder, ...(side === 'pytorch' ? { precision, threads } : {}) });
-    if (side === 'pytorch') machine.torch = String(answer.torch);
-    else {
-      machine.engine = `${String(answer.engine)} ${String(answer.library)}`;
-      machine.parameters = Number(answer.parameters);
-    }
-  }
-  return machine;
+/** @returns the number of the model's parameters */
+async function load(workers: Workers, folder: string, machine: Record<string, string | number>): Promise<number> {
+  const ours = await workers.unilab.ask({ do: 'load', folder });
+  machine.engine = `${String(ours.engine)} ${String(ours.library)}`;
+  const theirs = await workers.torch?.ask({ do: 'load', folder, threads: os.availableParallelism() });
+  if (theirs) machine.torch = String(theirs.torch);
+  return Number(ours.parameters);
 }
 
-/** What is compared of each work, by the name of the answer's value. Random draws cannot be. */
-const QUANTITIES: Readonly<Record<Work, Readonly<Record<string, string>>>> = {
-  train: { value: 'training loss' },
-  rollout: {},
-  replay: { value: 'mean replayed log p' },
-  grpo: { reward: 'reward of fixed codes', loss: 'GRPO loss', gradNorm: 'GRPO gradient norm' },
-};
+async function measureCeiling(
+  workers: Workers,
+  precision: BenchPrecision,
+  ceiling: Partial<Record<'unilab' | 'pytorch', number>>,
+): Promise<void> {
+  const best = (name: 'unilab' | 'pytorch', answer: Answer) =>
+    (ceiling[name] = Math.max(ceiling[name] ?? 0, Number(answer.gflops)));
+  best('unilab', await workers.unilab.ask({ do: 'ceiling' }));
+  if (workers.torch) best('pytorch', await workers.torch.ask({ do: 'ceiling', precision }));
+}
 
-/** One run of each that is not timed; its values are compared while the weights are still the same. Training comes last. */
-async function firstRuns(sides: readonly Side[], works: readonly Work[]): Promise<Agreement[]> {
+function waysOf({ unilab, torch }: Workers, { precision, compile, repeats, small }: BenchOptions): Way[] {
+  const ways: Way[] = [
+    { side: 'traced', worker: unilab, how: { traced: true }, rounds: repeats },
+    { side: 'eager', worker: unilab, how: { traced: false }, rounds: repeats },
+  ];
+  if (!torch) return ways;
+  ways.push({ side: 'torch', worker: torch, how: { precision }, rounds: repeats });
+  if (compile) ways.push({ side: 'compiled', worker: torch, how: { precision, compiled: true }, rounds: repeats });
+  // Far behind the others: a few rounds show it.
+  if (precision === 'bf16')
+    ways.push({ side: 'float32', worker: torch, how: { precision: 'float32' }, rounds: small ? 1 : 2 });
+  return ways;
+}
+
+/** What is compared of the first runs, by work: random draws cannot be. */
+const VALUES: Readonly<Partial<Record<Work, string>>> = { replay: 'mean replayed log p', train: 'training loss' };
+const CHECKED = { reward: 'reward of fixed codes', loss: 'GRPO loss', gradNorm: 'GRPO gradient norm' } as const;
+
+/** Values while the weights are still the same: training comes last. */
+async function firstRuns(
+  { unilab, torch }: Workers,
+  ways: readonly Way[],
+  works: readonly Work[],
+  precision: BenchPrecision,
+): Promise<Agreement[]> {
   const found: Agreement[] = [];
-  for (const work of (['rollout', 'replay', 'grpo', 'train'] as const).filter((name) => works.includes(name))) {
-    const answers = new Map<string, Answer>();
-    for (const { side, precision, worker } of sides) {
-      // A step draws its own images; what is compared are recorded ones.
-      const checked = work === 'grpo' ? await worker.ask({ do: 'check' }) : undefined;
-      const first = await worker.ask(commandOf(work, side));
-      answers.set(`${side} ${precision}`, checked ?? first);
-    }
-    for (const [name, quantity] of Object.entries(QUANTITIES[work])) {
-      for (const precision of PRECISIONS) {
-        const [ours, theirs] = [answers.get(`unilab ${precision}`), answers.get(`pytorch ${precision}`)];
-        if (ours && theirs)
-          found.push({ quantity, precision, unilab: Number(ours[name]), pytorch: Number(theirs[name]) });
-      }
-    }
+  const add = (quantity: string, ours: unknown, theirs: unknown) =>
+    found.push({ quantity, unilab: Number(ours), pytorch: Number(theirs) });
+  if (torch && (works.includes('grpo') || works.includes('codes64'))) {
+    const [ours, theirs] = [await unilab.ask({ do: 'check' }), await torch.ask({ do: 'check', precision })];
+    for (const [name, quantity] of Object.entries(CHECKED)) add(quantity, ours[name], theirs[name]);
+    add('log p of drawn codes', ours.drawn, theirs.drawn);
+  }
+  const [ours, theirs] = [ways.find(({ side }) => side === 'traced'), ways.find(({ side }) => side === 'torch')];
+  for (const work of ['replay', 'train'] as const) {
+    if (!ours || !works.includes(work)) continue;
+    const own = await ask(ours, work, 0);
+    if (theirs) add(VALUES[work] ?? work, own.value, (await ask(theirs, work, 0)).value);
   }
   return found;
 }
 
-async function timedRuns(sides: readonly Side[], works: readonly Work[], repeats: number): Promise<Timing[]> {
+/** A program is traced at its first call and compiled at its second; PyTorch compiles for a length, then for any. */
+async function warmUp(ways: readonly Way[], works: readonly Work[], batches: number): Promise<void> {
+  for (const work of works) {
+    for (const way of ways) {
+      if (way.side === 'eager' || way.side === 'float32') continue;
+      const calls = work === 'train' ? (way.side === 'traced' ? 2 : 1) * batches : 2;
+      for (let call = 0; call < calls; call++) await ask(way, work, call);
+    }
+  }
+}
+
+const ask = ({ worker, how }: Way, work: Work, round: number): Promise<Answer> =>
+  worker.ask({ do: work, ...how, round });
+
+async function timedRuns(
+  model: BenchModel,
+  ways: readonly Way[],
+  works: readonly Work[],
+  repeats: number,
+  end: number,
+): Promise<Timing[]> {
   const answers = new Map<string, Answer[]>();
-  for (let repeat = 0; repeat < repeats; repeat++) {
+  for (let round = 0; round < repeats && (round === 0 || performance.now() < end); round++) {
+    const part = ways.filter(({ rounds }) => round < rounds);
     // Every other round goes backwards, so that no side always runs after the same neighbor.
-    const order = repeat % 2 ? [...sides].reverse() : sides;
+    const order = round % 2 ? [...part].reverse() : part;
     for (const work of works) {
-      for (const { side, precision, worker } of order) {
-        const key = `${work} ${side} ${precision}`;
-        answers.set(key, [...(answers.get(key) ?? []), await worker.ask(commandOf(work, side))]);
+      for (const way of order) {
+        const key = `${work} ${way.side}`;
+        answers.set(key, [...(answers.get(key) ?? []), await ask(way, work, round)]);
       }
     }
-    console.error(`unilab bench: round ${repeat + 1} of ${repeats}`);
+    say(`${model}: round ${round + 1} of at most ${repeats}`);
   }
   return works.flatMap((work) =>
-    sides.map(({ side, precision }) => {
-      const runs = answers.get(`${work} ${side} ${precision}`) ?? [];
+    ways.map(({ side }): Timing => {
+      const runs = answers.get(`${work} ${side}`) ?? [];
       const [seconds, cpu] = [runs.map((run) => Number(run.seconds)), runs.map((run) => Number(run.cpuSeconds))];
-      return { work, side, precision, seconds, median: median(seconds), cpuMedian: median(cpu) };
+      const quartiles = [quantile(seconds, 0.25), quantile(seconds, 0.75)] as const;
+      return { work, side, seconds, median: median(seconds), quartiles, cpuMedian: median(cpu) };
     }),
   );
 }
 
-async function profiles({ worker }: Side, works: readonly Work[]): Promise<BenchReport['profile']> {
-  const found: Partial<Record<Work, WorkProfile>> = {};
-  for (const work of works) found[work] = (await worker.ask({ do: 'profile', work })) as unknown as WorkProfile;
+async function operationsOf({ torch }: Workers, works: readonly Work[]): Promise<ModelReport['operations']> {
+  const found: Partial<Record<Work, number>> = {};
+  for (const work of torch ? works : [])
+    found[work] = Number((await torch?.ask({ do: 'operations', work }))?.operations);
   return found;
 }
 
-function commandOf(work: Work, side: Timing['side']): Record<string, unknown> {
-  // UniLab's loop has its learning rate from the same constant.
-  return work === 'train' && side === 'pytorch' ? { do: work, learningRate: 1e-3 } : { do: work };
+async function profiles(worker: LineWorker, works: readonly Work[]): Promise<ModelReport['profile']> {
+  const found: Partial<Record<Work, WorkProfile>> = {};
+  for (const work of works) found[work] = (await worker.ask({ do: 'profile', work })) as unknown as WorkProfile;
+  return found;
 }

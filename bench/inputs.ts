@@ -8,7 +8,7 @@ import { dataFolder } from '../src/io/package-root';
 import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
 import { conditionTokens, imageStart } from '../src/models/showo/layout';
 import { MagvitTokenizer } from '../src/models/showo/image-tokenizer';
-import { MAGVIT_MINI, showoMini } from '../src/miniworld/curricula/showo-config';
+import { MAGVIT_MINI } from '../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../src/models/showo/model';
 import { ShowoLayers } from '../src/models/showo/layers';
 import type { ImageTransition } from '../src/models/showo/policy';
@@ -16,47 +16,33 @@ import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type PackedRow, padRows, scoredOf } from '../src/nn/packed-rows';
 import { ParamStore } from '../src/nn/store';
 import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
-import { SHOWO_STAGES } from '../src/miniworld/curricula/showo-curriculum';
 import { showoRows, type ShowoRows } from '../src/miniworld/curricula/showo-task';
 import { writeFileAtomic } from '../src/io/write-file';
 import { MINI_CLIP_FOLDER } from '../src/models/scorers/mini-clip';
+import { type BenchModel, type BenchSizes, showoOf } from './sizes';
+import { JanusBench, type JanusInputs, janusLayers, newJanus } from './janus';
 import { BENCH_GRPO, type GrpoSetup, recordGroup, type RecordedPiece } from './grpo';
 
-/** Sizes of the work; the defaults are those of the mini recipes. */
-export interface BenchSizes {
-  /** A training batch: captioned images, how many of them are asked about, questions about each at most, texts. */
-  readonly images: number;
-  readonly asked: number;
-  readonly questions: number;
-  readonly texts: number;
-  /** Images that are sampled together, MaskGIT steps and guidance. */
-  readonly rollouts: number;
-  readonly steps: number;
-  readonly guidanceScale: number;
-  /** Images whose transitions are replayed: `replays * steps` forward rows, twice that with guidance. */
-  readonly replays: number;
-}
-
-export const BENCH_SIZES: BenchSizes = {
-  ...SHOWO_STAGES['showo-cell-codes'].batch,
-  rollouts: 8,
-  steps: 8,
-  guidanceScale: 3,
-  replays: 2,
-};
-
-export const BENCH_TRAINING = { weights: { t2i: 1, mmu: 1, lm: 0.5 }, weightDecay: 0.01, beta2: 0.99 } as const;
+/** The stage whose batches are trained on, and how. */
+export const BENCH_TRAINING = {
+  weights: { t2i: 1, mmu: 1, lm: 0.5 },
+  weightDecay: 0.01,
+  beta2: 0.99,
+  learningRate: 1e-3,
+} as const;
 
 /** `inputs.json`: first what UniLab reads, then the same in the plain arrays that PyTorch takes. */
 export interface BenchInputs {
   readonly config: ShowoConfig;
   readonly sizes: BenchSizes;
-  readonly batch: ShowoRows;
+  readonly model: BenchModel;
+  readonly batches: readonly ShowoRows[];
   /** Captions of the sampled images, as text ids. */
   readonly captions: readonly (readonly number[])[];
   readonly pieces: readonly PlainPiece[];
   /** Images of one group, transition by transition: what the GRPO step is checked on. */
   readonly group: readonly (readonly RecordedPiece[])[];
+  readonly janus: JanusInputs;
 }
 
 interface PlainPiece {
@@ -68,16 +54,19 @@ interface PlainPiece {
 const SEED = 7;
 const WEIGHTS = 'weights.safetensors';
 const REFERENCE = 'reference.safetensors';
+const JANUS = 'janus.safetensors';
 const IMAGE_TOKENIZER = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safetensors');
 
 /** Makes weights and inputs with the real data, the real batch maker and a real rollout, and writes them to the folder. */
-export async function writeInputs(folder: string, sizes: BenchSizes): Promise<void> {
-  const { text, bos, eos } = miniText();
-  const config = showoMini(text.vocabularySize, bos, eos);
+export async function writeInputs(folder: string, name: BenchModel, sizes: BenchSizes): Promise<void> {
+  const { text, ...ends } = miniText();
+  const config = showoOf(name, { text, ...ends });
   const rng = new Rng(SEED);
   const model = ShowoModel.random(config, await shippedImageTokenizer(), text, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
-  const batch = showoRows(model, source, { ...sizes, size: IMAGE_SIZE }, rng.split('batch'));
+  const batches = Array.from({ length: sizes.batches }, (_, i) =>
+    showoRows(model, source, { ...sizes, size: IMAGE_SIZE }, rng.split(`batch ${i}`)),
+  );
   const captions = Array.from({ length: sizes.rollouts }, (_, i) => source.image(rng.split(`caption ${i}`)).caption);
   const requests = captions.map((condition, i) => ({ condition, draws: rng.split(`draw ${i}`) }));
   const { replays, steps, guidanceScale } = sizes;
@@ -85,8 +74,14 @@ export async function writeInputs(folder: string, sizes: BenchSizes): Promise<vo
   rollout.finish();
   const pieces = rollout.transitions.slice(0, replays).flat().map(plain);
   const group = recordGroup(rollout.transitions, rng.split('old'));
-  const inputs: BenchInputs = { config, sizes, batch, captions, pieces, group };
-  await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...forTorch(inputs) }));
+  const store = newJanus(name, rng.split('janus'));
+  const bench = new JanusBench(name, store, captions.slice(0, sizes.drawn), sizes);
+  const janus: JanusInputs = { captions: captions.slice(0, sizes.drawn), ...bench.sample(64) };
+  const inputs: BenchInputs = { config, model: name, sizes, batches, captions, pieces, group, janus };
+  const torch = { ...forTorch(inputs), janus: { ...janus, ...bench.forTorch() } };
+  await writeFileAtomic(path.join(folder, 'inputs.json'), JSON.stringify({ ...inputs, ...torch }));
+  await writeWeights(path.join(folder, JANUS), store);
+  store.dispose();
   await writeWeights(path.join(folder, WEIGHTS), model.store);
   // Other weights than the policy's, so that the KL of the check is not 0.
   const reference = ParamStore.random(new ShowoLayers(config), rng.split('reference'));
@@ -100,8 +95,15 @@ async function writeWeights(file: string, store: ParamStore): Promise<void> {
   await writeSafetensors(file, Object.fromEntries(values.map(([name, value]) => [name, { ...value, dtype: 'F32' }])));
 }
 
-/** The model and the inputs of {@link writeInputs}. */
-export async function readInputs(folder: string): Promise<{ model: ShowoModel; inputs: BenchInputs; grpo: GrpoSetup }> {
+/** What a worker has: the models and the inputs of {@link writeInputs}. */
+export interface BenchParts {
+  readonly inputs: BenchInputs;
+  readonly model: ShowoModel;
+  readonly grpo: GrpoSetup;
+  readonly janus: JanusBench;
+}
+
+export async function readInputs(folder: string): Promise<BenchParts> {
   const inputs = JSON.parse(await readFile(path.join(folder, 'inputs.json'), 'utf8')) as BenchInputs;
   const load = async (name: string) => {
     const file = path.join(folder, name);
@@ -115,12 +117,19 @@ export async function readInputs(folder: string): Promise<{ model: ShowoModel; i
   return {
     model: await load(WEIGHTS),
     inputs,
+    janus: await readJanus(folder, inputs),
     grpo: { ...setup, model: await load(WEIGHTS), reference: await load(REFERENCE) },
   };
 }
 
+async function readJanus(folder: string, { model, sizes, janus }: BenchInputs): Promise<JanusBench> {
+  const file = path.join(folder, JANUS);
+  const store = ParamStore.fromTensors(janusLayers(model), await readSafetensors(file), file);
+  return new JanusBench(model, store, janus.captions, sizes);
+}
+
 /** Images that are trained on and scored are those of the checkpoint that ships. */
-async function shippedImageTokenizer(): Promise<MagvitTokenizer> {
+export async function shippedImageTokenizer(): Promise<MagvitTokenizer> {
   return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(IMAGE_TOKENIZER), IMAGE_TOKENIZER);
 }
 
@@ -142,7 +151,7 @@ function plain({ condition, inputIds, sampledIds }: ImageTransition): PlainPiece
   return { condition, before: [...inputIds], ids: [...sampledIds] };
 }
 
-function forTorch({ config, sizes, batch, captions, pieces, group }: BenchInputs) {
+function trainingGroups(config: ShowoConfig, batch: ShowoRows) {
   const start = imageStart(config);
   const images = batch.images.map(({ labels }) => {
     const positions = labels
@@ -164,25 +173,25 @@ function forTorch({ config, sizes, batch, captions, pieces, group }: BenchInputs
       targets,
     };
   };
-  const { weights, weightDecay, beta2 } = BENCH_TRAINING;
+  const { weights } = BENCH_TRAINING;
+  return [
+    {
+      weight: weights.t2i,
+      ids: batch.images.map((row) => row.ids),
+      positions: images.flatMap((s, b) => s.positions.map((i) => b * batch.images[0].ids.length + i)),
+      targets: images.flatMap((s) => s.targets),
+    },
+    answers(batch.answers, weights.mmu),
+    answers(batch.texts, weights.lm),
+  ];
+}
+
+function forTorch({ config, sizes, batches, captions, pieces, group }: BenchInputs) {
   const dropped = [conditionTokens(config, null)];
   const { steps, guidanceScale } = sizes;
   return {
     vocabulary: showoVocabulary(config),
-    training: {
-      weightDecay,
-      beta2,
-      groups: [
-        {
-          weight: weights.t2i,
-          ids: batch.images.map((row) => row.ids),
-          positions: images.flatMap((s, b) => s.positions.map((i) => b * batch.images[0].ids.length + i)),
-          targets: images.flatMap((s) => s.targets),
-        },
-        answers(batch.answers, weights.mmu),
-        answers(batch.texts, weights.lm),
-      ],
-    },
+    training: { ...BENCH_TRAINING, batches: batches.map((batch) => trainingGroups(config, batch)) },
     rollout: { conditions: captions.map((text) => conditionTokens(config, text)), dropped, steps, guidanceScale },
     replay: {
       conditions: pieces.map((piece) => conditionTokens(config, piece.condition)),

@@ -26,5 +26,5 @@ export function findTorch(given?: string): TorchPython {
 
 /** The PyTorch side of the benchmark. */
 export function torchScript(): string {
-  return path.join(packageRoot(), 'bench', 'showo_torch.py');
+  return path.join(packageRoot(), 'bench', 'torch', 'worker.py');
 }

@@ -1,20 +1,32 @@
 /** `unilab bench`: the same work in UniLab and in PyTorch, side by side in one run. */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { compareWithTorch, PRECISIONS, SMALL_SIZES } from '../../bench/compare';
-import { formatReport, WORKS } from '../../bench/report';
+import { type BenchPrecision, compareWithTorch, PRECISIONS } from '../../bench/compare';
+import { type BenchReport, formatReport, WORKS } from '../../bench/report';
+import { MODELS } from '../../bench/sizes';
 import { findTorch } from '../../bench/torch';
 import type { Precision } from '../engine';
+import { writeFileAtomic } from '../io/write-file';
 import { type Command, UsageError } from './command';
 
 const OPTIONS = {
   json: { type: 'boolean', default: false },
-  repeats: { type: 'string', default: '7' },
+  quick: { type: 'boolean', default: false },
+  repeats: { type: 'string' },
+  minutes: { type: 'string' },
+  models: { type: 'string' },
   work: { type: 'string', default: WORKS.join(',') },
-  precision: { type: 'string', default: 'both' },
+  precision: { type: 'string', default: 'bf16' },
   small: { type: 'boolean', default: false },
+  profile: { type: 'boolean', default: false },
+  out: { type: 'string' },
   python: { type: 'string' },
   'no-torch': { type: 'boolean', default: false },
+  'no-compile': { type: 'boolean', default: false },
   worker: { type: 'string' },
+  memory: { type: 'boolean', default: false },
+  steps: { type: 'string', default: '500' },
+  'memory-worker': { type: 'string' },
   decoding: { type: 'boolean', default: false },
   model: { type: 'string' },
   random: { type: 'boolean', default: false },
@@ -28,21 +40,32 @@ type Values = ReturnType<typeof parse>;
 const parse = (args: readonly string[]) => parseArgs({ args: [...args], options: OPTIONS }).values;
 
 export const command: Command = {
-  summary: 'times training, rollout, replay and a GRPO step beside PyTorch',
-  usage: `unilab bench [--json] [--repeats N] [--work NAMES] [--precision bf16|float32|both] [--small] [--python FILE] [--no-torch]
+  summary: 'times training, rollouts, replay and a GRPO step beside PyTorch',
+  usage: `unilab bench [--quick] [--models LIST] [--work LIST] [--precision bf16|float32] [--repeats N] [--minutes N]
+             [--out FILE] [--profile] [--small] [--json] [--python FILE] [--no-torch] [--no-compile]
+       unilab bench --memory [--steps N] [--out FILE]
        unilab bench --decoding [--json] [--repeats N] [--precision bf16|float32]
        unilab bench --model NAME --random [--json] [--precision bf16|float32] [--context LIST] [--tokens N] [--folder DIR]
 
-Times one training step, one guided MaskGIT rollout, one replay with gradient and one whole GRPO step (rollout, rewards,
-update) of Show-o mini, on the same weights and inputs, in turns with PyTorch (autocast for bf16, fused attention), and
-checks that both compute the same numbers.
-  --json        the whole report as JSON on stdout
-  --repeats N   runs of each (default 7, at least 1); medians are reported
-  --work NAMES  of ${WORKS.join(',')} (default: all)
-  --precision   default: both
+Times training steps on batches as they come in a real run, guided rollouts of Show-o (masked decoding) and of Janus (code
+after code), replay with gradient and whole GRPO steps (rollout, rewards, update), at several sizes of model: UniLab traced
+and untraced, PyTorch with autocast and fused attention, the same with compiled blocks, and PyTorch in float32; on the same
+weights and inputs, in turns. It is checked that both compute the same numbers.
+  --quick       5 rounds at most, 14 minutes at most
+  --models LIST of ${MODELS.join(',')} (default: all): parameters of the language model
+  --work LIST   of ${WORKS.join(',')} (default: all)
+  --precision   of matrix products (default bf16); float32: UniLab and PyTorch without rounding
+  --repeats N   rounds at most (default 9, at least 1); medians and quartiles are reported
+  --minutes N   no round begins after so many minutes, of which every model has its share (default 60)
+  --out FILE    the whole report as JSON, and beside it the figure as SVG
+  --profile     where the time goes, operation by operation
   --small       tiny batches: to see that it works, not how fast it is
   --python FILE a Python with PyTorch; default: UNILAB_TORCH_PYTHON, .venv/torch (made by \`make torch\`), python3
   --no-torch    UniLab alone
+  --no-compile  without compiled PyTorch, which needs a C++ compiler
+
+With --memory: trains Show-o mini on real batches for N steps (default 500) and prints resident memory, and the most memory
+of a traced step over an untraced one's.
 
 With --decoding: images drawn code after code, at Janus mini's size with random weights. Printed: what a step costs at 64,
 256 and 1,024 codes an image and with more images, traced and operation by operation.
@@ -58,44 +81,65 @@ needs 4 GB of disk and 9 GB of memory, showo-1.3b as much; -small are the same a
   --folder DIR  where the weights are written meanwhile (default: the system's temporary folder)`,
   async run(args) {
     const values = parse(args);
+    const typed = `unilab bench ${args.join(' ')}`.trim();
     // What a worker needs is loaded by workers alone: the process that waits for them starts no engine.
     if (values['model-worker'] !== undefined) {
       const { serveLargeModel } = require('../../bench/large/worker') as typeof import('../../bench/large/worker');
       await serveLargeModel(values['model-worker'] as Precision);
+    } else if (values['memory-worker'] !== undefined) {
+      const { serveMemory } = require('../../bench/memory-worker') as typeof import('../../bench/memory-worker');
+      await serveMemory(values['memory-worker'] as Precision);
     } else if (values.worker !== undefined) {
       const { serveBench } = require('../../bench/worker') as typeof import('../../bench/worker');
       await serveBench(values.worker as Precision);
-    } else if (values.model !== undefined) await benchLarge(values, values.model);
+    } else if (values.memory) await benchMemory(values, typed);
+    else if (values.model !== undefined) await benchLarge(values, values.model);
     else if (values.decoding) await benchSteps(values);
-    else await benchMini(values);
+    else await benchMini(values, typed);
     return 0;
   },
 };
 
-async function benchMini(values: Values): Promise<void> {
-  const works = values.work.split(',').map((name) => {
-    const work = WORKS.find((known) => known === name.trim());
-    if (!work) throw new UsageError(`--work: there is no '${name}'; there are ${WORKS.join(', ')}`);
-    return work;
-  });
-  const precisions = PRECISIONS.filter((name) => values.precision === 'both' || values.precision === name);
-  if (precisions.length === 0)
-    throw new UsageError(`--precision: '${values.precision}'; expected bf16, float32 or both`);
+async function benchMini(values: Values, typed: string): Promise<void> {
+  const [repeats, minutes] = values.quick ? ['5', '14'] : ['9', '60'];
   const report = await compareWithTorch({
-    repeats: wholeNumber('repeats', values.repeats),
-    works,
-    precisions,
+    command: typed,
+    models: chosen('models', values.models ?? MODELS.join(','), MODELS),
+    repeats: wholeNumber('repeats', values.repeats ?? repeats),
+    minutes: wholeNumber('minutes', values.minutes ?? minutes),
+    works: chosen('work', values.work, WORKS),
+    precision: precisionOf(values),
     torch: values['no-torch'] ? { reason: '--no-torch was given' } : findTorch(values.python),
-    sizes: values.small ? SMALL_SIZES : {},
+    small: values.small,
+    compile: !values['no-compile'],
+    profile: values.profile,
   });
+  if (values.out !== undefined) await writeReport(values.out, report);
   console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
+}
+
+async function writeReport(file: string, report: BenchReport): Promise<void> {
+  const { benchFigure } = require('../../bench/figure') as typeof import('../../bench/figure');
+  const { svgOf } = require('../display/plot') as typeof import('../display/plot');
+  await writeFileAtomic(file, `${JSON.stringify(report, null, 1)}\n`);
+  const { dir, name } = path.parse(file);
+  await writeFileAtomic(path.join(dir, `${name}.svg`), await svgOf(benchFigure(report)));
+}
+
+async function benchMemory(values: Values, typed: string): Promise<void> {
+  const { FEWEST_STEPS, formatMemory, measureMemory } =
+    require('../../bench/memory') as typeof import('../../bench/memory');
+  const steps = wholeNumber('steps', values.steps);
+  if (steps < FEWEST_STEPS)
+    throw new UsageError(`--steps is ${steps}: memory is compared over ${FEWEST_STEPS} steps at least`);
+  const report = await measureMemory(steps, typed);
+  if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, null, 1)}\n`);
+  console.log(values.json ? JSON.stringify(report, null, 2) : formatMemory(report));
 }
 
 async function benchSteps(values: Values): Promise<void> {
   const { benchDecoding, formatDecoding } = require('../../bench/decoding') as typeof import('../../bench/decoding');
-  const precision = PRECISIONS.find((name) => name === (values.precision === 'both' ? 'bf16' : values.precision));
-  if (!precision) throw new UsageError(`--precision: '${values.precision}'; expected bf16 or float32`);
-  const report = await benchDecoding(precision, wholeNumber('repeats', values.repeats));
+  const report = await benchDecoding(precisionOf(values), wholeNumber('repeats', values.repeats ?? '7'));
   console.log(values.json ? JSON.stringify(report, null, 2) : formatDecoding(report));
 }
 
@@ -106,12 +150,25 @@ async function benchLarge(values: Values, model: string): Promise<void> {
   if (!LARGE_MODELS.includes(model))
     throw new UsageError(`--model: there is no '${model}'; there are ${LARGE_MODELS.join(', ')}`);
   if (!values.random) throw new UsageError(`--model measures random weights: say --random`);
-  const precision = PRECISIONS.find((name) => name === (values.precision === 'both' ? 'bf16' : values.precision));
-  if (!precision) throw new UsageError(`--precision: '${values.precision}'; expected bf16 or float32`);
+  const precision = precisionOf(values);
   const lengths = values.context?.split(',').map((part) => wholeNumber('context', part));
   const count = wholeNumber('tokens', values.tokens ?? (largeModel(model).work === 'tokens' ? '8' : '1'));
   const report = await benchLargeModel({ model, precision, lengths, count, folder: values.folder });
   console.log(values.json ? JSON.stringify(report, null, 2) : formatLargeReport(report));
+}
+
+function chosen<Name extends string>(option: string, list: string, known: readonly Name[]): Name[] {
+  return list.split(',').map((text) => {
+    const name = known.find((one) => one === text.trim());
+    if (!name) throw new UsageError(`--${option}: there is no '${text}'; there are ${known.join(', ')}`);
+    return name;
+  });
+}
+
+function precisionOf({ precision }: Values): BenchPrecision {
+  const found = PRECISIONS.find((name) => name === precision);
+  if (!found) throw new UsageError(`--precision: '${precision}'; expected bf16 or float32`);
+  return found;
 }
 
 function wholeNumber(name: string, text: string): number {

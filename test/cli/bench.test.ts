@@ -1,15 +1,52 @@
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { LineWorker } from '../../bench/line-worker';
-import { type BenchReport, formatReport, median, ratiosOf, type Timing, WORKS } from '../../bench/report';
+import { benchFigure } from '../../bench/figure';
+import { type BenchReport, floorOf, formatReport, median, quantile, ratiosOf, type Timing } from '../../bench/report';
+import { SIDE_TITLES, WORKS } from '../../bench/report';
+import { janusOf, MODELS, showoOf, sizesFor } from '../../bench/sizes';
 import { findTorch } from '../../bench/torch';
+import { svgOf } from '../../src/display/plot';
+import { miniText } from '../../src/miniworld/curricula/scenes';
+import { JanusLayers } from '../../src/models/janus/network';
+import { ShowoLayers } from '../../src/models/showo/layers';
+import { parameterCount } from '../../src/nn/store';
 
 const root = path.resolve(__dirname, '../..');
 
 function timing(side: Timing['side'], work: Timing['work'], middle: number): Timing {
-  return { side, work, precision: 'bf16', seconds: [middle], median: middle, cpuMedian: 2 * middle };
+  const quartiles = [middle, middle] as const;
+  return { side, work, seconds: [middle], median: middle, quartiles, cpuMedian: 2 * middle };
+}
+
+/** A report of one model, as a run leaves it. */
+function reportOf(timings: readonly Timing[]): BenchReport {
+  return {
+    command: 'unilab bench',
+    date: '2026-01-02',
+    versions: { unilab: '1' },
+    machine: { cores: 2 },
+    precision: 'bf16',
+    ceiling: { unilab: 100, pytorch: 200 },
+    models: [
+      {
+        model: '6M',
+        parameters: 6_158_422,
+        sizes: sizesFor('6M', false),
+        timings,
+        ratios: ratiosOf(timings),
+        agreement: [{ quantity: 'training loss', unilab: 2, pytorch: 2.5 }],
+        operations: { train: 4e11 },
+        compiled: [],
+        peakBytes: 1e9,
+        profile: {},
+      },
+    ],
+  };
 }
 
 describe('bench: numbers', () => {
@@ -20,8 +57,56 @@ describe('bench: numbers', () => {
   });
 
   test('ratios are ours over theirs, and only where both were measured', () => {
-    const timings = [timing('unilab', 'train', 3), timing('pytorch', 'train', 2), timing('unilab', 'replay', 1)];
-    assert.deepEqual(ratiosOf(timings), [{ work: 'train', precision: 'bf16', ratio: 1.5, cpuRatio: 1.5 }]);
+    const timings = [timing('traced', 'train', 3), timing('torch', 'train', 2), timing('traced', 'replay', 1)];
+    assert.deepEqual(ratiosOf(timings), [{ work: 'train', against: 'torch', ratio: 1.5, cpuRatio: 1.5 }]);
+    const faster = [
+      ...timings,
+      timing('compiled', 'train', 1.5),
+      timing('eager', 'train', 9),
+      timing('float32', 'train', 1),
+    ];
+    assert.deepEqual(ratiosOf(faster), [{ work: 'train', against: 'compiled', ratio: 2, cpuRatio: 2 }]);
+  });
+
+  test('quartiles lie between values; the floor is what products take at the faster ceiling', () => {
+    assert.deepEqual(
+      [0, 0.25, 0.5, 0.75, 1].map((share) => quantile([4, 1, 3, 2, 5], share)),
+      [1, 2, 3, 4, 5],
+    );
+    assert.equal(quantile([1, 2], 0.25), 1.25);
+    const report = reportOf([timing('traced', 'train', 3), timing('torch', 'train', 4)]);
+    assert.equal(floorOf(report.models[0], report, 'train'), 2);
+    assert.equal(floorOf(report.models[0], report, 'replay'), undefined);
+    const text = formatReport(report);
+    assert.match(text, /6,158,422 parameters; images 28, asked 12/);
+    assert.match(text, /training step +3\.000 \(3\.00-3\.00\) +4\.000 \(4\.00-4\.00\) +0\.75 +2\.000\n/);
+    assert.match(text, /training loss on the same weights: UniLab 2\.0+, PyTorch 2\.50+ \(5\.0e-1 apart\)/);
+  });
+
+  test('the figure has a bar for each side of each work, over PyTorch’s time, and can be drawn', async () => {
+    const report = reportOf([timing('traced', 'train', 3), timing('torch', 'train', 4), timing('traced', 'grpo', 1)]);
+    const spec = benchFigure(report);
+    const { values } = spec.data as { values: { side: string; share: number; floor: number | null }[] };
+    assert.deepEqual(
+      values.map(({ side, share, floor }) => [side, share, floor]),
+      [
+        [SIDE_TITLES.traced, 0.75, 0.5],
+        [SIDE_TITLES.torch, 1, 0.5],
+      ],
+    );
+    assert.match(await svgOf(spec), /<svg[\s\S]*training step[\s\S]*<\/svg>/);
+  });
+
+  test('models are about as large as they are called', () => {
+    for (const name of MODELS) {
+      const text = miniText();
+      const named = parseInt(name) * 1e6;
+      const showo = parameterCount(new ShowoLayers(showoOf(name, text)));
+      assert.ok(Math.abs(showo / named - 1) < 0.1, `Show-o ${name}: ${showo}`);
+      // Janus' tables of codes and its head are counted apart from its decoder.
+      const decoder = parameterCount(JanusLayers.of(janusOf(name, text, 8)).model.language_model);
+      assert.ok(decoder > 0.6 * named && decoder < 1.1 * named, `Janus ${name}: ${decoder}`);
+    }
   });
 });
 
@@ -57,53 +142,60 @@ describe('bench: workers', () => {
   });
 });
 
+const unilab = (...args: string[]) =>
+  spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], { encoding: 'utf8', cwd: root });
+
 describe('bench: the command', () => {
-  test('times the four works and says where the time goes; beside PyTorch, where there is one, the numbers agree', () => {
-    const args = [
-      path.join(root, 'bin/unilab'),
-      'bench',
-      '--small',
-      '--repeats',
-      '1',
-      '--precision',
-      'float32',
-      '--json',
-    ];
-    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: root });
+  const small = ['--small', '--repeats', '1', '--models', '6M', '--precision', 'float32'];
+
+  test('times every work, traced and not; beside PyTorch, where there is one, the numbers agree', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'unilab-bench-test-'));
+    const out = path.join(folder, 'bench.json');
+    const { status, stderr } = unilab(...small, '--no-compile', '--out', out);
     assert.equal(status, 0, stderr);
-    const report = JSON.parse(stdout) as BenchReport;
+    const report = JSON.parse(readFileSync(out, 'utf8')) as BenchReport;
+    assert.match(readFileSync(path.join(folder, 'bench.svg'), 'utf8'), /<svg/);
+    rmSync(folder, { recursive: true });
+    assert.match(report.command, /^unilab bench --small/);
+    assert.ok(report.versions.unilab && Number(report.machine.cores) > 0 && Number(report.ceiling.unilab) > 0);
+    const [{ timings, agreement, compiled, operations }] = report.models;
     for (const work of WORKS) {
-      const ours = report.timings.find((t) => t.side === 'unilab' && t.work === work);
-      assert.ok(ours && ours.median > 0 && ours.cpuMedian > 0);
-      const profile = report.profile[work];
-      assert.ok(profile && profile.kernels.length > 5);
-      assert.ok(profile.kernels.reduce((sum, kernel) => sum + kernel.milliseconds, 0) <= profile.elapsed);
+      const own = timings.filter((timing) => timing.work === work);
+      assert.deepEqual(
+        own.map(({ side }) => side),
+        report.pytorchSkipped ? ['traced', 'eager'] : ['traced', 'eager', 'torch'],
+      );
+      assert.ok(
+        own.every(({ median, cpuMedian, quartiles: [low, high] }) => low <= median && median <= high && cpuMedian > 0),
+      );
+      if (!report.pytorchSkipped) assert.ok(Number(operations[work]) > 1e6, work);
     }
-    if (report.pytorchSkipped) {
-      assert.deepEqual(report.agreement, []);
-      assert.match(formatReport(report), /PyTorch was skipped: .*PyTorch/);
-    } else {
-      const quantities = report.agreement.map(({ quantity }) => quantity);
-      const ofGrpo = ['reward of fixed codes', 'GRPO loss', 'GRPO gradient norm'];
-      assert.deepEqual(quantities, ['mean replayed log p', ...ofGrpo, 'training loss']);
-      for (const { quantity, unilab, pytorch } of report.agreement) {
-        const apart = Math.abs(unilab - pytorch);
-        const most = ofGrpo.includes(quantity) ? 1e-3 * Math.abs(pytorch) : 1e-4;
-        assert.ok(pytorch !== 0 && apart < most, `${quantity}: ${unilab} and ${pytorch}`);
-      }
+    if (String(report.machine.engine).startsWith('tensorflow') && process.env.UNILAB_TRACE !== '0') {
+      const names = compiled.map(({ name }) => name);
+      assert.ok(names.includes('replay with gradient') && names.includes('masked decoding step'), names.join());
     }
-    assert.match(formatReport(report), /training step +float32/);
+    if (report.pytorchSkipped) assert.match(formatReport(report), /PyTorch was skipped: .*PyTorch/);
+    else agreeing(agreement);
   });
 
-  test('without PyTorch a GRPO step is timed alone, and the report says what was skipped', () => {
-    const args = ['bench', '--small', '--repeats', '1', '--precision', 'float32', '--work', 'grpo', '--no-torch'];
-    const { status, stdout, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), ...args], {
-      encoding: 'utf8',
-      cwd: root,
-    });
+  const agreeing = (agreement: BenchReport['models'][number]['agreement']) => {
+    const ofGrpo = ['reward of fixed codes', 'GRPO loss', 'GRPO gradient norm'];
+    assert.deepEqual(
+      agreement.map(({ quantity }) => quantity),
+      [...ofGrpo, 'log p of drawn codes', 'mean replayed log p', 'training loss'],
+    );
+    for (const { quantity, unilab: ours, pytorch } of agreement) {
+      const most = ofGrpo.includes(quantity) ? 1e-3 * Math.abs(pytorch) : 1e-4;
+      assert.ok(pytorch !== 0 && Math.abs(ours - pytorch) < most, `${quantity}: ${ours} and ${pytorch}`);
+    }
+  };
+
+  test('without PyTorch a work is timed alone; the report says what was skipped, and where the time goes', () => {
+    const { status, stdout, stderr } = unilab(...small, '--work', 'replay', '--no-torch', '--profile');
     assert.equal(status, 0, stderr);
-    assert.match(stdout, /GRPO step +float32 +[0-9.]+ +- +- +-\n/);
+    assert.match(stdout, /replay with gradient +[0-9.]+ \(.+\) +[0-9.]+ \(.+\) +- +-\n/);
     assert.match(stdout, /PyTorch was skipped: --no-torch was given/);
+    assert.match(stdout, /where the time of 'replay with gradient' goes[\s\S]+MatMul/);
     assert.doesNotMatch(stdout, /on the same weights/);
   });
 
@@ -111,11 +203,11 @@ describe('bench: the command', () => {
     for (const [args, message] of [
       [['--repeats', '0'], /--repeats/],
       [['--work', 'sleep'], /there is no 'sleep'/],
+      [['--models', '7B'], /there is no '7B'/],
+      [['--memory', '--steps', '20'], /over 50 steps at least/],
       [['--precision', 'int4'], /'int4'/],
     ] as const) {
-      const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'bin/unilab'), 'bench', ...args], {
-        encoding: 'utf8',
-      });
+      const { status, stderr } = unilab(...args);
       assert.equal(status, 2);
       assert.match(stderr, message);
     }

@@ -82,14 +82,13 @@ export function showoTask(
 ): SupervisedTask<ShowoBatch> {
   const { weights = { t2i: 1, mmu: 1, lm: 0.1 } } = options;
   const { config } = model;
-  const blank = (images: readonly unknown[]) => images.map(() => new Int32Array(config.num_vq_tokens));
-  const sizes = new BatchSizes((rng) => sizesOf(config, makeRows(config, source, options, blank, rng)));
+  const padded = showoSizes(config, source, options);
   return {
     name: 'showo',
     variables: model.variables(),
     batch: (_, rng) => {
       const rows = showoRows(model, source, options, rng);
-      return showoInputs(config, rows, sizes.fitting(sizesOf(config, rows)));
+      return showoInputs(config, rows, padded(rows));
     },
     loss: ({ images, answers, texts }) => {
       const t2i = scoredLoss(model.network, images);
@@ -99,6 +98,17 @@ export function showoTask(
       return { loss, metrics: { t2i, mmu, lm } };
     },
   };
+}
+
+/** What the batches of a stage are padded to: a few shapes, chosen from batches like them. */
+export function showoSizes(
+  config: ShowoConfig,
+  source: ShowoSource,
+  options: ShowoTrainingOptions,
+): (rows: ShowoRows) => KindSizes<keyof ShowoRows> {
+  const blank = (images: readonly unknown[]) => images.map(() => new Int32Array(config.num_vq_tokens));
+  const sizes = new BatchSizes((rng) => sizesOf(config, makeRows(config, source, options, blank, rng)));
+  return (rows) => sizes.fitting(sizesOf(config, rows));
 }
 
 /** The rows of a batch. */
