@@ -45,13 +45,17 @@ export async function askModel(
   const out = new Map<BenchmarkItem, Asked>();
   const of = <K extends Ask['kind']>(kind: K) =>
     items.flatMap((item) => (item.ask.kind === kind ? [{ item, ask: item.ask as Extract<Ask, { kind: K }> }] : []));
-  const answers = await Promise.all(
-    of('answer').map(async ({ item, ask }) => {
-      const parts = protocol.subjects === 'learned' ? ask.parts : (ask.inWords ?? ask.parts);
-      return { item, parts: withInstruction(await parts(), protocol) };
-    }),
-  );
-  for (const [item, asked] of answerAll(model, answers, protocol, rng)) out.set(item, asked);
+  const questions: Question[] = [];
+  for (const { item, ask } of of('answer')) {
+    const parts = protocol.subjects === 'learned' ? ask.parts : (ask.inWords ?? ask.parts);
+    try {
+      questions.push({ item, parts: withInstruction(await parts(), protocol) });
+    } catch (error) {
+      // An image whose header is whole and whose pixels are not: the item's own fault, not its neighbors'.
+      out.set(item, nothing((error as Error).message));
+    }
+  }
+  for (const [item, asked] of answerAll(model, questions, protocol, rng)) out.set(item, asked);
   for (const [item, asked] of await drawAll(model, of('image'), protocol, rng)) out.set(item, asked);
   return items.map((item) => out.get(item) ?? nothing('it was not asked'));
 }

@@ -62,7 +62,7 @@ export const answerRubric = {
     maxTokens: SHORT,
   }),
   read: (text: string): number => {
-    const mark = /^[\s*]*(10|\d)(?:\.0+)?(?![\d.])/.exec(text)?.[1];
+    const mark = /^[\s*]*(10|\d)(?:\.0+)?(?!\d|\.\d)/.exec(text)?.[1];
     if (mark === undefined) throw new Error('a number from 0 to 10 was expected');
     return Number(mark) / 10;
   },
@@ -88,7 +88,7 @@ export const alignmentRubric = {
     maxTokens: SHORT,
   }),
   read: (text: string): number => {
-    const mark = Number(/^[\s*]*(\d{1,3})(?:\.0+)?(?![\d.])/.exec(text)?.[1] ?? NaN);
+    const mark = Number(/^[\s*]*(\d{1,3})(?:\.0+)?(?!\d|\.\d)/.exec(text)?.[1] ?? NaN);
     if (!(mark <= 100)) throw new Error('a number from 0 to 100 was expected');
     return mark / 100;
   },
