@@ -118,6 +118,26 @@ test('the language model learns all four losses, and nothing leaks', async () =>
   model.dispose();
 });
 
+test('wrong codes are read, the true ones are learned; texts alone are read as they stand where it is asked for', async () => {
+  const model = tinyModel({}, 2);
+  const options = { images: 6, asked: 2, questions: 2, texts: 3, size: 8, answerCorruption: 0.9, questionNoise: 0.9 };
+  const batchOf = async (more: object) => {
+    const batch = await chameleonTask(model, source, { ...options, ...more }).batch(0, new Rng(5));
+    const numbers = (kind: 't2i' | 'lm') => [batch[kind]?.ids.arraySync(), batch[kind]?.targets.arraySync()];
+    const read = { t2i: numbers('t2i'), lm: numbers('lm') };
+    tf.dispose(batch as tf.TensorContainer);
+    return read;
+  };
+  const [plain, wrong] = [await batchOf({}), await batchOf({ wrongCodes: 1 })];
+  assert.notDeepEqual(wrong.t2i[0], plain.t2i[0]);
+  assert.deepEqual(wrong.t2i[1], plain.t2i[1]);
+  assert.deepEqual(wrong.lm, plain.lm);
+  const noiseless = await batchOf({ answerCorruption: 0, questionNoise: 0 });
+  assert.notDeepEqual(plain.lm[0], noiseless.lm[0]);
+  assert.deepEqual(await batchOf({ textCorruption: 0 }).then(({ lm }) => lm), noiseless.lm);
+  model.dispose();
+});
+
 test('stopped and resumed equals uninterrupted', async () => {
   const run = async (steps: number, place: string, seed: number, most: number) => {
     // The language model's weights come from the checkpoint; the image tokenizer is given.

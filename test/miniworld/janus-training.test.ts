@@ -9,6 +9,7 @@ import type { JanusConfig } from '../../src/models/janus/config';
 import { JanusImageTokenizer } from '../../src/models/janus/image-tokenizer';
 import { understandingIds } from '../../src/models/janus/layout';
 import { JanusLayers, JanusNetwork } from '../../src/models/janus/network';
+import { pixelsTensor } from '../../src/io';
 import { expectedTensors } from '../../src/nn/store';
 import { sampleText } from '../../src/models/janus/text-sampler';
 import { packTurns, scoredLogits } from '../../src/models/janus/supervised';
@@ -122,6 +123,29 @@ describe('training', () => {
     const asked = [{ prompt, rng: new Rng(1) }];
     const [said] = sampleText(network, asked, (list) => list.join(), { temperature: 0, maxNewTokens: 4 });
     assert.equal(said.text, '25,3');
+    network.dispose();
+  });
+
+  test('wrong codes are read, the true ones are learned; a frozen tower takes no part', async () => {
+    const network = JanusNetwork.random(tinyConfig(), new Rng(1));
+    const seen = Array.from({ length: 8 }, (_, i) => images(new Rng(i)));
+    const pixels = pixelsTensor(seen, SIDE, SIDE);
+    new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel).restartUnusedCodes(pixels, new Rng(9));
+    pixels.dispose();
+    const batchOf = async (wrongCodes: number) => {
+      const batch = await janusTask(network, source, { ...SIZES, wrongCodes }).batch(0, new Rng(5));
+      const read = [batch.images.seen?.arraySync(), batch.images.targets.arraySync()];
+      tf.dispose(batch as unknown as tf.TensorContainer);
+      return read;
+    };
+    const [plain, wrong] = [await batchOf(0), await batchOf(1)];
+    assert.notDeepEqual(wrong[0], plain[0]);
+    assert.deepEqual(wrong[1], plain[1]);
+    const learned = (frozenTower: boolean) =>
+      Object.keys(janusTask(network, source, { ...SIZES, frozenTower }).variables);
+    const frozen = learned(true);
+    const missing = learned(false).filter((name) => !frozen.includes(name));
+    assert.ok(missing.length > 0 && missing.every((name) => name.startsWith('model.vision_model.')));
     network.dispose();
   });
 

@@ -1,5 +1,5 @@
 /** Chameleon mini's curriculum: first the VQGAN, then the language model around it. */
-import { NAMES_AND_PRESENCE, OBJECT_NAMES } from './scenes';
+import { NAMES_AND_PRESENCE, NAMES_IN_PAINT, OBJECT_NAMES } from './scenes';
 import type { ImageStage, LanguageStage } from './stage';
 
 /** The image tokenizer. */
@@ -50,5 +50,24 @@ export const CHAMELEON_STAGES = {
     weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
     noise: { cfgDropout: 0.1, answerCorruption: 0.35, questionNoise: 0.1, textCorruption: 0, codeBitFlip: 0.1 },
     scenes: NAMES_AND_PRESENCE,
+  },
+  /** Colors of what never has them, and words heeded at every code: images are drawn behind wrong codes, too. */
+  'chameleon-wrong-codes': {
+    steps: 500,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 4,
+    optimizer: 'muon',
+    batch: { images: 20, asked: 4, questions: 9, texts: 8 },
+    weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.35,
+      questionNoise: 0.1,
+      textCorruption: 0.2,
+      codeBitFlip: 0.1,
+      wrongCodes: 0.6,
+    },
+    scenes: NAMES_IN_PAINT,
   },
 } satisfies Readonly<Record<string, LanguageStage & { readonly weights: { readonly xcot: number } }>>;

@@ -13,7 +13,7 @@ import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
 import { type ImageBatchInput, type ImageSource } from './showo-tokenizer-task';
-import { withBitNoise } from './showo-task';
+import { withBitNoise, withWrongCodes } from './code-noise';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */
@@ -113,13 +113,15 @@ export interface ChameleonTrainingOptions {
   readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
-  /** `answerCorruption` of answers about texts. Default: the same. */
+  /** `answerCorruption` of answers about texts, whose questions then have no noise. Default: as about images. */
   readonly textCorruption?: number;
   /**
    * Chance that a code of an image that is asked about has one of its bits flipped, in [0, 1); for codebooks whose
    * codes are strings of bits. Default 0.
    */
   readonly codeBitFlip?: number;
+  /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
+  readonly wrongCodes?: number;
   /** Height and width of the images, pixels. */
   readonly size: number;
 }
@@ -185,23 +187,24 @@ function makeRows(
 ): ChameleonRows {
   const { config, vocabulary: v } = model.network;
   const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
-  const { textCorruption = answerCorruption } = options;
+  const { textCorruption, wrongCodes = 0 } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
   const images = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
   const codes = encode(images);
   const draws = rng.split('draws');
+  const read = withWrongCodes(codes.slice(0, examples.length), wrongCodes, rng.split('wrong codes'));
   const t2i = examples.map(({ caption }, i) => {
-    if (draws.uniform() >= cfgDropout)
-      return plainRow(
-        trainingExample(config, v, [
-          { kind: 'text', ids: caption, scored: false },
-          { kind: 'image', codes: codes[i], scored: true },
-        ]),
-      );
     // As sampling has it without a condition: the image alone, from position 0 on.
-    const alone = imageIds(config, v, codes[i]);
-    return plainRow({ ids: alone, labels: alone });
+    const alone = draws.uniform() < cfgDropout;
+    const row = (image: ArrayLike<number>) =>
+      alone
+        ? { ids: imageIds(config, v, image), labels: imageIds(config, v, image) }
+        : trainingExample(config, v, [
+            { kind: 'text', ids: caption, scored: false },
+            { kind: 'image', codes: image, scored: true },
+          ]);
+    return plainRow({ ids: row(read[i]).ids, labels: row(codes[i]).labels });
   });
   const mmu = examples.slice(0, options.asked).map(({ questions }, i) => {
     const seen = withBitNoise(codes[i], Math.log2(config.vq.n_embed), codeBitFlip, draws);
@@ -229,8 +232,12 @@ function makeRows(
       ),
     ),
   );
-  const noisy = (rows: readonly PackedRow[], chance: number) => withWordNoise(rows, chance, draws, questionNoise);
-  return { t2i, mmu: noisy(mmu, answerCorruption), lm: noisy(lm, textCorruption), xcot };
+  return {
+    t2i,
+    mmu: withWordNoise(mmu, answerCorruption, draws, questionNoise),
+    lm: withWordNoise(lm, textCorruption ?? answerCorruption, draws, textCorruption === undefined ? questionNoise : 0),
+    xcot,
+  };
 }
 
 function encode(model: ChameleonModel, images: readonly Uint8Array[], size: number): Int32Array[] {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { addColorAugmentation } from '../color-augmentation';
+import { addPaintedSubjects } from '../painted-subjects';
 import { loadSprites } from '../sprites';
 import { vocabulary } from '../vocabulary';
 import { IMAGE_SIZE } from '../world';
@@ -36,6 +37,7 @@ export const CHAMELEON_TRAINING: Readonly<Record<ImageStageName | ChameleonStage
   },
   'chameleon-object-names': furtherStage('chameleon-object-names'),
   'chameleon-orthogonal': furtherStage('chameleon-orthogonal'),
+  'chameleon-wrong-codes': furtherStage('chameleon-wrong-codes'),
 };
 
 /** A stage that goes on from the weights that are there. */
@@ -68,6 +70,7 @@ async function languageTraining(name: ChameleonStageName, trained: ChameleonMode
   const stage = CHAMELEON_STAGES[name];
   const sprites = await loadSprites();
   if ('colorAugmentation' in stage.scenes) await addColorAugmentation(sprites);
+  if ('paintedSubjects' in stage.scenes) await addPaintedSubjects(sprites);
   const { text } = miniText();
   const { config, layers, imageTokenizer } = trained;
   const store = trained.store.wrapping(CODE_ROWS, (table) => SumWeight.sharedRows(table, codeEntries(trained)));

@@ -1,5 +1,6 @@
 /** Janus mini's curriculum: first the VQ tokenizer and the vision tower, then everything around them. */
 import {
+  NAMES_IN_PAINT,
   OBJECT_NAMES,
   OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   PRESENCE,
@@ -10,6 +11,11 @@ import type { ImageStage, LanguageStage } from './stage';
 export interface VisionStage extends ImageStage {
   /** Chance that the objects of a scene come in colors that have no name, see `patchSource`. Default 0. */
   readonly colorAugmentation?: number;
+}
+
+export interface JanusStage extends LanguageStage {
+  /** Whether the vision tower stays as it is. Default false. */
+  readonly frozenTower?: boolean;
 }
 
 /** The VQ tokenizer and the vision tower. */
@@ -120,4 +126,17 @@ export const JANUS_STAGES = {
     noise: { cfgDropout: 0.1, answerCorruption: 0.5, questionNoise: 0.1 },
     scenes: OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   },
-} satisfies Readonly<Record<string, LanguageStage>>;
+  /** Drawing and reading, by orthogonal steps; colors of what never has them, and images drawn behind wrong codes. */
+  'janus-orthogonal': {
+    steps: 350,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 8,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 24, asked: 3, questions: 9, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: { cfgDropout: 0.1, answerCorruption: 0.35, questionNoise: 0.1, textCorruption: 0.2, wrongCodes: 0.6 },
+    scenes: NAMES_IN_PAINT,
+  },
+} satisfies Readonly<Record<string, JanusStage>>;

@@ -20,7 +20,9 @@ import { packedSizes } from '../../nn/row-inputs';
 import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
+import { withWrongCodes } from './code-noise';
 import { partOf } from './janus-tokenizer-task';
+import { isTower } from './janus-vision-task';
 
 /** One image with what is said and asked about it, as ids. */
 export interface JanusImageExample {
@@ -57,8 +59,12 @@ export interface JanusTrainingOptions {
   readonly answerCorruption?: number;
   /** The same for words of questions. Default 0. */
   readonly questionNoise?: number;
-  /** `answerCorruption` of answers about texts. Default: the same. */
+  /** `answerCorruption` of answers about texts, whose questions then have no noise. Default: as about images. */
   readonly textCorruption?: number;
+  /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
+  readonly wrongCodes?: number;
+  /** Whether the vision tower stays as it is. Default false: it learns, too. */
+  readonly frozenTower?: boolean;
   /** Height and width of the images, pixels. */
   readonly size: number;
 }
@@ -78,23 +84,23 @@ export type JanusBatch = {
   readonly texts?: QuestionInputs;
 };
 
-/** Everything but the VQ tokenizer, which must be trained. */
+/** Everything but the VQ tokenizer, which must be trained, and a frozen vision tower. */
 export function janusTask(
   network: JanusNetwork,
   source: JanusSource,
   options: JanusTrainingOptions,
 ): SupervisedTask<JanusBatch> {
-  const { weights = { t2i: 1, mmu: 1, lm: 0.5 } } = options;
+  const { weights = { t2i: 1, mmu: 1, lm: 0.5 }, frozenTower = false } = options;
   const { config } = network;
   const draw = (rng: Rng) => Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const sizes = new BatchSizes((rng) => sizesOf(config, makeRows(config, source, options, draw(rng), rng)));
   return {
     name: 'janus',
-    variables: partOf(network, (name) => !isTokenizerParameter(name)),
+    variables: partOf(network, (name) => !isTokenizerParameter(name) && !(frozenTower && isTower(name))),
     batch: (_step, rng) => {
       const examples = draw(rng);
       const rows = makeRows(config, source, options, examples, rng);
-      return janusInputs(network, examples, rows, sizes.fitting(sizesOf(config, rows)), options);
+      return janusInputs(network, examples, rows, sizes.fitting(sizesOf(config, rows)), options, rng);
     },
     loss: ({ images, pixels, answers, texts }) => {
       const t2i = imageLoss(network, images);
@@ -118,7 +124,8 @@ function janusInputs(
   examples: readonly JanusImageExample[],
   { prompts, answers, texts }: JanusRows,
   sizes: KindSizes<string>,
-  { asked, size }: JanusTrainingOptions,
+  { asked, size, wrongCodes = 0 }: JanusTrainingOptions,
+  rng: Rng,
 ): JanusBatch {
   const { vq } = network.config;
   const tokenizer = new JanusImageTokenizer(vq, network.layers.model.vqmodel);
@@ -130,7 +137,13 @@ function janusInputs(
   const count = imageCodes(network.config);
   const codes = examples.map((_, i) => flat.slice(i * count, (i + 1) * count));
   return {
-    images: imageInputs(network, prompts, codes, sizes.images),
+    images: imageInputs(
+      network,
+      prompts,
+      codes,
+      sizes.images,
+      withWrongCodes(codes, wrongCodes, rng.split('wrong codes')),
+    ),
     pixels,
     answers: withFeatures(network, answers, asked, sizes.answers),
     ...(texts.length > 0 ? { texts: withFeatures(network, texts, 0, sizes.texts) } : {}),
@@ -158,7 +171,15 @@ function makeRows(
     const { text, questions } = source.text(rng.split(`text ${i}`));
     return packTurns(config, understandingIds(config, [text]), questions);
   });
-  const { answerCorruption = 0, questionNoise = 0, textCorruption = answerCorruption } = options;
-  const noisy = (rows: readonly PackedRow[], chance: number) => withWordNoise(rows, chance, draws, questionNoise);
-  return { prompts, answers: noisy(answers, answerCorruption), texts: noisy(texts, textCorruption) };
+  const { answerCorruption = 0, questionNoise = 0, textCorruption } = options;
+  return {
+    prompts,
+    answers: withWordNoise(answers, answerCorruption, draws, questionNoise),
+    texts: withWordNoise(
+      texts,
+      textCorruption ?? answerCorruption,
+      draws,
+      textCorruption === undefined ? questionNoise : 0,
+    ),
+  };
 }

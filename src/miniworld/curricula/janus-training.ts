@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { addColorAugmentation } from '../color-augmentation';
+import { addPaintedSubjects } from '../painted-subjects';
 import { loadSprites } from '../sprites';
 import { IMAGE_SIZE } from '../world';
 import { Rng } from '../../engine';
@@ -14,14 +15,14 @@ import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { SumWeight } from '../../nn/weights';
 import { codeEntries, startCodesFromCodebook } from './janus-code-rows';
 import { janusMini } from './janus-config';
-import { JANUS_IMAGE_STAGES, JANUS_STAGES, type VisionStage } from './janus-curriculum';
+import { JANUS_IMAGE_STAGES, JANUS_STAGES, type JanusStage, type VisionStage } from './janus-curriculum';
 import { patchSource, PATCH_CLASSES } from './janus-patches';
 import { janusTask } from './janus-task';
 import { janusTokenizerTask } from './janus-tokenizer-task';
 import { isTower, janusVisionTask } from './janus-vision-task';
 import { miniText, sceneImages, sceneSource } from './scenes';
 import { trainedTokenizer } from './showo-tokenizer';
-import { type LanguageStage, type PreparedStage, type Stage, taskOptions } from './stage';
+import { type PreparedStage, type Stage, taskOptions } from './stage';
 import { vqFromMagvit } from './vq-from-magvit';
 
 export const JANUS_FOLDER = 'janus-mini';
@@ -48,6 +49,7 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-object-names': furtherStage('janus-object-names'),
   'janus-vision-colors': visionStage('janus-vision-colors'),
   'janus-noisy-answers': furtherStage('janus-noisy-answers'),
+  'janus-orthogonal': furtherStage('janus-orthogonal'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */
@@ -89,15 +91,16 @@ async function tokenizerTraining(imageTokenizer: MagvitTokenizer, seed: number):
 
 /** Trains with output rows of codes that share what they have in common; what is saved are plain rows. */
 async function languageTraining(name: JanusStageName, trained: JanusModel): Promise<PreparedStage> {
-  const stage: LanguageStage = JANUS_STAGES[name];
+  const stage: JanusStage = JANUS_STAGES[name];
   const sprites = await loadSprites();
   if (stage.scenes.colorAugmentation) await addColorAugmentation(sprites);
+  if (stage.scenes.paintedSubjects) await addPaintedSubjects(sprites);
   const { config, store } = trained.network;
   const entries = codeEntries(trained.network);
   const shared = store.wrapping([CODE_ROWS], (table) => SumWeight.sharedRows(table, entries));
   const model = new JanusModel(new JanusNetwork(config, shared), trained.tokenizer);
   const source = sceneSource(sprites, trained.tokenizer, 'train', stage.scenes);
-  const task = janusTask(model.network, source, taskOptions(stage));
+  const task = janusTask(model.network, source, { ...taskOptions(stage), frozenTower: stage.frozenTower });
   return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };
 }
 

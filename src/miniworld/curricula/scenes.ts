@@ -3,6 +3,7 @@ import { captionOf } from '../captions';
 import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColors } from '../color-augmentation';
 import { factQuestions } from '../facts';
 import { namingQuestions, presenceQuestions, questionsOf } from '../questions';
+import { canPaint, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
 import { renderScene } from '../render';
 import { sampleKind, sampleScene, type SceneKind } from '../scene';
 import type { SpriteSheet } from '../sprites';
@@ -21,6 +22,8 @@ export interface SceneMixture {
   readonly naming?: boolean;
   /** Chance that the objects of a scene without subjects come in shades that have no name, see `inShades`. Default 0 */
   readonly colorAugmentation?: number;
+  /** Chance that a scene shows an animal or a thing in a named color, see `withPaintedSubjects`. Default 0 */
+  readonly paintedSubjects?: number;
 }
 
 /** Whether something is there. */
@@ -55,6 +58,9 @@ export const OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS: SceneMixture = { ...OBJECT_N
 /** Names and, besides, whether something is there. */
 export const NAMES_AND_PRESENCE: SceneMixture = { ...OBJECT_NAMES, presence: true, colorAugmentation: 0.4 };
 
+/** The same, and colors on what never has them. */
+export const NAMES_IN_PAINT: SceneMixture = { ...NAMES_AND_PRESENCE, paintedSubjects: 0.35 };
+
 /** The text vocabulary of the mini world and its begin and end tokens. */
 export function miniText(): { text: TextTokenizer; bos: number; eos: number } {
   const text = loadTokenizer();
@@ -78,12 +84,16 @@ export function sceneSource(
   return {
     image(rng) {
       const kind = mixture.kinds && sampleKind(rng, split, mixture.kinds);
-      const scene = sampleScene(rng, split, kind);
+      const plain = sampleScene(rng, split, kind);
+      const paint = rng.split('paint');
+      const painted = canPaint(plain) && paint.uniform() < (mixture.paintedSubjects ?? 0);
+      const scene = painted ? withPaintedSubjects(plain, paint) : plain;
       // Whether something is there is the hardest question: it is asked three times.
       const again = [rng.split('again'), rng.split('and again')].flatMap((s) => questionsOf(scene, s));
       const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
       const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
-      const questions = [...questionsOf(scene, rng), ...hard, ...easy];
+      const all = [...questionsOf(scene, rng), ...hard, ...easy];
+      const questions = painted ? paintedQuestions(all) : all;
       const caption = captionOf(scene, rng);
       const colorAugmentation = rng.split('shades');
       if (

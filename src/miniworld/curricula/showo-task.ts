@@ -20,6 +20,7 @@ import {
 import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
 import { type PackedInputs, packedSizes } from '../../nn/row-inputs';
 import { BatchSizes, type KindSizes } from './batch-sizes';
+import { withBitNoise } from './code-noise';
 import type { SupervisedTask } from '../../sft/loop';
 
 /** One image with what is said and asked about it, as ids. */
@@ -167,9 +168,4 @@ function makeRows(
   const { answerCorruption = 0, questionNoise = 0 } = options;
   const noisy = (rows: readonly PackedRow[]) => withWordNoise(rows, answerCorruption, draws, questionNoise);
   return { images, answers: noisy(answers), texts: noisy(texts) };
-}
-
-/** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */
-export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, rng: Rng): number[] {
-  return Array.from(codes, (code) => (rng.uniform() < chance ? code ^ (1 << rng.int(bits)) : code));
 }

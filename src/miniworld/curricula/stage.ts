@@ -39,10 +39,12 @@ export interface LanguageStage extends LoopSettings {
     readonly answerCorruption?: number;
     /** The same for words of questions. Default 0. */
     readonly questionNoise?: number;
-    /** `answerCorruption` of answers about texts. Default: the same. */
+    /** `answerCorruption` of answers about texts, whose questions then have no noise. Default: as about images. */
     readonly textCorruption?: number;
     /** Chance that a code of an image that is asked about has a bit flipped. Default 0. */
     readonly codeBitFlip?: number;
+    /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
+    readonly wrongCodes?: number;
   };
   readonly scenes: SceneMixture;
 }

@@ -68,12 +68,14 @@ export interface ImageSizes {
  * @param prompts as `generationIds` lays them out; they may differ in length
  * @param codes `[images][codes]`
  * @param sizes what is padded to; default: the prompts' own
+ * @param read what stands where the next code is predicted, `[images][codes]`. Default: the codes themselves
  */
 export function imageInputs(
   network: JanusNetwork,
   prompts: readonly (readonly number[])[],
   codes: readonly ArrayLike<number>[],
   sizes: ImageSizes = imageSizes(prompts, codes[0].length),
+  read: readonly ArrayLike<number>[] = codes,
 ): ImageInputs {
   const { config } = network;
   const missing = Array.from({ length: sizes.rows - prompts.length });
@@ -81,12 +83,12 @@ export function imageInputs(
   const { length } = sizes;
   const count = codes[0].length;
   const { ids, pads } = padLeft(config, all, length - count + 1);
-  const rows = [...codes, ...missing.map(() => codes[0])];
+  const [rows, seen] = [codes, read].map((given) => [...given, ...missing.map(() => given[0])]);
   const positions = pads.map((pad) => Array.from({ length }, (_, t) => Math.max(0, t - pad)));
   const targets = rows.flatMap((row, b) => Array.from(row, (code) => (b < codes.length ? code : IGNORE)));
   return {
     embed: network.embedInputs(ids),
-    ...(count > 1 ? { seen: network.codeIds(rows.map((row) => Array.from(row).slice(0, count - 1))) } : {}),
+    ...(count > 1 ? { seen: network.codeIds(seen.map((row) => Array.from(row).slice(0, count - 1))) } : {}),
     mask: causalMask(length, length, pads) ?? tf.zeros([1, 1, 1, 1]),
     tables: rotaryTables(positions, llamaRotary(config.text)),
     targets: tf.tensor1d(targets, 'int32'),

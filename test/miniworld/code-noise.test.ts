@@ -1,0 +1,36 @@
+/** Images that are drawn behind wrong codes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Rng } from '../../src/engine';
+import { withWrongCodes } from '../../src/miniworld/curricula/code-noise';
+
+const images = Array.from({ length: 6 }, (_, image) => Array.from({ length: 8 }, (_, place) => 100 * image + place));
+
+test('without a chance the images are the given ones', () => {
+  assert.equal(withWrongCodes(images, 0, new Rng(1)), images);
+});
+
+test('a wrong code is one of another image at the same place, and each image has one other', () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.double({ min: 0.01, max: 1, noNaN: true }), (seed, chance) => {
+      const read = withWrongCodes(images, chance, new Rng(seed));
+      read.forEach((row, i) => {
+        assert.ok(Array.from(row).every((code, place) => code % 100 === place));
+        const others = new Set(Array.from(row, (code) => Math.floor(code / 100)).filter((image) => image !== i));
+        assert.ok(others.size <= 1);
+      });
+    }),
+  );
+});
+
+test('half of the codes are wrong on average where every image has wrong ones, but for those that drew themselves', () => {
+  const rng = new Rng(3);
+  let wrong = 0;
+  for (let i = 0; i < 200; i++)
+    withWrongCodes(images, 1, rng.split(i)).forEach((row, image) => {
+      wrong += Array.from(row).filter((code) => Math.floor(code / 100) !== image).length;
+    });
+  const share = wrong / (200 * 6 * 8);
+  assert.ok(Math.abs(share - 0.5 * (5 / 6)) < 0.03, String(share));
+});
