@@ -84,7 +84,13 @@ function optionsOf(work: Work): CorlOptions {
   if (!Object.hasOwn(corlVariants, variant)) throw new RangeError(`CoRL has no variant '${variant}'`);
   const { limit } = work;
   const small = limit === undefined ? {} : { steps: limit, groupSize: 2, batchSize: 1 };
-  return miniCorlOptions('unified', CHOSEN, corlVariants[variant as keyof typeof corlVariants], { seed, ...small });
+  return miniCorlOptions(
+    'unified',
+    CHOSEN,
+    corlVariants[variant as keyof typeof corlVariants],
+    { seed, ...small },
+    work.set ?? [],
+  );
 }
 
 const smallSft = (work: Work) => (work.limit === undefined ? {} : { steps: work.limit, batchSize: 2 });

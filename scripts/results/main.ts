@@ -10,6 +10,8 @@
  *   --out DIR     results (default data/results)
  *   --work DIR    runs that are under way (default out/results)
  *   --model DIR   a checkpoint in the place of the mini one
+ *   --seed N      with N from 101: the runs with another seed, for choosing options; leaves out/validation/NAME alone
+ *   --set K=V     over what was chosen; with --seed, and --name NAME
  *   --tables      writes summary and tables anew, and runs nothing
  */
 import { readFileSync } from 'node:fs';
@@ -20,7 +22,7 @@ import { dataFolder, packageRoot } from '../../src/io/package-root';
 import { writeFileAtomic } from '../../src/io/write-file';
 import { corlRuns } from './corl';
 import { mmR1Runs } from './mm-r1';
-import { chosen, nameOf, RUNS } from './runs';
+import { chosen, nameOf, RUNS, validationRuns } from './runs';
 import { ResultStore } from './store';
 import { syncGrpoRuns } from './sync-grpo';
 import { withTables } from './tables';
@@ -35,6 +37,9 @@ const { values } = parseArgs({
     out: { type: 'string' },
     work: { type: 'string' },
     model: { type: 'string' },
+    seed: { type: 'string' },
+    name: { type: 'string', default: 'as-chosen' },
+    set: { type: 'string', multiple: true, default: [] },
   },
 });
 
@@ -42,9 +47,14 @@ async function main(): Promise<void> {
   const limit = values.limit === undefined ? undefined : Number(values.limit);
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1))
     throw new RangeError(`--limit needs a whole number from 1, got '${values.limit}'`);
-  const place = limit === undefined ? dataFolder('results') : path.join('out', 'results-limited');
-  const store = new ResultStore(values.out ?? place);
-  const runs = chosen(values.only.flatMap((text) => text.split(/[\s,]+/)).filter(Boolean));
+  const { seed, set } = values;
+  if (set.length > 0 && seed === undefined)
+    throw new RangeError('--set changes what was chosen: it goes with --seed, whose runs are not reported');
+  const place = placeOf(limit, seed);
+  const isReported = place === undefined && values.out === undefined;
+  const store = new ResultStore(values.out ?? place ?? dataFolder('results'));
+  const texts = values.only.flatMap((text) => text.split(/[\s,]+/)).filter(Boolean);
+  const runs = chosen(texts, seed === undefined ? RUNS : validationRuns(Number(seed)));
   if (values.list) {
     for (const run of runs) console.log(`${store.has(run) ? 'finished' : 'not run '}  ${nameOf(run)}`);
     return;
@@ -52,7 +62,7 @@ async function main(): Promise<void> {
   const page = path.join(packageRoot(), 'docs', 'results.md');
   const tell = async () => {
     const summary = await store.writeSummary();
-    if (limit !== undefined || values.out !== undefined) return;
+    if (!isReported) return;
     const made = withTables(readFileSync(page, 'utf8'), summary, store.read(), RUNS);
     await writeFileAtomic(page, await format(made, { ...(await resolveConfig(page)), filepath: page }));
   };
@@ -60,12 +70,19 @@ async function main(): Promise<void> {
   await workThrough(runs, {
     methods: { 'sync-grpo': syncGrpoRuns, corl: corlRuns, 'mm-r1': mmR1Runs },
     store,
-    folder: values.work ?? path.join('out', limit === undefined ? 'results' : 'results-limited/work'),
+    folder: values.work ?? (place === undefined ? path.join('out', 'results') : path.join(place, 'work')),
     modelOf: ({ backbone }) => values.model ?? dataFolder('checkpoints', backbone),
     limit,
+    set,
     finished: tell,
     say: (line) => console.log(line),
   });
+}
+
+/** Where runs go that are not reported. */
+function placeOf(limit: number | undefined, seed: string | undefined): string | undefined {
+  if (limit !== undefined) return path.join('out', 'results-limited');
+  return seed === undefined ? undefined : path.join('out', 'validation', values.name);
 }
 
 main().catch((error: unknown) => {

@@ -19,7 +19,7 @@ export const mmR1Runs: MethodRuns = {
     const { variant, seed } = listed;
     if (!Object.hasOwn(mmR1Variants, variant)) throw new RangeError(`MM-R1 has no variant '${variant}'`);
     const set = [`seed=${seed}`, ...(await countsOf(work))];
-    const own = resolveOptions(mmR1Options, mmR1Mini, CHOSEN, mmR1Variants[variant as Variant], set);
+    const own = resolveOptions(mmR1Options, mmR1Mini, CHOSEN, mmR1Variants[variant as Variant], set, work.set ?? []);
     const run = await openMmR1({ model, options: own, out: inFolder(work, 'run'), resume: true });
     try {
       const evaluated = (name: string) =>

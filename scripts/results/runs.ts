@@ -22,6 +22,9 @@ export const BACKBONES: Readonly<Record<Method, string>> = {
   'mm-r1': 'chameleon-mini',
 };
 
+/** Seeds from here on are for choosing options; none of them is reported. */
+export const VALIDATION_SEED = 101;
+
 const HEADLINE_SEEDS = [1, 2, 3, 4, 5];
 const ABLATION_SEEDS = [1, 2];
 
@@ -56,6 +59,15 @@ export const RUNS: readonly ListedRun[] = [
 
 /** What a run's files are called. */
 export const nameOf = ({ method, variant, backbone, seed }: ListedRun) => `${method}-${variant}-${backbone}-${seed}`;
+
+/** The runs of the first seed with another one, of which nothing is reported. @throws RangeError for a seed that is reported */
+export function validationRuns(seed: number): ListedRun[] {
+  if (!(Number.isInteger(seed) && seed >= VALIDATION_SEED))
+    throw new RangeError(
+      `options are chosen on seeds from ${VALIDATION_SEED}, got ${seed}: no others, they are reported`,
+    );
+  return RUNS.filter((run) => run.seed === HEADLINE_SEEDS[0]).map((run) => ({ ...run, seed }));
+}
 
 /**
  * The runs whose name holds one of the given texts, in the order of the list.

@@ -4,13 +4,22 @@ import { resolveOptions } from '../../src/io/options';
 import { openSyncGrpo } from '../../src/miniworld/sync-grpo';
 import { syncGrpoMini, syncGrpoOptions, syncGrpoVariants } from '../../src/recipes';
 import { BASELINE_VARIANTS, performBaseline } from './baselines';
+import { VALIDATION_SEED } from './runs';
 import { controlSteps, evaluatedOnce, followed, heldOut, inFolder, inTurns, type MethodRuns } from './work';
 
 /** Of seed 1, 2, ..; none of them was looked at when options were chosen (docs/results.md). */
 export const CONCEPTS = ['pixel', 'yuki', 'trek', 'lena', 'hoot'] as const;
 
+/** Of seeds from 101, on which options are chosen. */
+const VALIDATION_CONCEPTS = ['luna', 'strum', 'nora'] as const;
+
+const conceptOf = (seed: number): string =>
+  seed >= VALIDATION_SEED
+    ? VALIDATION_CONCEPTS[(seed - VALIDATION_SEED) % VALIDATION_CONCEPTS.length]
+    : CONCEPTS[(seed - 1) % CONCEPTS.length];
+
 /** Chosen on other concepts and seeds, see docs/results.md. */
-export const CHOSEN = {} as const;
+export const CHOSEN = { steps: 100, learningRate: 5e-5, subjectLearningRate: 5e-4 } as const;
 
 /** Half of them leave open what is beside the subject. */
 const HELD_OUT = 192;
@@ -19,10 +28,18 @@ export const syncGrpoRuns: MethodRuns = {
   async perform(work) {
     const { model, run: listed } = work;
     const { variant, seed } = listed;
-    const concept = CONCEPTS[(seed - 1) % CONCEPTS.length];
+    const concept = conceptOf(seed);
     if ((BASELINE_VARIANTS as readonly string[]).includes(variant)) return performBaseline(work, concept, HELD_OUT);
     const small = work.limit === undefined ? {} : smallSettings(work.limit);
-    const options = resolveOptions(syncGrpoOptions, syncGrpoMini, CHOSEN, changesOf(variant), { seed }, small);
+    const options = resolveOptions(
+      syncGrpoOptions,
+      syncGrpoMini,
+      CHOSEN,
+      changesOf(variant),
+      { seed },
+      small,
+      work.set ?? [],
+    );
     const run = await openSyncGrpo(concept, { model, options, out: inFolder(work, 'run'), resume: true });
     try {
       const count = heldOut(HELD_OUT, work);

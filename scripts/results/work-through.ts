@@ -22,6 +22,7 @@ export interface WorkThrough {
   /** The checkpoint's folder of a run. */
   readonly modelOf: (run: ListedRun) => string;
   readonly limit?: number;
+  readonly set?: readonly string[];
   /** Called after every run. */
   readonly finished: () => Promise<void>;
   readonly say: (line: string) => void;
@@ -44,7 +45,7 @@ export async function workThrough(runs: readonly ListedRun[], context: WorkThrou
   say(`${runs.length} runs are finished`);
 }
 
-async function perform(run: ListedRun, { methods, store, modelOf, limit, say, ...context }: WorkThrough) {
+async function perform(run: ListedRun, { methods, store, modelOf, limit, set, say, ...context }: WorkThrough) {
   const { method, variant, backbone, seed } = run;
   const runsOf = methods[method];
   if (!runsOf) throw new RangeError(`nobody knows how to run ${nameOf(run)}`);
@@ -58,7 +59,7 @@ async function perform(run: ListedRun, { methods, store, modelOf, limit, say, ..
       return runsOf.stepTimes(model, TIMED_PAIRS);
     });
   const tick = (stage: string, done: number, of: number) => clock.tick(stage, done, of);
-  const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, ratio, tick });
+  const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, set, ratio, tick });
   const { metrics, items } = runMetrics(before, after, seed, scope);
   const command = `make results RUNS=${nameOf(run)}`;
   const minutes = Number(clock.minutes.toFixed(1));

@@ -14,6 +14,8 @@ export interface Work {
   readonly folder: string;
   /** Steps of every stage, at most, and half of the held-out prompts: for a quick check. Default: none. */
   readonly limit?: number;
+  /** `key=value` over what was chosen: tried on validation seeds alone. */
+  readonly set?: readonly string[];
   /** Supervised steps that take as long as one of reinforcement; the control asks. */
   readonly ratio: () => Promise<number>;
   /** Told of every step. */

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, describe, test } from 'node:test';
 import { evaluationOf } from '../../src/data/task';
 import { type FinishedRun, poolAblation, poolGains, runMetrics, summarize } from '../../src/eval';
-import { chosen, HEADLINES, nameOf, RUNS } from '../../scripts/results/runs';
+import { chosen, HEADLINES, nameOf, RUNS, validationRuns } from '../../scripts/results/runs';
 import { ResultStore } from '../../scripts/results/store';
 import { ratioOf } from '../../scripts/results/step-times';
 import { withTables } from '../../scripts/results/tables';
@@ -97,6 +97,12 @@ describe('the list', () => {
     assert.equal(names.filter((name) => /^(sync-grpo|corl|mm-r1)-(full|control)-/.test(name)).length, 3 * 2 * 5);
     assert.deepEqual(chosen(['mm-r1-full-chameleon-mini-2']).map(nameOf), ['mm-r1-full-chameleon-mini-2']);
     assert.throws(() => chosen(['corl', 'nothing']), /no run's name holds 'nothing'/);
+  });
+
+  test('options are chosen on seeds that are not reported', () => {
+    assert.ok(validationRuns(101).every(({ seed }) => seed === 101));
+    assert.equal(nameOf(validationRuns(102)[0]), 'sync-grpo-full-showo-mini-102');
+    assert.throws(() => validationRuns(5), /on seeds from 101, got 5/);
   });
 
   test('steps are timed in turns; the first two pairs do not count', async () => {

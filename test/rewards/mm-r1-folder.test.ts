@@ -50,7 +50,8 @@ describe("MM-R1's reward models from a folder", () => {
   it('score likeness and prompt, each under the name of what its folder holds', async () => {
     const folder = folderOf('both');
     const kept = tf.memory().numTensors;
-    const { similarity, text, dispose } = await mmR1RewardsFrom(folder);
+    const rewards = await mmR1RewardsFrom(folder);
+    const { similarity, text } = rewards;
     const [reference, other] = [picture(1), picture(2)];
     const samples = [
       { image: reference, references: [reference], text: 'a cat' },
@@ -70,7 +71,7 @@ describe("MM-R1's reward models from a folder", () => {
     // The fixtures are no published models, and do not pass for them.
     assert.match(similarity.name, /dreamsim/);
     assert.match(text.name, /^pickscore_vit_64x2_p8/);
-    dispose();
+    rewards.dispose();
     assert.equal(tf.memory().numTensors, kept);
   });
 
