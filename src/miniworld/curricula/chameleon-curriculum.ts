@@ -53,7 +53,8 @@ export const CHAMELEON_STAGES = {
   },
   /** Colors of what never has them, and words heeded at every code: images are drawn behind wrong codes, too. */
   'chameleon-wrong-codes': {
-    steps: 500,
+    steps: 461,
+    scheduleSteps: 500,
     learningRate: 2e-3,
     weightDecay: 0.05,
     seed: 4,

@@ -126,15 +126,18 @@ export const JANUS_STAGES = {
     noise: { cfgDropout: 0.1, answerCorruption: 0.5, questionNoise: 0.1 },
     scenes: OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   },
-  /** Drawing and reading, by orthogonal steps; colors of what never has them, and images drawn behind wrong codes. */
+  /**
+   * Drawing and reading, by orthogonal steps; colors of what never has them, and images drawn behind wrong codes. What
+   * ships has not been through it.
+   */
   'janus-orthogonal': {
-    steps: 350,
+    steps: 1000,
     learningRate: 2e-3,
     weightDecay: 0.05,
     seed: 8,
     optimizer: 'muon',
     frozenTower: true,
-    batch: { images: 24, asked: 3, questions: 9, texts: 6 },
+    batch: { images: 24, asked: 3, questions: 9, texts: 5 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
     noise: { cfgDropout: 0.1, answerCorruption: 0.35, questionNoise: 0.1, textCorruption: 0.2, wrongCodes: 0.6 },
     scenes: NAMES_IN_PAINT,
