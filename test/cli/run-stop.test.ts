@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Rng } from '../../src/engine/random';
 
 const root = mkdtempSync(path.join(tmpdir(), 'unilab-stop-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -150,6 +160,46 @@ test(
     );
   },
 );
+
+test(
+  'SIGTERM at ten random moments of a long notebook: it is valid, with every cell that had ended',
+  posix,
+  async () => {
+    const rng = new Rng(14);
+    const cells = Array.from(
+      { length: 50 },
+      (_, i) =>
+        `require('node:fs').writeFileSync('at-${i}', ''); console.log('cell ${i}'); await new Promise((r) => setTimeout(r, 20));`,
+    );
+    const stop = async (): Promise<void> => {
+      const [last, wait] = [rng.int(45), rng.int(60)];
+      const started = run(cells, ['--out', 'out.ipynb', '--html', 'out.html']);
+      await until(started, `at-${last}`);
+      await sleep(wait);
+      started.child.kill('SIGTERM');
+      assert.equal(await started.ended, 143, started.said);
+      const saved = outputs(path.join(started.folder, 'out.ipynb'));
+      assert.equal(saved.length, 50);
+      for (let i = 0; i < last; i++) assert.match(saved[i], new RegExp(`cell ${i}\\b`));
+      assert.deepEqual(temporary(started), []);
+    };
+    for (let pair = 0; pair < 5; pair++) await Promise.all([stop(), stop()]);
+  },
+);
+
+test('a place that cannot be written fails the run, and says so', posix, async () => {
+  // The system's own folder refuses even those who may write everywhere.
+  const place = process.getuid?.() === 0 ? '/proc' : mkdtempSync(path.join(root, 'closed-'));
+  if (place !== '/proc') chmodSync(place, 0o555);
+  const started = run(
+    ["console.log('ran'); require('node:fs').writeFileSync('done', '')"],
+    ['--out', path.join(place, 'out.ipynb')],
+  );
+  assert.equal(await started.ended, 1);
+  assert.match(started.said, /out\.ipynb was not written/);
+  assert.ok(existsSync(path.join(started.folder, 'done')));
+  assert.deepEqual(temporary(started), []);
+});
 
 test('a kernel that dies leaves what its cell had shown', posix, async () => {
   const started = run(
