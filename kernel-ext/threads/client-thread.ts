@@ -3,9 +3,10 @@
  * computes or is stopped at a breakpoint. What it cannot answer itself goes on to the main thread as it came.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { ChildPipes } from '../process/standard-output';
 import { type Header, type Json, type Message, textOf } from '../protocol/messages';
-import { Debugger } from '../debugger/debugger';
-import { ChildOutput } from './child-output';
+import type { Debugger } from '../debugger/debugger';
+import type { ChildOutput } from './child-output';
 import { ClientSockets } from './client-sockets';
 import { LanguageLink } from './language-link';
 import { Subshells } from './subshells';
@@ -18,7 +19,8 @@ const sockets = new ClientSockets(data.connection);
 const language = new LanguageLink(data.language);
 /** The last debug_request: events of the debugger answer it. */
 let debugRequest: Partial<Header> = {};
-const debug = new Debugger(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest));
+/** Made when it is first asked for: few sessions need it, and each start would wait for it. */
+let debug: Debugger | undefined;
 /** The request that the main thread executes. */
 let executing: Header | undefined;
 /** That one, or the last one: what children print answers it. */
@@ -28,7 +30,12 @@ let children: ChildOutput | undefined;
 /** Whether a cell was passed on that the main thread has not begun. */
 let cellWaits = false;
 const usage = new Usage();
-const subshells = new Subshells(sockets, language, debug);
+const subshells = new Subshells(sockets, language, getDebugger);
+
+function getDebugger(): Debugger {
+  const { Debugger: Made } = require('../debugger/debugger') as typeof import('../debugger/debugger');
+  return (debug ??= new Made(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest)));
+}
 
 /** How long the main thread has for an orderly end, in milliseconds. */
 const shutdownPatience = 2000;
@@ -52,13 +59,13 @@ const answers: Readonly<Record<string, Answer>> = {
   usage_request: () => usage.now(),
   debug_request: ({ header, content }) => {
     debugRequest = header;
-    return debug.handle(content);
+    return getDebugger().handle(content);
   },
   create_subshell_request: () => subshells.create(),
   delete_subshell_request: ({ content }) => subshells.remove(String(content.subshell_id)),
   list_subshell_request: () => subshells.list(),
   interrupt_request: async () => {
-    await debug.interrupt();
+    await debug?.interrupt();
     process.kill(process.pid, 'SIGINT');
     return {};
   },
@@ -84,7 +91,7 @@ async function answerHere(answer: Answer, channel: 'shell' | 'control', message:
 
 /** The main thread may never come back from what it does: then the process is ended from here. */
 function endSoon(channel: 'shell' | 'control', message: Message): void {
-  void debug.interrupt();
+  void debug?.interrupt();
   setTimeout(() => {
     sockets.reply(channel, message, { status: 'ok', restart: message.content.restart === true });
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), 50);
@@ -115,9 +122,14 @@ async function echo(): Promise<void> {
 
 function close(): void {
   sockets.close();
-  debug.close();
+  debug?.close();
   // Only when this thread has ended may the process end: zeromq aborts a process with open sockets in a thread.
   setTimeout(() => process.exit(0), 20);
+}
+
+function readChildren(pipes: ChildPipes): void {
+  const { ChildOutput: Made } = require('./child-output') as typeof import('./child-output');
+  children = new Made(pipes, (name, text) => sockets.publish('stream', { name, text }, lastExecuted));
 }
 
 main.on('message', (message: ToClientThread) => {
@@ -131,12 +143,9 @@ main.on('message', (message: ToClientThread) => {
       lastExecuted = message.header ?? lastExecuted;
       return undefined;
     case 'children':
-      children = new ChildOutput(message.pipes, (name, text) =>
-        sockets.publish('stream', { name, text }, lastExecuted),
-      );
-      return undefined;
+      return readChildren(message.pipes);
     case 'signals':
-      return void message.port.on('message', () => void debug.interrupt()).unref();
+      return void message.port.on('message', () => void debug?.interrupt()).unref();
     case 'mark':
       Atomics.add(data.flags, flags.marks, 1);
       return void Atomics.notify(data.flags, flags.marks);

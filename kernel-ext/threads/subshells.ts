@@ -19,7 +19,7 @@ export class Subshells {
   constructor(
     private readonly sockets: ClientSockets,
     private readonly language: LanguageLink,
-    private readonly debug: Debugger,
+    private readonly debug: () => Debugger,
   ) {}
 
   create(): Json {
@@ -70,7 +70,7 @@ export class Subshells {
   private async run(code: string): Promise<{ readonly failure?: Failure; readonly data?: Json }> {
     const diagnostics = await this.language.ask<Diagnostic[]>({ type: 'check', code });
     if (diagnostics.length > 0) return { failure: diagnosticFailure(diagnostics, 'subshell', code) };
-    const { error, data } = await this.debug.look(code, false);
+    const { error, data } = await this.debug().look(code, false);
     return error === undefined ? { data } : { failure: failureOf(error) };
   }
 }
