@@ -1,7 +1,13 @@
 /** Asks a model for a benchmark's items, as a protocol says: greedy answers, so many images of a prompt, which guidance. */
 import type { Rng } from '../engine';
 import type { Image } from '../io';
-import { type ImageOptions, type Prompt, PromptTooLongError, type TextOptions, type UnifiedModel } from '../models/unified';
+import {
+  type ImageOptions,
+  type Prompt,
+  PromptTooLongError,
+  type TextOptions,
+  type UnifiedModel,
+} from '../models/unified';
 import type { Ask, BenchmarkItem, Outputs } from './benchmark';
 import { resultsOf } from './xcot';
 import { imagesOf, sampleXcot, type Structure } from './xcot-sample';
@@ -87,7 +93,10 @@ function answerAll(
   const said = new Map(requests.map(({ item }, i) => [item, segments[i].text]));
   return questions.map(({ item }, i) => {
     const prompt = prompts[i];
-    return [item, typeof prompt === 'string' ? nothing(prompt) : { texts: [said.get(item) ?? ''], images: [] }] as const;
+    return [
+      item,
+      typeof prompt === 'string' ? nothing(prompt) : { texts: [said.get(item) ?? ''], images: [] },
+    ] as const;
   });
 }
 
@@ -129,10 +138,10 @@ async function drawAll(
     else own.images.push(result);
   }
   return wanted.map(({ item, ask }) => {
-      const { images, problem } = drawn.get(item) as { images: Image[]; problem?: string };
-      const texts = aboutOwnImages(model, item, ask, images, protocol, rng);
-      return [item, { texts, images, ...(problem === undefined ? {} : { problem }) }] as const;
-    });
+    const { images, problem } = drawn.get(item) as { images: Image[]; problem?: string };
+    const texts = aboutOwnImages(model, item, ask, images, protocol, rng);
+    return [item, { texts, images, ...(problem === undefined ? {} : { problem }) }] as const;
+  });
 }
 
 interface Copy extends Wanted {
@@ -146,13 +155,19 @@ function drawTold(model: UnifiedModel, copies: readonly Copy[], { subjects, imag
   const textOf = ({ prompt, inWords }: ImageAsk) => (subjects === 'learned' ? prompt : (inWords ?? prompt));
   const prompts = new Map<BenchmarkItem, Prompt | string>();
   for (const { item, ask } of copies)
-    if (!prompts.has(item)) prompts.set(item, promptOrProblem(() => model.prompt([textOf(ask)], 'generate')));
+    if (!prompts.has(item))
+      prompts.set(
+        item,
+        promptOrProblem(() => model.prompt([textOf(ask)], 'generate')),
+      );
   const requests = copies.flatMap(({ item, rng }) => {
     const prompt = prompts.get(item) as Prompt | string;
     return typeof prompt === 'string' ? [] : [{ item, prompt, rng }];
   });
   const segments = requests.length > 0 ? model.imageSampler(requests, image).finish() : [];
-  const problems = [...prompts].flatMap(([item, prompt]) => (typeof prompt === 'string' ? [[item, prompt] as const] : []));
+  const problems = [...prompts].flatMap(([item, prompt]) =>
+    typeof prompt === 'string' ? [[item, prompt] as const] : [],
+  );
   return [...requests.map(({ item }, i) => [item, segments[i]] as const), ...problems];
 }
 
@@ -174,7 +189,10 @@ async function drawShown(model: UnifiedModel, copies: readonly Copy[], protocol:
 }
 
 /** Codes as images, those of one grid together. */
-async function decoded(model: UnifiedModel, drawn: readonly Drawn[]): Promise<(readonly [BenchmarkItem, Image | string])[]> {
+async function decoded(
+  model: UnifiedModel,
+  drawn: readonly Drawn[],
+): Promise<(readonly [BenchmarkItem, Image | string])[]> {
   const isSegment = (result: Drawn[1]): result is Segments[number] => typeof result === 'object' && 'codes' in result;
   const segments = drawn.flatMap(([, result]) => (isSegment(result) ? [result] : []));
   const images = new Map<Segments[number], Image>();

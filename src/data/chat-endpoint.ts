@@ -50,8 +50,7 @@ export interface ChatRequest {
 
 /** What became of a request. */
 export type ChatReply<T = string> =
-  | { readonly value: T; readonly text: string; readonly cached: boolean }
-  | { readonly error: string };
+  { readonly value: T; readonly text: string; readonly cached: boolean } | { readonly error: string };
 
 /**
  * Makes a value of an answer; throws when it cannot be read, which asks again.
@@ -79,7 +78,10 @@ export class ChatEndpointError extends Error {
 export class ChatEndpoint {
   private readonly client: OpenAI;
   private readonly limit: ReturnType<typeof pLimit>;
-  private readonly onTheirWay = new Map<string, { readonly read: unknown; readonly reply: Promise<ChatReply<unknown>> }>();
+  private readonly onTheirWay = new Map<
+    string,
+    { readonly read: unknown; readonly reply: Promise<ChatReply<unknown>> }
+  >();
   private readonly spent = { cached: 0, attempts: 0, promptTokens: 0, completionTokens: 0 };
 
   /** @throws ChatEndpointError for a base URL that is none */
@@ -143,7 +145,9 @@ export class ChatEndpoint {
   /** Equal requests on their way share one answer. */
   private async once<T>(request: ChatRequest, read: ReadAnswer<T>): Promise<ChatReply<T>> {
     const body = await this.body(request);
-    const key = createHash('sha256').update(JSON.stringify([this.options.baseUrl, body])).digest('hex');
+    const key = createHash('sha256')
+      .update(JSON.stringify([this.options.baseUrl, body]))
+      .digest('hex');
     const other = this.onTheirWay.get(key);
     if (other?.read === read) {
       this.spent.cached++;

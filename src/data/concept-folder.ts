@@ -148,7 +148,11 @@ export class ConceptFolderTask implements PersonalizationTask {
   }
 }
 
-const normalized = (text: string) => text.trim().toLowerCase().replace(/\s*[.!]$/, '');
+const normalized = (text: string) =>
+  text
+    .trim()
+    .toLowerCase()
+    .replace(/\s*[.!]$/, '');
 
 function kindOf({ info }: ConceptFiles): SubjectKind {
   if (info.conversation_type === 'person' || info.class === 'person') return 'person';

@@ -61,7 +61,12 @@ export const conceptPrompts = z.array(text);
 
 /** `concept/test/NAME/t2i_conditions.json`; the explicit twin of a prompt stands at the same place and needs no fact. */
 export const conceptConditions = z
-  .object(Object.fromEntries(CONDITION_KEYS.map((key) => [key, conceptPrompts])) as Record<ConditionKey, typeof conceptPrompts>)
+  .object(
+    Object.fromEntries(CONDITION_KEYS.map((key) => [key, conceptPrompts])) as Record<
+      ConditionKey,
+      typeof conceptPrompts
+    >,
+  )
   .partial({ explicit_dense_prompt_generation: true })
   // Published files lack the explicit twin of prompts that need no fact: it is the prompt itself.
   .transform((found) => ({ explicit_dense_prompt_generation: found.dense_prompt_generation, ...found }))

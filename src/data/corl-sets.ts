@@ -81,7 +81,5 @@ function records(file: string, schema: z.ZodType): AsyncIterable<RawRecord> {
 }
 
 function imageOf(file: string, found: z.output<typeof image>, field: string): Promise<ItemImage> {
-  return typeof found === 'string'
-    ? imageFile(path.dirname(file), found, field)
-    : imageBytes(found.bytes, field);
+  return typeof found === 'string' ? imageFile(path.dirname(file), found, field) : imageBytes(found.bytes, field);
 }

@@ -9,7 +9,14 @@ import type { UnifiedModel } from '../models/unified';
 import { readMcotR1, readX2xRft } from './corl-sets';
 import { type ItemImage, loadItemImage } from './item-images';
 import { collectItems, DataSetError, type Read } from './items';
-import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions, type Example, type Task } from './task';
+import {
+  type EvaluatedItem,
+  type Evaluation,
+  evaluationOf,
+  type EvaluationOptions,
+  type Example,
+  type Task,
+} from './task';
 
 /** What rewards of answers ask for. */
 export interface CorlTruth {
@@ -80,7 +87,10 @@ export class CorlFiles implements CorlTask {
    */
   async evaluate(model: UnifiedModel, rng: Rng, options: EvaluationOptions = {}): Promise<Evaluation> {
     const { count = 64, batchSize = 32, text } = options;
-    const chosen = rng.split('items').shuffle([...this.items]).slice(0, count);
+    const chosen = rng
+      .split('items')
+      .shuffle([...this.items])
+      .slice(0, count);
     const evaluated: EvaluatedItem[] = [];
     for (let from = 0; from < chosen.length; from += batchSize) {
       const examples = await Promise.all(chosen.slice(from, from + batchSize).map((item) => this.exampleOf(item)));
@@ -146,4 +156,8 @@ function itemOf(
 const answerOf = (solution: string): string => (/<answer>([^\n]*?)<\/answer>/.exec(solution)?.[1] ?? solution).trim();
 
 const sameText = (a: string, b: string): boolean => bare(a) === bare(b);
-const bare = (text: string): string => text.trim().toLowerCase().replace(/[.\s]+$/, '');
+const bare = (text: string): string =>
+  text
+    .trim()
+    .toLowerCase()
+    .replace(/[.\s]+$/, '');

@@ -102,7 +102,9 @@ export function dpgQuestionsByItem(
     const ids = new Set([0, ...questions.map(({ id }) => id)]);
     const lost = questions.find(({ dependency }) => dependency.some((id) => !ids.has(id)));
     if (lost && !skipFirst)
-      throw new ItemProblem(`question ${lost.id} of '${itemId}' depends on ${lost.dependency.join(', ')}, not all of which are there`);
+      throw new ItemProblem(
+        `question ${lost.id} of '${itemId}' depends on ${lost.dependency.join(', ')}, not all of which are there`,
+      );
   }
   return byItem;
 }
@@ -125,7 +127,11 @@ export function dpgBenchmark(
   table: string = path.join(folder, 'dpg_bench.csv'),
 ): Benchmark<DpgAsk, DpgItem> {
   const column = (name: string, value: (items: readonly DpgItem[]) => number | undefined) =>
-    ruleColumn<DpgItem>(name, () => true, (items) => value(items.map(({ detail }) => detail)));
+    ruleColumn<DpgItem>(
+      name,
+      () => true,
+      (items) => value(items.map(({ detail }) => detail)),
+    );
   return {
     name: 'dpg',
     judges: [judge.name],

@@ -67,7 +67,11 @@ async function* captionFiles(folder: string): AsyncGenerator<RawRecord> {
     const [subject = '', ...prompts] = lines;
     const { dir, name: base } = path.parse(name);
     const category = dir.split(path.sep).join('/');
-    yield { file, where: 'the file', ...(problem === undefined ? { value: { category, name: base, subject, prompts } } : { problem }) };
+    yield {
+      file,
+      where: 'the file',
+      ...(problem === undefined ? { value: { category, name: base, subject, prompts } } : { problem }),
+    };
   }
 }
 

@@ -86,7 +86,9 @@ async function readPromptsAndClasses(file: string): Promise<PromptsAndClasses> {
     } else if (part) prompts[part].push(...[/^'(.*)'\.format\(/.exec(line)?.[1] ?? []].flat());
   }
   if (classes.size === 0 || prompts.object.length === 0 || prompts.live.length === 0)
-    throw new DataSetError(`${file}: 'Classes', 'Object Prompts' and 'Live Subject Prompts' were expected, each with lines`);
+    throw new DataSetError(
+      `${file}: 'Classes', 'Object Prompts' and 'Live Subject Prompts' were expected, each with lines`,
+    );
   return { classes, objectPrompts: prompts.object, livePrompts: prompts.live };
 }
 

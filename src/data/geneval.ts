@@ -72,7 +72,11 @@ export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJu
           (items) => summary(items).tasks.get(tag)?.score,
         ),
       ),
-      ruleColumn<Records>('overall', () => true, (items) => summary(items).overall),
+      ruleColumn<Records>(
+        'overall',
+        () => true,
+        (items) => summary(items).overall,
+      ),
     ],
     async *items() {
       for await (const read of readGenEval(folder))
@@ -106,10 +110,14 @@ export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJu
       }
       if (images.length === 0) verdicts.push(false);
       const correct = verdicts.filter(Boolean).length / verdicts.length;
-      return { scores: { correct, [tag]: correct }, detail: verdicts.map((right) => ({ tag, metadata, correct: right })) };
+      return {
+        scores: { correct, [tag]: correct },
+        detail: verdicts.map((right) => ({ tag, metadata, correct: right })),
+      };
     },
   };
 }
 
 /** GenEval as a task. */
-export const genEvalTask = (folder: string, judges: GenEvalJudges) => new BenchmarkTask(genEvalBenchmark(folder, judges));
+export const genEvalTask = (folder: string, judges: GenEvalJudges) =>
+  new BenchmarkTask(genEvalBenchmark(folder, judges));

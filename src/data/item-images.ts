@@ -60,5 +60,7 @@ async function checkImage(source: ItemImage, field: string): Promise<void> {
       throw new ItemProblem(`field '${field}': ${name} is no image (${error.message})`);
     });
   if (width * height > maxPixels)
-    throw new ItemProblem(`field '${field}': ${name} has ${width} x ${height} pixels, more than the ${maxPixels} that are read`);
+    throw new ItemProblem(
+      `field '${field}': ${name} has ${width} x ${height} pixels, more than the ${maxPixels} that are read`,
+    );
 }

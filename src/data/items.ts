@@ -146,10 +146,14 @@ const words: Readonly<Record<string, string>> = {
 
 /** zod's message as the end of a sentence whose subject is the field. */
 function plain(message: string): string {
-  const expected = message.replace(/^(?:Invalid (?:input|option)|Too (?:small|big)): /, '').replace(/, received .*/, '');
+  const expected = message
+    .replace(/^(?:Invalid (?:input|option)|Too (?:small|big)): /, '')
+    .replace(/, received .*/, '');
   return expected
     .replace(/^expected /, 'should be ')
-    .replace(/^should be (\w+)/, (all: string, kind: string) => (Object.hasOwn(words, kind) ? `should be ${words[kind]}` : all))
+    .replace(/^should be (\w+)/, (all: string, kind: string) =>
+      Object.hasOwn(words, kind) ? `should be ${words[kind]}` : all,
+    )
     .replace(/ to (be|have) /, (_, verb: string) => (verb === 'be' ? ' of ' : ' with '))
     .replace(/>=/, 'at least ')
     .replace(/<=/, 'at most ');
@@ -166,7 +170,8 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner)) ?? typeof value;
+  const text =
+    JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner)) ?? typeof value;
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 

@@ -69,8 +69,12 @@ async function* records(folder: string, concept: string): AsyncGenerator<RawReco
   for (const image of images)
     yield { file: folder, where: image, value: { concept, kind: 'rec', image, question, answer: 'Yes' } };
   for (const kind of ['vqa', 'choice'] as const)
-    yield* orError(mapped(readJsonFields(path.join(folder, `${kind}.json`)), (value) => aboutImage(concept, kind, value)));
-  yield* orError(mapped(readJsonArray(path.join(folder, 'qa.json')), (value) => ({ concept, kind: 'text', ...(value as object) })));
+    yield* orError(
+      mapped(readJsonFields(path.join(folder, `${kind}.json`)), (value) => aboutImage(concept, kind, value)),
+    );
+  yield* orError(
+    mapped(readJsonArray(path.join(folder, 'qa.json')), (value) => ({ concept, kind: 'text', ...(value as object) })),
+  );
 }
 
 /** The files name images by the path on their authors' machine: only its last part counts. */
@@ -79,7 +83,10 @@ function aboutImage(concept: string, kind: McLlavaKind, value: unknown): unknown
   return { concept, kind, image: image.split('/').at(-1), question: qa?.Human, answer: qa?.AI };
 }
 
-async function* mapped(records: AsyncIterable<RawRecord>, change: (value: unknown) => unknown): AsyncGenerator<RawRecord> {
+async function* mapped(
+  records: AsyncIterable<RawRecord>,
+  change: (value: unknown) => unknown,
+): AsyncGenerator<RawRecord> {
   for await (const record of records) yield 'problem' in record ? record : { ...record, value: change(record.value) };
 }
 

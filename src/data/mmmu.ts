@@ -37,15 +37,26 @@ export function readMmmu(file: string): Reading<QuestionItem> {
     make: async (found) => {
       const options = pythonTexts(found.options);
       if (!options || options.length > letters.length)
-        throw new ItemProblem(`field 'options' should be a list of at most ${letters.length} texts, got ${found.options.slice(0, 80)}`);
+        throw new ItemProblem(
+          `field 'options' should be a list of at most ${letters.length} texts, got ${found.options.slice(0, 80)}`,
+        );
       const choices = found.question_type === 'open' ? {} : lettered(options);
       if (found.question_type !== 'open' && !['?', ...Object.keys(choices)].includes(found.answer))
-        throw new ItemProblem(`field 'answer' should be one of ${Object.keys(choices).join(', ')}, got '${found.answer}'`);
+        throw new ItemProblem(
+          `field 'answer' should be one of ${Object.keys(choices).join(', ')}, got '${found.answer}'`,
+        );
       const images = await Promise.all(
         found.images.flatMap((image, i) => (image ? [imageBytes(image.bytes, imageColumns[i])] : [])),
       );
       const { id, question, answer, subfield } = found;
-      return { id, images, question, answer: answer === '?' ? undefined : answer, choices, category: subfield ?? undefined };
+      return {
+        id,
+        images,
+        question,
+        answer: answer === '?' ? undefined : answer,
+        choices,
+        category: subfield ?? undefined,
+      };
     },
     id: ({ id }) => id,
   });

@@ -41,7 +41,15 @@ export async function* readParquet(file: string, options: ParquetOptions): Async
       continue;
     }
     try {
-      const rows = await parquetReadObjects({ file: buffer, metadata, columns, rowStart: start, rowEnd: end, compressors, utf8: false });
+      const rows = await parquetReadObjects({
+        file: buffer,
+        metadata,
+        columns,
+        rowStart: start,
+        rowEnd: end,
+        compressors,
+        utf8: false,
+      });
       for (const [i, value] of rows.entries()) yield { file, where: `row ${start + i}`, value };
     } catch (error) {
       yield { file, where, problem: `the rows cannot be read (${(error as Error).message})` };
@@ -63,9 +71,16 @@ function* batches(metadata: FileMetaData, size: number): Generator<{ start: numb
   let at = 0;
   for (const group of metadata.row_groups) {
     const end = at + Number(group.num_rows);
-    const unpacked = Math.max(0, ...group.columns.map(({ meta_data }) => Number(meta_data?.total_uncompressed_size ?? 0)));
+    const unpacked = Math.max(
+      0,
+      ...group.columns.map(({ meta_data }) => Number(meta_data?.total_uncompressed_size ?? 0)),
+    );
     if (unpacked > maxUnpackedBytes)
-      yield { start: at, end, problem: `a column has ${unpacked} bytes unpacked, more than the ${maxUnpackedBytes} that are read` };
+      yield {
+        start: at,
+        end,
+        problem: `a column has ${unpacked} bytes unpacked, more than the ${maxUnpackedBytes} that are read`,
+      };
     else for (let start = at; start < end; start += size) yield { start, end: Math.min(end, start + size) };
     at = end;
   }

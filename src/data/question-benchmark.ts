@@ -91,7 +91,10 @@ async function scoreQuestion(
       return { scores: { accuracy: reading === labelOf(detail) ? 1 : 0 }, detail: { ...detail, reading } };
     }
     case 'graded': {
-      const [reply] = await (judge as ChatJudge).ask([answerRubric.request(asked, answer, prediction)], answerRubric.read);
+      const [reply] = await (judge as ChatJudge).ask(
+        [answerRubric.request(asked, answer, prediction)],
+        answerRubric.read,
+      );
       return { scores: { accuracy: replyValue(reply) }, detail };
     }
     case 'choice':
@@ -106,7 +109,11 @@ async function scoreQuestion(
   }
 }
 
-const plain = (text: string): string => text.trim().toLowerCase().replace(/[.\s]+$/, '');
+const plain = (text: string): string =>
+  text
+    .trim()
+    .toLowerCase()
+    .replace(/[.\s]+$/, '');
 
 function labelOf({ answer }: QuestionDetail): YesNo {
   return plain(answer) === 'yes' ? 'yes' : 'no';
@@ -114,8 +121,15 @@ function labelOf({ answer }: QuestionDetail): YesNo {
 
 function columnsOf(rule: QuestionRule): Column<QuestionDetail>[] {
   if (rule === 'choice') {
-    const records = (items: readonly ScoredItem<QuestionDetail>[]): MultipleChoiceRecord[] => items.map(({ detail }) => detail);
-    return [ruleColumn('accuracy', () => true, (items) => 100 * multipleChoiceAccuracy(records(items)))];
+    const records = (items: readonly ScoredItem<QuestionDetail>[]): MultipleChoiceRecord[] =>
+      items.map(({ detail }) => detail);
+    return [
+      ruleColumn(
+        'accuracy',
+        () => true,
+        (items) => 100 * multipleChoiceAccuracy(records(items)),
+      ),
+    ];
   }
   if (rule !== 'yes-no') return [meanColumn('accuracy', 'accuracy', 100)];
   return (['accuracy', 'f1', 'precision', 'recall', 'yesRatio'] as const).map((name) =>
@@ -124,7 +138,13 @@ function columnsOf(rule: QuestionRule): Column<QuestionDetail>[] {
       ({ detail }) => detail.reading !== undefined,
       (items) => {
         const readings = items.map(({ detail }) => detail.reading ?? 'unknown');
-        return 100 * yesNoScores(readings, items.map(({ detail }) => labelOf(detail)))[name];
+        return (
+          100 *
+          yesNoScores(
+            readings,
+            items.map(({ detail }) => labelOf(detail)),
+          )[name]
+        );
       },
     ),
   );

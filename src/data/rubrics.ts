@@ -58,7 +58,9 @@ export const answerRubric = {
   request: (question: string, expected: string, answer: string): ChatRequest => ({
     system:
       'You grade an answer against the expected one. Only what it says counts, not how. Give a number from 0 to 10: 0 if it is wrong or says something else, 10 if it says all that is expected and nothing that contradicts it, something between if it says part of it. Say nothing but the number.',
-    parts: [`The question: ${question}\nThe expected answer: ${expected}\nThe answer to be graded: ${answer || '(nothing)'}`],
+    parts: [
+      `The question: ${question}\nThe expected answer: ${expected}\nThe answer to be graded: ${answer || '(nothing)'}`,
+    ],
     maxTokens: SHORT,
   }),
   read: (text: string): number => {

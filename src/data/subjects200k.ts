@@ -20,7 +20,11 @@ export interface SubjectPairItem {
   /** Of the left half, and of the right one. */
   readonly captions: readonly [string, string];
   /** Marks of a language model, 0 to 5, where the pair was judged. */
-  readonly quality?: { readonly compositeStructure: number; readonly objectConsistency: number; readonly imageQuality: number };
+  readonly quality?: {
+    readonly compositeStructure: number;
+    readonly objectConsistency: number;
+    readonly imageQuality: number;
+  };
 }
 
 const mark = z.coerce.number().int().min(0).max(5);
@@ -28,9 +32,7 @@ const mark = z.coerce.number().int().min(0).max(5);
 const row = z.object({
   image: embeddedImage,
   collection: z.string(),
-  quality_assessment: z
-    .object({ compositeStructure: mark, objectConsistency: mark, imageQuality: mark })
-    .nullish(),
+  quality_assessment: z.object({ compositeStructure: mark, objectConsistency: mark, imageQuality: mark }).nullish(),
   description: z.object({
     item: z.string().min(1),
     description_0: z.string().min(1),
@@ -57,7 +59,9 @@ export function readSubjects200K(file: string): Reading<SubjectPairItem> {
 export function subjectPair(both: Image, border = 8): readonly [Image, Image] {
   const half = both.width / 2;
   if (!Number.isInteger(half) || half <= 2 * border || both.height <= 2 * border)
-    throw new RangeError(`an image of ${both.width} x ${both.height} does not hold two with a border of ${border} pixels`);
+    throw new RangeError(
+      `an image of ${both.width} x ${both.height} does not hold two with a border of ${border} pixels`,
+    );
   return [crop(both, border, border, half), crop(both, half + border, border, half)];
 }
 

@@ -28,7 +28,9 @@ export async function* readTable(file: string, { delimiter = ',', columns }: Tab
   let header: readonly string[] | undefined;
   let line = 1;
   try {
-    const rows = Readable.from(textPieces(file)).on('error', (error) => parser.destroy(error)).pipe(parser);
+    const rows = Readable.from(textPieces(file))
+      .on('error', (error) => parser.destroy(error))
+      .pipe(parser);
     for await (const row of rows as AsyncIterable<{ record: string[]; info: Info }>) {
       const place = { file, where: `line ${line}` };
       line = row.info.lines + 1;
@@ -43,7 +45,8 @@ export async function* readTable(file: string, { delimiter = ',', columns }: Tab
         ? { ...place, value: Object.fromEntries(header.map((name, i) => [name, row.record[i]])) }
         : { ...place, problem: lengthProblem(row.record.length, header.length, delimiter) };
     }
-    if (!header) yield { file, where: 'the file', problem: 'it is empty; a first line with the names of columns was expected' };
+    if (!header)
+      yield { file, where: 'the file', problem: 'it is empty; a first line with the names of columns was expected' };
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (!code?.startsWith('CSV_')) throw error;

@@ -61,7 +61,8 @@ export async function* readLines(file: string): AsyncGenerator<RawRecord> {
 
 /** A JSON value a line. */
 export async function* readJsonLines(file: string): AsyncGenerator<RawRecord> {
-  for await (const line of readLines(file)) yield 'problem' in line ? line : parsed(line.file, line.where, String(line.value));
+  for await (const line of readLines(file))
+    yield 'problem' in line ? line : parsed(line.file, line.where, String(line.value));
 }
 
 /**

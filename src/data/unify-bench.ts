@@ -109,7 +109,7 @@ async function* oneConcept(train: string): AsyncGenerator<RawRecord> {
   const file = path.join(train, 'info.json');
   const value: Record<string, unknown> = { train_images: [] };
   for await (const field of orError(readJsonFields(file))) {
-    if ("problem" in field) {
+    if ('problem' in field) {
       yield field;
       return;
     }
@@ -117,7 +117,7 @@ async function* oneConcept(train: string): AsyncGenerator<RawRecord> {
   }
   const names: unknown[] = [];
   for await (const name of orError(readJsonArray(path.join(train, 'train_images.json')))) {
-    if ("problem" in name) {
+    if ('problem' in name) {
       yield name;
       return;
     }

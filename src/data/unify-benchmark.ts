@@ -21,7 +21,13 @@ import { attributeQuestion, inClassWords } from './personalization';
 import { answerRubric, clauseRubric } from './rubrics';
 import { denseClauses, denseScore, unifyRecognition, unifyRecognitionHit, type UnifyRecord } from './rules/unify-bench';
 import { imageScores } from './score-images';
-import { readUnifyConcepts, readUnifyPrompts, readUnifyQuestions, type UnifyConcept, type UnifyPrompt } from './unify-bench';
+import {
+  readUnifyConcepts,
+  readUnifyPrompts,
+  readUnifyQuestions,
+  type UnifyConcept,
+  type UnifyPrompt,
+} from './unify-bench';
 
 /** What is asked for: texts, then images. */
 type Part = 'rec' | 'vqa' | 'qa' | 'rea' | 'dense_rea' | 'pure' | 'rea_gen' | 'dense_gen' | 'dense_rea_gen';
@@ -166,7 +172,8 @@ function textAsk(
 }
 
 function* promptItems(concept: UnifyConcept, prompts: readonly UnifyPrompt[]): Generator<UnifyAsk> {
-  const of = (kind: ConditionKey) => prompts.filter((prompt) => prompt.kind === kind).map(({ prompt }) => named(concept, prompt));
+  const of = (kind: ConditionKey) =>
+    prompts.filter((prompt) => prompt.kind === kind).map(({ prompt }) => named(concept, prompt));
   const facts = concept.facts.map((fact) => named(concept, fact));
   const testing = facts.length - concept.testingFacts;
   const image = (part: Part, i: number, prompt: string, explicit: string): UnifyAsk => ({

@@ -19,7 +19,10 @@ export interface UnisonItem {
   readonly questions: readonly { readonly question: string; readonly answer: 'yes' | 'no' }[];
 }
 
-const answer = z.string().toLowerCase().pipe(z.enum(['yes', 'no']));
+const answer = z
+  .string()
+  .toLowerCase()
+  .pipe(z.enum(['yes', 'no']));
 const entry = z.record(z.string(), z.array(z.object({ question: z.string().min(1), answer })).min(1));
 
 /** Reads `Internal_Consistency/prompts.txt` and `questions.json`. A prompt without questions is an error. */

@@ -62,13 +62,16 @@ async function imagesOf(
 ): Promise<readonly ItemImage[]> {
   if (image !== undefined && /^\d{1,12}$/.test(image)) {
     const named = recent.get(image);
-    if (!named) throw new ItemProblem(`field 'image' names row ${image}, which is not among the ${keptImages} rows before`);
+    if (!named)
+      throw new ItemProblem(`field 'image' names row ${image}, which is not among the ${keptImages} rows before`);
     return named;
   }
   if (image) return Promise.all((pythonTexts(image) ?? [image]).map((code) => imageFromBase64(code)));
   if (path && folder !== undefined)
     return Promise.all((pythonTexts(path) ?? [path]).map((name) => imageFile(folder, name, 'image_path')));
-  throw new ItemProblem(path ? "field 'image_path' needs the folder of images" : "field 'image' is empty: there is no image");
+  throw new ItemProblem(
+    path ? "field 'image_path' needs the folder of images" : "field 'image' is empty: there is no image",
+  );
 }
 
 /** The nine sets that CoRL evaluates (Table 2), by the rule that each is scored with. */

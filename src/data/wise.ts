@@ -28,7 +28,11 @@ const row = z.object({
   prompt_id: z.int().min(1).max(1000),
 });
 
-export const WISE_FILES = ['cultural_common_sense.json', 'spatio-temporal_reasoning.json', 'natural_science.json'] as const;
+export const WISE_FILES = [
+  'cultural_common_sense.json',
+  'spatio-temporal_reasoning.json',
+  'natural_science.json',
+] as const;
 
 /** Reads the three files of a folder. An id that occurs in two of them is an error. @param files default: all three */
 export function readWise(folder: string, files: readonly string[] = WISE_FILES): Reading<WiseItem> {
@@ -37,7 +41,13 @@ export function readWise(folder: string, files: readonly string[] = WISE_FILES):
   }
   return readItems(records(), {
     schema: row,
-    make: ({ Prompt: prompt, Explanation: explanation, Category: category, Subcategory: subcategory, prompt_id: id }) => ({
+    make: ({
+      Prompt: prompt,
+      Explanation: explanation,
+      Category: category,
+      Subcategory: subcategory,
+      prompt_id: id,
+    }) => ({
       id,
       prompt,
       explanation,
@@ -69,9 +79,17 @@ export function wiseBenchmark(folder: string, judge: ChatJudge): Benchmark<WiseA
     judges: [judge.name],
     columns: [
       ...CATEGORIES.map((category) =>
-        ruleColumn<WiseDetail>(category.toLowerCase(), () => true, (items) => summary(items).categories.get(category)),
+        ruleColumn<WiseDetail>(
+          category.toLowerCase(),
+          () => true,
+          (items) => summary(items).categories.get(category),
+        ),
       ),
-      ruleColumn<WiseDetail>('overall', () => true, (items) => summary(items).overall),
+      ruleColumn<WiseDetail>(
+        'overall',
+        () => true,
+        (items) => summary(items).overall,
+      ),
     ],
     async *items() {
       for await (const read of readWise(folder))

@@ -39,7 +39,10 @@ export function endpointParts(endpoint: Pick<ChatEndpoint, 'ask'>, model: string
       return Promise.all(boxes.map((reply, i) => withValue(reply, (box) => cutOut(pairs[i].reference, box))));
     },
     caption: async (pairs) => {
-      const asked = pairs.map(({ subject, reference }) => ({ system: CAPTION, parts: [reference, `Describe the ${subject}.`] }));
+      const asked = pairs.map(({ subject, reference }) => ({
+        system: CAPTION,
+        parts: [reference, `Describe the ${subject}.`],
+      }));
       return named(pairs, await endpoint.ask(asked, readSentence));
     },
     plan: async (pairs) => {
@@ -105,7 +108,10 @@ async function cutOut(image: Image, box: Box): Promise<Image> {
   const [columns, rows] = [Math.max(1, right - left), Math.max(1, bottom - top)];
   const cut = new Uint8Array(columns * rows * 3);
   for (let row = 0; row < rows; row++)
-    cut.set(rgb.subarray(((top + row) * width + left) * 3, ((top + row) * width + left + columns) * 3), row * columns * 3);
+    cut.set(
+      rgb.subarray(((top + row) * width + left) * 3, ((top + row) * width + left + columns) * 3),
+      row * columns * 3,
+    );
   const scale = Math.min(width / columns, height / rows);
   const size = [Math.max(1, Math.round(columns * scale)), Math.max(1, Math.round(rows * scale))] as const;
   const large = await resizeImage({ width: columns, height: rows, rgb: cut }, ...size);

@@ -73,7 +73,8 @@ export async function* buildXcot<P extends SubjectPair>(
   const state = { done: known.size, failed: 0, skipped: 0 };
   const work = async (waiting: readonly P[]): Promise<XcotProgress> => {
     for (const made of await thinkAbout(waiting, parts)) {
-      const line = 'part' in made ? made : await writeXcotImages(folder, made).catch((error) => failure(made.id, 'write', error));
+      const line =
+        'part' in made ? made : await writeXcotImages(folder, made).catch((error) => failure(made.id, 'write', error));
       if ('part' in line) await errors.append(line);
       else await records.append(line);
       state['part' in line ? 'failed' : 'done']++;
@@ -142,7 +143,11 @@ async function replies<P extends SubjectPair, T>(
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
-const failure = (id: string, part: XcotError['part'], error: unknown): XcotError => ({ id, part, error: messageOf(error) });
+const failure = (id: string, part: XcotError['part'], error: unknown): XcotError => ({
+  id,
+  part,
+  error: messageOf(error),
+});
 
 /** @throws Error when the folder's records were made by others */
 async function claim(folder: string, name: string): Promise<void> {
@@ -163,5 +168,10 @@ export function exactParts<P extends SubjectPair>(name: string, think: (pair: P)
     <T>(pick: (record: XcotRecord) => T): XcotPart<P, T> =>
     (pairs) =>
       Promise.resolve(pairs.map((pair) => ({ value: pick(think(pair)) })));
-  return { name, extract: of(({ focus }) => focus), caption: of(({ caption }) => caption), plan: of(({ plan }) => plan) };
+  return {
+    name,
+    extract: of(({ focus }) => focus),
+    caption: of(({ caption }) => caption),
+    plan: of(({ plan }) => plan),
+  };
 }

@@ -15,7 +15,14 @@ import { type Image, JsonLines, readImage, savePng } from '../io';
 import type { UnifiedModel } from '../models/unified';
 import { sentence } from './items';
 import type { Evaluation } from './task';
-import { type DrawnXcot, evaluateXcot, type XcotEvaluationOptions, type XcotExample, type XcotRecord, type XcotTask } from './xcot';
+import {
+  type DrawnXcot,
+  evaluateXcot,
+  type XcotEvaluationOptions,
+  type XcotExample,
+  type XcotRecord,
+  type XcotTask,
+} from './xcot';
 
 const IMAGES = ['reference', 'focus', 'target'] as const;
 type ImageName = (typeof IMAGES)[number];
@@ -33,7 +40,10 @@ export async function writeXcotImages(folder: string, record: XcotRecord): Promi
   await mkdir(path.join(folder, 'images'), { recursive: true });
   // An id may hold anything; a file's name may not.
   const name = createHash('sha256').update(id).digest('hex').slice(0, 16);
-  const files = Object.fromEntries(IMAGES.map((image) => [image, `images/${name}-${image}.png`])) as Record<ImageName, string>;
+  const files = Object.fromEntries(IMAGES.map((image) => [image, `images/${name}-${image}.png`])) as Record<
+    ImageName,
+    string
+  >;
   for (const image of IMAGES) await savePng(path.join(folder, files[image]), record[image]);
   return { id, subject, prompt, caption, plan, ...files };
 }
@@ -90,7 +100,9 @@ export class XcotFolderTask implements XcotTask<XcotLine> {
     const lines = await readXcotLines(folder);
     const subjects = [...new Set(lines.map(({ subject }) => subject))].sort();
     if (subjects.length < 2)
-      throw new Error(`${folder} has records of ${subjects.length} subject: one at least must be held out, and one trained`);
+      throw new Error(
+        `${folder} has records of ${subjects.length} subject: one at least must be held out, and one trained`,
+      );
     // The last one of every so many, so that two subjects are enough.
     const every = Math.min(holdOutEvery, subjects.length);
     const held = new Set(subjects.filter((_, i) => i % every === every - 1));
@@ -114,8 +126,7 @@ export class XcotFolderTask implements XcotTask<XcotLine> {
     return evaluateXcot(model, examples, rng, options, {
       assess: async (drawn) => {
         const rows = drawn.map((): Record<string, number> => ({}));
-        for (const { name, score } of this.scorers)
-          (await score(drawn)).forEach((value, i) => (rows[i][name] = value));
+        for (const { name, score } of this.scorers) (await score(drawn)).forEach((value, i) => (rows[i][name] = value));
         return rows;
       },
       missing: Object.fromEntries(this.scorers.map(({ name }) => [name, 0])),

@@ -120,7 +120,10 @@ async function byTurns(
 }
 
 /** Images of one grid, decoded together. */
-export async function imagesOf({ imageTokenizer }: Pick<UnifiedModel, 'imageTokenizer'>, drawn: readonly ImageSegment[]): Promise<Image[]> {
+export async function imagesOf(
+  { imageTokenizer }: Pick<UnifiedModel, 'imageTokenizer'>,
+  drawn: readonly ImageSegment[],
+): Promise<Image[]> {
   const codes = drawn.map((segment) => segment.codes);
   const pixels = tf.tidy(() => tf.clipByValue(imageTokenizer.decode(codes, drawn[0].grid), -1, 1));
   try {

@@ -5,7 +5,14 @@
 import type { Rng } from '../engine';
 import type { Image } from '../io';
 import type { ImageSegment, SequenceExample, Trajectory, UnifiedModel } from '../models/unified';
-import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions, type Example, type Task } from './task';
+import {
+  type EvaluatedItem,
+  type Evaluation,
+  evaluationOf,
+  type EvaluationOptions,
+  type Example,
+  type Task,
+} from './task';
 import { imagesOf, sampleXcot, type Structure, type XcotSampling } from './xcot-sample';
 
 /** One subject in two places, as Subjects200K has it: one image becomes the reference, the other what is to be drawn. */

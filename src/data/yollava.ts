@@ -17,12 +17,11 @@ export interface YoLlavaItem extends QuestionItem {
 const entry = z.object({
   concept: z.string().min(1),
   image: z.string().min(1),
-  qa: z
-    .object({
-      question: z.string().trim().min(1),
-      options: z.record(z.enum(['A', 'B']), z.string().min(1)),
-      correct_answer: z.enum(['A', 'B']),
-    }),
+  qa: z.object({
+    question: z.string().trim().min(1),
+    options: z.record(z.enum(['A', 'B']), z.string().min(1)),
+    correct_answer: z.enum(['A', 'B']),
+  }),
 });
 
 /** Reads `yollava-visual-qa.json` (concept, image path, question) of a clone of the repository; paths start from there. */
@@ -52,7 +51,8 @@ async function* questions(file: string): AsyncGenerator<RawRecord> {
     const where = `concept '${concept}'`;
     const listed = typeof images === 'object' && images !== null ? Object.entries(images) : [];
     if (listed.length === 0) yield { file, where, problem: 'it has no images with questions' };
-    for (const [image, qa] of listed) yield { file, where: `${where}, '${image}'`, value: { concept, image, qa: qa as unknown } };
+    for (const [image, qa] of listed)
+      yield { file, where: `${where}, '${image}'`, value: { concept, image, qa: qa as unknown } };
   }
 }
 

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { askModel } from '../../src/data/ask-model';
-import { type Benchmark, goodItems, type ScoredItem } from '../../src/data/benchmark';
+import { type Benchmark, type BenchmarkItem, goodItems, type ScoredItem } from '../../src/data/benchmark';
 import { cocoBenchmark } from '../../src/data/coco-captions';
 import { dreamBenchmark } from '../../src/data/dreambench';
 import { dreamBenchPlusBenchmark } from '../../src/data/dreambench-plus';
@@ -32,7 +32,11 @@ const agreeable: ChatJudge = {
   ask: (requests, read) =>
     Promise.resolve(
       requests.map(({ system = '' }) => {
-        const text = /Consistency/.test(system) ? 'Consistency: 2\nRealism: 2\nAesthetic Quality: 2' : /"yes"/.test(system) ? 'yes' : '10';
+        const text = /Consistency/.test(system)
+          ? 'Consistency: 2\nRealism: 2\nAesthetic Quality: 2'
+          : /"yes"/.test(system)
+            ? 'yes'
+            : '10';
         return { value: read(text, true), text, cached: false };
       }),
     ),
@@ -41,18 +45,26 @@ const half: ImageScorer = { name: 'half', score: (images) => Promise.resolve(ima
 const scorers = [half];
 
 /** The set's files, and the benchmark of them; columns that must come out, with the judges above. */
-const CASES: readonly (readonly [set: string, of: (folder: string) => Benchmark, columns: Readonly<Record<string, number>>])[] = [
+const CASES: readonly (readonly [
+  set: string,
+  of: (folder: string) => Benchmark,
+  columns: Readonly<Record<string, number>>,
+])[] = [
   ["Yo'LLaVA", yoLlavaBenchmark, { accuracy: NaN }],
   ['MC-LLaVA', mcLlavaBenchmark, { rec: 1 }],
   ['DreamBench++', (folder) => dreamBenchPlusBenchmark(folder, scorers), { half: 0.5, drawn: 1 }],
   ['Kontext-Bench', (folder) => kontextBenchmark(folder, scorers), { half: 0.5, drawn: 1 }],
-  ['COCO captions', (folder) => cocoBenchmark(path.join(folder, 'captions.json'), path.join(folder, 'val')), { bleu: NaN }],
+  [
+    'COCO captions',
+    (folder) => cocoBenchmark(path.join(folder, 'captions.json'), path.join(folder, 'val')),
+    { bleu: NaN },
+  ],
   ['WISE', (folder) => wiseBenchmark(folder, agreeable), { culture: 1 }],
   ['Unison', unisonBenchmark, { consistency: NaN }],
 ];
 
-async function scoredOf(benchmark: Benchmark): Promise<ScoredItem[]> {
-  const items = [];
+async function scoredOf<I extends BenchmarkItem, D>(benchmark: Benchmark<I, D>): Promise<ScoredItem<D>[]> {
+  const items: I[] = [];
   for await (const item of goodItems(benchmark)) items.push(item);
   assert.ok(items.length > 0, benchmark.name);
   const outputs = await askModel(fakeModel(), items, { samples: 2 }, new Rng(1));
@@ -91,32 +103,58 @@ describe('a published set as a benchmark', () => {
 
   it('DreamBench: averaged by subject', async () => {
     const folder = scratch();
-    const table = ["Classes", 'subject_name,class', 'rex,dog', 'mug,cup', "Object Prompts", "'a {0} {1} in snow'.format(", 'Live Subject Prompts', "'a {0} {1} in a hat'.format("];
+    const table = [
+      'Classes',
+      'subject_name,class',
+      'rex,dog',
+      'mug,cup',
+      'Object Prompts',
+      "'a {0} {1} in snow'.format(",
+      'Live Subject Prompts',
+      "'a {0} {1} in a hat'.format(",
+    ];
     put(folder, 'prompts_and_classes.txt', table.join('\n'));
     const png = await encodePng({ width: 4, height: 4, rgb: new Uint8Array(48) });
     for (const subject of ['rex', 'mug']) put(folder, `${subject}/00.png`, png);
     const benchmark = dreamBenchmark(folder, scorers);
     const scored = await scoredOf(benchmark);
-    assert.deepEqual(scored.map(({ cluster }) => cluster), ['mug', 'rex']);
+    assert.deepEqual(
+      scored.map(({ cluster }) => cluster),
+      ['mug', 'rex'],
+    );
     assert.equal(benchmark.columns[0].value(scored), 0.5);
   });
 
   it("UnifyBench++: recognition, facts and images, and the judge's columns", async () => {
     const folder = scratch();
     const png = await encodePng({ width: 4, height: 4, rgb: new Uint8Array(48) });
-    const turns = (asked: string, answer: string) => [{ from: 'human', value: `<image>\n${asked}` }, { from: 'gpt', value: answer }];
+    const turns = (asked: string, answer: string) => [
+      { from: 'human', value: `<image>\n${asked}` },
+      { from: 'gpt', value: answer },
+    ];
     put(folder, 'concept/train/bo/0.png', png);
     putJson(folder, 'concept/train/bo/train_images.json', ['0.png']);
     const info = { class: 'dog', info: 'a small dog', extra_info: ['<bo> digs', '<bo> sings'], num_testing_info: 1 };
-    putJson(folder, 'concept/train/bo/info.json', { ...info, conversation_type: 'pet', generation_type: 'live_subject' });
+    putJson(folder, 'concept/train/bo/info.json', {
+      ...info,
+      conversation_type: 'pet',
+      generation_type: 'live_subject',
+    });
     putJson(folder, 'test_data/bo.json', [
       { type: 'rec', image: 'concept/train/bo/0.png', conversations: turns('Is <bo> here? yes', 'Yes.') },
       { type: 'rec', image: 'concept/train/bo/0.png', conversations: turns('Is <bo> not here?', 'No.') },
       { type: 'vqa', image: 'concept/train/bo/0.png', conversations: turns('What is <bo>?', 'a dog') },
     ]);
-    const twins = (prompts: readonly string[], explicit: readonly string[], key: string) => ({ [key]: prompts, [`explicit_${key}`]: explicit });
+    const twins = (prompts: readonly string[], explicit: readonly string[], key: string) => ({
+      [key]: prompts,
+      [`explicit_${key}`]: explicit,
+    });
     putJson(folder, 'concept/test/bo/t2i_conditions.json', {
-      ...twins(['<bo> digging', '<bo> at a party'], ['<bo> digging', '<bo> sings at a party'], 'personalized_driven_generation'),
+      ...twins(
+        ['<bo> digging', '<bo> at a party'],
+        ['<bo> digging', '<bo> sings at a party'],
+        'personalized_driven_generation',
+      ),
       ...twins(['<bo> on grass, sun'], ['<bo> on grass, sun'], 'dense_prompt_generation'),
       ...twins(['<bo> on stage, at night'], ['<bo> sings on stage, at night'], 'personalized_dense_prompt_generation'),
     });

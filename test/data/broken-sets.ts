@@ -55,7 +55,12 @@ export const bombBytes = (() => {
   header.writeUInt32BE(60_000, 0);
   header.writeUInt32BE(60_000, 4);
   header.set([8, 2, 0, 0, 0], 8);
-  return Buffer.concat([pngBytes.subarray(0, 8), chunk('IHDR', header), chunk('IDAT', Buffer.alloc(4)), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([
+    pngBytes.subarray(0, 8),
+    chunk('IHDR', header),
+    chunk('IDAT', Buffer.alloc(4)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
 })();
 
 function crcOf(bytes: Buffer): number {
@@ -74,14 +79,21 @@ export function put(folder: string, name: string, content: string | Uint8Array):
   writeFileSync(file, content);
 }
 
-export const putJson = (folder: string, name: string, value: unknown) => put(folder, name, JSON.stringify(value, null, 1));
+export const putJson = (folder: string, name: string, value: unknown) =>
+  put(folder, name, JSON.stringify(value, null, 1));
 
 /** Replaces a text in a file, byte for byte; in `latin1` one character is one byte. */
 export function replaceIn(folder: string, name: string, from: string, to: string): void {
   const file = path.join(folder, name);
   const text = readFileSync(file, 'latin1');
   if (!text.includes(from)) throw new Error(`'${from}' is not in ${name}`);
-  writeFileSync(file, Buffer.from(text.replace(from, () => to), 'latin1'));
+  writeFileSync(
+    file,
+    Buffer.from(
+      text.replace(from, () => to),
+      'latin1',
+    ),
+  );
 }
 
 export function cut(folder: string, name: string, bytes: number): void {

@@ -5,7 +5,12 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { ChatEndpoint, ChatEndpointError, type ChatEndpointOptions, type ChatReply } from '../../src/data/chat-endpoint';
+import {
+  ChatEndpoint,
+  ChatEndpointError,
+  type ChatEndpointOptions,
+  type ChatReply,
+} from '../../src/data/chat-endpoint';
 import { readImage } from '../../src/io';
 
 interface Body {
@@ -57,7 +62,8 @@ const questionOf = (body: Body): string => {
   return parts.find(({ type }) => type === 'text')?.text ?? '';
 };
 
-const values = (replies: readonly ChatReply<unknown>[]) => replies.map((reply) => ('value' in reply ? reply.value : reply.error));
+const values = (replies: readonly ChatReply<unknown>[]) =>
+  replies.map((reply) => ('value' in reply ? reply.value : reply.error));
 
 describe('ChatEndpoint', () => {
   it('sends rubric, text and image, and prices the answer', async () => {
@@ -99,7 +105,10 @@ describe('ChatEndpoint', () => {
     const chat = endpoint();
     const questions = [...faults.keys()].map(String).concat('fine');
     const replies = await chat.ask(questions.map((question) => ({ parts: [question] })));
-    assert.deepEqual(values(replies), questions.map((question) => `answer ${question}`));
+    assert.deepEqual(
+      values(replies),
+      questions.map((question) => `answer ${question}`),
+    );
     assert.equal(chat.usage.attempts, 2 * faults.length + 1);
   });
 
@@ -158,7 +167,9 @@ describe('ChatEndpoint', () => {
   });
 
   it('pays for an answer once: over runs, and for equal requests on their way', async () => {
-    const { endpoint, seen } = await serve((body, response) => void setTimeout(() => say(response, questionOf(body)), 20));
+    const { endpoint, seen } = await serve(
+      (body, response) => void setTimeout(() => say(response, questionOf(body)), 20),
+    );
     const cacheFolder = folder();
     const requests = ['a', 'b', 'a'].map((question) => ({ parts: [question] }));
     const chat = endpoint({ cacheFolder });
@@ -167,7 +178,10 @@ describe('ChatEndpoint', () => {
     assert.equal(chat.usage.cached, 1);
     const later = endpoint({ cacheFolder, apiKey: 'secret-key' });
     const replies = await later.ask([...requests, { parts: ['a'], seed: 1 }]);
-    assert.deepEqual(replies.map((reply) => 'cached' in reply && reply.cached), [true, true, true, false]);
+    assert.deepEqual(
+      replies.map((reply) => 'cached' in reply && reply.cached),
+      [true, true, true, false],
+    );
     assert.equal(seen.length, 3);
     const files = readdirSync(cacheFolder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
     assert.equal(files.length, 3);
@@ -192,7 +206,9 @@ describe('ChatEndpoint', () => {
   });
 
   it('stops at once when no request can succeed, and does not print the key', async () => {
-    const { endpoint, seen } = await serve((_, response) => void response.writeHead(401).end('{"error": {"message": "wrong key"}}'));
+    const { endpoint, seen } = await serve(
+      (_, response) => void response.writeHead(401).end('{"error": {"message": "wrong key"}}'),
+    );
     const requests = Array.from({ length: 50 }, (_, i) => ({ parts: [String(i)] }));
     await assert.rejects(endpoint({ concurrency: 2, apiKey: 'secret-key' }).ask(requests), (error: Error) => {
       assert.ok(error instanceof ChatEndpointError);

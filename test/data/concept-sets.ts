@@ -14,7 +14,11 @@ const yollava: SmallSet = {
   name: "Yo'LLaVA",
   count: 3,
   write(folder) {
-    const qa = (color: string) => ({ question: `Which color is <sks> ${color}?`, options: { A: 'Brown', B: 'Grey' }, correct_answer: 'A' });
+    const qa = (color: string) => ({
+      question: `Which color is <sks> ${color}?`,
+      options: { A: 'Brown', B: 'Grey' },
+      correct_answer: 'A',
+    });
     png(folder, 'yollava-data/test/bo/0.png', 'yollava-data/test/bo/1.png', 'yollava-data/test/mam/0.png');
     putJson(folder, yollavaFile, {
       bo: { './yollava-data/test/bo/0.png': qa('one'), './yollava-data/test/bo/1.png': qa('two') },
@@ -62,7 +66,12 @@ const mcLlava: SmallSet = {
       `${mcTest}/milo/0.png`,
       {
         'wrong field type': ['"It sleeps."', '5', noText, 7],
-        'duplicate id': ['"/authors/milo/0.png": {', '"/authors/milo/0.png": {"Human": "x", "AI": "y"}, "/other/0.png": {', twice, 8],
+        'duplicate id': [
+          '"/authors/milo/0.png": {',
+          '"/authors/milo/0.png": {"Human": "x", "AI": "y"}, "/other/0.png": {',
+          twice,
+          8,
+        ],
         'path traversal': ['/authors/milo/0.png', '/authors/..', /leads out|no image/, 7],
         'wrong encoding': ['It sleeps.', 'It sle\xe9ps.', spoilt, 7],
         'mixed separators': ['/authors/milo/0.png', 'authors\\\\milo\\\\0.png', slashes, 7],
@@ -104,7 +113,10 @@ const unifyFiles = (folder: string) => {
     const item = (type: string, asked: string, value: string) => ({
       type,
       image: `concept/test/${name}/0.png`,
-      conversations: [{ from: 'human', value: `<image>\n${asked}` }, { from: 'gpt', value }],
+      conversations: [
+        { from: 'human', value: `<image>\n${asked}` },
+        { from: 'gpt', value },
+      ],
     });
     putJson(folder, `test_data/${name}.json`, [
       item('rec', `Is <${name}> here?`, 'Yes.'),
@@ -162,7 +174,8 @@ const unifyConcepts: SmallSet = {
       1,
     ),
     'duplicate id': {
-      change: (folder) => replaceIn(folder, 'concept/train/bo/info.json', '"num_testing_info": 1', '"num_testing_info": 3'),
+      change: (folder) =>
+        replaceIn(folder, 'concept/train/bo/info.json', '"num_testing_info": 1', '"num_testing_info": 3'),
       says: /'num_testing_info' should be a whole number from 0 to 2/,
       left: 1,
     },
@@ -205,9 +218,21 @@ const unifyPrompts: SmallSet = {
       [4, /not JSON|breaks off/, 3],
       3,
     ),
-    'missing image': { change: (folder) => rmSync(path.join(folder, conditions)), says: /the file is missing/, left: 2 },
-    'decompression bomb': { change: (folder) => put(folder, conditions, Buffer.alloc(1 << 20, '{"a":')), says: /not JSON|breaks off/, left: 2 },
-    'path traversal': { change: (folder) => put(folder, conditions, '../../x'), says: /should be a JSON object/, left: 2 },
+    'missing image': {
+      change: (folder) => rmSync(path.join(folder, conditions)),
+      says: /the file is missing/,
+      left: 2,
+    },
+    'decompression bomb': {
+      change: (folder) => put(folder, conditions, Buffer.alloc(1 << 20, '{"a":')),
+      says: /not JSON|breaks off/,
+      left: 2,
+    },
+    'path traversal': {
+      change: (folder) => put(folder, conditions, '../../x'),
+      says: /should be a JSON object/,
+      left: 2,
+    },
     'mixed separators': { change: (folder) => replaceIn(folder, conditions, '],', '];'), says: /not JSON/, left: 2 },
   },
 };
@@ -223,7 +248,12 @@ const dreamBenchPlus: SmallSet = {
     }
   },
   read: readDreamBenchPlus,
-  first: { id: 'animal/00', category: 'animal', subject: 'subject 0', prompts: ['a subject 0 in a wood', 'a subject 0 at sea'] },
+  first: {
+    id: 'animal/00',
+    category: 'animal',
+    subject: 'subject 0',
+    prompts: ['a subject 0 in a wood', 'a subject 0 at sea'],
+  },
   broken: {
     ...edits(
       captions,
@@ -234,12 +264,32 @@ const dreamBenchPlus: SmallSet = {
       [42, /'prompts' should be/, 2],
       2,
     ),
-    'wrong field type': { change: (folder) => put(folder, captions, Buffer.from('\ufeffsubject', 'utf16le')), says: /UTF-16/, left: 2 },
-    'duplicate id': { change: (folder) => put(folder, 'images/animal/01.jpg', 'no image'), says: /is no image/, left: 2 },
+    'wrong field type': {
+      change: (folder) => put(folder, captions, Buffer.from('\ufeffsubject', 'utf16le')),
+      says: /UTF-16/,
+      left: 2,
+    },
+    'duplicate id': {
+      change: (folder) => put(folder, 'images/animal/01.jpg', 'no image'),
+      says: /is no image/,
+      left: 2,
+    },
     'empty concept': { change: (folder) => put(folder, captions, '\n\n'), says: /'subject' should be/, left: 2 },
-    'path traversal': { change: (folder) => put(folder, 'captions/../captions/other/9.txt', 'cat\na cat'), says: /there is no image/, left: 3 },
-    'negative count': { change: (folder) => put(folder, captions, 'subject only\n'), says: /'prompts' should be/, left: 2 },
-    'mixed separators': { change: (folder) => put(folder, 'captions/a\\b/01.txt', 'cat\na cat'), says: slashes, left: 3 },
+    'path traversal': {
+      change: (folder) => put(folder, 'captions/../captions/other/9.txt', 'cat\na cat'),
+      says: /there is no image/,
+      left: 3,
+    },
+    'negative count': {
+      change: (folder) => put(folder, captions, 'subject only\n'),
+      says: /'prompts' should be/,
+      left: 2,
+    },
+    'mixed separators': {
+      change: (folder) => put(folder, 'captions/a\\b/01.txt', 'cat\na cat'),
+      says: slashes,
+      left: 3,
+    },
   },
 };
 
@@ -248,7 +298,12 @@ const kontext: SmallSet = {
   count: 3,
   write(folder) {
     png(folder, 'images/0.jpg', 'images/1.jpg', 'images/2.jpg');
-    const lines = [0, 1, 2].map((key) => ({ file_name: `images/${key}.jpg`, instruction: `draw it ${key}`, category: 'Character Reference', key }));
+    const lines = [0, 1, 2].map((key) => ({
+      file_name: `images/${key}.jpg`,
+      instruction: `draw it ${key}`,
+      category: 'Character Reference',
+      key,
+    }));
     put(folder, 'metadata.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   },
   read: (folder) => readKontextBench(folder, 'Character Reference'),

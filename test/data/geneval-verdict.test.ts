@@ -8,7 +8,12 @@ import { collectItems } from '../../src/data/items';
 import { moduleName, resized } from '../../src/models/scorers/detr';
 import { put, scratch } from './broken-sets';
 
-const found = (label: string, box: FoundObject['box'], color?: string): FoundObject => ({ label, score: 0.9, box, color });
+const found = (label: string, box: FoundObject['box'], color?: string): FoundObject => ({
+  label,
+  score: 0.9,
+  box,
+  color,
+});
 
 describe("GenEval's verdict", () => {
   it('places by centers, beyond a tenth of both sizes', () => {
@@ -86,10 +91,14 @@ describe('DETR', () => {
     const names = {
       'model.backbone.conv_encoder.model.conv1.weight': 'backbone.embedder.embedder.convolution.weight',
       'model.backbone.conv_encoder.model.bn1.running_mean': 'backbone.embedder.embedder.normalization.running_mean',
-      'model.backbone.conv_encoder.model.layer2.0.conv3.weight': 'backbone.encoder.stages.1.layers.0.layer.2.convolution.weight',
-      'model.backbone.conv_encoder.model.layer4.1.bn2.bias': 'backbone.encoder.stages.3.layers.1.layer.1.normalization.bias',
-      'model.backbone.conv_encoder.model.layer1.0.downsample.0.weight': 'backbone.encoder.stages.0.layers.0.shortcut.convolution.weight',
-      'model.backbone.conv_encoder.model.layer1.0.downsample.1.weight': 'backbone.encoder.stages.0.layers.0.shortcut.normalization.weight',
+      'model.backbone.conv_encoder.model.layer2.0.conv3.weight':
+        'backbone.encoder.stages.1.layers.0.layer.2.convolution.weight',
+      'model.backbone.conv_encoder.model.layer4.1.bn2.bias':
+        'backbone.encoder.stages.3.layers.1.layer.1.normalization.bias',
+      'model.backbone.conv_encoder.model.layer1.0.downsample.0.weight':
+        'backbone.encoder.stages.0.layers.0.shortcut.convolution.weight',
+      'model.backbone.conv_encoder.model.layer1.0.downsample.1.weight':
+        'backbone.encoder.stages.0.layers.0.shortcut.normalization.weight',
       'model.decoder.layers.3.encoder_attn.out_proj.bias': 'decoder.layers.3.encoder_attn.o_proj.bias',
       'model.encoder.layers.5.fc1.weight': 'encoder.layers.5.mlp.fc1.weight',
       'bbox_predictor.layers.0.weight': 'bbox_predictor.layers.0.weight',

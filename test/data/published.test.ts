@@ -55,7 +55,10 @@ describe('published prompt sets', { skip: skip(benchmarks) }, () => {
     assert.deepEqual(errors, []);
     const counts = count(items.map(({ category }) => category));
     assert.equal(Object.keys(counts).length, 8);
-    assert.ok(Object.values(counts).every((n) => n === 300), JSON.stringify(counts));
+    assert.ok(
+      Object.values(counts).every((n) => n === 300),
+      JSON.stringify(counts),
+    );
     assert.deepEqual(items[0], { id: 'color-1', category: 'color', prompt: 'a green bench and a blue bowl' });
   });
 });
@@ -75,6 +78,9 @@ describe('DreamBench', { skip: skip(dreambench) }, () => {
     assert.equal(dreamBenchPrompt(dog?.prompts[10] ?? '', 'sks', 'dog'), 'a sks dog wearing a red hat');
     const sloth = items.find(({ id }) => id === 'grey_sloth_plushie');
     assert.equal(sloth?.live, false);
-    assert.equal(dreamBenchPrompt(sloth?.prompts[0] ?? '', '', sloth?.className ?? ''), 'a stuffed animal in the jungle');
+    assert.equal(
+      dreamBenchPrompt(sloth?.prompts[0] ?? '', '', sloth?.className ?? ''),
+      'a stuffed animal in the jungle',
+    );
   });
 });

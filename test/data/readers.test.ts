@@ -33,7 +33,10 @@ for (const set of SETS) {
         const started = performance.now();
         const { items, errors } = await readAll(() => set.read(folder));
         assert.match(errors.join('\n'), says);
-        assert.ok(errors.every((message) => message.includes(folder)), errors.join('\n'));
+        assert.ok(
+          errors.every((message) => message.includes(folder)),
+          errors.join('\n'),
+        );
         assert.equal(items.length, left, errors.join('\n'));
         assert.ok(performance.now() - started < 60_000);
       });

@@ -18,8 +18,16 @@ export function edits(
     { change: (folder: string) => replaceIn(folder, file, from, to), says, left: rest },
   ]);
   return {
-    'missing image': { change: (folder) => rmSync(path.join(folder, image ?? '')), says: /there is no image|no test images/, left },
-    'decompression bomb': { change: (folder) => put(folder, image ?? '', bombBytes), says: /60000 x 60000 pixels, more than/, left },
+    'missing image': {
+      change: (folder) => rmSync(path.join(folder, image ?? '')),
+      says: /there is no image|no test images/,
+      left,
+    },
+    'decompression bomb': {
+      change: (folder) => put(folder, image ?? '', bombBytes),
+      says: /60000 x 60000 pixels, more than/,
+      left,
+    },
     'truncated file': { change: (folder) => cut(folder, file, cutting[0]), says: cutting[1], left: cutting[2] },
     ...Object.fromEntries(edited),
   } as Record<Variant, Breakage>;

@@ -9,7 +9,11 @@ import { readVlmEvalKit } from '../../src/data/vlmevalkit';
 import { type Breakage, bombBytes, cut, pngBytes, put, replaceIn, type SmallSet } from './broken-sets';
 
 // ES modules only, and needed synchronously: the tests' entry awaits them.
-let writeParquet: (file: string, schema: readonly object[], columns: Readonly<Record<string, unknown[]>>) => void = () => {
+let writeParquet: (
+  file: string,
+  schema: readonly object[],
+  columns: Readonly<Record<string, unknown[]>>,
+) => void = () => {
   throw new Error('loadParquetWriter was not awaited');
 };
 export async function loadParquetWriter(): Promise<void> {
@@ -17,7 +21,10 @@ export async function loadParquetWriter(): Promise<void> {
   writeParquet = (file, schema, columns) => {
     mkdirSync(path.dirname(file), { recursive: true });
     const columnData = Object.entries(columns).map(([name, data]) => ({ name, data }));
-    writeFileSync(file, Buffer.from(parquetWriteBuffer({ schema: schema as never, columnData, rowGroupSize: 1, codec: 'UNCOMPRESSED' })));
+    writeFileSync(
+      file,
+      Buffer.from(parquetWriteBuffer({ schema: schema as never, columnData, rowGroupSize: 1, codec: 'UNCOMPRESSED' })),
+    );
   };
 }
 
@@ -47,14 +54,34 @@ const dpg: SmallSet = {
   broken: {
     'missing image': { change: (folder) => rmSync(path.join(folder, dpgFile)), says: /the file is missing/, left: 0 },
     'wrong field type': edit(dpgFile, ',2,1,attribute', ',two,1,attribute', /'proposition_id' should be a number/, 3),
-    'truncated file': { change: (folder) => cut(folder, dpgFile, 30), says: /the row has 7 fields, the first line has 9|should be|Quote/, left: 3 },
+    'truncated file': {
+      change: (folder) => cut(folder, dpgFile, 30),
+      says: /the row has 7 fields, the first line has 9|should be|Quote/,
+      left: 3,
+    },
     'duplicate id': edit(dpgFile, ',3,"1,2"', ',2,"1,2"', /'a, question 2' was there before, at line 3/, 3),
     'empty concept': edit(dpgFile, 'b,"a dog"', ',"a dog"', /'item_id' should be a text with at least 1/, 3),
-    'path traversal': edit(dpgFile, ',1,0,entity,whole,"entity - whole (dog)"', ',../1,0,entity,whole,"entity - whole (dog)"', /a number/, 3),
-    'decompression bomb': { change: (folder) => put(folder, dpgFile, Buffer.alloc(17 << 20, 'a')), says: /no row can be read from here on/, left: 0 },
+    'path traversal': edit(
+      dpgFile,
+      ',1,0,entity,whole,"entity - whole (dog)"',
+      ',../1,0,entity,whole,"entity - whole (dog)"',
+      /a number/,
+      3,
+    ),
+    'decompression bomb': {
+      change: (folder) => put(folder, dpgFile, Buffer.alloc(17 << 20, 'a')),
+      says: /no row can be read from here on/,
+      left: 0,
+    },
     'wrong encoding': edit(dpgFile, 'Is there a dog?', 'Is there a d\xe9g?', spoilt, 3),
     'negative count': edit(dpgFile, ',2,1,attribute', ',-2,1,attribute', /at least 1/, 3),
-    'mixed separators': edit(dpgFile, 'b,"a dog",,1,0,entity', 'b\t"a dog"\t\t1\t0\tentity', /fields are separated by commas/, 3),
+    'mixed separators': edit(
+      dpgFile,
+      'b,"a dog",,1,0,entity',
+      'b\t"a dog"\t\t1\t0\tentity',
+      /fields are separated by commas/,
+      3,
+    ),
   },
 };
 
@@ -81,18 +108,40 @@ const tsv: SmallSet = {
     'truncated file': { change: (folder) => cut(folder, tsvFile, 60), says: /is no image/, left: 3 },
     'duplicate id': edit(tsvFile, '\n3\tHow many?', '\n0\tHow many?', /the id '0' was there before, at line 2/, 3),
     'empty concept': edit(tsvFile, 'How many?', '', /'question' should be/, 3),
-    'path traversal': edit(tsvFile, `counting\t${pngBytes.toString('base64')}`, 'counting\t../../etc/passwd', /is no image in base64/, 3),
-    'decompression bomb': edit(tsvFile, `counting\t${pngBytes.toString('base64')}`, `counting\t${bombBytes.toString('base64')}`, /60000 x 60000/, 3),
+    'path traversal': edit(
+      tsvFile,
+      `counting\t${pngBytes.toString('base64')}`,
+      'counting\t../../etc/passwd',
+      /is no image in base64/,
+      3,
+    ),
+    'decompression bomb': edit(
+      tsvFile,
+      `counting\t${pngBytes.toString('base64')}`,
+      `counting\t${bombBytes.toString('base64')}`,
+      /60000 x 60000/,
+      3,
+    ),
     'wrong encoding': edit(tsvFile, 'How many?', 'How m\xe9ny?', spoilt, 3),
     'negative count': edit(tsvFile, '\n3\tHow many?', '\n-3\tHow many?', /'index' should be a whole number/, 3),
-    'mixed separators': edit(tsvFile, '\n3\tHow many?\t2\t3', '\n3,How many?,2,3', /the row has 4 fields, the first line has 7; fields are separated by tabs/, 3),
+    'mixed separators': edit(
+      tsvFile,
+      '\n3\tHow many?\t2\t3',
+      '\n3,How many?,2,3',
+      /the row has 4 fields, the first line has 7; fields are separated by tabs/,
+      3,
+    ),
   },
 };
 
 const text = (name: string) => ({ name, type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' });
 const integer = (name: string) => ({ name, type: 'INT64', repetition_type: 'OPTIONAL' });
-const struct = (name: string, ...children: object[]) => [{ name, num_children: children.length, repetition_type: 'OPTIONAL' }, ...children];
-const image = (name: string) => struct(name, { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' }, text('path'));
+const struct = (name: string, ...children: object[]) => [
+  { name, num_children: children.length, repetition_type: 'OPTIONAL' },
+  ...children,
+];
+const image = (name: string) =>
+  struct(name, { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' }, text('path'));
 const root = (num_children: number) => ({ name: 'schema', num_children });
 const picture = (bytes: Uint8Array = pngBytes) => ({ bytes: new Uint8Array(bytes), path: 'a.png' });
 
@@ -135,12 +184,22 @@ function parquetSet(
     read,
     first,
     broken: {
-      'missing image': changed([set(imageColumn, null), new RegExp(`field '${imageColumn === 'image_1' ? 'images' : imageColumn}|no image`)], imageColumn === 'image_1' ? 3 : 2),
+      'missing image': changed(
+        [set(imageColumn, null), new RegExp(`field '${imageColumn === 'image_1' ? 'images' : imageColumn}|no image`)],
+        imageColumn === 'image_1' ? 3 : 2,
+      ),
       'truncated file': bytes((all) => all.subarray(0, all.length - 20), /is no Parquet file/, 0),
       'empty concept': changed([set(textColumn, ''), /at least 1/]),
-      'path traversal': changed([set(imageColumn, { bytes: new Uint8Array([1, 2, 3]), path: '../../x.png' }), /it is no image/]),
+      'path traversal': changed([
+        set(imageColumn, { bytes: new Uint8Array([1, 2, 3]), path: '../../x.png' }),
+        /it is no image/,
+      ]),
       'decompression bomb': changed([set(imageColumn, picture(bombBytes)), /60000 x 60000 pixels/]),
-      'wrong encoding': bytes((all) => Buffer.from(all.toString('latin1').replaceAll('spoil', 'sp\xe9il'), 'latin1'), spoilt, 2),
+      'wrong encoding': bytes(
+        (all) => Buffer.from(all.toString('latin1').replaceAll('spoil', 'sp\xe9il'), 'latin1'),
+        spoilt,
+        2,
+      ),
       'mixed separators': bytes((all) => damaged(all), /the rows cannot be read|no image|should be|not UTF-8/, 2),
       ...Object.fromEntries(Object.entries(variants).map(([variant, change]) => [variant, changed(change)])),
     } as SmallSet['broken'],
@@ -159,7 +218,12 @@ function damaged(bytes: Buffer): Buffer {
 const mmmu = parquetSet(
   'MMMU',
   (folder) => readMmmu(path.join(folder, 'data.parquet')),
-  [root(8), ...['id', 'question', 'options', 'answer', 'question_type', 'subfield'].map(text), ...image('image_1'), ...image('image_2')],
+  [
+    root(8),
+    ...['id', 'question', 'options', 'answer', 'question_type', 'subfield'].map(text),
+    ...image('image_1'),
+    ...image('image_2'),
+  ],
   () => ({
     id: ['validation_Art_1', 'damage_Art_2', 'validation_Art_3'],
     question: ['What is <image 1>?', 'spoil <image 1>', 'How many?'],
@@ -170,7 +234,13 @@ const mmmu = parquetSet(
     image_1: [picture(), picture(), picture()],
     image_2: [picture(), null, null],
   }),
-  { id: 'validation_Art_1', question: 'What is <image 1>?', answer: 'B', choices: { A: 'a cat', B: "a dog's" }, category: 'Painting' },
+  {
+    id: 'validation_Art_1',
+    question: 'What is <image 1>?',
+    answer: 'B',
+    choices: { A: 'a cat', B: "a dog's" },
+    category: 'Painting',
+  },
   'image_1',
   'question',
   {
@@ -196,16 +266,29 @@ const subjects = parquetSet(
     image: [picture(), picture(), picture()],
     collection: ['collection_1', 'damage_1', 'collection_1'],
     quality_assessment: [0, 1, 2].map(() => ({ compositeStructure: 5n, objectConsistency: 4n, imageQuality: 5n })),
-    description: ['teapot', 'spoil', 'lamp'].map((item) => ({ item, description_0: `${item} at sea`, description_1: `${item} at home` })),
+    description: ['teapot', 'spoil', 'lamp'].map((item) => ({
+      item,
+      description_0: `${item} at sea`,
+      description_1: `${item} at home`,
+    })),
   }),
   { id: 'collection_1, row 0', subject: 'teapot', captions: ['teapot at sea', 'teapot at home'] },
   'image',
   'collection',
   {
-    'empty concept': [(data) => (data.description[1] = { item: '', description_0: 'a', description_1: 'b' }), /'description.item' should be/],
+    'empty concept': [
+      (data) => (data.description[1] = { item: '', description_0: 'a', description_1: 'b' }),
+      /'description.item' should be/,
+    ],
     'wrong field type': [(data) => (data.description[1] = null), /'description' should be an object/],
-    'duplicate id': [(data) => (data.description[1] = { item: 'x', description_0: null, description_1: 'b' }), /'description.description_0' should be a text/],
-    'negative count': [(data) => (data.quality_assessment[1] = { compositeStructure: -1n, objectConsistency: 4n, imageQuality: 5n }), /at least 0/],
+    'duplicate id': [
+      (data) => (data.description[1] = { item: 'x', description_0: null, description_1: 'b' }),
+      /'description.description_0' should be a text/,
+    ],
+    'negative count': [
+      (data) => (data.quality_assessment[1] = { compositeStructure: -1n, objectConsistency: 4n, imageQuality: 5n }),
+      /at least 0/,
+    ],
   },
 );
 

@@ -13,7 +13,13 @@ const x2x: SmallSet = {
   count: 3,
   write(folder) {
     png(folder, 'images/0.png', 'images/1.png', 'images/2.png');
-    const lines = [0, 1, 2].map((i) => ({ real_image: `images/${i}.png`, prompt: `a cat ${i}`, qa_problem: `How many ${i}?`, qa_solution: `${i}`, qa_type: 'open' }));
+    const lines = [0, 1, 2].map((i) => ({
+      real_image: `images/${i}.png`,
+      prompt: `a cat ${i}`,
+      qa_problem: `How many ${i}?`,
+      qa_solution: `${i}`,
+      qa_type: 'open',
+    }));
     put(folder, 'train.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   },
   read: (folder) => readX2xRft(path.join(folder, 'train.jsonl')),
@@ -45,7 +51,11 @@ const mcot: SmallSet = {
   count: 3,
   write(folder) {
     png(folder, '0.png', '1.png', '2.png');
-    const lines = [0, 1, 2].map((i) => ({ image: `${i}.png`, problem: `Which? A. ${i} B. none`, solution: i === 0 ? '<answer> A </answer>' : `${'AB'[i - 1]}` }));
+    const lines = [0, 1, 2].map((i) => ({
+      image: `${i}.png`,
+      problem: `Which? A. ${i} B. none`,
+      solution: i === 0 ? '<answer> A </answer>' : `${'AB'[i - 1]}`,
+    }));
     put(folder, 'mcq.jsonl', lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   },
   read: (folder) => readMcotR1(path.join(folder, 'mcq.jsonl'), 'mcq'),
@@ -74,7 +84,10 @@ const coco: SmallSet = {
     png(folder, 'val/a.jpg', 'val/b.jpg');
     putJson(folder, 'captions.json', {
       info: { images: 'not this one', annotations: [1, 2] },
-      images: [{ id: 7, file_name: 'a.jpg' }, { id: 9, file_name: 'b.jpg' }],
+      images: [
+        { id: 7, file_name: 'a.jpg' },
+        { id: 9, file_name: 'b.jpg' },
+      ],
       licenses: [],
       annotations: [
         { image_id: 7, id: 70, caption: 'A cat sleeps, "well".' },
@@ -107,7 +120,13 @@ const wise: SmallSet = {
   name: 'WISE',
   count: 4,
   write(folder) {
-    const row = (prompt_id: number) => ({ Prompt: `the fruit of ${prompt_id}`, Explanation: 'An apple.', Category: 'Culture', Subcategory: 'Food', prompt_id });
+    const row = (prompt_id: number) => ({
+      Prompt: `the fruit of ${prompt_id}`,
+      Explanation: 'An apple.',
+      Category: 'Culture',
+      Subcategory: 'Food',
+      prompt_id,
+    });
     putJson(folder, 'cultural_common_sense.json', [row(1), row(2)]);
     putJson(folder, 'spatio-temporal_reasoning.json', [row(401)]);
     putJson(folder, 'natural_science.json', [row(901)]);
@@ -130,7 +149,11 @@ const wise: SmallSet = {
       [10, /not JSON|breaks off/, 3],
       3,
     ),
-    'missing image': { change: (folder) => rmSync(path.join(folder, 'natural_science.json')), says: /the file is missing/, left: 3 },
+    'missing image': {
+      change: (folder) => rmSync(path.join(folder, 'natural_science.json')),
+      says: /the file is missing/,
+      left: 3,
+    },
     'decompression bomb': {
       change: (folder) => put(folder, 'natural_science.json', Buffer.alloc(4 << 20, '[')),
       says: /breaks off|not JSON/,
@@ -146,7 +169,11 @@ const unison: SmallSet = {
   write(folder) {
     put(folder, `${unisonPart}/prompts.txt`, 'a red cat\na blue dog\ntwo birds\n');
     const questions = [{ question: 'Is it red?', answer: 'Yes' }];
-    putJson(folder, `${unisonPart}/questions.json`, { prompt_1: questions, prompt_2: [{ question: 'Is it blue?', answer: 'no' }], prompt_3: questions });
+    putJson(folder, `${unisonPart}/questions.json`, {
+      prompt_1: questions,
+      prompt_2: [{ question: 'Is it blue?', answer: 'no' }],
+      prompt_3: questions,
+    });
   },
   read: readUnison,
   first: { id: 'prompt_1', prompt: 'a red cat', questions: [{ question: 'Is it red?', answer: 'yes' }] },
@@ -166,8 +193,16 @@ const unison: SmallSet = {
       [8, /not JSON|breaks off/, 2],
       2,
     ),
-    'missing image': { change: (folder) => rmSync(path.join(folder, unisonPart, 'questions.json')), says: /the file is missing/, left: 0 },
-    'decompression bomb': { change: (folder) => put(folder, `${unisonPart}/questions.json`, Buffer.alloc(4 << 20, '{')), says: /breaks off|not JSON/, left: 0 },
+    'missing image': {
+      change: (folder) => rmSync(path.join(folder, unisonPart, 'questions.json')),
+      says: /the file is missing/,
+      left: 0,
+    },
+    'decompression bomb': {
+      change: (folder) => put(folder, `${unisonPart}/questions.json`, Buffer.alloc(4 << 20, '{')),
+      says: /breaks off|not JSON/,
+      left: 0,
+    },
   },
 };
 

@@ -7,7 +7,16 @@ import { noiseImage } from '../models/showo/tiny-showo';
 /** Record `i`; its images are noise of its own. */
 export function tinyXcotRecord(i: number, subject: string): XcotRecord {
   const [reference, focus, target] = [1, 2, 3].map((seed) => noiseImage(8, 8, 10 * i + seed));
-  return { id: `r${i}`, subject, prompt: `w25 w2${i}`, reference, focus, target, caption: `w30 ${subject}`, plan: 'w32' };
+  return {
+    id: `r${i}`,
+    subject,
+    prompt: `w25 w2${i}`,
+    reference,
+    focus,
+    target,
+    caption: `w30 ${subject}`,
+    plan: 'w32',
+  };
 }
 
 /** A folder of one record for each subject named. */

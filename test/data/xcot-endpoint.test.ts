@@ -25,7 +25,10 @@ interface Asked {
 type Handler = (asked: Asked, response: ServerResponse, count: number) => void;
 
 interface Body {
-  readonly messages: readonly [{ readonly content: string }, { readonly content: readonly { type: string; text?: string }[] }];
+  readonly messages: readonly [
+    { readonly content: string },
+    { readonly content: readonly { type: string; text?: string }[] },
+  ];
 }
 
 /** A vision endpoint on this machine; `seen` is what it was asked, retries included. */
@@ -113,14 +116,17 @@ describe('X-CoT by a vision endpoint', () => {
     const chat = endpoint({ price: { prompt: 10_000, completion: 50_000 } });
     assert.deepEqual(await build(chat, out), { done: 5, failed: 0, skipped: 0 });
     const [line] = await readXcotLines(out);
-    assert.deepEqual([line.caption, line.plan], [
-      'A red mug, Describe the shelf 0 mug.',
-      'It stands left. The user asks for: a mug on shelf 0',
-    ]);
+    assert.deepEqual(
+      [line.caption, line.plan],
+      ['A red mug, Describe the shelf 0 mug.', 'It stands left. The user asks for: a mug on shelf 0'],
+    );
     const { focus } = await loadXcotRecord(out, line);
     assert.deepEqual([...new Set(focus.rgb)], [255]); // the right half, on white
     const images = (part: Part) => new Set(seen.filter((one) => one.part === part).map((one) => one.images));
-    assert.deepEqual([images('extract'), images('caption'), images('plan')], [new Set([1]), new Set([1]), new Set([2])]);
+    assert.deepEqual(
+      [images('extract'), images('caption'), images('plan')],
+      [new Set([1]), new Set([1]), new Set([2])],
+    );
     // Fifteen requests of 100 and 20 tokens.
     assert.equal(chat.usage.attempts, 15);
     assert.equal(chat.usage.cost, 15 * (1 + 1));

@@ -27,9 +27,9 @@ describe('X-CoT records of a folder as a task', () => {
     for (let i = 0; i < 60; i++) subjects.add((await task.record(new Rng(i))).subject);
     // Of w21, w22, w23, w24 every second one is held out.
     assert.deepEqual([...subjects].sort(), ['w21', 'w23']);
-    const given = [0, 3].map((i) => tinyXcotRecord(i, "w21"));
+    const given = [0, 3].map((i) => tinyXcotRecord(i, 'w21'));
     const found: XcotRecord = await task.record(new Rng(0));
-    const expected = given.find(({ id }) => id === found.id) ?? tinyXcotRecord(2, "w23");
+    const expected = given.find(({ id }) => id === found.id) ?? tinyXcotRecord(2, 'w23');
     assert.deepEqual(
       [found.caption, found.plan, [...found.focus.rgb], [...found.target.rgb]],
       [expected.caption, expected.plan, [...expected.focus.rgb], [...expected.target.rgb]],
@@ -45,7 +45,10 @@ describe('X-CoT records of a folder as a task', () => {
     try {
       const { metrics, items } = await task.evaluate(model, new Rng(1), { structure: 'direct' });
       assert.deepEqual(Object.keys(metrics).sort(), ['drawn', 'red']);
-      assert.deepEqual([metrics.drawn, items.length, new Set(items.map(({ cluster }) => cluster))], [1, 3, new Set(['w22'])]);
+      assert.deepEqual(
+        [metrics.drawn, items.length, new Set(items.map(({ cluster }) => cluster))],
+        [1, 3, new Set(['w22'])],
+      );
       assert.equal((await task.evaluate(model, new Rng(1), { structure: 'direct', count: 2 })).items.length, 2);
     } finally {
       model.dispose();

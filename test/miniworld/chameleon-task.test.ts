@@ -125,7 +125,7 @@ test('wrong codes are read, the true ones are learned; texts alone are read as t
     const batch = await chameleonTask(model, source, { ...options, ...more }).batch(0, new Rng(5));
     const numbers = (kind: 't2i' | 'lm') => [batch[kind]?.ids.arraySync(), batch[kind]?.targets.arraySync()];
     const read = { t2i: numbers('t2i'), lm: numbers('lm') };
-    tf.dispose(batch as tf.TensorContainer);
+    tf.dispose(batch);
     return read;
   };
   const [plain, wrong] = [await batchOf({}), await batchOf({ wrongCodes: 1 })];

@@ -135,7 +135,7 @@ describe('training', () => {
     const batchOf = async (wrongCodes: number) => {
       const batch = await janusTask(network, source, { ...SIZES, wrongCodes }).batch(0, new Rng(5));
       const read = [batch.images.seen?.arraySync(), batch.images.targets.arraySync()];
-      tf.dispose(batch as unknown as tf.TensorContainer);
+      tf.dispose(batch);
       return read;
     };
     const [plain, wrong] = [await batchOf(0), await batchOf(1)];

@@ -84,7 +84,7 @@ test('a mixture shows them as often as it says', () => {
   const share = (mixture: typeof NAMES_IN_PAINT) => {
     const source = sceneSource(sprites, text, 'train', {
       ...mixture,
-      kinds: { ...mixture.kinds!, subject: 0, 'subject+object': 0 },
+      kinds: { count: 1, single: 1, pair: 1, ...mixture.kinds, subject: 0, 'subject+object': 0 },
     });
     const captions = Array.from({ length: 200 }, (_, i) => source.image(new Rng(i)).caption);
     return captions.filter((caption) => caption.some((id) => ids.has(id))).length / captions.length;

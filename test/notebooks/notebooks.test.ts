@@ -64,7 +64,8 @@ describe('scripts that ship', () => {
       const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: root });
       assert.equal(status, 0, `${stdout}\n${stderr}`);
       const result = JSON.parse(readFileSync(path.join(out, 'result.json'), 'utf8')) as Record<string, unknown>;
-      for (const key of ['subject', 'steps', 'seed', 'heldout', 'rewards', 'metrics']) assert.ok(key in result, `no ${key}`);
+      for (const key of ['subject', 'steps', 'seed', 'heldout', 'rewards', 'metrics'])
+        assert.ok(key in result, `no ${key}`);
     } finally {
       rmSync(out, { recursive: true, force: true });
     }

@@ -218,20 +218,12 @@ function makeRows(
     const { text, questions } = source.text(rng.split(`text ${i}`));
     return packTurns([v.bos, ...text], questions, v.eos);
   });
-  let next = examples.length;
-  const xcot = woven.map((parts) =>
-    plainRow(
-      trainingExample(
-        config,
-        v,
-        parts.map((part): Part & { scored: boolean } =>
-          'pixels' in part
-            ? { kind: 'image', codes: codes[next++], scored: part.scored }
-            : { kind: 'text', ids: part.ids, scored: part.scored },
-        ),
-      ),
-    ),
-  );
+  const drawn = codes.slice(examples.length).values();
+  const partOf = (part: (typeof woven)[number][number]): Part & { scored: boolean } =>
+    'pixels' in part
+      ? { kind: 'image', codes: drawn.next().value as Int32Array, scored: part.scored }
+      : { kind: 'text', ids: part.ids, scored: part.scored };
+  const xcot = woven.map((parts) => plainRow(trainingExample(config, v, parts.map(partOf))));
   return {
     t2i,
     mmu: withWordNoise(mmu, answerCorruption, draws, questionNoise),
