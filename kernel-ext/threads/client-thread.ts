@@ -2,6 +2,7 @@
  * The thread that faces the clients. It has all sockets, so it answers while the main thread, which runs the cells,
  * computes or is stopped at a breakpoint. What it cannot answer itself goes on to the main thread as it came.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { ChildPipes } from '../process/standard-output';
 import { type Header, type Json, type Message, textOf } from '../protocol/messages';
@@ -31,6 +32,13 @@ let children: ChildOutput | undefined;
 let cellWaits = false;
 const usage = new Usage();
 const subshells = new Subshells(sockets, language, getDebugger);
+
+/** Called when the watcher of signals has one. */
+let signalHeard: () => void = () => undefined;
+/** Longest wait for that, in milliseconds. */
+const signalPatience = 100;
+/** From the watcher to the main thread it takes less, in milliseconds. */
+const signalDelay = 25;
 
 function getDebugger(): Debugger {
   const { Debugger: Made } = require('../debugger/debugger') as typeof import('../debugger/debugger');
@@ -66,7 +74,11 @@ const answers: Readonly<Record<string, Answer>> = {
   list_subshell_request: () => subshells.list(),
   interrupt_request: async () => {
     await debug?.interrupt();
+    // A cell that the client sends after the reply is not meant: the signal is to be on its way by then.
+    const heard = new Promise<void>((resolve) => (signalHeard = resolve));
     process.kill(process.pid, 'SIGINT');
+    await Promise.race([heard, sleep(signalPatience)]);
+    await sleep(signalDelay);
     return {};
   },
 };
@@ -127,6 +139,11 @@ function close(): void {
   setTimeout(() => process.exit(0), 20);
 }
 
+function onSignal(): void {
+  signalHeard();
+  void debug?.interrupt();
+}
+
 function readChildren(pipes: ChildPipes): void {
   const { ChildOutput: Made } = require('./child-output') as typeof import('./child-output');
   children = new Made(pipes, (name, text) => sockets.publish('stream', { name, text }, lastExecuted));
@@ -145,7 +162,7 @@ main.on('message', (message: ToClientThread) => {
     case 'children':
       return readChildren(message.pipes);
     case 'signals':
-      return void message.port.on('message', () => void debug?.interrupt()).unref();
+      return void message.port.on('message', onSignal).unref();
     case 'mark':
       Atomics.add(data.flags, flags.marks, 1);
       return void Atomics.notify(data.flags, flags.marks);
