@@ -156,7 +156,9 @@ function factItems(count: number, rng: Rng): HeldOutItem[] {
     ),
   );
   if (count > wordings.length)
-    throw new RangeError(`there are ${wordings.length} held-out facts in their wordings, ${count} were asked for`);
+    throw new RangeError(
+      `there are ${wordings.length} distinct held-out facts in their wordings, ${count} were asked for`,
+    );
   return rng
     .split('order')
     .shuffle(wordings)

@@ -49,6 +49,9 @@ function withoutTimes(text: string): string {
   return /[━─]{20} /.test(text) ? text.replace(/\d+(\.\d+)?\/s|\d+(\.\d+)? s( each)?|\d+:\d\d(:\d\d)?/g, '#') : text;
 }
 
+/** A view that only a living page can draw: our runner leaves it out of the file. */
+export const WIDGET = 'application/vnd.jupyter.widget-view+json';
+
 /** The outputs of a cell as texts to compare; pieces of one stream in a row count as one. */
 export function outputsOf(cell: Cell): string[] {
   const said: { readonly head: string; text: string }[] = [];
@@ -66,7 +69,8 @@ export function outputsOf(cell: Cell): string[] {
       // Images are compared by their bytes; HTML of progress bars holds times.
       const images = ['image/png', 'image/svg+xml'].map((type) => joined(data[type]).trim()).join('|');
       const exact = createHash('sha256').update(images).digest('hex').slice(0, 12);
-      said.push({ head: `${output.output_type} ${Object.keys(data).sort().join(' ')} ${exact}: `, text: plain });
+      const types = Object.keys(data).filter((type) => type !== WIDGET);
+      said.push({ head: `${output.output_type} ${types.sort().join(' ')} ${exact}: `, text: plain });
     }
   }
   return said.map(({ head, text }) => head + text);

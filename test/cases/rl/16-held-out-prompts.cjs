@@ -4,10 +4,11 @@ const { inner, library, check, main, outcome } = require('./lib/library.cjs');
 
 main(async () => {
   const { Rng, miniworld } = library();
-  const { heldOutItems } = inner('miniworld/concept-task.js');
+  const { heldOutItems } = inner('miniworld/concept-evaluation.js');
   for (const n of [96, 192]) {
     const items = heldOutItems(miniworld.findConcept('mira'), n, new Rng(1));
-    const prompts = new Set(items.map(({ prompt }) => prompt));
+    // Where a fact is asked for, intervals are clustered by the prompt with its fact.
+    const prompts = new Set(items.map(({ prompt, cluster = prompt }) => cluster));
     check(
       `n = ${n} held-out prompts are ${n} prompts`,
       prompts.size === n && items.length === n,
