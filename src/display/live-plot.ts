@@ -1,6 +1,7 @@
 /** The reward plot that grows while a run goes on: an update costs the same after a million steps as after a hundred. */
 import { Display, type Displayable, jupyterDisplay, type MimeBundle } from './bundle';
 import { plainText } from './html';
+import { pngOfSvg, svgOf, type VegaLiteSpec } from './plot';
 import {
   metricNames,
   type MetricRow,
@@ -20,6 +21,8 @@ export class LivePlot implements Displayable {
   private readonly live: LiveDisplay;
   /** What is drawn while the run goes on, by metric. */
   private readonly series = new Map<string, ThinnedSeries>();
+  /** The last picture of a draft, and how many steps it shows. */
+  private twin = { steps: 0, png: Promise.resolve('') };
 
   constructor(
     private readonly options: RewardPlotOptions & LiveOptions = {},
@@ -52,7 +55,11 @@ export class LivePlot implements Displayable {
     this.live.update(this, { [jupyterDisplay]: () => this.draft()[jupyterDisplay]() });
   }
 
-  /** The plot as far as its width shows it, for viewers with vega alone: no twins are drawn. */
+  /**
+   * The plot as far as its width shows it, for viewers with vega. Its PNG twin is drawn anew when the steps have doubled: work
+   * that hardly grows with them. There has to be one: JupyterLab draws what has none a second time, and a page whose plot
+   * changes faster than that runs out of memory.
+   */
   private draft(): Display {
     const { options, series } = this;
     const names = metricNames(new Set(series.keys()), options);
@@ -62,7 +69,22 @@ export class LivePlot implements Displayable {
       return { shape: one.shape, first: one.first, last: one.last };
     });
     const spec = thinnedSpec(series, names, options);
-    return new Display(plainText(text), (): MimeBundle => ({ 'application/vnd.vegalite.v5+json': spec }));
+    return new Display(plainText(text), async (): Promise<MimeBundle> => ({
+      'application/vnd.vegalite.v5+json': spec,
+      'image/png': await this.picture(spec),
+    }));
+  }
+
+  private picture(spec: VegaLiteSpec): Promise<string> {
+    const steps = this.rows.length;
+    if (this.twin.steps === 0 || steps >= 2 * this.twin.steps)
+      this.twin = {
+        steps: Math.max(1, steps),
+        png: svgOf(spec)
+          .then(pngOfSvg)
+          .then((png) => png.toString('base64')),
+      };
+    return this.twin.png;
   }
 
   /** Draws the finished plot: every point, and the twins. */

@@ -5,7 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import { readAll, scratch, scratchFolders, type SmallSet, VARIANTS } from './broken-sets';
 import { CONCEPT_SETS } from './concept-sets';
 import { TEXT_SETS } from './text-sets';
-import { loadParquetWriter, TABLE_SETS } from './table-sets';
+import { loadParquetWriter } from './parquet-sets';
+import { TABLE_SETS } from './table-sets';
 
 before(loadParquetWriter);
 after(() => scratchFolders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));

@@ -136,8 +136,8 @@ test('a live plot of 100,000 steps sends no more than its width shows, and ends 
   plot.push({ step: 100_001, loss: 7 });
   await sleep(200);
   const draft = recorder.sent.at(-1)?.bundle ?? {};
-  assert.deepEqual(Object.keys(draft).sort(), ['application/vnd.vegalite.v5+json', 'text/plain']);
-  assert.ok(JSON.stringify(draft).length < 30_000);
+  assert.deepEqual(Object.keys(draft).sort(), ['application/vnd.vegalite.v5+json', 'image/png', 'text/plain']);
+  assert.ok(JSON.stringify({ ...draft, 'image/png': '' }).length < 30_000);
   assert.match(String(draft['text/plain']), /100001 steps\nloss .* 1\.0000 -> 7\.0000/);
   await plot.done();
   const last = recorder.sent.at(-1)?.bundle ?? {};
@@ -147,14 +147,29 @@ test('a live plot of 100,000 steps sends no more than its width shows, and ends 
   assert.ok('image/png' in last);
 });
 
+test('drafts have a PNG, drawn anew when the steps have doubled: a page would draw each that has none', async () => {
+  const recorder = new Recorder();
+  setDisplayTransport(recorder);
+  const plot = livePlot({ width: 200, height: 100, maxPerSecond: 10 });
+  for (let step = 1; step <= 12; step++) {
+    plot.push({ step, reward: step });
+    await sleep(110);
+  }
+  const pictures = recorder.sent.map(({ bundle }) => bundle?.['image/png']);
+  assert.ok(pictures.length >= 3 && pictures.every((png) => typeof png === 'string' && png.length > 100));
+  // With no step, with one, and with twice as many as before.
+  assert.ok(new Set(pictures).size <= 5, `${new Set(pictures).size} pictures`);
+  await plot.done();
+});
+
 test('a plot that nobody ends has its pictures when the cell ends', async () => {
   const recorder = new Recorder();
   setDisplayTransport(recorder);
   livePlot().push({ step: 1, 'reward/mean': 1 });
   await sleep(150);
-  assert.ok(!('image/png' in (recorder.sent.at(-1)?.bundle ?? {})));
+  assert.ok(!('image/svg+xml' in (recorder.sent.at(-1)?.bundle ?? {})));
   await Promise.all([...liveDisplays()].map((one) => one.flush()));
-  assert.ok('image/png' in (recorder.sent.at(-1)?.bundle ?? {}));
+  assert.ok('image/svg+xml' in (recorder.sent.at(-1)?.bundle ?? {}));
 });
 
 test('in a terminal images become files, live lines are overwritten, order is kept', async () => {

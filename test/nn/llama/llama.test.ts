@@ -1,101 +1,13 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import fc from 'fast-check';
-import { readValues, startEngine, Rng, tf } from '../../../src/engine';
+import { readValues, startEngine, tf } from '../../../src/engine';
 import { causalMask } from '../../../src/nn/causal-mask';
 import { KvCache } from '../../../src/nn/kv-cache';
-import { exactLogits, Llama, type LlamaForwardOptions, llamaRotary } from '../../../src/nn/llama';
-import {
-  type LlamaConfig,
-  LlamaConfigError,
-  llamaConfigFromUpstream,
-  llamaConfigToUpstream,
-} from '../../../src/nn/llama-config';
-import { Module } from '../../../src/nn/module';
+import { llamaRotary } from '../../../src/nn/llama';
+import { LlamaConfigError, llamaConfigFromUpstream, llamaConfigToUpstream } from '../../../src/nn/llama-config';
 import { sharedTexts } from '../../../src/nn/shared-texts';
-import { ParamStore } from '../../../src/nn/store';
-
-const CONFIG: LlamaConfig = {
-  vocab_size: 23,
-  hidden_size: 24,
-  intermediate_size: 40,
-  num_hidden_layers: 2,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 8,
-  rms_norm_eps: 1e-6,
-  rope_theta: 10000,
-  rope_factor: 1,
-  max_position_embeddings: 64,
-  attention_bias: false,
-  mlp_bias: false,
-  tie_word_embeddings: false,
-};
-
-const KINDS: Readonly<Record<string, Partial<LlamaConfig>>> = {
-  'grouped queries': {},
-  'one key-value head a head, biases, tied': {
-    num_key_value_heads: 4,
-    attention_bias: true,
-    mlp_bias: true,
-    tie_word_embeddings: true,
-  },
-  'norms on queries and keys, norms after the blocks': { qk_norm: true, swin_norm: true },
-  'scaled positions': { rope_factor: 4, num_key_value_heads: 1 },
-};
-
-class Network extends Module<LlamaConfig> {
-  readonly m = new Llama(this.config);
-  readonly lm_head = this.m.head();
-}
-
-/** Norms and biases that do something, weights large enough that a wrong position shows. */
-function build(change: Partial<LlamaConfig> = {}): { config: LlamaConfig; net: Network; store: ParamStore } {
-  const config = { ...CONFIG, ...change };
-  const net = new Network(config);
-  const rng = new Rng(5);
-  const store = ParamStore.fill(net, (name, { shape, initial }) => {
-    const size = shape.reduce((a, b) => a * b, 1);
-    const scale = 'normal' in initial ? 0.3 : 0.7;
-    return rng
-      .split(name)
-      .normal(size)
-      .map((value) => value * scale);
-  });
-  return { config, net: net.with(store), store };
-}
-
-const ids = (rows: readonly (readonly number[])[]) => tf.tensor2d(rows.flat(), [rows.length, rows[0].length], 'int32');
-
-/** Logits of the rows' tokens, `[rows, tokens, vocab]`. */
-function logits(
-  { net, config }: ReturnType<typeof build>,
-  rows: tf.Tensor2D,
-  options?: LlamaForwardOptions,
-): tf.Tensor2D {
-  const hidden = net.m.forward(net.m.embed_tokens.forward(rows), options);
-  return exactLogits(net.lm_head, tf.reshape(hidden, [-1, config.hidden_size]));
-}
-
-function logitsOf(
-  model: ReturnType<typeof build>,
-  rows: readonly (readonly number[])[],
-  options: LlamaForwardOptions = {},
-): Float32Array {
-  return readValues(() => logits(model, ids(rows), options));
-}
-
-function worst(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  assert.equal(a.length, b.length);
-  let most = 0;
-  for (let i = 0; i < a.length; i++) most = Math.max(most, Math.abs(a[i] - b[i]));
-  return most;
-}
-
-const TOKENS = [
-  [3, 1, 4, 1, 5, 9, 2, 6],
-  [2, 7, 1, 8, 2, 8, 1, 8],
-];
+import { CONFIG, KINDS, build, ids, logits, logitsOf, worst, TOKENS } from './networks';
 
 before(() => startEngine({ precision: 'float32' }));
 
@@ -222,90 +134,6 @@ describe('rows that begin alike', () => {
       assert.ok(distance < 1e-5, String(distance));
       model.store.dispose();
     }
-  });
-});
-
-describe('cache', () => {
-  test('rows can be dropped and repeated; nothing is left behind', () => {
-    const model = build();
-    const vocab = model.config.vocab_size;
-    const prompt = TOKENS.map((row) => row.slice(0, 5));
-    logitsOf(model, prompt); // whatever the engine keeps for itself is there now
-    const start = tf.memory().numTensors;
-    const cache = new KvCache(model.config.num_hidden_layers);
-    logitsOf(model, prompt, { cache });
-    const held = tf.memory().numTensors;
-    assert.equal(held - start, 2 * model.config.num_hidden_layers);
-    cache.select([1, 1, 0]);
-    assert.equal(cache.batch, 3);
-    const next = logitsOf(model, [[9], [4], [4]], { cache });
-    const alone = [
-      [...prompt[1], 9],
-      [...prompt[1], 4],
-      [...prompt[0], 4],
-    ].map((row) => logitsOf(model, [row]).slice(-vocab));
-    alone.forEach((expected, b) =>
-      assert.ok(worst(next.slice(b * vocab, (b + 1) * vocab), expected) < 1e-4, `row ${b}`),
-    );
-    for (let i = 0; i < 50; i++) {
-      logitsOf(model, [[1], [2], [3]], { cache });
-      assert.equal(tf.memory().numTensors, held);
-    }
-    // Keys and values, layers, float32, rows, heads, places (one was made room for anew), dimensions.
-    assert.deepEqual(cache.lengths, [56, 56, 56]);
-    assert.equal(cache.bytes, 2 * 2 * 4 * 3 * 2 * 64 * 8);
-    assert.throws(
-      () => logitsOf(model, [[1], [2]], { cache }),
-      /the cache holds 3 rows; tokens of 2 rows cannot follow/,
-    );
-    cache.dispose();
-    assert.equal(tf.memory().numTensors, start);
-    model.store.dispose();
-  });
-});
-
-describe('cache, continued', () => {
-  test('has room for a few sizes, grows, and a row may begin anew or end', () => {
-    const model = build();
-    const vocab = model.config.vocab_size;
-    const alone = (row: readonly number[]) => logitsOf(model, [row]).slice(-vocab);
-    const cache = new KvCache(model.config.num_hidden_layers, 9);
-    const rows = [[3, 1, 4], [2], [7, 1], [5, 5]];
-    const counts = rows.map(({ length }) => length);
-    const first = rows.map((row) => [...row, 0, 0].slice(0, 3));
-    logitsOf(model, first, { cache, counts });
-    assert.deepEqual([cache.lengths, cache.capacity], [[3, 1, 2, 2], 10]);
-    const check = (got: Float32Array) =>
-      rows.forEach((row, b) => assert.ok(worst(got.slice(b * vocab, (b + 1) * vocab), alone(row)) < 1e-4, `row ${b}`));
-    for (let step = 0; step < 12; step++) {
-      if (step === 8) {
-        cache.clear(1);
-        rows[1] = [];
-      }
-      rows.forEach((row, b) => row.push((5 * step + b) % 23));
-      cache.reserve(1);
-      check(
-        logitsOf(
-          model,
-          rows.map((row) => row.slice(-1)),
-          { cache },
-        ),
-      );
-    }
-    assert.deepEqual([cache.lengths, cache.capacity], [[15, 4, 14, 14], 20]);
-    // The first row ends; it is computed on, for its place costs less than another shape.
-    cache.select([2, 1, 3]);
-    rows.splice(0, 4, rows[2], rows[1], rows[3]);
-    assert.deepEqual([cache.batch, cache.lengths], [4, [14, 4, 14]]);
-    rows.forEach((row) => row.push(6));
-    assert.deepEqual(cache.spread(['c', 'b', 'd']), ['c', 'b', 'c', 'd']);
-    check(cache.gathered(logitsOf(model, cache.spread([[6], [6], [6]]), { cache })));
-    cache.select([1]);
-    assert.deepEqual([cache.batch, cache.lengths], [1, [5]]);
-    rows[1].push(8);
-    assert.ok(worst(logitsOf(model, [[8]], { cache }), alone(rows[1])) < 1e-4);
-    cache.dispose();
-    model.store.dispose();
   });
 });
 
