@@ -6,7 +6,8 @@
  *   node bench/kernel/latency.mjs [--repeats 200] [--starts 5] [--json]
  *
  * ipykernel is looked for in .venv/lab (`make lab` or `make interop` put it there) or where UNILAB_JUPYTER_VENV says;
- * without it the other two are measured alone. Run `make build` before: the compiled kernel is what people use.
+ * without it the other two are measured alone. Run `make build` before: the compiled kernel is what people use. Where
+ * NODE_EXTRA_CA_CERTS is set, every start of Node.js reads those certificates first, which can take 40 ms.
  */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';

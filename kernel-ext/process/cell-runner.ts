@@ -4,6 +4,7 @@ import vm from 'node:vm';
 import type { MessagePort } from 'node:worker_threads';
 import type { Executor } from 'tslab/dist/executor';
 import { RemoteCompiler } from '../threads/remote-compiler';
+import type { Threads } from '../threads/threads';
 import { diagnosticFailure, type Failure, failureOf } from './errors';
 import { Interrupts } from './interrupts';
 import { Interrupted, InterruptGate } from './interrupt-gate';
@@ -48,14 +49,14 @@ export class CellRunner {
   private unhandled?: { readonly thrown: unknown };
   private abandonCell?: () => void;
   /** Gives a port on which each signal is told to the thread that can let go of code which a debugger has stopped. */
-  signalPort?: () => MessagePort;
+  private readonly signalPort: () => MessagePort;
 
-  /** @param onThreadFailure called when the compiler's thread dies, without which no cell can run */
   constructor(
     private readonly folder: string,
-    onThreadFailure: (error: Error) => void,
+    threads: Threads,
   ) {
-    this.compiler = new RemoteCompiler(folder, onThreadFailure);
+    this.compiler = new RemoteCompiler(threads);
+    this.signalPort = () => threads.clients.signals();
     this.modules = new CellModules(folder);
     installRuntime(this.gate, this.modules);
   }
@@ -215,7 +216,7 @@ export class CellRunner {
       this.thrown = { thrown: new Interrupted() };
       if (!this.gate.interrupt(false)) this.gate.abandon(false);
       this.abandonCell?.();
-    }, this.signalPort?.());
+    }, this.signalPort());
   }
 
   /**

@@ -5,7 +5,6 @@ import type { CellRunner } from './cell-runner';
 import { Comms } from '../protocol/comms';
 import { failureOf } from './errors';
 import { Execution } from './execution';
-import { kernelInfo } from './kernel-info';
 import type { ChildPipes } from './standard-output';
 import { History } from '../protocol/history';
 import { OutputQueue } from '../protocol/output-queue';
@@ -19,7 +18,7 @@ import {
   type Message,
   newHeader,
 } from '../protocol/messages';
-import { ClientLink } from '../threads/client-link';
+import type { ClientLink } from '../threads/client-link';
 import type { ClientChannel } from '../threads/thread-messages';
 
 /** The kernel's own words, to whoever started it: cells' stderr goes to the clients. */
@@ -32,7 +31,6 @@ interface Waiting {
 
 export class KernelServer {
   readonly comms: Comms;
-  private readonly clients: ClientLink;
   private readonly session = randomUUID();
   private readonly history = new History();
   private readonly output = new OutputQueue((type, content, parent, extra) => {
@@ -49,14 +47,14 @@ export class KernelServer {
 
   /**
    * @param connection where clients connect
+   * @param clients the thread that has the sockets
    * @param onShutdown called when a client has asked for a shutdown and has got its reply
-   * @param onThreadFailure called when the thread that faces the clients dies
    */
   constructor(
     private readonly cells: CellRunner,
     private readonly connection: ConnectionInfo,
+    private readonly clients: ClientLink,
     private readonly onShutdown: () => void,
-    onThreadFailure: (error: Error) => void,
   ) {
     this.execution = new Execution(cells, this.output, this.history);
     this.comms = new Comms(
@@ -67,10 +65,7 @@ export class KernelServer {
       cells.gate.bind,
       (error) => this.report(error),
     );
-    const { port: language, flags } = cells.compiler;
-    const receive = (channel: ClientChannel, frames: Buffer[]): void => void this.receive(channel, frames);
-    this.clients = new ClientLink(connection, kernelInfo(), { language, flags }, receive, onThreadFailure);
-    cells.signalPort = () => this.clients.signals();
+    clients.listen((channel, frames) => void this.receive(channel, frames));
   }
 
   /** Settles when clients can connect. @throws Error when a socket cannot be opened */

@@ -1,5 +1,5 @@
 /** tslab's handler and displays without its compiler, which takes longer than all else at the start. */
-import Module, { createRequire } from 'node:module';
+import Module from 'node:module';
 
 type Jupyter = typeof import('tslab/dist/jupyter');
 type TslabConverter = typeof import('tslab/dist/converter');
@@ -26,7 +26,3 @@ function loadJupyter(): Jupyter {
 
 export const tslabJupyter = loadJupyter();
 export const { JupyterHandlerImpl } = tslabJupyter;
-
-const { version } = createRequire(__filename)('typescript/package.json') as { version: string };
-/** The version of TypeScript in which cells are written. */
-export const typescriptVersion = version;

@@ -53,6 +53,12 @@ export class KernelDied extends Error {
   }
 }
 
+/**
+ * Sockets look for the kernel while it starts. ZeroMQ's own pause between two tries, 100 to 200 milliseconds, is longer
+ * than the kernel's start.
+ */
+const soon = { reconnectInterval: 5 } as const;
+
 /** Neither a kernel nor its folder outlives this process. */
 const openClients = new Set<KernelClient>();
 process.on('exit', () => openClients.forEach((client) => client.kill()));
@@ -61,10 +67,10 @@ export class KernelClient {
   /** Settles when the process has ended. */
   readonly exited: Promise<Exit>;
   private readonly session = randomUUID();
-  private readonly shell = new Dealer({ routingId: this.session, sendHighWaterMark: 0, linger: 0 });
-  private readonly control = new Dealer({ routingId: this.session, sendHighWaterMark: 0, linger: 0 });
-  private readonly stdin = new Dealer({ routingId: this.session, linger: 0 });
-  private readonly iopub = new Subscriber({ receiveHighWaterMark: 0, linger: 0 });
+  private readonly shell = new Dealer({ ...soon, routingId: this.session, sendHighWaterMark: 0, linger: 0 });
+  private readonly control = new Dealer({ ...soon, routingId: this.session, sendHighWaterMark: 0, linger: 0 });
+  private readonly stdin = new Dealer({ ...soon, routingId: this.session, linger: 0 });
+  private readonly iopub = new Subscriber({ ...soon, receiveHighWaterMark: 0, linger: 0 });
   private readonly pending = new Map<string, Pending>();
   private readonly listeners = new Set<(message: Message) => void>();
   private sendOrder: Promise<unknown> = Promise.resolve();

@@ -1,8 +1,8 @@
 /** The main thread's side of the thread that faces the clients. */
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import type { ChildPipes } from '../process/standard-output';
-import type { ConnectionInfo, Header } from '../protocol/messages';
-import { startThread } from './start-thread';
+import type { Header } from '../protocol/messages';
+import { type OnThreadFailure, startThread } from './start-thread';
 import {
   type ClientChannel,
   type ClientThreadData,
@@ -11,8 +11,7 @@ import {
   type ToClientThread,
 } from './thread-messages';
 
-/** What a thread ended with that must not end before the process. */
-export type OnThreadFailure = (error: Error) => void;
+type OnFrames = (channel: ClientChannel, frames: Buffer[]) => void;
 
 /** Longest wait of {@link ClientLink.waitUntilSent}, in milliseconds. */
 const longestWait = 200;
@@ -28,28 +27,27 @@ export class ClientLink {
   readonly ready: Promise<void>;
   private readonly ended: Promise<void>;
   private readonly flags: Int32Array;
+  private onFrames: OnFrames = () => undefined;
 
-  /** @param onFrames called with each message for the main thread */
-  constructor(
-    connection: ConnectionInfo,
-    kernelInfo: object,
-    shared: Pick<ClientThreadData, 'language' | 'flags'>,
-    onFrames: (channel: ClientChannel, frames: Buffer[]) => void,
-    onFailure: OnThreadFailure,
-  ) {
-    this.flags = shared.flags;
-    const data: ClientThreadData = { connection, kernelInfo, ...shared };
-    this.worker = startThread('client-thread', data, [shared.language]);
+  /** Starts the thread. */
+  constructor(data: ClientThreadData, onFailure: OnThreadFailure) {
+    this.flags = data.flags;
+    this.worker = startThread('client-thread', data, [data.language]);
     this.worker.once('error', onFailure);
     this.ended = new Promise((resolve) => this.worker.once('exit', () => resolve()));
     this.ready = new Promise((resolve, reject) => {
       this.worker.on('message', (message: FromClientThread) => {
-        if (message.kind === 'frames') onFrames(message.channel, message.frames.map(asBuffer));
+        if (message.kind === 'frames') this.onFrames(message.channel, message.frames.map(asBuffer));
         else if (message.kind === 'echo') this.echoes.shift()?.();
         else if (message.kind === 'failed') reject(new Error(message.message));
         else resolve();
       });
     });
+  }
+
+  /** @param onFrames called with each message for the main thread. What comes before this turn's end waits for it. */
+  listen(onFrames: OnFrames): void {
+    this.onFrames = onFrames;
   }
 
   private post(message: ToClientThread): void {

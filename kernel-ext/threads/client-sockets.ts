@@ -29,9 +29,13 @@ export class ClientSockets {
 
   constructor(private readonly connection: ConnectionInfo) {}
 
+  /** What is said before the sockets are open: a warning of Node.js, for one. ZeroMQ takes nothing while it binds. */
+  private early?: { readonly channel: ClientChannel; readonly frames: Frames }[] = [];
+
   /** Sends at once: the sockets have neither a high-water mark nor a send timeout. */
   send(channel: ClientChannel, frames: Frames): void {
-    this.sockets[channel].send(frames as (string | Buffer)[]).catch(() => undefined);
+    if (this.early) this.early.push({ channel, frames });
+    else this.sockets[channel].send(frames as (string | Buffer)[]).catch(() => undefined);
   }
 
   publish(type: string, content: Json, parent: Partial<Header>): void {
@@ -62,6 +66,9 @@ export class ClientSockets {
     await this.bind(sockets.control, info.control_port);
     await this.bind(sockets.stdin, info.stdin_port);
     await this.bind(this.heartbeat, info.hb_port);
+    const said = this.early ?? [];
+    this.early = undefined;
+    for (const { channel, frames } of said) this.send(channel, frames);
     void this.listen('shell', onMessage);
     void this.listen('control', onMessage);
     void each(sockets.stdin, onInput);

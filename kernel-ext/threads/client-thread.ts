@@ -9,8 +9,9 @@ import { type Header, type Json, type Message, textOf } from '../protocol/messag
 import type { Debugger } from '../debugger/debugger';
 import type { ChildOutput } from './child-output';
 import { ClientSockets } from './client-sockets';
+import { kernelInfo } from './kernel-info';
 import { LanguageLink } from './language-link';
-import { Subshells } from './subshells';
+import type { Subshells } from './subshells';
 import { Usage } from './usage';
 import { type ClientThreadData, flags, type FromClientThread, type ToClientThread } from './thread-messages';
 
@@ -31,7 +32,7 @@ let children: ChildOutput | undefined;
 /** Whether a cell was passed on that the main thread has not begun. */
 let cellWaits = false;
 const usage = new Usage();
-const subshells = new Subshells(sockets, language, getDebugger);
+let subshells: Subshells | undefined;
 
 /** Called when the watcher of signals has one. */
 let signalHeard: () => void = () => undefined;
@@ -43,6 +44,11 @@ const signalDelay = 25;
 function getDebugger(): Debugger {
   const { Debugger: Made } = require('../debugger/debugger') as typeof import('../debugger/debugger');
   return (debug ??= new Made(language, data.flags, (event) => sockets.publish('debug_event', event, debugRequest)));
+}
+
+function getSubshells(): Subshells {
+  const { Subshells: Made } = require('./subshells') as typeof import('./subshells');
+  return (subshells ??= new Made(sockets, language, getDebugger));
 }
 
 /** How long the main thread has for an orderly end, in milliseconds. */
@@ -60,7 +66,7 @@ const codePosition = ({ code, cursor_pos: at }: Json): { code: string; cursor_po
 
 /** Requests that are answered here. */
 const answers: Readonly<Record<string, Answer>> = {
-  kernel_info_request: () => ({ ...data.kernelInfo }),
+  kernel_info_request: () => kernelInfo(),
   complete_request: ({ content }) => language.ask({ type: 'complete', ...codePosition(content) }),
   inspect_request: ({ content }) => language.ask({ type: 'inspect', ...codePosition(content) }),
   is_complete_request: ({ content }) => language.ask({ type: 'is_complete', code: textOf(content.code) }),
@@ -69,9 +75,9 @@ const answers: Readonly<Record<string, Answer>> = {
     debugRequest = header;
     return getDebugger().handle(content);
   },
-  create_subshell_request: () => subshells.create(),
-  delete_subshell_request: ({ content }) => subshells.remove(String(content.subshell_id)),
-  list_subshell_request: () => subshells.list(),
+  create_subshell_request: () => getSubshells().create(),
+  delete_subshell_request: ({ content }) => getSubshells().remove(String(content.subshell_id)),
+  list_subshell_request: () => getSubshells().list(),
   interrupt_request: async () => {
     await debug?.interrupt();
     // A cell that the client sends after the reply is not meant: the signal is to be on its way by then.
@@ -112,8 +118,10 @@ function endSoon(channel: 'shell' | 'control', message: Message): void {
 
 function receive(channel: 'shell' | 'control', message: Message, frames: readonly Buffer[]): void {
   const type = message.header.msg_type;
-  const answer = subshells.answers(message, executing !== undefined || cellWaits)
-    ? (request: Message) => subshells.execute(request)
+  const busy = executing !== undefined || cellWaits;
+  const inSubshell = message.header.subshell_id != null && getSubshells().answers(message, busy);
+  const answer = inSubshell
+    ? (request: Message) => getSubshells().execute(request)
     : Object.hasOwn(answers, type)
       ? answers[type]
       : undefined;

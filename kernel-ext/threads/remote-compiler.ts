@@ -1,33 +1,21 @@
 /** The compiler as the main thread sees it: it works in the language thread, what it made is run here. */
 import Module from 'node:module';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { ConvertResult, Converter, Diagnostic } from 'tslab/dist/converter';
 import { CodeMap } from '../compiler/code-map';
-import type { OnThreadFailure } from './client-link';
 import { LanguageLink } from './language-link';
-import type { LanguageThreadData } from './language-thread';
-import { startThread } from './start-thread';
 import { type CompiledCell, flags } from './thread-messages';
+import type { Threads } from './threads';
 
 export class RemoteCompiler {
   /** Maps from positions in stack traces to the source. */
   readonly codeMap = new CodeMap();
-  /** Numbers that all threads share. */
-  readonly flags = new Int32Array(new SharedArrayBuffer(4 * Object.keys(flags).length));
-  /** For another thread that asks about code. */
-  readonly port: MessagePort;
+  private readonly flags: Int32Array;
   private readonly link: LanguageLink;
   private cell?: CompiledCell;
 
-  /** @param folder the notebook's, and the working folder */
-  constructor(folder: string, onFailure: OnThreadFailure) {
-    const [forMain, forClients] = [new MessageChannel(), new MessageChannel()];
-    const data: LanguageThreadData = { folder, main: forMain.port1, client: forClients.port1, flags: this.flags };
-    const worker = startThread('language-thread', data, [forMain.port1, forClients.port1]);
-    worker.once('error', onFailure);
-    worker.unref();
-    this.port = forClients.port2;
-    this.link = new LanguageLink(forMain.port2, this.flags);
+  constructor({ language, flags: shared }: Pick<Threads, 'language' | 'flags'>) {
+    this.flags = shared;
+    this.link = new LanguageLink(language, shared);
   }
 
   /** Whether a client debugs. */

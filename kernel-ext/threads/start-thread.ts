@@ -3,6 +3,9 @@ import path from 'node:path';
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { packageRoot } from '../compiler/package-paths';
 
+/** What a thread ended with that must not end before the process. */
+export type OnThreadFailure = (error: Error) => void;
+
 /** Runs a TypeScript file in a thread, which knows no loader of its own. */
 const sourceLoader = (file: string): string =>
   `require(${JSON.stringify(path.join(packageRoot, 'node_modules/ts-node'))})` +

@@ -13,8 +13,6 @@ export type Frames = readonly (string | Uint8Array)[];
 /** What the thread that faces the clients starts with. */
 export interface ClientThreadData {
   readonly connection: ConnectionInfo;
-  /** The content of kernel_info_reply. */
-  readonly kernelInfo: object;
   /** To the language thread. */
   readonly language: MessagePort;
   readonly flags: Int32Array;

@@ -8,7 +8,9 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
+import { newConnection } from '../../kernel-ext/protocol/connection';
 import { type KernelSpec, kernelSpec } from '../../kernel-ext/process/kernelspec';
+import { ClientSockets } from '../../kernel-ext/threads/client-sockets';
 import { TestKernel } from './kernel';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'unilab-launch-'));
@@ -54,6 +56,20 @@ test('a kernel one of whose ports is taken ends at once and says so', async () =
   } finally {
     taken.close();
   }
+});
+
+test('what is said while the sockets open waits for them', async () => {
+  const own = mkdtempSync(path.join(folder, 'sockets-'));
+  const sockets = new ClientSockets(await newConnection(own));
+  const opened = sockets.open(
+    () => undefined,
+    () => undefined,
+  );
+  // ZeroMQ refuses this in the middle of a bind, at once.
+  sockets.publish('stream', { name: 'stderr', text: 'a warning of Node.js' }, {});
+  await opened;
+  sockets.publish('status', { execution_state: 'starting' }, {});
+  sockets.close();
 });
 
 test('the compiler is in a thread of its own, and nowhere else', async () => {

@@ -3,11 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { packageRoot } from '../compiler/package-paths';
 import { type Json, protocolVersion } from '../protocol/messages';
-import { typescriptVersion } from './tslab';
+
+function versionIn(packageFile: string): string {
+  return (JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string }).version;
+}
 
 /** The content of a kernel_info_reply. */
 export function kernelInfo(): Json {
-  const { version } = JSON.parse(readFileSync(path.join(packageRoot, 'package.json'), 'utf8')) as { version: string };
+  const version = versionIn(path.join(packageRoot, 'package.json'));
+  const typescriptVersion = versionIn(require.resolve('typescript/package.json'));
   return {
     status: 'ok',
     protocol_version: protocolVersion,
