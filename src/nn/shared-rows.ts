@@ -9,10 +9,29 @@ import { rotary, type RotaryTables } from './rotary';
 
 /** Tokens that attend alike. */
 export type Attending = {
-  /** Added to attention scores, `[rows or 1, 1, tokens, keys]`. */
+  /** Added to attention scores, `[rows or 1, 1, tokens or 1, keys]`. */
   readonly mask: tf.Tensor4D;
   readonly tables: RotaryTables;
 };
+
+/** Beginnings whose keys and values are held, for as many passes as go on from them. Their tokens' positions are applied. */
+export class Beginnings {
+  private readonly layers: KeysValues[] = [];
+
+  /** @param own of one layer, `[beginnings, heads, shared, headDim]` */
+  hold(layer: number, own: KeysValues): void {
+    this.layers[layer] = { keys: tf.keep(own.keys), values: tf.keep(own.values) };
+  }
+
+  /** Keys and values of each row's beginning, and behind them its own, `[rows, heads, shared + tokens, headDim]`. */
+  before(layer: number, owner: tf.Tensor1D, own: KeysValues): KeysValues {
+    return continued(ownedBy(this.layers[layer], owner), own);
+  }
+
+  dispose(): void {
+    for (const { keys, values } of this.layers.splice(0)) tf.dispose([keys, values]);
+  }
+}
 
 /** Where beginnings and rests stand, and what they see. */
 export type SharedRows = {
@@ -39,7 +58,7 @@ export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }:
   return tf.tidy(() => {
     const [, all, heads, dim] = q.shape;
     const [rows] = owner.shape;
-    const [shared, tokens] = [beginning.mask.shape[2], rest.mask.shape[2]];
+    const [shared, tokens] = [tokensOf(beginning), tokensOf(rest)];
     const first = all - rows * tokens;
     const part = (x: tf.Tensor4D, from: number, length: number) =>
       tf.transpose<tf.Tensor4D>(
@@ -64,6 +83,8 @@ export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }:
   });
 }
 
+const tokensOf = ({ tables: { cos } }: Attending): number => cos.shape[cos.rank - 2];
+
 /** Attention whose heads of queries may be several to one of keys and values: they stand below each other. */
 function grouped(q: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D, mask: tf.Tensor4D): tf.Tensor {
   const [batch, heads, tokens, dim] = q.shape;
@@ -71,7 +92,8 @@ function grouped(q: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D, mask: t
   if (groups === heads) return attention(q, keys, values, mask);
   const shared = heads / groups;
   const below = tf.reshape(q, [batch, groups, shared * tokens, dim]);
-  return tf.reshape(attention(below, keys, values, tf.tile(mask, [1, 1, shared, 1])), q.shape);
+  const seen = mask.shape[2] === 1 ? mask : tf.tile(mask, [1, 1, shared, 1]);
+  return tf.reshape(attention(below, keys, values, seen), q.shape);
 }
 
 /** Past of each row, from that of the beginnings. */

@@ -65,6 +65,7 @@ std::string Register(const Definition& definition);
 // The operations of each file.
 std::vector<Definition> ActivationOps();
 std::vector<Definition> CacheOps();
+std::vector<Definition> DrawOps();
 std::vector<Definition> NormOps();
 std::vector<Definition> SoftmaxOps();
 

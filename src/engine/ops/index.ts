@@ -4,6 +4,7 @@ export { attention } from './attention';
 export { cachedAttention, type KeysValues } from './cached-attention';
 export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';
+export { DRAWN, drawTokens, LEFT_OUT, mixtureOf } from './drawing';
 export { embedding, linear, type LinearOptions } from './layers';
 export {
   crossEntropy,

@@ -5,8 +5,9 @@
 import { tf } from '../../engine';
 import { sizeFor } from '../../nn/buckets';
 import { additiveMask, BLOCKED } from '../../nn/causal-mask';
+import { distinct } from '../../nn/decoder';
 import { rotaryTables } from '../../nn/rotary';
-import type { SharedRows } from '../../nn/shared-rows';
+import type { Attending, SharedRows } from '../../nn/shared-rows';
 import { type ShowoConfig, showoVocabulary } from './config';
 import { conditionTokens, textToImageIds } from './layout';
 import { rotaryOf } from './layers';
@@ -36,8 +37,7 @@ export interface CodePlace {
 /**
  * @param guided whether the images without text are computed as well
  * @param places the codes that are asked for
- * @param sizes rows and places that there are to be, padding included; default: as many as there are. With `rows`, there is
- *   a text for each of them: images that are sampled rarely share theirs, and the number of texts must not vary
+ * @param size places that there are to be, padding included; default: as many as there are
  * @throws PromptTooLongError
  */
 export function drawnInputs(
@@ -45,50 +45,36 @@ export function drawnInputs(
   images: readonly Drawn[],
   guided: boolean,
   places: readonly CodePlace[],
-  sizes: { readonly rows?: number; readonly places?: number } = {},
+  size = places.length,
 ): DrawnInputs {
-  const missing = (sizes.rows ?? images.length) - images.length;
-  const all = [...images, ...Array.from({ length: missing }, () => images[0])];
-  const { texts, owner } = beginningsOf(config, all, guided, sizes.rows);
-  const shared = texts[0].length;
-  const known = all.map(({ condition, codes }) =>
-    textToImageIds(config, conditionTokens(config, condition), codes).slice(config.max_text_len),
-  );
+  const { unique, of } = distinct(images.map(({ condition }) => condition));
+  const texts = beginningRows(config, unique, guided, sizeFor(unique.length, 4));
+  const owner = guided ? [...of, ...of.map(() => texts.length - 1)] : of;
+  const known = images.map(({ codes }) => imageIds(config, codes));
   const rests = guided ? [...known, ...known] : known;
   const tokens = rests[0].length;
-  const start = texts.length * shared;
-  const asked = [
-    ...places,
-    ...Array.from({ length: (sizes.places ?? places.length) - places.length }, () => places[0]),
-  ];
+  const start = texts.length * texts[0].length;
+  const asked = [...places, ...Array.from({ length: size - places.length }, () => places[0])];
   const placesOf = (from: number) => asked.map(({ image, code }) => start + (from + image) * tokens + 1 + code);
-  const { pad } = showoVocabulary(config);
-  const rotary = rotaryOf(config);
-  const positions = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
-  const masks = texts.map((row) => textToImageMask(row, showoVocabulary(config)));
   return {
     ids: tf.tensor2d(Int32Array.from([...texts, ...rests].flat()), [1, start + rests.length * tokens], 'int32'),
     owner: tf.tensor1d(owner, 'int32'),
-    at: tf.tensor1d(guided ? [...placesOf(0), ...placesOf(all.length)] : placesOf(0), 'int32'),
-    beginning: {
-      mask: additiveMask(masks, shared),
-      tables: rotaryTables(positions(config.max_text_len - shared, shared), rotary),
-    },
-    rest: {
-      mask: withoutPadding(
-        owner.map((text) => texts[text]),
-        tokens,
-        pad,
-      ),
-      tables: rotaryTables(positions(config.max_text_len, tokens), rotary),
-    },
+    at: tf.tensor1d(guided ? [...placesOf(0), ...placesOf(images.length)] : placesOf(0), 'int32'),
+    beginning: textsAttending(config, texts),
+    rest: imagesAttending(config, texts, owner),
   };
 }
 
-/** The different texts, of half the layout's length where that holds them, and each row's among them. */
-function beginningsOf(config: ShowoConfig, images: readonly Drawn[], guided: boolean, texts?: number) {
-  const conditions = [...new Set(images.map(({ condition }) => condition))];
-  const count = texts ?? sizeFor(conditions.length, 4);
+/**
+ * The different texts, of half the layout's length where that holds them; with guidance the dropped one comes last.
+ * @param count texts that there are to be, the dropped one left out
+ */
+export function beginningRows(
+  config: ShowoConfig,
+  conditions: readonly (readonly number[])[],
+  guided: boolean,
+  count: number,
+): number[][] {
   const whole = conditions.map((condition) => conditionTokens(config, condition));
   const dropped = conditionTokens(config, null);
   const empty = Array.from({ length: count - conditions.length }, () => dropped);
@@ -96,23 +82,50 @@ function beginningsOf(config: ShowoConfig, images: readonly Drawn[], guided: boo
   const { pad } = showoVocabulary(config);
   const half = Math.ceil(config.max_text_len / 2);
   const fits = rows.every((row) => row.slice(0, config.max_text_len - half).every((id) => id === pad));
-  const owner = images.map(({ condition }) => conditions.indexOf(condition));
+  return fits ? rows.map((row) => row.slice(-half)) : rows;
+}
+
+/** What follows a text: begin, codes, end. @param codes -1 where unknown */
+export function imageIds(config: ShowoConfig, codes: ArrayLike<number>): number[] {
+  return textToImageIds(config, [], codes);
+}
+
+/** Texts among themselves. */
+export function textsAttending(config: ShowoConfig, texts: readonly (readonly number[])[]): Attending {
+  const shared = texts[0].length;
+  const masks = texts.map((row) => textToImageMask(row, showoVocabulary(config)));
   return {
-    texts: fits ? rows.map((row) => row.slice(-half)) : rows,
-    owner: guided ? [...owner, ...owner.map(() => rows.length - 1)] : owner,
+    mask: additiveMask(masks, shared),
+    tables: rotaryTables(positions(config.max_text_len - shared, shared), rotaryOf(config)),
   };
 }
 
-/** An image sees all of itself, and of its text what is no padding. `[rows, 1, tokens, shared + tokens]` */
+/** Images behind their texts. @param owner each image's text */
+export function imagesAttending(
+  config: ShowoConfig,
+  texts: readonly (readonly number[])[],
+  owner: readonly number[],
+): Attending {
+  const tokens = config.num_vq_tokens + 2;
+  const { pad } = showoVocabulary(config);
+  return {
+    mask: withoutPadding(
+      owner.map((text) => texts[text]),
+      tokens,
+      pad,
+    ),
+    tables: rotaryTables(positions(config.max_text_len, tokens), rotaryOf(config)),
+  };
+}
+
+const positions = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
+
+/** An image sees all of itself, and of its text what is no padding. `[rows, 1, 1, shared + tokens]` */
 function withoutPadding(texts: readonly (readonly number[])[], tokens: number, pad: number): tf.Tensor4D {
   const keys = texts[0].length + tokens;
-  const mask = new Float32Array(texts.length * tokens * keys);
-  texts.forEach((text, b) => {
-    const row = new Float32Array(keys);
-    text.forEach((id, i) => (row[i] = id === pad ? BLOCKED : 0));
-    for (let t = 0; t < tokens; t++) mask.set(row, (b * tokens + t) * keys);
-  });
-  return tf.tensor4d(mask, [texts.length, 1, tokens, keys]);
+  const mask = new Float32Array(texts.length * keys);
+  texts.forEach((text, b) => text.forEach((id, i) => (mask[b * keys + i] = id === pad ? BLOCKED : 0)));
+  return tf.tensor4d(mask, [texts.length, 1, 1, keys]);
 }
 
 /** All codes of all images, image after image. */

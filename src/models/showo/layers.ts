@@ -7,14 +7,27 @@ import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
 import type { KvCache } from '../../nn/kv-cache';
 import { rotary, type RotaryConfig, type RotaryTables } from '../../nn/rotary';
-import { type Attending, attendShared, type SharedRows } from '../../nn/shared-rows';
+import { type Attending, attendShared, type Beginnings, type SharedRows } from '../../nn/shared-rows';
 import { checkShowoConfig, type ShowoConfig, showoVocabulary } from './config';
 
 /** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
 const residual = (config: ShowoConfig) => ({ std: 0.02 / Math.sqrt(2 * config.num_hidden_layers) });
 
-/** Rows that attend to themselves; rows of a cache, which holds what came before; or rows that share beginnings. */
-export type PhiRows = Attending | CachedRows | SharedRows;
+/**
+ * Rows that attend to themselves; rows of a cache, which holds what came before; rows that share beginnings; or rows that
+ * are such beginnings, or go on from them.
+ */
+export type PhiRows = Attending | CachedRows | SharedRows | BeginningRows | BegunRows;
+
+/** Rows whose keys and values are held from now on. */
+export type BeginningRows = Attending & { readonly holds: Beginnings };
+
+/** Rows that go on. Keys that `mask` is of: those of the beginning, then the rows' own. */
+export type BegunRows = Attending & {
+  readonly begun: Beginnings;
+  /** int32 `[rows]`: the beginning that each row goes on from. */
+  readonly owner: tf.Tensor1D;
+};
 
 /** Rows whose tokens go into a cache. */
 export type CachedRows = {
@@ -44,12 +57,14 @@ class PhiAttention extends Module<ShowoConfig> {
     const q = this.q_layernorm.forward(split(this.q_proj.forward(x)));
     const k = this.k_layernorm.forward(split(this.k_proj.forward(x)));
     const v = split(this.v_proj.forward(x));
-    if ('owner' in rows) return this.dense.forward(attendShared({ q, k, v }, rows));
+    if ('beginning' in rows) return this.dense.forward(attendShared({ q, k, v }, rows));
     const heads = (h: tf.Tensor4D) => tf.transpose<tf.Tensor4D>(h, [0, 2, 1, 3]);
     const own = { keys: rotary(heads(k), rows.tables), values: heads(v) };
     const turned = rotary(heads(q), rows.tables);
     const scale = this.headDim ** -0.5;
-    const among = () => attention(turned, own.keys, own.values, rows.mask ?? null, scale);
+    if ('holds' in rows) rows.holds.hold(layer, own);
+    const seen = 'begun' in rows ? rows.begun.before(layer, rows.owner, own) : own;
+    const among = () => attention(turned, seen.keys, seen.values, rows.mask ?? null, scale);
     const mixed = tf.transpose(
       'cache' in rows ? rows.cache.attend(layer, turned, own, scale, among) : among(),
       [0, 2, 1, 3],
@@ -108,7 +123,7 @@ class PhiModel extends Module<ShowoConfig> {
 }
 
 function checkMask(ids: tf.Tensor2D, rows: PhiRows): void {
-  if ('owner' in rows || !rows.mask) return;
+  if ('beginning' in rows || 'begun' in rows || !rows.mask) return;
   const [batch, tokens] = ids.shape;
   const [masks, ...found] = rows.mask.shape;
   if ((masks !== 1 && masks !== batch) || found.join() !== [1, tokens, tokens].join())

@@ -72,16 +72,3 @@ export function remask(
   for (let i = 0; i < n; i++) masked[i] = confidence[i] < cut ? 1 : 0;
   return { masked, confidence };
 }
-
-/** Draws an index from probabilities by their running sum; `u` uniform in [0, 1). */
-export function drawIndex(logProbs: ArrayLike<number>, from: number, count: number, u: number): number {
-  let rest = u;
-  let last = 0;
-  for (let k = 0; k < count; k++) {
-    const p = Math.exp(logProbs[from + k]);
-    if (p > 0) last = k;
-    rest -= p;
-    if (rest < 0) return k;
-  }
-  return last; // rounding left a sum just below u: the last index that can occur
-}

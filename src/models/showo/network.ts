@@ -1,5 +1,5 @@
 /** Show-o's language model: ids in, hidden states and logits out. Samplers, replay and losses share these passes. */
-import { inFloat32, tf } from '../../engine';
+import { inFloat32, mixtureOf, tf } from '../../engine';
 import { isExtended } from '../../nn/extra-tokens';
 import type { Following } from '../../nn/following-step';
 import { rotaryTables } from '../../nn/rotary';
@@ -89,15 +89,16 @@ export class ShowoNetwork {
    */
   imageLogits(inputs: DrawnInputs, guidanceScale: number): ImageLogits {
     return tf.tidy(() => {
-      const { codebook_size } = this.config;
-      const asked = scoredHidden(this.layers.hidden(inputs.ids, inputs), inputs.at);
-      const logits = this.logitsRange(asked, this.vocabulary.imageOffset, codebook_size);
+      const logits = this.codeLogits(scoredHidden(this.layers.hidden(inputs.ids, inputs), inputs.at));
       if (guidanceScale === 1) return { guided: logits, conditional: logits };
       const half = inputs.at.size / 2;
-      const [conditional, dropped] = [tf.slice(logits, [0, 0], [half, -1]), tf.slice(logits, [half, 0], [half, -1])];
-      const mixture = tf.sub<tf.Tensor2D>(tf.mul(conditional, guidanceScale), tf.mul(dropped, guidanceScale - 1));
-      return { guided: mixture, conditional };
+      return { guided: mixtureOf(logits, half, guidanceScale), conditional: tf.slice(logits, [0, 0], [half, -1]) };
     });
+  }
+
+  /** Logits over the image codes, `[places, codebook]`, of hidden states `[places, hidden]`. */
+  codeLogits(hidden: tf.Tensor2D): tf.Tensor2D {
+    return this.logitsRange(hidden, this.vocabulary.imageOffset, this.config.codebook_size);
   }
 
   /** Logits over ids `from` .. `from + count - 1` alone, `[rows, count]`: an image needs its codes only. */

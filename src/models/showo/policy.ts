@@ -126,7 +126,7 @@ function readImages(network: ShowoNetwork, transitions: readonly ImageTransition
   if (decided.length === 0) return tf.zeros([transitions.length, codes]);
   const images = transitions.map(({ condition, inputIds }) => ({ condition, codes: inputIds }));
   const size = Math.min(sizeFor(decided.length, 8), transitions.length * codes);
-  const inputs = drawnInputs(network.config, images, scale !== 1, decided, { places: size });
+  const inputs = drawnInputs(network.config, images, scale !== 1, decided, size);
   const ids = new Int32Array(size);
   // Where nothing was decided, the 0 behind all that was read is looked up.
   const places = new Int32Array(transitions.length * codes).fill(size);

@@ -2,13 +2,12 @@
  * Sampling images: a batch of MaskGIT decodings that can be stopped after any step, looked at, thinned out and
  * carried on (which is what Sync-GRPO's early selection needs), and that records every transition for replay.
  */
-import { logSoftmax, type Rng, tf, tokenLogProbs, runTraced } from '../../engine';
-import { rowsFor } from '../../nn/buckets';
+import type { Rng } from '../../engine';
 import type { ImageOptions, ImageSampler, ImageSegment } from '../unified';
 import { imageGrid } from './config';
-import { drawnInputs, everyCode } from './image-inputs';
+import { type DrawnCodes, MaskedDecoding } from './decoding';
 import { conditionTokens } from './layout';
-import { drawIndex, maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
+import { maskCount, type MaskSchedule, maskTemperature, remask, type TemperatureMode } from './maskgit';
 import type { ShowoNetwork } from './network';
 import type { ImageTransition } from './policy';
 
@@ -27,9 +26,15 @@ export interface ShowoImageOptions extends ImageOptions {
 
 type Settings = Required<Omit<ShowoImageOptions, 'topK' | 'topP'>>;
 
-/** Chooses a code and gives the re-masking noise; the default draws from the image's generator. Tests supply their own. */
+/** The random numbers of an image; by default they come from its generator. Tests supply their own. */
 export interface Draws {
-  choose(image: number, step: number, position: number, logProbs: Float32Array, from: number, count: number): number;
+  /**
+   * What the codes of a step are drawn by.
+   * @param open positions of the unknown codes
+   * @returns a number in [0, 1) for each of them, or Gumbel noise for the whole codebook each, `[open * codebook]`
+   */
+  codes(image: number, step: number, open: readonly number[]): Float32Array;
+  /** Of re-masking: standard Gumbel, one a position. */
   noise(image: number, step: number, positions: number): ArrayLike<number>;
 }
 
@@ -52,14 +57,6 @@ interface ImageState {
   readonly transitions: readonly ImageTransition[];
 }
 
-/** What one forward pass says of a batch, `[images * codes, codebook]`. */
-interface Distributions {
-  /** log p of the mixture that codes are drawn from. */
-  readonly logProbs: Float32Array;
-  /** Kept where the conditional half is recorded. */
-  readonly conditional?: tf.Tensor2D;
-}
-
 export class ShowoImageSampler implements ImageSampler<ImageTransition> {
   private images: ImageState[];
   private done_ = 0;
@@ -70,8 +67,7 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
     private readonly network: ShowoNetwork,
     images: readonly ImageState[],
     private readonly settings: Settings,
-    /** Images of the batch that this one comes from. */
-    private readonly begun = images.length,
+    private readonly decoding: MaskedDecoding,
   ) {
     this.images = [...images];
     this.temperature = settings.temperature;
@@ -89,14 +85,17 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
       conditionTokens(network.config, condition); // too long a prompt is said before any work
       return {
         condition,
-        draws: 'choose' in draws ? draws : drawsOf(draws),
+        draws: 'codes' in draws ? draws : drawsOf(draws),
         place,
         codes: new Int32Array(n).fill(-1),
         predicted: new Int32Array(n),
         transitions: [],
       };
     });
-    return new ShowoImageSampler(network, images, settings);
+    const { guidanceScale, imageLogProbs, scored } = settings;
+    const conditions = images.map(({ condition }) => condition);
+    const decoding = new MaskedDecoding(network, conditions, { guidanceScale, imageLogProbs, known: scored === 'all' });
+    return new ShowoImageSampler(network, images, settings, decoding);
   }
 
   get steps(): number {
@@ -133,15 +132,11 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
     if (this.images.length > 0) {
       const { temperature, temperatureMode, steps } = this.settings;
       const noise = maskTemperature(temperature, this.temperature, this.done_, steps, temperatureMode);
-      const distributions = this.forward();
-      try {
-        this.images = this.decide(distributions, noise);
-      } finally {
-        distributions.conditional?.dispose();
-      }
+      this.images = this.decide(this.draw(), noise);
       this.temperature = noise;
     }
     this.done_++;
+    if (this.done) this.decoding.dispose();
   }
 
   select(indices: readonly number[]): ShowoImageSampler {
@@ -152,7 +147,7 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
       this.network,
       indices.map((i) => this.images[i]),
       this.settings,
-      this.begun,
+      this.decoding,
     );
     part.done_ = this.done_;
     part.temperature = this.temperature;
@@ -161,78 +156,48 @@ export class ShowoImageSampler implements ImageSampler<ImageTransition> {
   }
 
   finish(): ImageSegment<ImageTransition>[] {
-    while (!this.done) this.step();
+    try {
+      while (!this.done) this.step();
+    } finally {
+      this.dispose();
+    }
     const grid = imageGrid(this.network.config);
     return this.images.map(({ codes, transitions }) => ({ name: 'generation', codes, grid, transitions }));
   }
 
-  /** Nothing is held between steps; it cannot be stepped any more. */
+  /** It cannot be stepped any more. What it held is the other one's, where it was thinned out. */
   dispose(): void {
+    if (!this.closed) this.decoding.dispose();
     this.closed = true;
   }
 
-  private forward(): Distributions {
-    const { config } = this.network;
-    const { guidanceScale, imageLogProbs } = this.settings;
-    // As many rows as at the beginning, or a half or a quarter of them: three shapes, however images are thinned out.
-    const rows = rowsFor(this.images.length, this.begun);
-    const places = everyCode(rows, config.num_vq_tokens);
-    const [logProbs, conditional] = runTraced(this.network, 'masked decoding step', () => {
-      const inputs = drawnInputs(config, this.images, guidanceScale !== 1, places, { rows });
-      const logits = this.network.imageLogits(inputs, guidanceScale);
-      const conditional = imageLogProbs === 'conditional' ? logits.conditional : undefined;
-      return [logSoftmax(logits.guided), ...(conditional ? [conditional] : [])];
-    }) as [tf.Tensor2D, tf.Tensor2D?];
-    try {
-      return { logProbs: logProbs.dataSync<'float32'>(), conditional };
-    } catch (error) {
-      conditional?.dispose();
-      throw error;
-    } finally {
-      logProbs.dispose();
-    }
+  private draw(): DrawnCodes[] {
+    const images = this.images.map(({ condition, codes, draws, place }) => {
+      const open = [...codes.keys()].filter((i) => codes[i] < 0);
+      return { condition, codes, numbers: draws.codes(place, this.done_, open) };
+    });
+    return this.decoding.draw(images, this.done_ === 0);
   }
 
-  /** Draws every image's codes, masks the least certain again, and records the transition. */
-  private decide({ logProbs, conditional }: Distributions, noise: number): ImageState[] {
-    const drawn = this.images.map((image, b) => this.draw(image, b, logProbs));
-    const recorded =
-      conditional &&
-      scoresOf(
-        conditional,
-        drawn.map(({ ids }) => ids),
-      );
+  /** Masks the least certain codes again, and records the transition. */
+  private decide(drawn: readonly DrawnCodes[], noise: number): ImageState[] {
     return this.images.map((image, b): ImageState => {
-      const { ids, scores } = drawn[b];
+      const { ids, logProbs, recorded } = drawn[b];
       const n = ids.length;
       const known = image.codes.map((code) => (code >= 0 ? 1 : 0));
       const unknown = known.filter((is) => !is).length;
       const count = maskCount(unknown, n, this.done_, this.steps, this.settings.schedule);
       const gumbel = image.draws.noise(image.place, this.done_, n);
-      const { masked } = remask(scores.map(Math.exp), known, count, noise, gumbel);
+      const { masked } = remask(logProbs.map(Math.exp), known, count, noise, gumbel);
       const last = this.done_ === this.steps - 1;
       const codes = last ? ids : ids.map((code, i) => (masked[i] ? -1 : code));
-      const own = recorded ? recorded.subarray(b * n, (b + 1) * n) : scores;
       return {
         ...image,
         codes,
         predicted: ids,
-        transitions: [...image.transitions, this.record(image, ids, own, codes)],
+        transitions: [...image.transitions, this.record(image, ids, recorded, codes)],
       };
     });
-  }
-
-  private draw(image: ImageState, b: number, logProbs: Float32Array): { ids: Int32Array; scores: Float32Array } {
-    const size = this.network.config.codebook_size;
-    const n = image.codes.length;
-    const scores = new Float32Array(n);
-    const ids = image.codes.map((code, i) => {
-      const from = (b * n + i) * size;
-      const id = code >= 0 ? code : image.draws.choose(image.place, this.done_, i, logProbs, from, size);
-      scores[i] = logProbs[from + id];
-      return id;
-    });
-    return { ids, scores };
   }
 
   private record(image: ImageState, ids: Int32Array, scores: Float32Array, after: Int32Array): ImageTransition {
@@ -278,21 +243,7 @@ function settingsOf({ topK, topP, ...options }: ShowoImageOptions): Settings {
 
 function drawsOf(rng: Rng): Draws {
   return {
-    choose: (_image, _step, _position, logProbs, from, count) => drawIndex(logProbs, from, count, rng.uniform()),
+    codes: (_image, _step, open) => rng.uniform(open.length),
     noise: (_image, _step, positions) => rng.gumbel(positions),
   };
-}
-
-/** log p of the drawn codes, image after image; rows of padding come last. */
-function scoresOf(logits: tf.Tensor2D, ids: readonly Int32Array[]): Float32Array {
-  const scores = tf.tidy(() => {
-    const flat = new Int32Array(logits.shape[0]);
-    ids.forEach((list, b) => flat.set(list, b * list.length));
-    return tokenLogProbs(logits, tf.tensor1d(flat, 'int32'));
-  });
-  try {
-    return scores.dataSync<'float32'>();
-  } finally {
-    scores.dispose();
-  }
 }

@@ -202,12 +202,19 @@ describe('sampling', () => {
     const sampler = model.imageSampler(drawings(1), { imageLogProbs: 'conditional' });
     sampler.dispose();
     assert.throws(() => sampler.step(), /disposed/);
-    const choose = () => {
-      throw new Error('no draw');
+    const noise = () => {
+      throw new Error('no noise');
     };
-    const broken = { condition: [1], draws: { choose, noise: () => [] } };
-    const started = ShowoImageSampler.start(model.network, [broken], { imageLogProbs: 'conditional' });
-    assert.throws(() => started.step(), /no draw/);
+    const draws = {
+      codes: (_image: number, _step: number, open: readonly number[]) => new Float32Array(open.length),
+      noise,
+    };
+    const broken = () =>
+      ShowoImageSampler.start(model.network, [{ condition: [1], draws }], { imageLogProbs: 'conditional' });
+    assert.throws(() => broken().finish(), /no noise/);
+    const started = broken();
+    assert.throws(() => started.step(), /no noise/);
+    started.dispose();
     assert.equal(tf.memory().numTensors, tensors);
   });
 });

@@ -85,16 +85,16 @@ describe('texts that images share', () => {
     tf.dispose(inputs);
   });
 
-  test('padding rows and places change nothing, and only what is asked for is computed', () => {
+  test('padding changes nothing, and only what is asked for is computed', () => {
     const { config, network } = model;
     const drawn = images();
     const places = [
       { image: 0, code: 3 },
       { image: 2, code: 0 },
     ];
-    const logits = (sizes: { rows?: number; places?: number }) =>
-      tf.tidy(() => network.imageLogits(drawnInputs(config, drawn, true, places, sizes), 3).guided.arraySync());
-    const [own, padded] = [logits({}), logits({ rows: 5, places: 6 })];
+    const logits = (size?: number) =>
+      tf.tidy(() => network.imageLogits(drawnInputs(config, drawn, true, places, size), 3).guided.arraySync());
+    const [own, padded] = [logits(), logits(6)];
     assert.deepEqual([own.length, padded.length], [2, 6]);
     own.forEach((row, i) => row.forEach((x, k) => assert.ok(Math.abs(x - padded[i][k]) < 1e-4)));
   });

@@ -256,12 +256,10 @@ function gumbelDraws(
   noise: Draws['noise'],
 ): Draws {
   return {
-    choose(image, step, position, logProbs, from, count) {
-      const at = ((step * images + image) * positions + position) * codes;
-      let best = 0;
-      for (let k = 1; k < count; k++)
-        if (logProbs[from + k] + noiseCat[at + k] > logProbs[from + best] + noiseCat[at + best]) best = k;
-      return best;
+    codes(image, step, open) {
+      const from = (step * images + image) * positions;
+      const rows = open.map((i) => noiseCat.subarray((from + i) * codes, (from + i + 1) * codes));
+      return Float32Array.from(rows.flatMap((row) => [...row]));
     },
     noise,
   };
