@@ -5,7 +5,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup packages engine build test demo results docs lab torch bench figures interop clean
+.PHONY: help setup packages engine build test demo results pictures docs lab torch bench figures interop clean
 
 timed := sh scripts/setup/timed.sh
 python ?= python3
@@ -45,6 +45,9 @@ demo: setup ## trains a concept by Sync-GRPO in a notebook; leaves out/demo   [c
 results: setup ## works through the runs of docs/results.md, hours of them; a killed one goes on   [RUNS='TEXT ..' limit=N]
 	@TS_NODE_PROJECT=$(CURDIR)/tsconfig.json nice -n 15 node --require ts-node/register/transpile-only scripts/results/main.ts \
 	  $(foreach run,$(RUNS),--only $(run)) $(if $(limit),--limit $(limit)) $(options)
+
+pictures: setup ## the README's pictures of what each method does, from data/results/images; leaves docs/images
+	@TS_NODE_PROJECT=$(CURDIR)/tsconfig.json node --require ts-node/register/transpile-only scripts/results/pictures.ts
 
 docs: packages ## reference of every public name, out/docs/index.html
 	@$(timed) 'reference in out/docs' node node_modules/typedoc/bin/typedoc --tsconfig tsconfig.json --out out/docs --readme README.md \

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { type FinishedRun, readResults, type RunItems, type RunResult, summarize } from '../../src/eval';
 import { writeFileAtomic } from '../../src/io/write-file';
 import { HEADLINES, type ListedRun, nameOf } from './runs';
+import { promptsFile } from './work';
 
 /** Metrics of a step that curves are drawn of. */
 const DRAWN = /^(step|reward|reward_std|kl|grad_norm|dsog\/(threshold|pass_rate|filled)|rewards\/.*\/mean)$/;
@@ -48,7 +49,7 @@ export class ResultStore {
     await writeFileAtomic(path.join(this.folder, 'curves', `${nameOf(run)}.jsonl`), text);
   }
 
-  /** The first images before and after a run: `images/NAME-before.png`. @param folder the run's */
+  /** The first images before and after a run, `images/NAME-before.png`, and their prompts. @param folder the run's */
   async writeSheets(run: ListedRun, folder: string): Promise<void> {
     await mkdir(path.join(this.folder, 'images'), { recursive: true });
     for (const when of ['before', 'after']) {
@@ -56,6 +57,9 @@ export class ResultStore {
       if (!existsSync(sheet)) continue;
       await writeFileAtomic(path.join(this.folder, 'images', `${nameOf(run)}-${when}.png`), readFileSync(sheet));
     }
+    const prompts = promptsFile(path.join(folder, 'before.json'));
+    if (existsSync(prompts))
+      await writeFileAtomic(path.join(this.folder, 'images', `${nameOf(run)}-prompts.json`), readFileSync(prompts));
   }
 
   /** Every finished run; other files of the folder are passed over. */

@@ -69,12 +69,25 @@ type PlainItem = Omit<EvaluatedItem, 'image' | 'reference'>;
 /** Images of an evaluation that are kept, in the order of the prompts. */
 const SHOWN = 12;
 
+/** Images in a row of a sheet. */
+export const SHEET_COLUMNS = 6;
+
+/** What the images of an evaluation's sheet were asked to show. */
+export const promptsFile = (file: string) => file.replace(/\.json$/, '-prompts.json');
+
 /** An evaluation that is made once, also when the run is killed behind it; the first of its images are kept beside the file, as a sheet. */
 export async function evaluatedOnce(file: string, evaluate: () => Promise<Evaluation>): Promise<Evaluation> {
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Evaluation;
   const { metrics, items } = await evaluate();
-  const drawn = items.flatMap(({ image }) => image ?? []).slice(0, SHOWN);
-  if (drawn.length > 0) await savePng(file.replace(/\.json$/, '.png'), imageSheet(drawn, 6));
+  const drawn = items.flatMap(({ image, prompt }) => (image ? [{ image, prompt }] : [])).slice(0, SHOWN);
+  if (drawn.length > 0) {
+    const sheet = imageSheet(
+      drawn.map(({ image }) => image),
+      SHEET_COLUMNS,
+    );
+    await savePng(file.replace(/\.json$/, '.png'), sheet);
+    await writeFileAtomic(promptsFile(file), JSON.stringify(drawn.map(({ prompt }) => prompt)));
+  }
   const plain = items.map(({ prompt, cluster, text, scores }): PlainItem => ({ prompt, cluster, text, scores }));
   await writeFileAtomic(file, JSON.stringify({ metrics, items: plain }));
   return { metrics, items: plain };
