@@ -54,7 +54,7 @@ export class Debugger {
     this.values = new Values(inspector);
     this.evaluation = new Evaluation(inspector, language);
     const send = (event: string, body: Json): void => this.send(event, body);
-    this.stops = new Stops(inspector, this.sources, this.breakpoints, language, send);
+    this.stops = new Stops(inspector, this.sources, this.breakpoints, language, shared, send);
     this.stops.onGoOn = () => this.values.forget();
     inspector.on('Debugger.scriptParsed', (params) => {
       const { scriptId, url } = params as { scriptId: string; url: string };

@@ -1,5 +1,6 @@
 /** Stopping and going on: which of V8's stops are shown, and what a step is to people. */
 import type { LanguageLink } from '../threads/language-link';
+import { flags } from '../threads/thread-messages';
 import type { Breakpoints } from './breakpoints';
 import type { CallFrame, Inspector, Paused } from './inspector';
 import type { Sources } from './sources';
@@ -26,6 +27,10 @@ export type SendEvent = (event: string, body: Record<string, unknown>) => void;
 
 export class Stops {
   private paused?: Paused;
+  /** A stop of V8's that is being looked at: nobody knows yet whether it is shown. */
+  private deciding?: Paused;
+  /** Somebody interrupted meanwhile. */
+  private toEnd = false;
   /** The frames of people's code, innermost first. */
   private shown: readonly CallFrame[] = [];
   private step?: Step;
@@ -36,6 +41,7 @@ export class Stops {
     private readonly sources: Sources,
     private readonly breakpoints: Breakpoints,
     private readonly language: LanguageLink,
+    private readonly shared: Int32Array,
     private readonly send: SendEvent,
   ) {
     inspector.on('Debugger.paused', (params) => void this.onPaused(params as Paused));
@@ -54,11 +60,15 @@ export class Stops {
   onGoOn: () => void = () => undefined;
 
   private async onPaused(paused: Paused): Promise<void> {
+    this.deciding = paused;
+    this.toEnd = false;
     try {
       if (paused.reason === 'instrumentation') await this.beforeCell(paused);
-      else if (!(await this.shows(paused))) return;
+      else if ((await this.shows(paused)) && this.toEnd) await this.terminate();
     } catch {
       await this.resume(); // whatever failed here must not hold the cells for ever
+    } finally {
+      if (this.deciding === paused) this.deciding = undefined;
     }
   }
 
@@ -91,6 +101,7 @@ export class Stops {
     }
     const reason = isException ? 'exception' : isBreakpoint ? 'breakpoint' : this.step ? 'step' : 'pause';
     this.paused = paused;
+    Atomics.store(this.shared, flags.stopped, 1);
     this.shown = frames;
     this.step = undefined;
     const text = isException ? { text: paused.data?.description ?? 'a value that is no Error' } : {};
@@ -131,6 +142,7 @@ export class Stops {
   private onResumed(): void {
     if (!this.paused) return;
     this.paused = undefined;
+    Atomics.store(this.shared, flags.stopped, 0);
     this.shown = [];
     this.onGoOn();
     this.send('continued', { threadId, allThreadsContinued: true });
@@ -165,6 +177,7 @@ export class Stops {
    * this: the one that comes too late finds code that runs, which is what it asked for.
    */
   async terminate(): Promise<void> {
+    this.toEnd = this.deciding !== undefined;
     if (!this.paused) return;
     await this.inspector.post('Debugger.resume', { terminateOnResume: true }).catch((error: Error) => {
       if (!/while paused/.test(error.message)) throw error;

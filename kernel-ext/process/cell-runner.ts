@@ -1,7 +1,6 @@
 /** Running cells one after the other on tslab's executor, and finding out how each ended. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import vm from 'node:vm';
-import type { MessagePort } from 'node:worker_threads';
 import type { Executor } from 'tslab/dist/executor';
 import { RemoteCompiler } from '../threads/remote-compiler';
 import type { Threads } from '../threads/threads';
@@ -48,15 +47,12 @@ export class CellRunner {
   private running = false;
   private unhandled?: { readonly thrown: unknown };
   private abandonCell?: () => void;
-  /** Gives a port on which each signal is told to the thread that can let go of code which a debugger has stopped. */
-  private readonly signalPort: () => MessagePort;
 
   constructor(
     private readonly folder: string,
-    threads: Threads,
+    private readonly threads: Threads,
   ) {
     this.compiler = new RemoteCompiler(threads);
-    this.signalPort = () => threads.clients.signals();
     this.modules = new CellModules(folder);
     installRuntime(this.gate, this.modules);
   }
@@ -211,12 +207,16 @@ export class CellRunner {
 
   /** Hears signals even while a cell never yields. */
   private watchSignals(): Promise<void> {
-    return this.interrupts.start(() => {
-      // The cell's code is gone, and with it every promise that it would have settled.
-      this.thrown = { thrown: new Interrupted() };
-      if (!this.gate.interrupt(false)) this.gate.abandon(false);
-      this.abandonCell?.();
-    }, this.signalPort());
+    return this.interrupts.start(
+      () => {
+        // The cell's code is gone, and with it every promise that it would have settled.
+        this.thrown = { thrown: new Interrupted() };
+        if (!this.gate.interrupt(false)) this.gate.abandon(false);
+        this.abandonCell?.();
+      },
+      this.threads.flags,
+      this.threads.clients.signals(),
+    );
   }
 
   /**

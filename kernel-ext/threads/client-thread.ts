@@ -79,11 +79,11 @@ const answers: Readonly<Record<string, Answer>> = {
   delete_subshell_request: ({ content }) => getSubshells().remove(String(content.subshell_id)),
   list_subshell_request: () => getSubshells().list(),
   interrupt_request: async () => {
-    await debug?.interrupt();
     // A cell that the client sends after the reply is not meant: the signal is to be on its way by then.
-    const heard = new Promise<void>((resolve) => (signalHeard = resolve));
+    const heard = new Promise<true>((resolve) => (signalHeard = () => resolve(true)));
     process.kill(process.pid, 'SIGINT');
-    await Promise.race([heard, sleep(signalPatience)]);
+    // What a debugger has stopped ends when the watcher has heard the signal, or where there is none.
+    if (!(await Promise.race([heard, sleep(signalPatience)]))) await debug?.interrupt();
     await sleep(signalDelay);
     return {};
   },

@@ -26,6 +26,8 @@ export const flags = {
   answers: 1,
   /** Counts what the main thread has asked the thread that faces the clients to tell when it comes to it. */
   marks: 2,
+  /** 1 while a debugger has stopped the main thread's code, and clients know it. */
+  stopped: 3,
 } as const;
 
 /** From the main thread to the thread that faces the clients. */

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '../../kernel-ext/protocol/messages';
+import { Rng } from '../../src/engine/random';
 import { DebugClient } from './debug-client';
 import { TestKernel } from './kernel';
 
@@ -219,6 +221,23 @@ test('an interrupt ends stopped code, and the next cell runs', async () => {
     assert.equal((await kernel.run('2 + 2')).result?.['text/plain'], '4');
   }
   assert.deepEqual((await client.ask('debugInfo')).stoppedThreads, []);
+});
+
+test('two signals in a row end stopped code, and nothing else', async () => {
+  const rng = new Rng(15);
+  for (let round = 0; round < 30; round++) {
+    const cell = `${round % 2 ? 'await null;' : ''}let m = ${round};\nfor (let i = 0; i < 1e9; i++) {\n  m += i;\n}`;
+    await client.breakIn(cell, { line: 3 });
+    const running = kernel.run(cell);
+    await client.stopped();
+    kernel.client.interrupt();
+    if (round % 4 > 0) await sleep(rng.uniform() * 30);
+    if (round % 3 > 0) kernel.client.interrupt();
+    else await kernel.send('interrupt_request', {}, 'control');
+    assert.equal((await running).reply.ename, 'Interrupted', `round ${round}`);
+    await sleep(100); // the second may still be on its way
+    assert.equal((await kernel.run('2 + 2')).result?.['text/plain'], '4', `round ${round}`);
+  }
 });
 
 test('a loop that calls nothing is paused, and answers for itself', async () => {

@@ -3,6 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Rng } from '../../src/engine/random';
 import { TestKernel } from './kernel';
 
 /** Cells call `begun()` right before the code that never yields. */
@@ -72,6 +73,23 @@ test('a loop right after an answer from input stops, too', async () => {
   kernel.client.onInput = undefined;
 });
 
+test('two signals close to each other end the cell, and nothing else', async () => {
+  const rng = new Rng(14);
+  for (let round = 0; round < 12; round++) {
+    const first = round % 2 ? 'await null; begun(); ' : 'begun(); ';
+    const request = kernel.client.execute(`${first}${round % 3 ? 'while (true) {}' : 'await new Promise(() => 0);'}`);
+    await begins(kernel);
+    kernel.client.interrupt();
+    await sleep(rng.uniform() * 30);
+    kernel.client.interrupt();
+    const late = sleep(20_000).then(() => assert.fail(`round ${round}: not interrupted`));
+    const reply = await Promise.race([request.reply, late]);
+    assert.equal(reply.content.ename, 'Interrupted');
+    await sleep(200); // the second may still be on its way
+    assert.equal((await kernel.run('reached')).reply.status, 'ok');
+  }
+});
+
 test('what not even that stops is ended by the next interrupt, for the client to restart', async () => {
   const own = await TestKernel.start();
   await own.run(prelude);
@@ -80,9 +98,10 @@ test('what not even that stops is ended by the next interrupt, for the client to
     "const { execFileSync } = await import('node:child_process');\nbegun();\nexecFileSync(process.execPath, ['-e', 'setTimeout(() => 0, 15_000)'], { stdio: 'ignore' });",
   );
   await begins(own);
-  for (let i = 0; i < 3; i++) {
+  // Impatience alone does not end it: the one that does comes a second after the code was to stop.
+  for (const pause of [300, 300, 1300, 0]) {
     own.client.child.kill('SIGINT');
-    await sleep(300);
+    await sleep(pause);
   }
   const exit = await Promise.race([own.client.exited, sleep(20_000).then(() => assert.fail('still alive'))]);
   assert.equal(exit.signal, 'SIGKILL');
