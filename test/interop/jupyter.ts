@@ -15,6 +15,15 @@ export const noJupyter = existsSync(path.join(venv, 'bin', 'jupyter-lab'))
   ? undefined
   : `there is no JupyterLab in ${path.relative(root, venv)}; \`make interop\` installs it where Python 3 and its packages can be had`;
 
+const missing = ['anywidget', '@jupyter-widgets/jupyterlab-manager'].filter(
+  (name) => !existsSync(path.join(venv, 'share/jupyter/labextensions', name)),
+);
+/** Why JupyterLab shows no widgets; undefined where it does. */
+export const noWidgets =
+  missing.length === 0
+    ? undefined
+    : `JupyterLab in ${path.relative(root, venv)} has no ${missing.join(' and no ')}; \`make interop\` installs what is missing`;
+
 /** A program of the Python environment. */
 export function program(name: string): string {
   return path.join(venv, 'bin', name);

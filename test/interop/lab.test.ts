@@ -1,7 +1,7 @@
 /** The kernel in JupyterLab in a real browser. */
 import { after, afterEach, before, beforeEach, describe } from 'node:test';
 import { noBrowser } from './browser';
-import { noJupyter } from './jupyter';
+import { noJupyter, noWidgets } from './jupyter';
 import { debuggerInLab } from './lab/debugger';
 import { displaysInLab } from './lab/displays';
 import { LabSession } from './lab/session';
@@ -9,6 +9,7 @@ import { widgetsInLab } from './lab/widgets';
 
 const skip = noJupyter ?? noBrowser ?? false;
 if (skip) console.log(`JupyterLab in a browser: skipped, ${skip}`);
+else if (noWidgets) console.log(`Widgets in JupyterLab: skipped, ${noWidgets}`);
 
 describe('JupyterLab in a browser', { skip }, () => {
   const session = new LabSession();
@@ -19,5 +20,5 @@ describe('JupyterLab in a browser', { skip }, () => {
 
   displaysInLab(session);
   debuggerInLab(session);
-  widgetsInLab(session);
+  widgetsInLab(session, noWidgets);
 });
