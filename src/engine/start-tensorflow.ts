@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import util from 'node:util';
-import { needsBf16Casts, useBf16Products } from './bf16-products';
+import { needsBf16Casts, useBf16Products, useOwnProducts } from './bf16-products';
 import { functionBackend } from './functions/binding';
 import { useMixedPrecision } from './functions';
 import { setOwnKernels } from './ops/kernel';
@@ -39,7 +39,10 @@ export async function startTensorflow({ precision, mixed }: StartOptions, _force
   setOwnKernels(ownKernels);
   if (device === 'cpu') useTraceableKernels();
   if (mixed) startMixedPrecision(precision, device);
-  else if (precision === 'bf16' && device === 'cpu' && needsBf16Casts()) useBf16Products();
+  else if (precision === 'bf16' && device === 'cpu') {
+    if (needsBf16Casts()) useBf16Products();
+    else useOwnProducts();
+  }
   return {
     engine: 'tensorflow',
     device,

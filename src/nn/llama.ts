@@ -3,7 +3,7 @@
  * SwiGLU. With the two options that Chameleon adds: norms on every head's queries and keys, norms after the blocks.
  * It starts from embeddings, because Janus mixes text with images there.
  */
-import { attention, inFloat32, layerNorm, silu, tf } from '../engine';
+import { attention, inFloat32, layerNorm, swiglu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
@@ -125,7 +125,7 @@ export class LlamaMlp extends Module<LlamaConfig> {
   });
 
   forward(x: tf.Tensor3D): tf.Tensor3D {
-    return this.down_proj.forward(tf.mul(silu(this.gate_proj.forward(x)), this.up_proj.forward(x)));
+    return this.down_proj.forward(swiglu(this.gate_proj.forward(x), this.up_proj.forward(x)) as tf.Tensor3D);
   }
 }
 

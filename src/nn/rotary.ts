@@ -1,15 +1,8 @@
 /** Rotary positions (Su et al. 2021), halves convention, on the first `rotated` dimensions of each head. */
-import { tf } from '../engine';
+import { tf, turned, type TurnTables } from '../engine';
 
-/** A type, not an interface: a plain record of tensors. */
-export type RotaryTables = {
-  /** `[tokens, headDim]`, or `[batch, 1, tokens, headDim]` where rows differ; 1 on dimensions that are not turned. */
-  readonly cos: tf.Tensor;
-  /** Shaped as `cos`; 0 on dimensions that are not turned. */
-  readonly sin: tf.Tensor;
-  /** `[headDim, headDim]`: x times this is x with its rotated halves swapped and the first one negated. */
-  readonly swap: tf.Tensor2D;
-};
+/** What turns queries and keys, with `dim` the size of a head. */
+export type RotaryTables = TurnTables;
 
 /** Which dimensions turn, and how fast. */
 export interface RotaryConfig {
@@ -93,12 +86,7 @@ function swapOf(headDim: number, rotated: number): tf.Tensor2D {
   return tf.tensor2d(swap, [headDim, headDim]);
 }
 
-/**
- * Turns queries or keys `[batch, heads, tokens, headDim]`. The swap is a matrix product: slicing and concatenating
- * halves costs more passes over memory and needs gradients that some engines lack.
- */
+/** Turns queries or keys `[batch, heads, tokens, headDim]`. */
 export function rotary(x: tf.Tensor4D, tables: RotaryTables): tf.Tensor4D {
-  const { shape } = x;
-  const swapped = tf.reshape(tf.matMul(tf.reshape<tf.Rank.R2>(x, [-1, shape[3]]), tables.swap), shape);
-  return tf.add(tf.mul(x, tables.cos), tf.mul(swapped, tables.sin));
+  return turned(x, tables);
 }

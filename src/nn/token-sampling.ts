@@ -39,7 +39,7 @@ export function drawToken(
 ): number {
   if (options.temperature === 0) return likeliest(logits, from, count);
   const weights = weightsOf(logits, from, count, options);
-  let rest = rng.uniform() * weights.reduce((sum, w) => sum + w, 0);
+  let rest = rng.uniform() * sumOf(weights);
   let last = 0;
   for (let k = 0; k < count; k++) {
     if (weights[k] === 0) continue;
@@ -48,6 +48,13 @@ export function drawToken(
     if (rest < 0) return k;
   }
   return last; // rounding left a sum just below the draw: the last token that can occur
+}
+
+/** A loop: `reduce` takes ten times as long, and this is done for every token. */
+function sumOf(values: Float64Array): number {
+  let sum = 0;
+  for (let k = 0; k < values.length; k++) sum += values[k];
+  return sum;
 }
 
 /** The first of the largest. */

@@ -15,6 +15,11 @@ void* Create(TF_OpKernelConstruction* construction) {
   int64_t groups = 1;
   TF_OpKernelConstruction_GetAttrInt64(construction, "groups", &groups, status);
   if (TF_GetCode(status) == TF_OK) attributes->groups = groups;
+  unsigned char flag = 0;
+  TF_OpKernelConstruction_GetAttrBool(construction, "adj_x", &flag, status);
+  if (TF_GetCode(status) == TF_OK) attributes->adj_x = flag;
+  TF_OpKernelConstruction_GetAttrBool(construction, "adj_y", &flag, status);
+  if (TF_GetCode(status) == TF_OK) attributes->adj_y = flag;
   TF_DeleteStatus(status);
   return attributes;
 }

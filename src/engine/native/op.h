@@ -14,6 +14,7 @@ struct Attributes {
   float epsilon = 0;
   float scale = 1;
   int64_t groups = 1;
+  bool adj_x = false, adj_y = false;
 };
 
 using Shape = std::vector<int64_t>;
@@ -54,7 +55,7 @@ struct Definition {
   const char* name;
   std::vector<const char*> inputs;      // such as "x: float"
   std::vector<const char*> outputs;     // such as "y: float"
-  std::vector<const char*> attributes;  // "epsilon: float", "scale: float" or "groups: int"
+  std::vector<const char*> attributes;  // "epsilon: float", "scale: float", "groups: int", "adj_x: bool" or "adj_y: bool"
   void (*run)(void* attributes, TF_OpKernelContext* context);
   bool writes = false;  // It changes an input in place: it is neither left out, nor merged with another one.
 };
@@ -65,8 +66,10 @@ std::string Register(const Definition& definition);
 // The operations of each file.
 std::vector<Definition> ActivationOps();
 std::vector<Definition> CacheOps();
+std::vector<Definition> DecoderOps();
 std::vector<Definition> DrawOps();
 std::vector<Definition> NormOps();
+std::vector<Definition> ProductOps();
 std::vector<Definition> SoftmaxOps();
 
 }  // namespace unilab

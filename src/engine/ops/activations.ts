@@ -1,7 +1,7 @@
 /** GELU in both forms and SiLU, each one operation with one gradient. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
-import { hasOwnKernels, kernel, onTensorflow, type } from './kernel';
+import { hasOwnKernel, hasOwnKernels, kernel, kernels, onTensorflow, type } from './kernel';
 
 // gelu(x) ~ x * sigmoid(2u), u = sqrt(2 / pi) * (x + 0.044715 x^3): the tanh form, as tanh(u) = 2 sigmoid(2u) - 1
 const linearTerm = 2 * Math.sqrt(2 / Math.PI);
@@ -81,4 +81,26 @@ export function silu(x: tf.Tensor): tf.Tensor {
 /** {@link silu} in plain tf.js operations. */
 export function siluPlain(x: tf.Tensor): tf.Tensor {
   return tf.tidy(() => tf.mul(x, tf.sigmoid(x)));
+}
+
+/**
+ * The gate of SwiGLU (Shazeer 2020): `silu(gate) * up`, of every value.
+ * @throws RangeError when the shapes differ
+ */
+export function swiglu(gate: tf.Tensor, up: tf.Tensor): tf.Tensor {
+  if (!tf.util.arraysEqual(gate.shape, up.shape))
+    throw new RangeError(`swiglu: the gate is [${gate.shape}] and what it gates [${up.shape}]; they must agree`);
+  if (!hasOwnKernel('UnilabSwiglu')) return tf.mul(silu(gate), up);
+  return withGradient([gate, up], (save) => {
+    save([gate, up]);
+    return {
+      value: kernel('UnilabSwiglu', [], [gate, up]),
+      gradient: (dy, saved) => kernels('UnilabSwigluGrad', [], [...saved, dy], 2),
+    };
+  });
+}
+
+/** {@link swiglu} in plain tf.js operations. */
+export function swigluPlain(gate: tf.Tensor, up: tf.Tensor): tf.Tensor {
+  return tf.tidy(() => tf.mul(siluPlain(gate), up));
 }

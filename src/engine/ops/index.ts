@@ -1,4 +1,4 @@
-export { geluErf, geluTanh, silu } from './activations';
+export { geluErf, geluTanh, silu, swiglu } from './activations';
 export { AdamW, type AdamWOptions } from './adamw';
 export { attention } from './attention';
 export { cachedAttention, type KeysValues } from './cached-attention';
@@ -18,3 +18,4 @@ export { groupNorm, layerNorm, rmsNorm } from './norms';
 export { Muon, type MuonOptions, orthogonalized } from './muon';
 export * as reference from './reference';
 export { type Schedule, warmupConstant, warmupCosine, type WarmupCosineOptions } from './schedules';
+export { turned, type TurnTables } from './turns';

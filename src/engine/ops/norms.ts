@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
 import { availableParallelism } from 'node:os';
-import { bool, float, hasOwnKernels, int, kernels, onTensorflow, sumRows, text, type } from './kernel';
+import { bool, float, hasOwnKernel, hasOwnKernels, int, kernels, onTensorflow, sumRows, text, type } from './kernel';
 
 function checkLast(name: string, x: tf.Tensor, parameter: tf.Tensor): void {
   const size = x.shape[x.rank - 1];
@@ -96,6 +96,7 @@ export function layerNormPlain(x: tf.Tensor, gamma: tf.Tensor1D, beta: tf.Tensor
  */
 export function rmsNorm(x: tf.Tensor, gamma: tf.Tensor1D, eps = 1e-6): tf.Tensor {
   checkLast('rmsNorm', x, gamma);
+  if (hasOwnKernel('UnilabRmsNorm') && x.size > 0) return rmsNormOwn(x, gamma, eps);
   return withGradient([x, gamma], (save) => {
     const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), eps));
     const hat = tf.mul(x, inverse);
@@ -109,6 +110,15 @@ export function rmsNorm(x: tf.Tensor, gamma: tf.Tensor1D, eps = 1e-6): tf.Tensor
         return [tf.mul(tf.sub(dyg, tf.mul(hats, mean)), inverses), sumRows(dyHat)];
       },
     };
+  });
+}
+
+/** {@link rmsNorm} as one kernel of our own, and one for its gradient. */
+function rmsNormOwn(x: tf.Tensor, gamma: tf.Tensor1D, eps: number): tf.Tensor {
+  return withGradient([x, gamma], (save) => {
+    const [value, inverse] = kernels('UnilabRmsNorm', [float('epsilon', eps)], [x, gamma], 2);
+    save([x, gamma, inverse]);
+    return { value, gradient: (dy, saved) => kernels('UnilabRmsNormGrad', [], [...saved, dy], 2) };
   });
 }
 

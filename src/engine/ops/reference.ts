@@ -2,7 +2,12 @@
  * The fused operations in plain tf.js operations, under the same names: what engines without the kernels run, and what
  * tests compare with.
  */
-export { geluErfPlain as geluErf, geluTanhPlain as geluTanh, siluPlain as silu } from './activations';
+export {
+  geluErfPlain as geluErf,
+  geluTanhPlain as geluTanh,
+  siluPlain as silu,
+  swigluPlain as swiglu,
+} from './activations';
 export { attentionPlain as attention } from './attention';
 export { embeddingPlain as embedding } from './layers';
 export {
@@ -11,3 +16,4 @@ export {
   tokenLogProbsPlain as tokenLogProbs,
 } from './likelihood';
 export { groupNormPlain as groupNorm, layerNormPlain as layerNorm, rmsNormPlain as rmsNorm } from './norms';
+export { turnedPlain as turned } from './turns';

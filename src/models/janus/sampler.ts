@@ -196,7 +196,8 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     const half = all.length / 2;
     const [conditional, unconditional] = [all.subarray(0, half), all.subarray(half)];
     const { guidanceScale } = this.settings;
-    const guided = conditional.map((c, i) => unconditional[i] + guidanceScale * (c - unconditional[i]));
+    const guided = new Float32Array(half);
+    for (let i = 0; i < half; i++) guided[i] = unconditional[i] + guidanceScale * (conditional[i] - unconditional[i]);
     return { conditional, unconditional, guided };
   }
 }
