@@ -130,7 +130,11 @@ void SwigluGrad(Call& call) {
 std::vector<Definition> DecoderOps() {
   const std::vector<const char*> turn = {"x: float", "cos: float", "sin: float", "swap: float"};
   return {
-      {"UnilabRmsNorm", {"x: float", "gamma: float"}, {"y: float", "inverse: float"}, {"epsilon: float"}, &Run<RmsNorm>},
+      {"UnilabRmsNorm",
+       {"x: float", "gamma: float"},
+       {"y: float", "inverse: float"},
+       {"epsilon: float"},
+       &Run<RmsNorm>},
       {"UnilabRmsNormGrad",
        {"x: float", "gamma: float", "inverse: float", "dy: float"},
        {"dx: float", "dgamma: float"},

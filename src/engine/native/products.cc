@@ -227,7 +227,7 @@ void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const uint16_t* b
     }
     for (int64_t i = 0; i < rows; i += 2 * kSide) {
       for (int64_t j = 0; j < columns; j += 2 * kSide) {
-        const Place place{y + (row + i) * stride + column + j, stride, std::min(rows, a.outer - row) - i, columns - j};
+        const Place place{y + (row + i) * stride + column + j, stride, rows - i, columns - j};
         MultiplyFour(tiles + i / kSide * chunk * kTile, chunk, b + (j / kSide * depth + k) * kTile, depth, count, k > 0,
                      place);
       }
@@ -242,19 +242,22 @@ void Multiply(const Factor& a, const Factor& b, float* y) {
   const int64_t width = std::min(std::max(pair, fitting), Parts(b.outer, pair) * pair);
   // Halves for two threads, where there are few rows.
   const int64_t block = std::min(kBlock, Parts(Parts(a.outer, 2), pair) * pair);
-  uint16_t* tiles = right_tiles.Tiles(width / kSide * depth);
+  const int64_t sides = width / kSide;
+  uint16_t* tiles = right_tiles.Tiles(sides * depth);
 #pragma omp parallel if (a.outer * b.outer * a.inner > kAlone)
   {
     const TileUse use;
     for (int64_t column = 0; column < b.outer; column += width) {
 #pragma omp for schedule(static)
-      for (int64_t step = 0; step < width / kSide * depth; step++) {
-        const int64_t i = b.along ? step / depth : step % (width / kSide), k = b.along ? step % depth : step / (width / kSide);
+      for (int64_t step = 0; step < sides * depth; step++) {
+        const int64_t i = b.along ? step / depth : step % sides, k = b.along ? step % depth : step / sides;
         PackRight(b, column + i * kSide, k * kDepth, tiles + (i * depth + k) * kTile);
       }
 #pragma omp for schedule(dynamic)
-      for (int64_t row = 0; row < a.outer; row += block)
-        MultiplyBlock(a, row, block, tiles, column, std::min(width, b.outer - column), y, b.outer);
+      for (int64_t row = 0; row < a.outer; row += block) {
+        const int64_t rows = std::min(block, a.outer - row), columns = std::min(width, b.outer - column);
+        MultiplyBlock(a, row, rows, tiles, column, columns, y, b.outer);
+      }
     }
   }
 }

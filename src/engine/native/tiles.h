@@ -56,7 +56,7 @@ inline __m512i Rounded(__m512 first, __m512 second) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
 }
 
-// The 16 x 32 numbers from (outer, inner) on, each row of the left factor's tile in one register; zeros beyond the ends.
+// The 16 x 32 numbers from (outer, inner) on, each row of the left factor's tile in one register; zeros beyond the end.
 inline void LoadAlong(const Factor& f, int64_t outer, int64_t inner, __m512i r[16]) {
   const __mmask16 low = FirstOf(f.inner - inner), high = FirstOf(f.inner - inner - 16);
   const int64_t rows = std::min(kSide, f.outer - outer);
