@@ -9,13 +9,12 @@ import { command as suiteCommand, isSuiteTarget, suiteUsage } from './eval-suite
 import { evaluateMiniModel, evaluateScorer, isScorer, SCORERS, type ScorerName } from '../miniworld/evaluation/targets';
 import { type EvalReport, printMetrics } from '../miniworld/evaluation/metrics';
 import { writeScorerCard } from '../miniworld/evaluation/scorer-card';
-import { MINI_BENCHMARKS } from '../miniworld/benchmarks';
-import { evaluateBenchmark } from '../miniworld/evaluation/benchmark';
+import { MINI_SUITES } from '../miniworld/suites';
 import { MINI_MODELS } from '../miniworld/evaluation/mini-models';
 import { writeModelCard } from '../miniworld/evaluation/model-card';
 import { saveSheet } from '../miniworld/evaluation/sheet';
 
-const TARGETS = ['mini-world', ...Object.keys(MINI_BENCHMARKS), ...Object.keys(SCORERS)];
+const TARGETS = ['mini-world', ...Object.keys(SCORERS)];
 
 const OPTIONS = {
   model: { type: 'string', default: 'showo' },
@@ -26,8 +25,6 @@ const OPTIONS = {
   steps: { type: 'string' },
   guidance: { type: 'string' },
   temperature: { type: 'string' },
-  draws: { type: 'string' },
-  thinking: { type: 'boolean', default: false },
   sheet: { type: 'string' },
   card: { type: 'boolean', default: false },
   training: { type: 'string', default: path.join('out', 'train') },
@@ -41,26 +38,21 @@ export const command: Command = {
   summary: "the papers' benchmarks on a model; held-out scores of the mini checkpoints and their scorers",
   usage: `${suiteUsage}
 
-unilab eval mini-world | ${Object.keys(MINI_BENCHMARKS).join(' | ')} | detector | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
+unilab eval mini-world | detector | clip | face | figure [--model M] [--checkpoint FOLDER] [--n N]
             [--seed N] [--card] [--json]
 
 mini-world  a mini model on scenes with combinations it never saw: images from captions, read by the independent
             scene detector (object, colour, count, position, background; exact: all of them and nothing else), answers to
             questions about images (qa, by type), facts read in context; ceiling/...: the detector on the true
             images as the image tokenizer gives them back
-${Object.values(MINI_BENCHMARKS)
-  .map(({ name, about }) => `${name}\n            ${about}`)
-  .join('\n')}
 detector    the scene detector itself, on fresh renderings (real/...) and through the tokenizer (tokenizer/...)
 clip        mini_clip: how often the true caption is nearer than one that differs in one thing (choice, retrieval)
 face        mini_face: the looks of people it was not taught on, and whose held-out view is nearest to whom (concept)
 figure      mini_figure: the same for people, animals and things
 
-  --model M             mini-world: showo (default), janus or chameleon; benchmarks: one of these or a checkpoint's folder
+  --model M             mini-world: showo (default), janus or chameleon
   --checkpoint FOLDER   default: the one that ships in data/checkpoints
-  --n N                 scenes (mini-world: 400), distinct prompts of a tag (benchmarks: 96) or images (scorers: 300)
-  --draws N             benchmarks: times that each prompt is drawn or asked (default 1); a prompt counts once
-  --thinking            benchmarks: questions ask for a thought first
+  --n N                 scenes (mini-world: 400) or images (scorers: 300)
   --seed N              default 1000
   --split S             mini-world: heldout (default) or train
   --steps N             mini-world: MaskGIT steps (default 12; showo alone)
@@ -75,14 +67,14 @@ figure      mini_figure: the same for people, animals and things
     const { values, positionals } = parse(args);
     const [target, ...rest] = positionals;
     if (!TARGETS.includes(target) || rest.length > 0)
-      throw new UsageError(`say what to evaluate, first: ${[...Object.keys(suites.SUITES), ...TARGETS].join(', ')}`);
+      throw new UsageError(
+        `say what to evaluate, first: ${[...Object.keys(suites.SUITES), ...Object.keys(MINI_SUITES), ...TARGETS].join(', ')}`,
+      );
     const started = performance.now();
     const seed = number('seed', values.seed, 1000, 0);
     const measured = isScorer(target)
       ? await measureScorer(target, values, seed)
-      : target in MINI_BENCHMARKS
-        ? await measureBenchmark(target, values, seed)
-        : await measureMiniModel(values, seed);
+      : await measureMiniModel(values, seed);
     const seconds = Math.round((performance.now() - started) / 100) / 10;
     const { engine, precision } = await startEngine();
     const report: EvalReport = {
@@ -122,19 +114,6 @@ async function measureScorer(target: ScorerName, values: Values, seed: number): 
     settings: {},
     writeCard: (report) => writeScorerCard(folder, target, report, path.join(values.training, target, 'metrics.jsonl')),
   };
-}
-
-async function measureBenchmark(target: string, values: Values, seed: number): Promise<Measured> {
-  const { model, thinking } = values;
-  const folder =
-    values.checkpoint ?? (isMiniModel(model) ? dataFolder('checkpoints', MINI_MODELS[model].folder) : model);
-  const n = number('n', values.n, 96, 1);
-  const draws = number('draws', values.draws, 1, 1);
-  await startEngine();
-  const progress = (done: string) => console.error(`eval ${target}: ${done}`);
-  const { metrics } = await evaluateBenchmark(target, folder, seed, { n, draws, thinking, progress });
-  const writeCard = () => Promise.reject(new UsageError('--card is for mini-world and the scorers'));
-  return { folder, n, metrics, settings: { draws, thinking: String(thinking) }, writeCard };
 }
 
 async function measureMiniModel(values: Values, seed: number): Promise<Measured> {

@@ -39,7 +39,10 @@ export class BenchmarkTask<I extends BenchmarkItem, D = unknown> implements Task
     return { id, prompt: ask.prompt, question: [], references: (await ask.references?.()) ?? [], truth: item };
   }
 
-  /** Every item once, or the first `count`; metrics are the benchmark's columns, NaN for those that lack items. */
+  /**
+   * Every item that the model can be asked and somebody can score, or those of the first `count`; metrics are the benchmark's columns, NaN for
+   * those that lack items.
+   */
   async evaluate(model: UnifiedModel, rng: Rng, options: EvaluationOptions = {}): Promise<Evaluation> {
     const { count = Infinity, batchSize = 32, text, image } = options;
     const protocol = { ...this.protocol, ...(text && { text }), ...(image && { image }) };
@@ -48,6 +51,7 @@ export class BenchmarkTask<I extends BenchmarkItem, D = unknown> implements Task
     const flush = async (items: readonly I[]) => {
       const outputs = await askModel(model, items, protocol, rng);
       for (const [i, item] of items.entries()) {
+        if (outputs[i].unasked !== undefined) continue;
         const { scores, detail } = await this.benchmark.score(item, outputs[i]);
         const cluster = item.cluster ?? item.id;
         scored.push({ id: item.id, cluster, scores, detail });
@@ -57,6 +61,7 @@ export class BenchmarkTask<I extends BenchmarkItem, D = unknown> implements Task
     };
     let batch: I[] = [];
     for await (const item of goodItems(this.benchmark, count)) {
+      if (this.benchmark.unscorable?.(item) !== undefined) continue;
       if (batch.push(item) < batchSize) continue;
       await flush(batch);
       batch = [];

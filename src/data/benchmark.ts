@@ -22,6 +22,13 @@ export type Ask =
       readonly inWords?: string;
       /** Images of the subject, for a model that is shown it. */
       readonly references?: () => Promise<readonly Image[]>;
+      /** What is asked before it is drawn; the answer completes the prompt, and is the first of the texts. */
+      readonly reason?: {
+        readonly question: string;
+        /** The same in words, for a model that did not learn the subject. */
+        readonly inWords?: string;
+        readonly complete: (prompt: string, answer: string) => string;
+      };
       /** What is asked about the image that the model has drawn, for sets that test whether it knows what it drew. */
       readonly thenAsked?: readonly string[];
     };
@@ -38,7 +45,7 @@ export interface BenchmarkItem {
 
 /** What a model gave. */
 export interface Outputs {
-  /** Answers: one to a question; one a question and image to {@link Ask} `thenAsked`, image by image. */
+  /** Answers: one to a question; one to `reason` of an {@link Ask}; one a question and image to `thenAsked`, image by image. */
   readonly texts: readonly string[];
   /** As many as the protocol draws of a prompt. */
   readonly images: readonly Image[];
@@ -61,6 +68,8 @@ export interface ScoredItem<D = unknown> extends ItemScore<D> {
 /** A column of the table. */
 export interface Column<D = unknown> {
   readonly name: string;
+  /** Items that it is of. Default: all. */
+  applies?(item: ScoredItem<D>): boolean;
   /** @returns NaN when the items that it needs are missing */
   value(items: readonly ScoredItem<D>[]): number;
 }
@@ -76,6 +85,8 @@ export interface Benchmark<I extends BenchmarkItem = BenchmarkItem, D = unknown>
   /** Items hold bytes of images: they are never all in memory. Default: they hold names of files. */
   readonly holdsImages?: boolean;
   items(): Reading<I>;
+  /** Why nobody who is there can score an item; such an item is not asked. Default: each can be scored. */
+  unscorable?(item: I): string | undefined;
   /** @throws JudgeError when a judge did not answer: the item is tried again later */
   score(item: I, outputs: Outputs): Promise<ItemScore<D>>;
 }

@@ -7,16 +7,19 @@ const has = (score: string) => (item: ScoredItem) => Number.isFinite(item.scores
 
 /** Mean over the items that have a score. @param scale 100 for a percentage */
 export function meanColumn(name: string, score = name, scale = 1): Column {
-  return { name, value: (items) => scale * mean(items.filter(has(score)).map(({ scores }) => scores[score])) };
+  const applies = has(score);
+  return { name, applies, value: (items) => scale * mean(items.filter(applies).map(({ scores }) => scores[score])) };
 }
 
 /** Mean over clusters (subjects) of each one's own mean, as DreamBooth and MM-R1 average. */
 export function meanByCluster(name: string, score = name): Column {
+  const applies = has(score);
   return {
     name,
+    applies,
     value(items) {
       const clusters = new Map<string, number[]>();
-      for (const { cluster, scores } of items.filter(has(score))) {
+      for (const { cluster, scores } of items.filter(applies)) {
         const own = clusters.get(cluster) ?? [];
         own.push(scores[score]);
         clusters.set(cluster, own);
@@ -34,6 +37,7 @@ export function ruleColumn<D>(
 ): Column<D> {
   return {
     name,
+    applies,
     value(items) {
       const there = items.filter(applies);
       if (there.length === 0) return NaN;

@@ -30,6 +30,7 @@ export { CorlFiles } from './corl-task';
 export { dpgTask } from './dpg-bench';
 export { dreamBenchTask } from './dreambench';
 export { dreamBenchPlusTask } from './dreambench-plus';
+export { type Fit, fitImage, FITS } from './fit-image';
 export { genEvalTask } from './geneval';
 export type { ChatJudge, ColorNamer, DetectedObject, ImageScorer, JudgedImage, ObjectDetector } from './judges';
 export { kontextTask } from './kontext-bench';

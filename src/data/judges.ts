@@ -46,9 +46,11 @@ export interface ObjectDetector {
   detect(images: readonly Image[]): Promise<readonly (readonly DetectedObject[])[]>;
 }
 
-/** Says which color the thing in a box has. */
+/** Says which color the thing in a box has; another text where it has none of them. */
 export interface ColorNamer {
   readonly name: string;
+  /** Whether it can tell this color on things of this class. Default: any on any. */
+  tells?(color: string, label: string): boolean;
   color(image: Image, object: DetectedObject, colors: readonly string[]): Promise<string>;
 }
 

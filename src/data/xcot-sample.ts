@@ -66,7 +66,7 @@ export async function sampleXcot(
 export function interleaved(model: UnifiedModel): InterleavedModel {
   if ('sampleSequences' in model) return model as InterleavedModel;
   throw new RangeError(
-    `${model.modelType} cannot begin an image in its text, nor learn such sequences: MM-R1 needs a model that can, a Chameleon`,
+    `${model.modelType} cannot begin an image in its text, nor learn such sequences: MM-R1 needs a model that can, a Chameleon; structure 'guided' or 'direct' asks any`,
   );
 }
 

@@ -3,9 +3,9 @@ import type { CorlExample, CorlTask } from '../data/corl-task';
 import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions } from '../data/task';
 import type { Rng } from '../engine';
 import type { UnifiedModel } from '../models/unified';
-import { MATH_TAGS, mathProblem } from './benchmarks/math';
+import { evaluateMini } from './benchmarks/benchmark';
 import { miniGenEval } from './benchmarks/geneval';
-import { miniMath } from './benchmarks/math';
+import { MATH_TAGS, mathProblem, miniMath } from './benchmarks/math';
 import { captionOf, plural, shortName, withArticle } from './captions';
 import { type Question, questionsOf } from './questions';
 import { renderScene } from './render';
@@ -54,11 +54,11 @@ export class MiniCorlTask implements CorlTask {
 
   /** `mini-geneval` and `mini-math` on held-out prompts, as `NAME/TAG` and, over their tags, `NAME`. */
   async evaluate(model: UnifiedModel, rng: Rng, options: EvaluationOptions = {}): Promise<Evaluation> {
-    const { count: n = HELD_OUT_PROMPTS, text, image, batchSize } = options;
+    const { count = HELD_OUT_PROMPTS, text, image, batchSize } = options;
     const items: EvaluatedItem[] = [];
     for (const benchmark of [miniGenEval, miniMath]) {
-      const given = { n, image, text: { ...text, temperature: 0 }, batchSize, thinking: true };
-      const { items: own } = await benchmark.evaluate(model, rng.split(benchmark.name), given);
+      const given = { count, image, text: { ...text, temperature: 0 }, batchSize, thinking: true };
+      const { items: own } = await evaluateMini(benchmark, model, rng.split(benchmark.name), given);
       for (const item of own) {
         const scores = Object.entries(item.scores).flatMap(([tag, value]) => [
           [benchmark.name, value],

@@ -48,14 +48,7 @@ export { openSyncGrpo, type OpenSyncGrpoOptions } from './sync-grpo';
 export * as detector from './detector';
 export * from './corl';
 export { MiniCorlTask, type QuestionMix } from './corl-task';
-export {
-  MINI_BENCHMARKS,
-  benchmarkMetrics,
-  evaluateUnifyBench,
-  UNIFY_COLUMNS,
-  type BenchmarkOptions,
-  type MiniBenchmark,
-} from './benchmarks';
+export { evaluateMini, MINI_BENCHMARKS, type MiniBenchmark, type MiniEvaluationOptions } from './benchmarks';
 export { choiceQuestion, THINK_FIRST, thinkThenAnswer, THINKING_WORDS, thoughtOf } from './thinking';
 export { miniXcotRewards } from './rewards';
 export { openMmR1, type OpenMmR1Options } from './mm-r1';

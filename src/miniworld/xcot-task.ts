@@ -54,6 +54,11 @@ export const XCOT_METRICS = [
   'drawn',
 ] as const;
 
+/** Metrics where there is no result. */
+export const MISSING_XCOT = {
+  ...{ subject_similarity: 0, identity: 0, text_alignment: 0, object: 0, background: 0, right: 0 },
+} as const;
+
 export class MiniXcotTask implements XcotTask<XcotTruth> {
   readonly name = 'mini-world subjects';
 
@@ -106,6 +111,11 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
     });
   }
 
+  /** Frees the detector. */
+  dispose(): void {
+    this.detector.dispose();
+  }
+
   private pair(split: Split, rng: Rng): RenderedPair {
     const [subject, wish] = [rng.pick(xcotSubjects(split)), rng.pick(xcotWishes(split))];
     return renderPair(subject, wish, rng.split('pair'), this.sprites);
@@ -114,12 +124,13 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
   private assessment(): Assessment<XcotTruth> {
     return {
       assess: (drawn) => Promise.resolve(this.assess(drawn)),
-      missing: { subject_similarity: 0, identity: 0, text_alignment: 0, object: 0, background: 0, right: 0 },
+      missing: MISSING_XCOT,
       cluster: ({ truth }) => subjectCaption(truth.subject),
     };
   }
 
-  private assess(drawn: readonly DrawnXcot<XcotTruth>[]): Record<string, number>[] {
+  /** Metrics of each image, all but `drawn`. */
+  assess(drawn: readonly DrawnXcot<XcotTruth>[]): Record<string, number>[] {
     const pixels = imagesToTensor(drawn.map(({ image }) => image));
     try {
       const detections = this.detector.detect(pixels);

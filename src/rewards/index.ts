@@ -25,7 +25,7 @@ export { type ImageEmbedder, referenceCosine } from './image-features';
 export type { ImageTextScorer } from './image-text';
 export { imageTextMatch } from './image-text-match';
 export { modelCaptioner, type ModelCaptionerOptions } from './model-captioner';
-export { type MmR1Rewards, mmR1RewardsFrom } from './mm-r1-folder';
+export { loadDreamSim, type MmR1Rewards, mmR1RewardsFrom } from './mm-r1-folder';
 export { pickScore, type PickScoreOptions } from './pick-score';
 export { defineReward, type LazyImage, type Reward, type RewardSample, type Score } from './reward';
 export { sequenceForm, sequenceFormat, XCOT_FORMAT } from './sequence-format';

@@ -48,8 +48,8 @@ export async function mmR1RewardsFrom(folder: string): Promise<MmR1Rewards> {
   }
 }
 
-/** The backbones that are there, in the order of the published ensemble. @throws Error when there is none */
-async function loadDreamSim(folder: string): Promise<DreamSim> {
+/** DreamSim with the backbones that are in a folder, in the order of the published ensemble. @throws Error when there is none */
+export async function loadDreamSim(folder: string): Promise<DreamSim> {
   const weightsOf = (name: string) => path.join(folder, `${name}.safetensors`);
   const names = Object.keys(DREAMSIM_BACKBONES) as DreamSimBackboneName[];
   const backbones = names

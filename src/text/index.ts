@@ -11,6 +11,7 @@ export {
   tokenizerOf,
   type TextTokenizer,
   type TokenizerOptions,
+  UnknownWordsError,
 } from './tokenizer';
 export { loadWordPiece, type WordPiece, WordPieceError } from './wordpiece';
 export { blockRatio, softJaccard } from './word-similarity';

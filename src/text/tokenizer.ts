@@ -25,9 +25,23 @@ export interface TokenizerOptions {
   readonly unknown?: 'error' | 'unk';
 }
 
+/** A text has words that the vocabulary lacks. */
+export class UnknownWordsError extends Error {
+  override readonly name = 'UnknownWordsError';
+  constructor(
+    readonly words: readonly string[],
+    text: string,
+    vocabularySize: number,
+  ) {
+    super(
+      `the vocabulary of ${vocabularySize} words has no ${words.map((word) => `'${word}'`).join(', ')} (in '${text.slice(0, 80)}'); words are lower case with spaces between, punctuation too`,
+    );
+  }
+}
+
 /** Text to token numbers and back. */
 export interface TextTokenizer {
-  /** @returns token numbers, no special tokens added @throws Error naming the unknown words, unless `unknown: 'unk'` */
+  /** @returns token numbers, no special tokens added @throws UnknownWordsError unless `unknown: 'unk'` */
   encode(text: string): number[];
   /** @returns words between single spaces; `[PAD]`, `[BOS]`, `[EOS]`, `[SEP]` are left out @throws RangeError for a number outside the vocabulary */
   decode(ids: readonly number[]): string;
@@ -85,9 +99,7 @@ export function tokenizerOf(json: object, options: TokenizerOptions = {}): TextT
       if (unknown === 'error' && unknownId !== undefined && ids.includes(unknownId) && !text.includes('[UNK]')) {
         const words = text.split(/\s+/).filter(Boolean);
         const strange = words.filter((w) => tokenizer.encode(w, { add_special_tokens: false }).ids.includes(unknownId));
-        throw new Error(
-          `the vocabulary of ${vocabularySize} words has no ${[...new Set(strange)].map((w) => `'${w}'`).join(', ')} (in '${text.slice(0, 80)}'); words are lower case with spaces between, punctuation too`,
-        );
+        throw new UnknownWordsError([...new Set(strange)], text, vocabularySize);
       }
       return ids;
     },

@@ -70,7 +70,7 @@ async function scoredOf<I extends BenchmarkItem, D>(benchmark: Benchmark<I, D>):
   const outputs = await askModel(fakeModel(), items, { samples: 2 }, new Rng(1));
   return Promise.all(
     items.map(async (item, i) => {
-      assert.equal(outputs[i].problem, undefined);
+      assert.equal(outputs[i].unasked, undefined);
       const { scores, detail } = await benchmark.score(item, outputs[i]);
       return { id: item.id, cluster: item.cluster ?? item.id, scores, detail };
     }),

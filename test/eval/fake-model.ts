@@ -1,5 +1,6 @@
 /** A model that answers with what it is asked and draws flat squares: for those who test how models are asked. */
 import { type Rng, tf } from '../../src/engine';
+import { UnknownWordsError } from '../../src/text';
 import type { Image } from '../../src/io';
 import { type ImageSegment, PromptTooLongError, type SampleRequest, type UnifiedModel } from '../../src/models/unified';
 
@@ -14,7 +15,8 @@ export function fakeModel(asked: { texts: number; images: number } = { texts: 0,
     modelType: 'fake',
     prompt: (parts: readonly (string | Image)[], task: FakePrompt['task']): FakePrompt => {
       const text = parts.filter((part) => typeof part === 'string').join(' ');
-      if (text.includes('too long')) throw new PromptTooLongError(`no room for '${text}'`);
+      if (text.includes('zyzzyva')) throw new UnknownWordsError(['zyzzyva'], text, 9);
+      if (/too long|heard a too-long/.test(text)) throw new PromptTooLongError(`no room for '${text}'`);
       return { task, text };
     },
     sampleText: (requests: readonly SampleRequest<FakePrompt>[]) => {

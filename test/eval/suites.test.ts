@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askModel } from '../../src/data/ask-model';
 import type { Benchmark, Outputs, ScoredItem } from '../../src/data/benchmark';
 import { BenchmarkTask } from '../../src/data/benchmark-task';
 import { meanByCluster, meanColumn } from '../../src/data/columns';
@@ -154,7 +155,54 @@ describe('how a model is asked', () => {
     assert.deepEqual(scoreOf(one.items, 'a'), scoreOf(other.items, 'a'));
     assert.deepEqual(scoreOf(one.items, 'c'), scoreOf(other.items, 'c'));
     assert.deepEqual(one.unasked, [{ id: 'much too long', reason: "no room for 'much too long'" }]);
-    assert.deepEqual(scoreOf(one.items, 'much too long'), { gray: 0, drawn: 0 });
+    assert.equal(scoreOf(one.items, 'much too long'), undefined);
+    assert.deepEqual([one.items.length, one.total], [3, 4]);
+  });
+
+  it('an item in unknown words counts nowhere, neither first nor when it goes on, and is said in the table', async () => {
+    const models = { bySubject: false, modelOf: () => Promise.resolve(fakeModel()), dispose: () => undefined };
+    const run = async (resume: boolean) => {
+      const options = { identity: {}, protocol: {}, rng: new Rng(3), batchSize: 2, resume };
+      const prompts = ['a', 'a zyzzyva', 'b', 'two zyzzyva'];
+      const results = await suites.runBenchmarks(path.join(scratch, 'words'), [grays(prompts)], models, options);
+      return { results, report: suites.reportOf({ name: 'gray' }, results, { model: 'fake' }, new Rng(1)) };
+    };
+    const first = await run(false);
+    const drawn = first.report.cells.find(({ column }) => column === 'drawn');
+    assert.deepEqual([drawn?.value, drawn?.items], [1, 2]);
+    const [{ unasked, total, items, whyUnasked }] = first.report.benchmarks;
+    assert.deepEqual([items, total, unasked], [2, 4, 2]);
+    assert.deepEqual(whyUnasked, [{ reason: "the model has no word 'zyzzyva'", items: 2 }]);
+    const suite = { name: 'gray', about: '', protocol: {}, parts: () => ({ benchmarks: [] }) };
+    const text = suites.reportMarkdown(suite, first.report);
+    assert.match(text, /- grays: \*\*2 of 4 items\*\*, scored by rule/);
+    assert.match(text, /2 were not asked and count in no number: the model has no word 'zyzzyva' \(2\)/);
+    assert.deepEqual((await run(true)).report, first.report);
+  });
+
+  it('an item that nobody can score is not asked', async () => {
+    const asked = { texts: 0, images: 0 };
+    const models = { bySubject: false, modelOf: () => Promise.resolve(fakeModel(asked)), dispose: () => undefined };
+    const choosy = {
+      ...grays(['a', 'b']),
+      unscorable: ({ id }: { id: string }) => (id === 'b' ? 'no judge' : undefined),
+    };
+    const options = { identity: {}, protocol: {}, rng: new Rng(3) };
+    const [result] = await suites.runBenchmarks(path.join(scratch, 'choosy'), [choosy], models, options);
+    assert.deepEqual(result.unasked, [{ id: 'b', reason: 'no judge' }]);
+    assert.equal(asked.images, 1);
+  });
+
+  it('what is said first completes the prompt; an answer that leaves no room is left out', async () => {
+    const of = async (question: string) => {
+      const reason = { question, complete: (prompt: string, answer: string) => `${prompt}, ${answer}` };
+      const item = { id: 'x', ask: { kind: 'image', prompt: 'a cup', reason } } as const;
+      const [outputs] = await askModel(fakeModel(), [item], { samples: 2 }, new Rng(1));
+      return { texts: outputs.texts, images: outputs.images.length, unasked: outputs.unasked };
+    };
+    assert.deepEqual(await of('what?'), { texts: ['heard what?'], images: 2, unasked: undefined });
+    assert.deepEqual(await of('a too-long one'), { texts: ['heard a too-long one'], images: 2, unasked: undefined });
+    assert.equal((await of('too long')).unasked, "no room for 'too long'");
   });
 
   it('a benchmark is a task: examples from random numbers alone, its columns as metrics', async () => {
@@ -174,6 +222,20 @@ describe('tables', () => {
     detail: null,
   });
   const items = [item('1', 'dog', 1), item('2', 'dog', 1), item('3', 'dog', 1), item('4', 'cat', 0)];
+
+  it('count the items that a column is of; an average by subject resamples a subject twice as two', () => {
+    const mixed = [item('1', 'a', 1), { ...item('2', 'b', 0), scores: { other: 1 } }];
+    const [cell] = suites.benchmarkCells({ name: 'b', columns: [meanColumn('s')] }, mixed, new Rng(1));
+    assert.deepEqual([cell.items, cell.clusters], [1, 1]);
+    // Of subjects with one item each both averages are the same, so their intervals are.
+    const nine = Array.from({ length: 9 }, (_, i) => item(`${i}`, `subject ${i}`, i));
+    const [by, plain] = [meanByCluster('s'), meanColumn('s')].map(
+      (column) => suites.benchmarkCells({ name: 'b', columns: [column] }, nine, new Rng(1))[0],
+    );
+    assert.deepEqual(by, plain);
+    const compared = suites.comparedCells({ name: 'b', columns: [meanColumn('s')] }, mixed, mixed, new Rng(1));
+    assert.deepEqual([compared[0].items, compared[0].delta], [1, 0]);
+  });
 
   it('average by subject where the paper does', () => {
     assert.equal(meanColumn('s').value(items), 0.75);

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { Rng, startEngine, tf } from '../../src/engine';
-import type { EvaluatedItem } from '../../src/data/task';
 import { imagesToTensor } from '../../src/io';
-import { benchmarkMetrics, MINI_BENCHMARKS } from '../../src/miniworld/benchmarks';
+import { evaluateMini, MINI_BENCHMARKS, type MiniItem } from '../../src/miniworld/benchmarks';
 import { imageOf, PROMPTS_PER_TAG } from '../../src/miniworld/benchmarks/benchmark';
 import { dpgPrompt, dpgPrompts, dpgScores } from '../../src/miniworld/benchmarks/dpg';
 import { GENEVAL_TAGS, genEvalPrompts } from '../../src/miniworld/benchmarks/geneval';
@@ -147,14 +146,6 @@ describe('scores', () => {
     assert.equal(choiceAnswer('c .'), 'C');
     assert.equal(choiceAnswer('a red car'), 'a red car');
   });
-
-  test('repetitions of a prompt are averaged: n counts prompts, and three draws of one say no more than one', () => {
-    const item = (prompt: string, x: number): EvaluatedItem => ({ prompt, scores: { x } });
-    const items = ['a', 'b'].flatMap((prompt, i) => [1, 2, 3].map(() => item(prompt, i)));
-    const metrics = benchmarkMetrics({ columns: ['x'], overall: ['x'] }, items, rng());
-    assert.deepEqual([metrics.x.value, metrics.x.n, ...metrics.x.ci95], [0.5, 2, 0, 1]);
-    assert.equal(metrics.overall.value, 0.5);
-  });
 });
 
 test('the detector finds on true images what mini-dpg and mini-geneval ask for', async () => {
@@ -170,24 +161,30 @@ test('the detector finds on true images what mini-dpg and mini-geneval ask for',
 describe('end to end on a tiny random Janus', () => {
   for (const [name, benchmark] of Object.entries(MINI_BENCHMARKS))
     test(name, async () => {
-      const model = await tinyJanus().withWords(THINKING_WORDS, rng());
+      const janus = tinyJanus();
+      if (name === 'mini-unifybench')
+        janus.addConceptTokens({ initializer: 'person', understanding: 2, generation: 1 }, rng());
+      const model = name === 'mini-unifybench' ? janus : await janus.withWords(THINKING_WORDS, rng());
       const held = tf.memory().numTensors;
+      const count = { 'mini-geneval': 3, 'mini-unifybench': 1 }[name] ?? 12;
       const options = {
-        n: name === 'mini-geneval' ? 3 : 12,
-        draws: name === 'mini-math' ? 2 : 1,
-        thinking: name === 'mini-open',
-        text: { maxNewTokens: 3 },
+        ...{ count, thinking: name === 'mini-open', text: { maxNewTokens: 3 } },
+        samples: name === 'mini-geneval' ? 2 : 1,
       };
-      const { items, metrics: means } = await benchmark.evaluate(model, rng(), options);
+      const { items, metrics } = await evaluateMini(benchmark, model, rng(), options);
       assert.equal(tf.memory().numTensors, held);
-      const metrics = benchmarkMetrics(benchmark, items, rng());
-      const columns = [...benchmark.columns, ...(benchmark.overall ? ['overall'] : [])];
-      assert.deepEqual(Object.keys(metrics), columns);
-      for (const { value, ci95, n } of Object.values(metrics)) {
-        assert.ok(value >= ci95[0] && value <= ci95[1] && value >= 0 && value <= 1);
-        assert.ok(n >= 1);
-      }
-      assert.deepEqual((await benchmark.evaluate(model, rng(), options)).metrics, means);
+      assert.deepEqual(Object.keys(metrics), [...benchmark.columns, ...(benchmark.overall ? ['overall'] : [])]);
+      assert.ok(Object.values(metrics).every((value) => value >= 0 && value <= 1));
+      assert.equal(new Set(items.map(({ prompt }) => prompt)).size, items.length);
+      if (name !== 'mini-unifybench')
+        assert.deepEqual((await evaluateMini(benchmark, model, rng(), options)).metrics, metrics);
       model.dispose();
     });
+
+  test('tags come by turns, so that the first items are of all of them', async () => {
+    const items = MINI_BENCHMARKS['mini-geneval'].items(4, rng(), await loadSprites());
+    const tagOf = (item: MiniItem) => Object.keys(item.look?.(seen('snow')) ?? {})[0];
+    assert.deepEqual(items.slice(0, 6).map(tagOf), [...GENEVAL_TAGS]);
+    assert.equal(items.length, 24);
+  });
 });

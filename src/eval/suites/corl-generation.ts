@@ -1,26 +1,36 @@
-/** CoRL's Table 1: GenEval, WISE and DPG-Bench, four images a prompt (WISE: one). */
+/** CoRL's Table 1: GenEval, WISE and DPG-Bench, four images a prompt (WISE: one); T2I-CompBench beside them. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Benchmark } from '../../data/benchmark';
 import { dpgBenchmark } from '../../data/dpg-bench';
 import { genEvalBenchmark } from '../../data/geneval';
+import type { ChatJudge } from '../../data/judges';
+import { t2iCompBenchmark } from '../../data/t2i-compbench';
 import { wiseBenchmark } from '../../data/wise';
-import { needed, type Suite, SuiteError, type SuiteJudges } from './suite';
+import type { LeftOutPart, Suite, SuiteJudges } from './suite';
 
-const PARTS: Readonly<Record<string, (folder: string, judges: SuiteJudges) => Benchmark>> = {
-  geneval: (folder, { detector, colors }) =>
-    genEvalBenchmark(folder, {
-      detector: needed(detector, 'GenEval takes an object detector (detr/ in the folder of scorers)'),
-      colors: needed(colors, 'GenEval takes a model that tells colors (clip/ in the folder of scorers)'),
-    }),
-  wise: (folder, { judge }) => wiseBenchmark(folder, needed(judge, 'WISE takes a vision-language judge (--judge)')),
-  dpg_bench: (folder, { judge }) =>
-    dpgBenchmark(folder, needed(judge, 'DPG-Bench takes a vision-language judge (--judge)')),
+type Part = (folder: string, judges: SuiteJudges) => Benchmark | string;
+
+/** Its folder -> the benchmark, or what it would take. */
+const PARTS: Readonly<Record<string, Part>> = {
+  geneval: (folder, { detector, colors }) => {
+    if (!detector) return 'it takes an object detector (detr/ in --scorers, or --stand-ins mini-detector)';
+    if (!colors) return 'it takes somebody who tells colors (clip/ in --scorers, or --stand-ins mean-color)';
+    return genEvalBenchmark(folder, { detector, colors });
+  },
+  wise: judged(wiseBenchmark),
+  dpg_bench: judged((folder, judge) => dpgBenchmark(folder, judge)),
+  t2i_compbench: judged((folder, judge) => t2iCompBenchmark(folder, judge)),
 };
+
+function judged(make: (folder: string, judge: ChatJudge) => Benchmark): Part {
+  return (folder, { judge }) => (judge ? make(folder, judge) : 'it takes a vision-language judge (--judge)');
+}
 
 export const corlGenerationSuite: Suite = {
   name: 'corl-generation',
-  about: 'GenEval by an object detector, WISE and DPG-Bench by a vision-language judge; four images a prompt',
+  about:
+    'GenEval by an object detector; WISE, DPG-Bench and T2I-CompBench by a vision-language judge; four images a prompt',
   data: `folders ${Object.keys(PARTS).join('/, ')}/, each as it is published; what is missing is left out`,
   protocol: { samples: 4, image: { guidanceScale: 5 } },
   paper: {
@@ -35,10 +45,17 @@ export const corlGenerationSuite: Suite = {
       'wise/overall': 'WISE Overall',
       'dpg/score': 'DPG Overall',
     },
+    judges: { geneval: 'mask2former', wise: 'gpt-4o', dpg: 'mplug-large' },
   },
-  benchmarks(data, judges) {
-    const there = Object.keys(PARTS).filter((part) => existsSync(path.join(data, part)));
-    if (there.length === 0) throw new SuiteError(`${data} holds none of ${Object.keys(PARTS).join(', ')}`);
-    return there.map((part) => PARTS[part](path.join(data, part), judges));
+  parts({ data, judges }) {
+    const benchmarks: Benchmark[] = [];
+    const leftOut: LeftOutPart[] = [];
+    for (const [name, part] of Object.entries(PARTS)) {
+      const folder = path.join(data, name);
+      const made = existsSync(folder) ? part(folder, judges) : 'there is no folder of it';
+      if (typeof made === 'string') leftOut.push({ name, reason: made });
+      else benchmarks.push(made);
+    }
+    return { benchmarks, leftOut };
   },
 };

@@ -1,9 +1,10 @@
 /** CoRL's Table 2: nine sets of questions, answered greedily. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import type { Benchmark } from '../../data/benchmark';
 import { mmmuBenchmark } from '../../data/mmmu';
 import { UNDERSTANDING_RULES, type UnderstandingSet, vlmEvalKitBenchmark } from '../../data/vlmevalkit';
-import { type Suite, SuiteError } from './suite';
+import type { LeftOutPart, Suite } from './suite';
 
 const SETS = Object.keys(UNDERSTANDING_RULES) as UnderstandingSet[];
 
@@ -24,7 +25,7 @@ export const corlUnderstandingSuite: Suite = {
   about:
     'MMMU, MMStar, WeMath, MM-Vet, POPE, LogicVista, MathVista, MathVerse, MathVision; letters by rule, words by a judge',
   data: "VLMEvalKit's tables (MMStar.tsv, POPE.tsv, ...); MMMU also as Parquet files in mmmu/; what is missing is left out",
-  protocol: { text: { temperature: 0, maxNewTokens: 512 } },
+  protocol: { text: { temperature: 0, maxNewTokens: 512 }, fit: 'pad' },
   paper: {
     paper: 'corl',
     table: '2',
@@ -38,20 +39,21 @@ export const corlUnderstandingSuite: Suite = {
       'mathverse/accuracy': 'MathVerse',
       'mathvision/accuracy': 'MathVision',
     },
+    judges: { mmvet: 'gpt-4' },
   },
-  benchmarks(data, { judge }) {
+  parts({ data, judges: { judge } }) {
     const parquet = parquetOf(data);
-    const benchmarks = SETS.flatMap((set) => {
-      const file = tableOf(data, set);
-      if (file === undefined) return set === 'mmmu' && parquet.length > 0 ? [mmmuBenchmark(parquet)] : [];
-      const rule = UNDERSTANDING_RULES[set];
-      // Without a judge nobody can grade words; the other sets are evaluated all the same.
-      if (rule === 'graded' && !judge) return [];
-      return [vlmEvalKitBenchmark(set, file, { rule, judge })];
-    });
-    if (benchmarks.length > 0) return benchmarks;
-    throw new SuiteError(
-      `${data} holds no table that can be scored: ${SETS.join(', ')} (NAME.tsv; mmvet takes a judge)`,
-    );
+    const benchmarks: Benchmark[] = [];
+    const leftOut: LeftOutPart[] = [];
+    for (const name of SETS) {
+      const file = tableOf(data, name);
+      const rule = UNDERSTANDING_RULES[name];
+      if (file === undefined && name === 'mmmu' && parquet.length > 0) benchmarks.push(mmmuBenchmark(parquet));
+      else if (file === undefined) leftOut.push({ name, reason: 'there is no table of it' });
+      else if (rule === 'graded' && !judge)
+        leftOut.push({ name, reason: 'its answers are in words, which takes a judge (--judge)' });
+      else benchmarks.push(vlmEvalKitBenchmark(name, file, { rule, judge }));
+    }
+    return { benchmarks, leftOut };
   },
 };

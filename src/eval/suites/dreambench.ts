@@ -16,5 +16,5 @@ export const dreambenchSuite: Suite = {
       'dreambench/clip_t': 'DreamBench CLIP-T',
     },
   },
-  benchmarks: (data, judges) => [dreamBenchmark(data, scorersOf(judges))],
+  parts: ({ data, judges }) => ({ benchmarks: [dreamBenchmark(data, scorersOf(judges))] }),
 };

@@ -6,14 +6,24 @@ import { kontextSuite } from './kontext';
 import type { Suite } from './suite';
 import { unifybenchSuite } from './unifybench';
 
-export { type JudgeOptions, type LoadedJudges, loadJudges, SCORER_FOLDERS, STAND_INS, type StandIn } from './judges';
+export { type JudgeOptions, type LoadedJudges, loadJudges, SCORER_FOLDERS } from './judges';
 export { ModelFolder, type ModelSource } from './model-source';
 export { type NearestSubjects, nearestNeighborShare, nearestSubjects } from './nearest';
 export * from './present';
 export { compareFolders, reportMarkdown, reportOf, type SuiteReport, writeReport } from './report';
 export { readScored } from './run-files';
 export * from './run-suite';
-export { type PaperColumns, type Suite, SuiteError, type SuiteJudges } from './suite';
+export { type InTurn } from './scorer';
+export { type Keep, STAND_INS, type StandIn } from './stand-ins';
+export {
+  type LeftOutPart,
+  type PaperColumns,
+  type Suite,
+  SuiteError,
+  type SuiteGiven,
+  type SuiteJudges,
+  type SuiteParts,
+} from './suite';
 export * from './table';
 
 /** By the name that `unilab eval` takes. */

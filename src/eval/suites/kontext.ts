@@ -16,5 +16,5 @@ export const kontextSuite: Suite = {
       'kontext/clip_t': 'Kontext-Bench CLIP-T',
     },
   },
-  benchmarks: (data, judges) => [kontextBenchmark(data, scorersOf(judges))],
+  parts: ({ data, judges }) => ({ benchmarks: [kontextBenchmark(data, scorersOf(judges))] }),
 };

@@ -1,77 +1,149 @@
 /** The report of an evaluation: `report.json`, and the tables for people beside it. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Column } from '../../data/benchmark';
+import { meanColumn } from '../../data/columns';
 import type { Rng } from '../../engine';
 import { packageRoot } from '../../io/package-root';
 import { writeFileAtomic } from '../../io/write-file';
-import { besidePaper, cellsLatex, cellsMarkdown, paperLatex, paperMarkdown } from './present';
+import { besidePaper, cellsLatex, cellsMarkdown, paperLatex, paperMarkdown, type PaperTableRows } from './present';
 import { readScored } from './run-files';
 import type { BenchmarkResult } from './run-suite';
-import type { Suite } from './suite';
+import type { LeftOutPart, PaperColumns, Suite } from './suite';
 import { benchmarkCells, type Cell, type ComparedCell, comparedCells } from './table';
+
+export interface BenchmarkReport {
+  readonly name: string;
+  readonly judges: readonly string[];
+  /** Items with a score, and items that were to be asked. */
+  readonly items: number;
+  readonly total: number;
+  /** Items of the set that cannot be read, the first reasons. */
+  readonly errors: number;
+  readonly firstErrors: readonly string[];
+  /** Items that a judge did not answer about. */
+  readonly unscored: number;
+  readonly firstUnscored: readonly string[];
+  /** Items that the model could not be asked, or nobody can score: they count in no number. */
+  readonly unasked: number;
+  /** Reasons, the commonest first, and how many items each has. */
+  readonly whyUnasked: readonly { readonly reason: string; readonly items: number }[];
+  /** The paper's columns that are not measured. */
+  readonly missing: readonly string[];
+}
 
 export interface SuiteReport {
   readonly suite: string;
   /** What was evaluated and how; with the judge's usage and cost. */
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly benchmarks: readonly {
-    readonly name: string;
-    readonly judges: readonly string[];
-    readonly items: number;
-    /** Items of the set that cannot be read, the first reasons. */
-    readonly errors: number;
-    readonly firstErrors: readonly string[];
-    /** Items that a judge did not answer about. */
-    readonly unscored: number;
-    readonly firstUnscored: readonly string[];
-    /** Items that the model could not be asked; they count as answered with nothing. */
-    readonly unasked: number;
-    /** The paper's columns that are not measured. */
-    readonly missing: readonly string[];
-  }[];
+  readonly benchmarks: readonly BenchmarkReport[];
+  /** Benchmarks of the suite that were not evaluated, and what they would take. */
+  readonly leftOut: readonly LeftOutPart[];
   readonly cells: readonly Cell[];
 }
 
 const FIRST = 3;
 
 export function reportOf(
-  suite: Suite,
+  suite: Pick<Suite, 'name'>,
   results: readonly BenchmarkResult[],
   settings: Record<string, unknown>,
   rng: Rng,
+  leftOut: readonly LeftOutPart[] = [],
 ): SuiteReport {
   return {
     suite: suite.name,
     settings,
-    benchmarks: results.map(({ benchmark, items, errors, unscored, unasked }) => ({
+    benchmarks: results.map(({ benchmark, items, total, errors, unscored, unasked }) => ({
       name: benchmark.name,
-      judges: benchmark.judges,
+      judges: [...new Set(benchmark.judges)],
       items: items.length,
+      total,
       errors: errors.length,
       firstErrors: errors.slice(0, FIRST).map(({ message }) => message),
       unscored: unscored.length,
       firstUnscored: unscored.slice(0, FIRST).map(({ id, reason }) => `${id}: ${reason}`),
       unasked: unasked.length,
+      whyUnasked: commonest(unasked.map(({ reason }) => reason)),
       missing: benchmark.missing ?? [],
     })),
+    leftOut,
     cells: results.flatMap(({ benchmark, items }) => benchmarkCells(benchmark, items, rng.split('intervals'))),
   };
 }
 
+function commonest(reasons: readonly string[]): { reason: string; items: number }[] {
+  const counts = new Map<string, number>();
+  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  const sorted = [...counts].sort(([, a], [, b]) => b - a);
+  return sorted.map(([reason, items]) => ({ reason, items }));
+}
+
 /** Columns, who scored, what is missing, and the paper's rows with ours. */
-export function reportMarkdown(suite: Suite, { benchmarks, cells, settings }: SuiteReport): string {
-  const notes = benchmarks.flatMap(
-    ({ name, judges, items, errors, firstErrors, unscored, firstUnscored, unasked, missing }) => [
-      `${name}: ${items} items, scored by ${judges.join(', ')}`,
-      ...(errors > 0 ? [`  ${errors} items cannot be read: ${firstErrors.join('; ')}`] : []),
-      ...(unscored > 0 ? [`  ${unscored} items were not scored: ${firstUnscored.join('; ')}`] : []),
-      ...(unasked > 0 ? [`  ${unasked} items were too long for the model, and count as not answered`] : []),
-      ...missing.map((what) => `  not measured: ${what}`),
-    ],
+export function reportMarkdown(suite: Suite, report: SuiteReport): string {
+  const { benchmarks, cells, settings, leftOut } = report;
+  const notes = [
+    ...benchmarks.flatMap((one) => [
+      `- ${one.name}: ${itemsOf(one)}, scored by ${one.judges.join(', ')}`,
+      ...notesOf(one).map((note) => `  - ${note}`),
+    ]),
+    ...leftOut.map(({ name, reason }) => `- ${name}: left out, ${reason}`),
+    ...(settings.limit ? [`- of each benchmark the first ${String(settings.limit)} items (\`--limit\`)`] : []),
+  ];
+  const paper = suite.paper
+    ? [paperMarkdown(besideOf(suite.paper, report)), ...judgeNotes(suite.paper, report), '']
+    : [];
+  return [
+    `${suite.name}: ${String(settings.model)}`,
+    '',
+    cells.length > 0 ? cellsMarkdown(cells) : 'No item has a score.\n',
+    ...notes,
+    '',
+    ...paper,
+  ].join('\n');
+}
+
+const itemsOf = ({ items, total }: BenchmarkReport): string =>
+  items === total ? `${items} items` : `**${items} of ${total} items**`;
+
+function notesOf(one: BenchmarkReport): string[] {
+  const { errors, firstErrors, unscored, firstUnscored, unasked, whyUnasked, missing } = one;
+  const more = whyUnasked.length > FIRST ? `; and ${whyUnasked.length - FIRST} other reasons, all in report.json` : '';
+  const why = whyUnasked.slice(0, FIRST).map(({ reason, items: of }) => `${reason} (${of})`);
+  return [
+    ...(errors > 0 ? [`${errors} cannot be read: ${firstErrors.join('; ')}`] : []),
+    ...(unscored > 0
+      ? [`${unscored} were not scored, and are tried again with --resume: ${firstUnscored.join('; ')}`]
+      : []),
+    ...(unasked > 0 ? [`${unasked} were not asked and count in no number: ${why.join('; ')}${more}`] : []),
+    ...missing.map((what) => `not measured: ${what}`),
+  ];
+}
+
+/** Benchmarks that somebody else scores than in the paper. */
+const otherJudges = ({ judges = {} }: PaperColumns, { benchmarks }: SuiteReport) =>
+  benchmarks.flatMap(({ name, judges: ours }) =>
+    judges[name] === undefined || ours.some((judge) => judge.toLowerCase().startsWith(judges[name]))
+      ? []
+      : [{ name, ours: ours.join(', '), paper: judges[name] }],
   );
-  const paper = suite.paper ? [paperMarkdown(besidePaper(cells, suite.paper, String(settings.model)))] : [];
-  return [cellsMarkdown(cells), ...notes, '', ...paper].join('\n');
+
+function besideOf(paper: PaperColumns, report: SuiteReport): PaperTableRows {
+  const others = otherJudges(paper, report).map(({ name }) => name);
+  const cells = report.cells.filter(({ benchmark }) => !others.includes(benchmark));
+  return besidePaper(cells, paper, rowName(report));
+}
+
+const judgeNotes = (paper: PaperColumns, report: SuiteReport): string[] =>
+  otherJudges(paper, report).map(
+    ({ name, ours, paper: theirs }) =>
+      `${name} is scored by ${ours}, in the paper by ${theirs}: it stands above alone.`,
+  );
+
+/** Our row's name; that it is of a part of the items stands in it, since the paper's rows are of all. */
+function rowName({ benchmarks, settings }: SuiteReport): string {
+  const partial = benchmarks.some(({ items, total }) => items < total);
+  const note = partial ? ' (a part of the items)' : settings.limit ? ' (the first items)' : '';
+  return `${String(settings.model)}${note}`;
 }
 
 /** Writes `report.json`, `table.md` and `table.tex`. */
@@ -81,7 +153,7 @@ export async function writeReport(folder: string, suite: Suite, report: SuiteRep
   };
   await writeFileAtomic(path.join(folder, 'report.json'), `${JSON.stringify({ ...report, version }, null, 2)}\n`);
   await writeFileAtomic(path.join(folder, 'table.md'), reportMarkdown(suite, report));
-  const paper = suite.paper ? paperLatex(besidePaper(report.cells, suite.paper, String(report.settings.model))) : '';
+  const paper = suite.paper ? paperLatex(besideOf(suite.paper, report)) : '';
   await writeFileAtomic(path.join(folder, 'table.tex'), cellsLatex(report.cells) + paper);
 }
 
@@ -95,13 +167,7 @@ export async function compareFolders(a: string, b: string, rng: Rng): Promise<Co
     const other = after.get(name);
     if (!other) return [];
     const scores = [...new Set([...items, ...other].flatMap((item) => Object.keys(item.scores)))];
-    const columns = scores.map((score): Column => ({
-      name: score,
-      value: (some) => {
-        const values = some.flatMap((item) => (score in item.scores ? [item.scores[score]] : []));
-        return values.reduce((sum, value) => sum + value, 0) / values.length;
-      },
-    }));
+    const columns = scores.map((score) => meanColumn(score));
     return comparedCells({ name, columns }, items, other, rng);
   });
 }

@@ -22,7 +22,7 @@ interface StoredOutputs {
   readonly id: string;
   readonly texts: readonly string[];
   readonly images: readonly string[];
-  readonly problem?: string;
+  readonly unasked?: string;
 }
 
 interface BatchLine {
@@ -80,6 +80,11 @@ export class EvaluationFolder {
     return this.outputs.has(keyOf(benchmark, id));
   }
 
+  /** Why the model could not be asked; undefined when it was, or was not yet. */
+  unaskedReason(benchmark: string, id: string): string | undefined {
+    return this.outputs.get(keyOf(benchmark, id))?.unasked;
+  }
+
   /** What the model gave before. Call it when {@link hasOutputs}. */
   async outputsOf(benchmark: string, id: string): Promise<Asked> {
     const stored = this.outputs.get(keyOf(benchmark, id));
@@ -98,8 +103,8 @@ export class EvaluationFolder {
       const images = outputs.images.map((_, i) => `${name}-${i}.png`);
       for (const [i, image] of outputs.images.entries())
         await savePng(path.join(this.folder, 'images', images[i]), image);
-      const { texts, problem } = outputs;
-      items.push({ id: item.id, texts, images, ...(problem === undefined ? {} : { problem }) });
+      const { texts, unasked } = outputs;
+      items.push({ id: item.id, texts, images, ...(unasked === undefined ? {} : { unasked }) });
     }
     await this.inTurn(() => this.batches.append({ benchmark, items }));
     for (const item of items) this.outputs.set(keyOf(benchmark, item.id), item);

@@ -9,7 +9,7 @@ import type { ModelSource } from './model-source';
 
 export interface SuiteProgress {
   readonly benchmark: string;
-  /** Items scored, of how many. */
+  /** Items that are done, of how many. */
   readonly done: number;
   readonly total: number;
   /** Estimate, from the items of this process; undefined before the first. */
@@ -32,17 +32,25 @@ export interface SuiteRunOptions {
   readonly signal?: AbortSignal;
 }
 
+/** An item without a score, and why. */
+export interface LeftOutItem {
+  readonly id: string;
+  readonly reason: string;
+}
+
 /** What became of a benchmark. */
 export interface BenchmarkResult {
   readonly benchmark: Benchmark;
   /** In the order of the set. */
   readonly items: readonly ScoredItem[];
+  /** Items that can be read, scored or not. */
+  readonly total: number;
   /** Items of the set that cannot be read. */
   readonly errors: readonly ItemError[];
   /** Items that a judge did not answer about; they are tried again when the evaluation goes on. */
-  readonly unscored: readonly { readonly id: string; readonly reason: string }[];
-  /** Items that the model could not be asked, and why; they count as answered with nothing. */
-  readonly unasked: readonly { readonly id: string; readonly reason: string }[];
+  readonly unscored: readonly LeftOutItem[];
+  /** Items that the model could not be asked, or nobody can score. They say nothing about the model, and count nowhere. */
+  readonly unasked: readonly LeftOutItem[];
 }
 
 /** @throws RunError for the folder; SuiteError for the model; AbortError when it was stopped: what is scored is kept */
@@ -68,39 +76,65 @@ async function runBenchmark(
   models: ModelSource,
   options: SuiteRunOptions,
 ): Promise<BenchmarkResult> {
-  const { limit, batchSize = 8, progress, signal } = options;
+  const { limit, batchSize = 8, signal } = options;
   const errors: ItemError[] = [];
   const ids: string[] = [];
-  for await (const { id } of goodItems(benchmark, limit, (error) => errors.push(error))) ids.push(id);
-  const result = {
-    benchmark,
-    errors,
-    unscored: [] as { id: string; reason: string }[],
-    unasked: [] as { id: string; reason: string }[],
-  };
-  const already = ids.filter((id) => files.scoreOf(benchmark.name, id)).length;
-  const started = performance.now();
-  const say = () => {
-    const done = ids.filter((id) => files.scoreOf(benchmark.name, id)).length;
-    const each = (performance.now() - started) / 1000 / (done - already);
-    const left = ids.length - done;
-    progress?.({
-      benchmark: benchmark.name,
-      done,
-      total: ids.length,
-      secondsLeft: done > already ? left * each : undefined,
-    });
-  };
+  const unscorable: LeftOutItem[] = [];
+  for await (const item of goodItems(benchmark, limit, (error) => errors.push(error))) {
+    ids.push(item.id);
+    const reason = benchmark.unscorable?.(item);
+    if (reason !== undefined) unscorable.push({ id: item.id, reason });
+  }
+  const nobody = new Set(unscorable.map(({ id }) => id));
+  const isDone = (id: string) =>
+    nobody.has(id) ||
+    files.scoreOf(benchmark.name, id) !== undefined ||
+    files.unaskedReason(benchmark.name, id) !== undefined;
+  const unscored: LeftOutItem[] = [];
+  const say = reporter(benchmark.name, ids, isDone, options.progress);
   say();
   for await (const batch of batches(goodItems(benchmark, limit), batchSize, models.bySubject)) {
     signal?.throwIfAborted();
-    if (batch.every(({ id }) => files.scoreOf(benchmark.name, id))) continue;
-    await outputsOfBatch(files, benchmark, batch, models, options);
-    await scoreBatch(files, benchmark, batch, result);
+    if (batch.every(({ id }) => isDone(id))) continue;
+    const asked = batch.filter(({ id }) => !nobody.has(id));
+    await outputsOfBatch(files, benchmark, asked, models, options);
+    unscored.push(
+      ...(await scoreBatch(
+        files,
+        benchmark,
+        asked.filter(({ id }) => !isDone(id)),
+      )),
+    );
     say();
   }
   const items = ids.flatMap((id) => files.scoreOf(benchmark.name, id) ?? []);
-  return { ...result, items };
+  const refused = ids.flatMap((id) => {
+    const reason = files.unaskedReason(benchmark.name, id);
+    return reason === undefined ? [] : [{ id, reason }];
+  });
+  return { benchmark, items, total: ids.length, errors, unscored, unasked: [...unscorable, ...refused] };
+}
+
+/** Says how far it is; the estimate is from what this process did. */
+function reporter(
+  benchmark: string,
+  ids: readonly string[],
+  isDone: (id: string) => boolean,
+  progress: SuiteRunOptions['progress'],
+): () => void {
+  const count = () => ids.filter(isDone).length;
+  const already = count();
+  const started = performance.now();
+  return () => {
+    const done = count();
+    const each = (performance.now() - started) / 1000 / (done - already);
+    const secondsLeft = done > already ? (ids.length - done) * each : undefined;
+    progress?.({ benchmark, done, total: ids.length, secondsLeft });
+  };
+}
+
+async function* only<I>(items: AsyncIterable<I>, isWanted: (item: I) => boolean): AsyncGenerator<I> {
+  for await (const item of items) if (isWanted(item)) yield item;
 }
 
 /** Items in their order, so many at a time; with a model for each subject, of one subject. */
@@ -138,17 +172,18 @@ async function outputsOfBatch(
   );
 }
 
-/** Scores the items of a batch that are not scored, all at once: judges behind a network are slow, not busy. */
+/**
+ * Scores items, all at once: judges behind a network are slow, not busy.
+ * @returns those that a judge did not answer about
+ */
 async function scoreBatch(
   files: EvaluationFolder,
   benchmark: Benchmark,
-  batch: readonly BenchmarkItem[],
-  result: { unscored: { id: string; reason: string }[]; unasked: { id: string; reason: string }[] },
-): Promise<void> {
-  const scoring = batch.map(async (item) => {
-    if (files.scoreOf(benchmark.name, item.id)) return;
+  items: readonly BenchmarkItem[],
+): Promise<LeftOutItem[]> {
+  const unscored: LeftOutItem[] = [];
+  const scoring = items.map(async (item) => {
     const outputs = await files.outputsOf(benchmark.name, item.id);
-    if (outputs.problem !== undefined) result.unasked.push({ id: item.id, reason: outputs.problem });
     try {
       const { scores, detail } = await benchmark.score(item, outputs);
       await files.keepScore({
@@ -160,10 +195,11 @@ async function scoreBatch(
       });
     } catch (error) {
       if (!(error instanceof JudgeError)) throw error;
-      result.unscored.push({ id: item.id, reason: error.message });
+      unscored.push({ id: item.id, reason: error.message });
     }
   });
   // Those that succeed are kept before the first failure is thrown.
   const failed = (await Promise.allSettled(scoring)).find((one) => one.status === 'rejected');
   if (failed) throw failed.reason;
+  return unscored;
 }

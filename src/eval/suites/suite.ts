@@ -2,6 +2,7 @@
 import type { Protocol } from '../../data/ask-model';
 import type { Benchmark } from '../../data/benchmark';
 import type { ChatJudge, ColorNamer, ImageScorer, ObjectDetector } from '../../data/judges';
+import type { UnifiedModel } from '../../models/unified';
 import type { PaperName } from '../papers';
 
 /** Who is there to score. Whoever is missing is asked for by name. */
@@ -20,32 +21,49 @@ export interface PaperColumns {
   readonly table: string;
   /** `BENCHMARK/COLUMN` of the suite -> name of the paper's column; only for the judges that the paper has. */
   readonly columns: Readonly<Record<string, string>>;
+  /** Who scores a benchmark in the paper, where no column's name says it: another judge's number stands not beside it. */
+  readonly judges?: Readonly<Record<string, string>>;
+}
+
+/** A benchmark of a suite that is not evaluated, and what it would take. */
+export interface LeftOutPart {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface SuiteParts {
+  readonly benchmarks: readonly Benchmark[];
+  readonly leftOut?: readonly LeftOutPart[];
+}
+
+/** What a suite is made from. */
+export interface SuiteGiven {
+  /** The folder of data; empty for a suite that makes its items. */
+  readonly data: string;
+  readonly judges: SuiteJudges;
+  /** Of items that a suite makes. */
+  readonly seed: number;
+  /** Takes a judge that the suite has loaded by itself, to be freed at the end. */
+  readonly keep: <M extends { dispose(): void }>(judge: M) => M;
 }
 
 export interface Suite {
   readonly name: string;
   /** One line for people: what is asked and who scores it. */
   readonly about: string;
-  /** What lies where in the folder of data. */
-  readonly data: string;
+  /** What lies where in the folder of data; absent for a suite that makes its items. */
+  readonly data?: string;
   readonly protocol: Protocol;
   readonly paper?: PaperColumns;
-  /**
-   * @param data the folder of data
-   * @throws SuiteError when nothing of it is there, or nobody is there to score it
-   */
-  benchmarks(data: string, judges: SuiteJudges): readonly Benchmark[];
+  /** @throws SuiteError when nobody is there to score it; DataSetError when the folder is another set's */
+  parts(given: SuiteGiven): SuiteParts | Promise<SuiteParts>;
+  /** How a checkpoint is loaded. Default: as it is. */
+  load?(folder: string): Promise<UnifiedModel>;
 }
 
 /** A suite cannot be run as it was asked for. */
 export class SuiteError extends Error {
   override readonly name = 'SuiteError';
-}
-
-/** @throws SuiteError saying what a judge is needed for, and how it is named */
-export function needed<T>(judge: T | undefined, what: string): T {
-  if (judge === undefined) throw new SuiteError(`there is nobody to score it: ${what}`);
-  return judge;
 }
 
 /** @throws SuiteError when there is no scorer of images */

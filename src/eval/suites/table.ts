@@ -30,47 +30,51 @@ export interface ComparedCell {
 const RESAMPLES = 1000;
 
 /**
- * Every column that has a value. Whole clusters are resampled, and the column's own rule is applied to each resample; a
- * resample to which it does not apply (a tag of which nothing was drawn) is left out.
+ * Every column that has a value, with the items that it is of. Whole clusters are resampled, and the column's own rule is
+ * applied to each resample; one to which it does not apply is left out. Of a single cluster its items are resampled.
  */
 export function benchmarkCells(
   { name, columns }: Pick<Benchmark, 'name' | 'columns'>,
   items: readonly ScoredItem[],
   rng: Rng,
 ): Cell[] {
-  const clusters = clustersOf(items);
   return columns.flatMap((column) => {
-    const value = column.value(items);
+    const there = items.filter((item) => column.applies?.(item) ?? true);
+    const value = column.value(there);
     if (Number.isNaN(value)) return [];
+    const clusters = clustersOf(there);
+    const units = unitsOf(clusters);
     const own = rng.split(name).split(column.name);
-    const values = resampled(clusters.length, own, (chosen) => column.value(chosen.flatMap((i) => clusters[i])));
-    const ci95 = interval(values);
-    return [{ benchmark: name, column: column.name, value, ci95, items: items.length, clusters: clusters.length }];
+    const of = copies(units);
+    const values = resampled(units.length, own, (chosen) => column.value(of(chosen)));
+    const counts = { items: there.length, clusters: clusters.length };
+    return [{ benchmark: name, column: column.name, value, ci95: interval(values), ...counts }];
   });
 }
 
 /** Columns that both models have, on the items that both have. @throws RangeError when there is no such item */
 export function comparedCells(
   { name, columns }: Pick<Benchmark, 'name' | 'columns'>,
-  a: readonly ScoredItem[],
-  b: readonly ScoredItem[],
+  first: readonly ScoredItem[],
+  second: readonly ScoredItem[],
   rng: Rng,
 ): ComparedCell[] {
-  const ofB = new Map(b.map((item) => [item.id, item]));
-  const shared = a.filter(({ id }) => ofB.has(id));
+  const ofB = new Map(second.map((item) => [item.id, item]));
+  const shared = first.filter(({ id }) => ofB.has(id));
   if (shared.length === 0) throw new RangeError(`${name}: the two have no item in common`);
-  const left = clustersOf(shared);
-  const right = left.map((cluster) => cluster.flatMap(({ id }) => ofB.get(id) ?? []));
-  const difference = (column: Column, chosen: readonly number[]) =>
-    column.value(chosen.flatMap((i) => right[i])) - column.value(chosen.flatMap((i) => left[i]));
-  const all = [...left.keys()];
   return columns.flatMap((column) => {
-    const delta = difference(column, all);
+    const there = shared.filter((item) => column.applies?.(item) ?? true);
+    const clusters = clustersOf(there);
+    const left = unitsOf(clusters);
+    const right = left.map((unit) => unit.flatMap(({ id }) => ofB.get(id) ?? []));
+    const [before, after] = [copies(left), copies(right)];
+    const difference = (chosen: readonly number[]) => column.value(after(chosen)) - column.value(before(chosen));
+    const delta = difference([...left.keys()]);
     if (Number.isNaN(delta)) return [];
-    const values = resampled(left.length, rng.split(name).split(column.name), (chosen) => difference(column, chosen));
-    const [before, after] = [left, right].map((items) => column.value(items.flat()));
-    const counts = { items: shared.length, clusters: left.length };
-    return [{ benchmark: name, column: column.name, a: before, b: after, delta, ci95: interval(values), ...counts }];
+    const values = resampled(left.length, rng.split(name).split(column.name), difference);
+    const [a, b] = [left, right].map((items) => column.value(items.flat()));
+    const counts = { items: there.length, clusters: clusters.length };
+    return [{ benchmark: name, column: column.name, a, b, delta, ci95: interval(values), ...counts }];
   });
 }
 
@@ -78,6 +82,23 @@ function clustersOf(items: readonly ScoredItem[]): ScoredItem[][] {
   const clusters = new Map<string, ScoredItem[]>();
   for (const item of items) clusters.set(item.cluster, [...(clusters.get(item.cluster) ?? []), item]);
   return [...clusters.values()];
+}
+
+/** What is resampled: clusters; the items of one that stands alone, whose interval is of its own items then. */
+const unitsOf = (clusters: ScoredItem[][]): ScoredItem[][] =>
+  clusters.length === 1 ? clusters[0].map((item) => [item]) : clusters;
+
+/** The items of chosen units. One that is chosen again is another cluster: else an average by cluster would count it once. */
+function copies(units: readonly (readonly ScoredItem[])[]): (chosen: readonly number[]) => ScoredItem[] {
+  const made = units.map((unit) => [unit]);
+  return (chosen) => {
+    const times = new Map<number, number>();
+    return chosen.flatMap((i) => {
+      const time = times.get(i) ?? 0;
+      times.set(i, time + 1);
+      return (made[i][time] ??= units[i].map((item) => ({ ...item, cluster: `${item.cluster} (again ${time})` })));
+    });
+  };
 }
 
 /** Sorted values of so many resamples. */

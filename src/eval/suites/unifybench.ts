@@ -29,5 +29,7 @@ export const unifybenchSuite: Suite = {
       'unifybench/dense_rea_gen/clip_i': 'Dense Rea. Gen. CLIP-I',
     },
   },
-  benchmarks: (data, judges) => [unifyBenchmark(data, { scorers: scorersOf(judges), judge: judges.judge })],
+  parts: ({ data, judges }) => ({
+    benchmarks: [unifyBenchmark(data, { scorers: scorersOf(judges), judge: judges.judge })],
+  }),
 };

@@ -1,34 +1,31 @@
 /**
  * What a mini benchmark is: distinct held-out prompts with exact truth, a published scoring rule, and columns as the
- * papers' tables have them. A prompt drawn several times is repetitions of one prompt: they are averaged first, and
- * intervals resample prompts.
+ * papers' tables have them. It runs as the published sets do: as a suite of `unilab eval`, and as a task's evaluation.
  */
-import { type EvaluatedItem, type Evaluation, evaluationOf } from '../../data/task';
-import { type Rng, tf } from '../../engine';
-import { clusteredBootstrap, stratifiedBootstrap } from '../../eval';
-import { type Image, tensorToImages } from '../../io';
+import type { Benchmark, BenchmarkItem } from '../../data/benchmark';
+import { BenchmarkTask } from '../../data/benchmark-task';
+import { meanColumn, ruleColumn } from '../../data/columns';
+import type { Evaluation } from '../../data/task';
+import type { Rng } from '../../engine';
+import type { Image } from '../../io';
 import type { ImageOptions, TextOptions, UnifiedModel } from '../../models/unified';
-import type { Detections, SceneDetector } from '../detector';
-import type { Metric } from '../evaluation/metrics';
-import { IMAGE_SIZE } from '../world';
+import { type Detections, SceneDetector } from '../detector';
+import { MINI_DETECTOR, readImages } from '../mini-detector';
+import { loadSprites, type SpriteSheet } from '../sprites';
 import { THINK_FIRST } from '../thinking';
+import { IMAGE_SIZE } from '../world';
 
 /** Distinct prompts of a tag, unless another number is asked for. */
 export const PROMPTS_PER_TAG = 96;
 
-export interface BenchmarkOptions {
-  /** Distinct prompts of each tag. Default 96. */
-  readonly n?: number;
-  /** Times that each prompt is drawn or asked. Default 1. */
-  readonly draws?: number;
-  /** Whether questions ask for a thought first, see `THINK_FIRST`. Default false. */
-  readonly thinking?: boolean;
-  readonly image?: ImageOptions;
-  readonly text?: TextOptions;
-  /** Rows of a forward pass. Default 48. */
-  readonly batchSize?: number;
-  /** Told how far it is. */
-  readonly progress?: (done: string) => void;
+/** Tag -> score, 0 to 1. */
+export type TagScores = Readonly<Record<string, number>>;
+
+export interface MiniItem extends BenchmarkItem {
+  /** Scores what was said: to the question, or before the image was drawn. */
+  readonly hear?: (answer: string) => TagScores;
+  /** Scores an image as the detector reads it; the mean over images counts. */
+  readonly look?: (seen: Detections) => TagScores;
 }
 
 /** Something to be measured, and how its numbers are put together. */
@@ -40,121 +37,92 @@ export interface MiniBenchmark {
   readonly columns: readonly string[];
   /** The plain mean over these columns; absent where the columns are views of the same questions. */
   readonly overall?: readonly string[];
-  evaluate(model: UnifiedModel, rng: Rng, options?: BenchmarkOptions): Promise<Evaluation>;
+  /** @param count distinct prompts of each tag; tags come by turns, so that the first few items are of all of them */
+  items(count: number, rng: Rng, sprites: SpriteSheet): readonly MiniItem[];
 }
 
-/** Every column with its interval, `overall` last; `n` counts distinct prompts. */
-export function benchmarkMetrics(
-  { columns, overall }: Pick<MiniBenchmark, 'columns' | 'overall'>,
-  items: readonly EvaluatedItem[],
-  rng: Rng,
-): Record<string, Metric> {
-  const of = (column: string) => {
-    const there = items.filter(({ scores }) => column in scores);
-    return { values: there.map(({ scores }) => scores[column]), ids: there.map(({ prompt }) => prompt) };
-  };
-  const out: Record<string, Metric> = {};
-  for (const column of columns) {
-    const { values, ids } = of(column);
-    const { mean, ci95, clusters } = clusteredBootstrap(values, ids, { rng: rng.split(column), resamples: 2000 });
-    out[column] = { value: mean, ci95, n: clusters };
-  }
-  if (overall) {
-    const strata = overall.map(of);
-    const { mean, ci95, clusters } = stratifiedBootstrap(strata, { rng: rng.split('overall'), resamples: 2000 });
-    out.overall = { value: mean, ci95, n: clusters };
-  }
-  return out;
-}
-
-/** A prompt whose image is looked at. */
-export interface DrawnPrompt {
-  /** Tells it from every other. */
-  readonly prompt: string;
-  /** What is drawn, when it is more than the prompt: with what reasoning added. */
-  readonly drawn?: string;
-  readonly score: (detections: Detections) => Readonly<Record<string, number>>;
-}
-
-/** Draws every prompt, and has the images read by the detector. */
-export async function evaluateDrawn(
-  model: UnifiedModel,
+/** As the published sets are: with a column for each tag, and `overall`. */
+export function asBenchmark(
+  { name, columns, overall }: Pick<MiniBenchmark, 'name' | 'columns' | 'overall'>,
+  items: readonly MiniItem[],
   detector: SceneDetector,
-  prompts: readonly DrawnPrompt[],
-  rng: Rng,
-  { draws = 1, image, batchSize = 48, progress }: BenchmarkOptions = {},
-): Promise<Evaluation> {
-  const all = Array.from({ length: draws }, (_, k) =>
-    prompts.map((one) => ({ one, rng: rng.split(k).split(one.prompt) })),
+): Benchmark<MiniItem, null> {
+  const tags = columns.map((tag) => meanColumn(tag));
+  const whole = ruleColumn<null>(
+    'overall',
+    ({ scores }) => overall?.some((tag) => tag in scores) ?? false,
+    (some) => mean((overall ?? []).map((tag) => meanColumn(tag).value(some))),
   );
-  const requests = all.flat();
-  const items: EvaluatedItem[] = [];
-  for (let from = 0; from < requests.length; from += batchSize) {
-    progress?.(`images ${from}/${requests.length}`);
-    const part = requests.slice(from, from + batchSize);
-    const sampler = model.imageSampler(
-      part.map((request) => ({
-        prompt: model.prompt([request.one.drawn ?? request.one.prompt], 'generate'),
-        rng: request.rng,
-      })),
-      image,
-    );
-    const segments = sampler.finish();
-    const codes = segments.map((segment) => segment.codes);
-    const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, segments[0].grid), -1, 1));
-    try {
-      const detections = detector.detect(pixels);
-      const images = await tensorToImages(pixels);
-      part.forEach(({ one }, i) =>
-        items.push({ prompt: one.prompt, image: images[i], scores: one.score(detections[i]) }),
-      );
-    } finally {
-      pixels.dispose();
-    }
-  }
-  return evaluationOf(items);
+  return {
+    name,
+    judges: items.some(({ look }) => look) ? ['rule', MINI_DETECTOR] : ['rule'],
+    columns: overall ? [...tags, whole] : tags,
+    async *items() {
+      for (const item of await Promise.resolve(items)) yield { item };
+    },
+    async score({ hear, look }, { texts: [answer = ''], images }) {
+      const looked = look && images.length > 0 ? (await readImages(detector, images)).map(look) : [];
+      return { scores: { ...hear?.(answer), ...meanScores(looked) }, detail: null };
+    },
+  };
 }
 
-/** A question that is answered in text. */
-export interface AskedPrompt {
-  readonly question: readonly (string | Image)[];
-  /** Tells it from every other: the question, and what the image shows. */
-  readonly prompt: string;
-  readonly score: (answer: string) => Readonly<Record<string, number>>;
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function meanScores(scores: readonly TagScores[]): TagScores {
+  const [first = {}] = scores;
+  return Object.fromEntries(Object.keys(first).map((tag) => [tag, mean(scores.map((one) => one[tag]))]));
 }
 
-/** Greedy answers; a thought before them is for the rule to pass over. */
-export function evaluateAsked(
+export interface MiniEvaluationOptions {
+  /** Distinct prompts of each tag. Default 96. */
+  readonly count?: number;
+  /** Images drawn of a prompt. Default 1. */
+  readonly samples?: number;
+  /** Whether questions ask for a thought first, see `THINK_FIRST`. Default false. */
+  readonly thinking?: boolean;
+  readonly image?: ImageOptions;
+  readonly text?: TextOptions;
+  /** Items of a forward pass. Default 48. */
+  readonly batchSize?: number;
+}
+
+/** The benchmark on a model in memory: its columns as metrics, its items with their images and answers. */
+export async function evaluateMini(
+  benchmark: MiniBenchmark,
   model: UnifiedModel,
-  prompts: readonly AskedPrompt[],
   rng: Rng,
-  { draws = 1, thinking = false, text, batchSize = 48, progress }: BenchmarkOptions = {},
-): Evaluation {
-  const options = { temperature: draws === 1 ? 0 : 1, maxNewTokens: thinking ? 28 : 8, ...text };
-  const items: EvaluatedItem[] = [];
-  for (let k = 0; k < draws; k++)
-    for (let from = 0; from < prompts.length; from += batchSize) {
-      progress?.(`answers ${k * prompts.length + from}/${draws * prompts.length}`);
-      const part = prompts.slice(from, from + batchSize);
-      const requests = part.map(({ question, prompt }) => ({
-        prompt: model.prompt(thinking ? thinkingFirst(question) : question, 'understand'),
-        rng: rng.split(k).split(prompt),
-      }));
-      model.sampleText(requests, options).forEach(({ text: answer }, i) => {
-        const { prompt, score, question } = part[i];
-        items.push({ prompt, text: answer, image: question.find(isImage), scores: score(answer) });
-      });
-    }
-  return evaluationOf(items);
+  { count = PROMPTS_PER_TAG, samples, thinking = false, text, image, batchSize = 48 }: MiniEvaluationOptions = {},
+): Promise<Evaluation> {
+  const [sprites, detector] = [await loadSprites(), await SceneDetector.load()];
+  try {
+    const items = benchmark.items(count, rng.split('prompts'), sprites);
+    const instruction = thinking ? THINK_FIRST : undefined;
+    const task = new BenchmarkTask(asBenchmark(benchmark, items, detector), { samples, instruction });
+    const said = { temperature: 0, maxNewTokens: thinking ? THOUGHT_TOKENS : ANSWER_TOKENS, ...text };
+    return await task.evaluate(model, rng.split('answers'), { batchSize, text: said, image });
+  } finally {
+    detector.dispose();
+  }
 }
 
-const isImage = (part: string | Image): part is Image => typeof part !== 'string';
+/** Room for an answer, and for a thought before it. */
+export const ANSWER_TOKENS = 8;
+export const THOUGHT_TOKENS = 28;
 
-/** The question with {@link THINK_FIRST} behind its last words. */
-export const thinkingFirst = (question: readonly (string | Image)[]): (string | Image)[] =>
-  question.map((part, i) => (i === question.length - 1 && typeof part === 'string' ? `${part} ${THINK_FIRST}` : part));
+/** First one of each list, then the second ones, and so on. */
+export function byTurns<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  return Array.from({ length: longest }, (_, i) => lists.flatMap((list) => list.slice(i, i + 1))).flat();
+}
 
 export const imageOf = (rgb: Uint8Array): Image => ({ width: IMAGE_SIZE, height: IMAGE_SIZE, rgb });
+
+/** A question about an image that is there already. */
+export const askedAbout = (image: Image, text: string): BenchmarkItem['ask'] => ({
+  kind: 'answer',
+  parts: () => Promise.resolve([image, text]),
+});
 
 /**
  * `count` things, no two of one key: first one of each kind in turn, then again, so that every kind has its share.

@@ -5,11 +5,11 @@
 import type { Rng } from '../../engine';
 import { dpgItemScore, type DpgQuestion } from '../../eval';
 import { describeItem } from '../captions';
-import { type Detections, SceneDetector } from '../detector';
+import type { Detections } from '../detector';
 import { positionRight } from '../detector/score';
 import { relationOf, sampleScene, type Scene } from '../scene';
 import { BACKGROUND_PHRASES, HELD_OUT_COMBINATIONS, isHeldOut } from '../world';
-import { distinct, evaluateDrawn, type MiniBenchmark, PROMPTS_PER_TAG } from './benchmark';
+import { distinct, type MiniBenchmark, type MiniItem } from './benchmark';
 
 /** Kinds of the questions, level 1 of the published tables. */
 export const DPG_LEVELS = ['entity', 'attribute', 'relation', 'global'] as const;
@@ -73,14 +73,10 @@ export const miniDpg: MiniBenchmark = {
   name: 'mini-dpg',
   about: "dense captions as questions with parents (DPG-Bench's rule), answered by the scene detector",
   columns: ['score', ...DPG_LEVELS],
-  async evaluate(model, rng, options = {}) {
-    const detector = await SceneDetector.load();
-    try {
-      const prompts = dpgPrompts(options.n ?? PROMPTS_PER_TAG, rng.split('prompts'));
-      const drawn = prompts.map((one) => ({ prompt: one.prompt, score: (seen: Detections) => dpgScores(one, seen) }));
-      return await evaluateDrawn(model, detector, drawn, rng.split('images'), options);
-    } finally {
-      detector.dispose();
-    }
-  },
+  items: (count, rng) =>
+    dpgPrompts(count, rng).map((one): MiniItem => ({
+      id: one.prompt,
+      ask: { kind: 'image', prompt: one.prompt },
+      look: (seen) => dpgScores(one, seen),
+    })),
 };

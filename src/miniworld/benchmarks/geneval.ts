@@ -5,7 +5,7 @@
  */
 import type { Rng } from '../../engine';
 import { plural, withArticle } from '../captions';
-import { type Detections, SceneDetector } from '../detector';
+import type { Detections } from '../detector';
 import { relationOf, type SceneItem } from '../scene';
 import {
   BACKGROUND_PHRASES,
@@ -15,7 +15,7 @@ import {
   NUMBER_WORDS,
   TRAIN_COMBINATIONS,
 } from '../world';
-import { distinct, type DrawnPrompt, evaluateDrawn, type MiniBenchmark, PROMPTS_PER_TAG } from './benchmark';
+import { byTurns, distinct, type MiniBenchmark, type MiniItem } from './benchmark';
 
 export const GENEVAL_TAGS = ['single_object', 'two_object', 'counting', 'colors', 'position', 'color_attr'] as const;
 export type GenEvalTag = (typeof GENEVAL_TAGS)[number];
@@ -102,19 +102,10 @@ export const miniGenEval: MiniBenchmark = {
   about: "GenEval's six tags; images read by the scene detector; overall: the plain mean over tags",
   columns: GENEVAL_TAGS,
   overall: GENEVAL_TAGS,
-  async evaluate(model, rng, options = {}) {
-    const detector = await SceneDetector.load();
-    try {
-      const prompts = GENEVAL_TAGS.flatMap((tag) =>
-        genEvalPrompts(tag, options.n ?? PROMPTS_PER_TAG, rng.split('prompts')),
-      );
-      const drawn = prompts.map(({ tag, prompt, correct }): DrawnPrompt => ({
-        prompt,
-        score: (seen) => ({ [tag]: correct(seen) ? 1 : 0 }),
-      }));
-      return await evaluateDrawn(model, detector, drawn, rng.split('images'), options);
-    } finally {
-      detector.dispose();
-    }
-  },
+  items: (count, rng) =>
+    byTurns(GENEVAL_TAGS.map((tag) => genEvalPrompts(tag, count, rng))).map(({ tag, prompt, correct }): MiniItem => ({
+      id: prompt,
+      ask: { kind: 'image', prompt },
+      look: (seen) => ({ [tag]: correct(seen) ? 1 : 0 }),
+    })),
 };

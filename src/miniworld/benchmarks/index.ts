@@ -4,11 +4,11 @@ import { miniDpg } from './dpg';
 import { miniGenEval } from './geneval';
 import { miniMath } from './math';
 import { miniMcq, miniOpen, miniPope } from './questions';
+import { miniUnifyBench } from './unifybench';
 
-export { evaluateUnifyBench, UNIFY_COLUMNS } from './unifybench';
-export { benchmarkMetrics, type BenchmarkOptions, type MiniBenchmark } from './benchmark';
+export { evaluateMini, type MiniBenchmark, type MiniEvaluationOptions, type MiniItem } from './benchmark';
 
 /** By the name that `unilab eval` takes. */
 export const MINI_BENCHMARKS: Readonly<Record<string, MiniBenchmark>> = Object.fromEntries(
-  [miniGenEval, miniMath, miniMcq, miniOpen, miniPope, miniDpg].map((one) => [one.name, one]),
+  [miniGenEval, miniDpg, miniMcq, miniOpen, miniMath, miniPope, miniUnifyBench].map((one) => [one.name, one]),
 );

@@ -8,7 +8,7 @@ import { plural } from '../captions';
 import type { Question } from '../questions';
 import { renderScene } from '../render';
 import { quarter, sampleCombination, type Scene, type SceneItem, SIZES } from '../scene';
-import { loadSprites, type SpriteSheet } from '../sprites';
+import type { SpriteSheet } from '../sprites';
 import {
   BACKGROUNDS,
   type Combination,
@@ -17,7 +17,7 @@ import {
   type Split,
   TRAIN_COMBINATIONS,
 } from '../world';
-import { type AskedPrompt, distinct, evaluateAsked, imageOf, type MiniBenchmark, PROMPTS_PER_TAG } from './benchmark';
+import { askedAbout, byTurns, distinct, imageOf, type MiniBenchmark, type MiniItem } from './benchmark';
 
 export const MATH_TAGS = ['counting', 'adding'] as const;
 export type MathTag = (typeof MATH_TAGS)[number];
@@ -76,30 +76,21 @@ export function mathProblems(tag: MathTag, count: number, rng: Rng): MathProblem
 }
 
 /** A problem as it is asked; an answer in `<answer>` tags or plain is right when it equals the solution (CoRL's R_oe). */
-export function askedProblem(
-  column: string,
+const askedProblem = (
+  tag: MathTag,
   { scene, question: { problem, solution } }: MathProblem,
   sprites: SpriteSheet,
-): AskedPrompt {
-  return {
-    prompt: `${problem} ${sceneKey(scene)}`,
-    question: [imageOf(renderScene(scene, sprites)), problem],
-    score: (answer) => ({ [column]: answerAccuracy(answer, { solution, problem }).value }),
-  };
-}
+): MiniItem => ({
+  id: `${problem} ${sceneKey(scene)}`,
+  ask: askedAbout(imageOf(renderScene(scene, sprites)), problem),
+  hear: (answer) => ({ [tag]: answerAccuracy(answer, { solution, problem }).value }),
+});
 
 export const miniMath: MiniBenchmark = {
   name: 'mini-math',
   about: 'counting and adding in images; an answer is right when it is equal; overall: the plain mean over both',
   columns: MATH_TAGS,
   overall: MATH_TAGS,
-  async evaluate(model, rng, options = {}) {
-    const sprites = await loadSprites();
-    const prompts = MATH_TAGS.flatMap((tag) =>
-      mathProblems(tag, options.n ?? PROMPTS_PER_TAG, rng.split('prompts')).map((one) =>
-        askedProblem(tag, one, sprites),
-      ),
-    );
-    return evaluateAsked(model, prompts, rng.split('answers'), options);
-  },
+  items: (count, rng, sprites) =>
+    byTurns(MATH_TAGS.map((tag) => mathProblems(tag, count, rng).map((one) => askedProblem(tag, one, sprites)))),
 };

@@ -10,10 +10,10 @@ import { shortName } from '../captions';
 import { type Question, questionsOf, type QuestionType } from '../questions';
 import { renderScene } from '../render';
 import { sampleScene, type Scene, SCENE_KINDS } from '../scene';
-import { loadSprites, type SpriteSheet } from '../sprites';
+import type { SpriteSheet } from '../sprites';
 import { canChoose, choiceQuestion, LETTERS } from '../thinking';
 import { COLORS, HELD_OUT_COMBINATIONS, isHeldOut, OBJECTS } from '../world';
-import { type AskedPrompt, distinct, evaluateAsked, imageOf, type MiniBenchmark, PROMPTS_PER_TAG } from './benchmark';
+import { askedAbout, byTurns, distinct, imageOf, type MiniBenchmark, type MiniItem } from './benchmark';
 import { sceneKey } from './math';
 
 /** Kinds of scenes that hold a combination. */
@@ -50,9 +50,9 @@ function sceneQuestion(type: QuestionType, object: string, rng: Rng): SceneQuest
   throw new RangeError(`no held-out scene with a ${object} has a question of type ${type}`);
 }
 
-const asked = (scene: Scene, text: string, sprites: SpriteSheet) => ({
-  prompt: `${text} ${sceneKey(scene)}`,
-  question: [imageOf(renderScene(scene, sprites)), text],
+const asked = (tag: string, scene: Scene, text: string, sprites: SpriteSheet) => ({
+  id: `${tag}: ${text} ${sceneKey(scene)}`,
+  ask: askedAbout(imageOf(renderScene(scene, sprites)), text),
 });
 
 export const miniOpen: MiniBenchmark = {
@@ -60,18 +60,15 @@ export const miniOpen: MiniBenchmark = {
   about: 'questions in free words by type; an answer is right when it is equal; overall: the plain mean over types',
   columns: OPEN_TAGS,
   overall: OPEN_TAGS,
-  async evaluate(model, rng, options = {}) {
-    const sprites = await loadSprites();
-    const prompts = OPEN_TAGS.flatMap((tag) =>
-      heldOutQuestions(tag, options.n ?? PROMPTS_PER_TAG, rng.split('prompts')).map(
-        ({ scene, question: { problem, solution } }): AskedPrompt => ({
-          ...asked(scene, problem, sprites),
-          score: (answer) => ({ [tag]: answerAccuracy(answer, { solution, problem }).value }),
-        }),
+  items: (count, rng, sprites) =>
+    byTurns(
+      OPEN_TAGS.map((tag) =>
+        heldOutQuestions(tag, count, rng).map(({ scene, question: { problem, solution } }): MiniItem => ({
+          ...asked(tag, scene, problem, sprites),
+          hear: (answer) => ({ [tag]: answerAccuracy(answer, { solution, problem }).value }),
+        })),
       ),
-    );
-    return evaluateAsked(model, prompts, rng.split('answers'), options);
-  },
+    ),
 };
 
 /** The answer with its letter as the rules read it; the mini models write lower case. */
@@ -86,20 +83,19 @@ export const miniMcq: MiniBenchmark = {
   about: "four options by type; read by VLMEvalKit's rules; overall: the plain mean over types (chance: 25%)",
   columns: CHOICE_TAGS,
   overall: CHOICE_TAGS,
-  async evaluate(model, rng, options = {}) {
-    const sprites = await loadSprites();
-    const prompts = CHOICE_TAGS.flatMap((tag) =>
-      heldOutQuestions(tag, options.n ?? PROMPTS_PER_TAG, rng.split('prompts'))
-        .filter(({ question }) => canChoose(question))
-        .map(({ scene, question }, i): AskedPrompt => {
-          const { text, choices, solution } = choiceQuestion(question, rng.split(`options ${tag}`).split(i));
-          const hit = (answer: string) =>
-            multipleChoiceHit({ prediction: choiceAnswer(answer), answer: solution, choices });
-          return { ...asked(scene, text, sprites), score: (answer) => ({ [tag]: hit(answer) ? 1 : 0 }) };
-        }),
-    );
-    return evaluateAsked(model, prompts, rng.split('answers'), options);
-  },
+  items: (count, rng, sprites) =>
+    byTurns(
+      CHOICE_TAGS.map((tag) =>
+        heldOutQuestions(tag, count, rng)
+          .filter(({ question }) => canChoose(question))
+          .map(({ scene, question }, i): MiniItem => {
+            const { text, choices, solution } = choiceQuestion(question, rng.split(`options ${tag}`).split(i));
+            const hit = (answer: string) =>
+              multipleChoiceHit({ prediction: choiceAnswer(answer), answer: solution, choices });
+            return { ...asked(tag, scene, text, sprites), hear: (answer) => ({ [tag]: hit(answer) ? 1 : 0 }) };
+          }),
+      ),
+    ),
 };
 
 /** How what is not there is chosen: any other name, or the object of the image in a color that it has not. */
@@ -136,18 +132,15 @@ export const miniPope: MiniBenchmark = {
     "is something there, yes or no, read by POPE's rule; accuracy, for random and adversarial names, and of both answers",
   columns: [...POPE_TAGS, 'yes', 'no', 'yes_ratio'],
   overall: POPE_TAGS,
-  async evaluate(model, rng, options = {}) {
-    const sprites = await loadSprites();
-    const prompts = POPE_TAGS.flatMap((tag) =>
-      popeQuestions(tag, options.n ?? PROMPTS_PER_TAG, rng.split('prompts')).map(
-        ({ scene, question: { problem, solution } }): AskedPrompt => ({
-          ...asked(scene, problem, sprites),
-          score: (answer) => popeScores(tag, readPope(answerIn(answer)), solution as YesNo),
-        }),
+  items: (count, rng, sprites) =>
+    byTurns(
+      POPE_TAGS.map((tag) =>
+        popeQuestions(tag, count, rng).map(({ scene, question: { problem, solution } }): MiniItem => ({
+          ...asked(tag, scene, problem, sprites),
+          hear: (answer) => popeScores(tag, readPope(answerIn(answer)), solution as YesNo),
+        })),
       ),
-    );
-    return evaluateAsked(model, prompts, rng.split('answers'), options);
-  },
+    ),
 };
 
 function popeScores(tag: string, reading: YesNo, label: YesNo): Record<string, number> {

@@ -1,8 +1,14 @@
 /** What the evaluation and the card of each mini model need to know about it. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { ImageOptions } from '../../models/unified';
+import { CONCEPTS } from '../concepts';
 import { MAGVIT_MINI } from '../curricula/showo-config';
 import { CHAMELEON_FOLDER } from '../curricula/chameleon-training';
 import { JANUS_FOLDER } from '../curricula/janus-training';
 import { SHOWO_FOLDER } from '../curricula/showo-tokenizer';
+import { vocabulary } from '../vocabulary';
 import type { EvalReport } from './metrics';
 
 export interface SamplerSettings {
@@ -137,3 +143,22 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
 } satisfies Readonly<Record<string, MiniModel>>;
 
 export const MINI_MODELS: Readonly<Record<keyof typeof MODELS, MiniModel>> = MODELS;
+
+/**
+ * How images of a checkpoint are sampled unless the command says otherwise: as of the mini model of its backbone, when
+ * its words are the mini world's; else nothing is known.
+ * @param folder may be one for each `{subject}`: the first that is there is looked at
+ */
+export async function miniSampler(folder: string): Promise<ImageOptions> {
+  const there = [folder, ...CONCEPTS.map(({ name }) => folder.replaceAll('{subject}', name))].find((one) =>
+    existsSync(path.join(one, 'tokenizer.json')),
+  );
+  if (there === undefined) return {};
+  const read = async (name: string) => JSON.parse(await readFile(path.join(there, name), 'utf8')) as object;
+  const { model } = (await read('tokenizer.json')) as { model?: { vocab?: Readonly<Record<string, number>> } };
+  const { model_type: type } = (await read('config.json')) as { model_type?: string };
+  const mini = Object.values(MINI_MODELS).find(({ name }) => name === type);
+  if (!mini || !vocabulary().every((word) => model?.vocab?.[word] !== undefined)) return {};
+  const { steps, guidanceScale, temperature } = mini.sampler;
+  return { guidanceScale, temperature, ...(steps === undefined ? {} : { steps }) };
+}
