@@ -70,6 +70,8 @@ export interface Column<D = unknown> {
   readonly name: string;
   /** Items that it is of. Default: all. */
   applies?(item: ScoredItem<D>): boolean;
+  /** Scores of whose means it is the plain mean, where it is one: then it can be made from scores alone. */
+  readonly over?: readonly string[];
   /** @returns NaN when the items that it needs are missing */
   value(items: readonly ScoredItem<D>[]): number;
 }

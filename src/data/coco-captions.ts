@@ -1,13 +1,12 @@
 /** COCO captions (Chen et al. 2015, arXiv 1504.00325): five sentences a photograph, `captions_val2014.json` and its like. */
 import * as z from 'zod';
-import { imageFile } from './item-images';
+import { imageFile, loadItemImage } from './item-images';
 import { ItemProblem, type Read, readItems } from './items';
 import { readJsonArray } from './text-files';
 import { sacrebleu } from '../text/bleu';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
 import { meanColumn } from './columns';
-import { loadItemImage } from './item-images';
 
 export interface CocoCaption {
   readonly id: string;

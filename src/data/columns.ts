@@ -11,6 +11,17 @@ export function meanColumn(name: string, score = name, scale = 1): Column {
   return { name, applies, value: (items) => scale * mean(items.filter(applies).map(({ scores }) => scores[score])) };
 }
 
+/** The plain mean over scores of each one's own mean; NaN when one of them is missing, since it would be another number. */
+export function meanOfMeans(name: string, scores: readonly string[]): Column {
+  const columns = scores.map((score) => meanColumn(score));
+  return {
+    name,
+    over: scores,
+    applies: (item) => columns.some(({ applies }) => applies?.(item)),
+    value: (items) => mean(columns.map((column) => column.value(items))),
+  };
+}
+
 /** Mean over clusters (subjects) of each one's own mean, as DreamBooth and MM-R1 average. */
 export function meanByCluster(name: string, score = name): Column {
   const applies = has(score);

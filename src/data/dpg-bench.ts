@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { DataSetError, ItemError, ItemProblem, type RawRecord, readItems, type Reading } from './items';
+import { collectItems, DataSetError, ItemError, ItemProblem, type RawRecord, type Reading, readItems } from './items';
 import { readTable } from './tables';
 import { textPieces } from './text-files';
 import type { Benchmark, BenchmarkItem } from './benchmark';
@@ -11,7 +11,6 @@ import { ruleColumn } from './columns';
 import { type ChatJudge, replyValue } from './judges';
 import { yesNoRubric } from './rubrics';
 import { dpgBench, type DpgItem, dpgItemScore } from './rules/dpg-bench';
-import { collectItems } from './items';
 
 export interface DpgPrompt {
   /** Name of the file: `partiprompts94`. */

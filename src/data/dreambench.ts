@@ -2,13 +2,12 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { imageFile } from './item-images';
+import { imageFile, loadItemImage } from './item-images';
 import { DataSetError, ItemProblem, type RawRecord, type Read, readItems } from './items';
 import { readLines } from './text-files';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
 import { meanByCluster } from './columns';
-import { loadItemImage } from './item-images';
 import type { ImageScorer } from './judges';
 import { imageScores } from './score-images';
 

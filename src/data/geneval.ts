@@ -5,7 +5,7 @@ import { readItems, type Reading } from './items';
 import { readJsonLines } from './text-files';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
-import { ruleColumn } from './columns';
+import { meanOfMeans, ruleColumn } from './columns';
 import type { ColorNamer, ObjectDetector } from './judges';
 import { genEval, type GenEvalRecord } from './rules/geneval';
 import { GENEVAL_COLORS, GENEVAL_MAX_OBJECTS, genEvalThreshold, genEvalVerdict } from './rules/geneval-verdict';
@@ -60,8 +60,6 @@ type Records = readonly GenEvalRecord[];
 
 /** Columns: the six tags and their plain mean, `overall`; 0 to 1. */
 export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJudges): Benchmark<GenEvalAsk, Records> {
-  const isWhole = (items: readonly { readonly detail: Records }[]) =>
-    new Set(items.flatMap(({ detail }) => detail.map(({ tag }) => tag))).size === GENEVAL_TAGS.length;
   const summary = (items: readonly { readonly detail: Records }[]) => genEval(items.flatMap(({ detail }) => detail));
   return {
     name: 'geneval',
@@ -74,12 +72,8 @@ export function genEvalBenchmark(folder: string, { detector, colors }: GenEvalJu
           (items) => summary(items).tasks.get(tag)?.score,
         ),
       ),
-      ruleColumn<Records>(
-        'overall',
-        () => true,
-        // The mean over tags; with one of them missing it would be another number under the same name.
-        (items) => (isWhole(items) ? summary(items).overall : undefined),
-      ),
+      // Of items with equally many images it is the released summary's; with a tag missing it is another number, and left out.
+      meanOfMeans('overall', GENEVAL_TAGS),
     ],
     async *items() {
       for await (const read of readGenEval(folder))

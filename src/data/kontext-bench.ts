@@ -1,13 +1,12 @@
 /** Kontext-Bench (Black Forest Labs 2025, arXiv 2506.15742), a folder of images with `metadata.jsonl`. */
 import path from 'node:path';
 import * as z from 'zod';
-import { imageFile } from './item-images';
+import { imageFile, loadItemImage } from './item-images';
 import { type Read, readItems } from './items';
 import { readJsonLines } from './text-files';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
 import { meanByCluster } from './columns';
-import { loadItemImage } from './item-images';
 import type { ImageScorer } from './judges';
 import { imageScores } from './score-images';
 

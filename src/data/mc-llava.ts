@@ -5,14 +5,13 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { imageFile } from './item-images';
+import { imageFile, loadItemImage } from './item-images';
 import { orError, type RawRecord, type Read, readItems } from './items';
 import { readJsonArray, readJsonFields } from './text-files';
 import { unifybenchBleu } from '../text/bleu';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
 import { meanColumn } from './columns';
-import { loadItemImage } from './item-images';
 import { unifyChoiceHit } from './rules/unify-bench';
 
 export type McLlavaKind = 'rec' | 'vqa' | 'choice' | 'text';

@@ -1,14 +1,13 @@
 /** Subjects200K (Tan et al. 2024, OminiControl, arXiv 2411.15098): one subject twice, side by side in one image, with a text each. */
 import * as z from 'zod';
 import type { Image } from '../io';
-import { imageBytes, type ItemImage } from './item-images';
+import { imageBytes, type ItemImage, loadItemImage } from './item-images';
 import { readItems, type Reading } from './items';
 import { embeddedImage } from './mmmu';
 import { readParquet } from './parquet';
 import type { Benchmark, BenchmarkItem } from './benchmark';
 import { BenchmarkTask } from './benchmark-task';
 import { meanColumn } from './columns';
-import { loadItemImage } from './item-images';
 import type { ImageScorer } from './judges';
 import { imageScores } from './score-images';
 

@@ -3,12 +3,27 @@ import { Rng } from '../engine/random';
 import { withArticle } from './captions';
 import { factText, type Fact } from './facts';
 import { loadIcon, SUBJECT_ICONS, svgDocument } from './icons';
-import { CONCEPT_IDENTITIES, describePerson, sampleAppearance } from './people';
-import type { Identity, PersonArtist, PersonAttributes } from './people';
+import {
+  CONCEPT_IDENTITIES,
+  describePerson,
+  type Identity,
+  type PersonArtist,
+  type PersonAttributes,
+  sampleAppearance,
+} from './people';
 import { tint } from './recolor';
 import { SIZES } from './scene';
-import { ART_STYLES, OBJECTS, SCENIC_BACKGROUNDS, TRAIN_COMBINATIONS } from './world';
-import type { AnimalName, ArtStyle, Color, SubjectName, SubjectObjectName } from './world';
+import {
+  type AnimalName,
+  ART_STYLES,
+  type ArtStyle,
+  type Color,
+  OBJECTS,
+  SCENIC_BACKGROUNDS,
+  type SubjectName,
+  type SubjectObjectName,
+  TRAIN_COMBINATIONS,
+} from './world';
 
 /** A person, animal or thing that <sks> stands for. */
 export interface Concept {

@@ -122,6 +122,7 @@ describe('unilab eval SUITE on a tiny Janus', () => {
       compared.out,
       /\| mini-geneval\/position \| 0\.000 \| 0\.000 \| 0\.000 \[0\.000, 0\.000\] \| 1 \| 1 \|/,
     );
+    assert.match(compared.out, /\| mini-geneval\/overall \| \d/);
   });
 
   it('mini-unifybench: who did not learn the subjects is told of them; those that are asked for', async () => {

@@ -66,7 +66,7 @@ describe("GenEval's verdict", () => {
     const value = (name: string) => benchmark.columns.find((column) => column.name === name)?.value(scored);
     assert.equal(value('single_object'), 1);
     assert.equal(value('counting'), 0, 'counted are only those of 0.9 and more: one');
-    assert.equal(value('overall'), 0.5);
+    assert.ok(Number.isNaN(value('overall')), 'a mean of two tags is not the mean of six');
     assert.ok(Number.isNaN(value('colors')));
   });
 });

@@ -14,8 +14,7 @@ import {
   POPE_TAGS,
   popeQuestions,
 } from '../../src/miniworld/benchmarks/questions';
-import { SceneDetector } from '../../src/miniworld/detector';
-import type { Detections } from '../../src/miniworld/detector';
+import { type Detections, SceneDetector } from '../../src/miniworld/detector';
 import { renderScene } from '../../src/miniworld/render';
 import type { Scene } from '../../src/miniworld/scene';
 import { loadSprites } from '../../src/miniworld/sprites';

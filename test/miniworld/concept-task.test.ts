@@ -13,11 +13,11 @@ import {
   HELD_OUT_COMBINATIONS,
   isHeldOut,
   loadSprites,
+  writeConcepts,
 } from '../../src/miniworld';
 import { trainingTale } from '../../src/miniworld/told-facts';
 import { heldOutItems } from '../../src/miniworld/concept-evaluation';
 import { ConceptTask } from '../../src/miniworld/concept-task';
-import { writeConcepts } from '../../src/miniworld';
 
 let scratch: string;
 before(async () => {

@@ -8,25 +8,26 @@ import { readImage } from '../../src/io';
 import { readConcept, readX2xRft } from '../../src/data';
 import { loadItemImage } from '../../src/data/item-images';
 import { collectItems } from '../../src/data/items';
-import { writeConcepts, writeScenes } from '../../src/miniworld';
 import {
-  CONCEPTS,
+  BACKGROUND_PHRASES,
   CONCEPT_IDENTITIES,
   conceptFacts,
   conceptPrompts,
   conceptReferences,
+  CONCEPTS,
   contactSheet,
   findConcept,
   genericPerson,
-  BACKGROUND_PHRASES,
   isHeldOut,
   loadSprites,
   PEOPLE_POOL,
   renderConcept,
   SCENIC_BACKGROUNDS,
+  type SpriteSheet,
   tiaExamples,
   viaExamples,
-  type SpriteSheet,
+  writeConcepts,
+  writeScenes,
 } from '../../src/miniworld';
 import { loadTokenizer } from '../../src/text';
 

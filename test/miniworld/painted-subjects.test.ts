@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import {
+  addColorAugmentation,
   captionOf,
   COLORS,
   loadSprites,
@@ -20,7 +21,6 @@ import {
 } from '../../src/miniworld/painted-subjects';
 import { isHeldOut } from '../../src/miniworld/world';
 import { xcotSubjects } from '../../src/miniworld/xcot-subjects';
-import { addColorAugmentation } from '../../src/miniworld';
 import { loadTokenizer } from '../../src/text';
 
 let sprites: SpriteSheet;

@@ -1,7 +1,8 @@
 /** The report of an evaluation: `report.json`, and the tables for people beside it. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { meanColumn } from '../../data/columns';
+import { meanColumn, meanOfMeans } from '../../data/columns';
 import type { Rng } from '../../engine';
 import { packageRoot } from '../../io/package-root';
 import { writeFileAtomic } from '../../io/write-file';
@@ -29,6 +30,8 @@ export interface BenchmarkReport {
   readonly whyUnasked: readonly { readonly reason: string; readonly items: number }[];
   /** The paper's columns that are not measured. */
   readonly missing: readonly string[];
+  /** Scores whose plain mean is the column `overall`, where there is one. */
+  readonly overall?: readonly string[];
 }
 
 export interface SuiteReport {
@@ -65,6 +68,7 @@ export function reportOf(
       unasked: unasked.length,
       whyUnasked: commonest(unasked.map(({ reason }) => reason)),
       missing: benchmark.missing ?? [],
+      overall: benchmark.columns.find(({ name }) => name === 'overall')?.over,
     })),
     leftOut,
     cells: results.flatMap(({ benchmark, items }) => benchmarkCells(benchmark, items, rng.split('intervals'))),
@@ -158,16 +162,29 @@ export async function writeReport(folder: string, suite: Suite, report: SuiteRep
 }
 
 /**
- * Two evaluations of one suite on the items that both have, score by score: means, not the rules of columns that need
- * more than a mean. @throws Error for a folder without scored items, RangeError when no item is shared
+ * Two evaluations of one suite on the items that both have, score by score, and `overall` where it is a mean of means;
+ * not the rules of columns that need more. @throws Error for a folder without scored items, RangeError when no item is shared
  */
 export async function compareFolders(a: string, b: string, rng: Rng): Promise<ComparedCell[]> {
   const [before, after] = await Promise.all([readScored(a), readScored(b)]);
+  const overall = await overallsOf(a);
   return [...before].flatMap(([name, items]) => {
     const other = after.get(name);
     if (!other) return [];
     const scores = [...new Set([...items, ...other].flatMap((item) => Object.keys(item.scores)))];
-    const columns = scores.map((score) => meanColumn(score));
+    const over = overall.get(name);
+    const columns = [
+      ...scores.map((score) => meanColumn(score)),
+      ...(over && !scores.includes('overall') ? [meanOfMeans('overall', over)] : []),
+    ];
     return comparedCells({ name, columns }, items, other, rng);
   });
+}
+
+/** What `overall` is made of, by benchmark; nothing for an evaluation that has no report yet. */
+async function overallsOf(folder: string): Promise<ReadonlyMap<string, readonly string[]>> {
+  const file = path.join(folder, 'report.json');
+  if (!existsSync(file)) return new Map();
+  const { benchmarks } = JSON.parse(await readFile(file, 'utf8')) as SuiteReport;
+  return new Map(benchmarks.flatMap(({ name, overall }) => (overall ? [[name, overall] as const] : [])));
 }

@@ -4,7 +4,7 @@
  */
 import type { Benchmark, BenchmarkItem } from '../../data/benchmark';
 import { BenchmarkTask } from '../../data/benchmark-task';
-import { meanColumn, ruleColumn } from '../../data/columns';
+import { meanColumn, meanOfMeans } from '../../data/columns';
 import type { Evaluation } from '../../data/task';
 import type { Rng } from '../../engine';
 import type { Image } from '../../io';
@@ -48,15 +48,10 @@ export function asBenchmark(
   detector: SceneDetector,
 ): Benchmark<MiniItem, null> {
   const tags = columns.map((tag) => meanColumn(tag));
-  const whole = ruleColumn<null>(
-    'overall',
-    ({ scores }) => overall?.some((tag) => tag in scores) ?? false,
-    (some) => mean((overall ?? []).map((tag) => meanColumn(tag).value(some))),
-  );
   return {
     name,
     judges: items.some(({ look }) => look) ? ['rule', MINI_DETECTOR] : ['rule'],
-    columns: overall ? [...tags, whole] : tags,
+    columns: overall ? [...tags, meanOfMeans('overall', overall)] : tags,
     async *items() {
       for (const item of await Promise.resolve(items)) yield { item };
     },
