@@ -23,6 +23,11 @@ export class Beginnings {
     this.layers[layer] = { keys: tf.keep(own.keys), values: tf.keep(own.values) };
   }
 
+  /** Keys and values of one layer. */
+  of(layer: number): KeysValues {
+    return this.layers[layer];
+  }
+
   /** Keys and values of each row's beginning, and behind them its own, `[rows, heads, shared + tokens, headDim]`. */
   before(layer: number, owner: tf.Tensor1D, own: KeysValues): KeysValues {
     return continued(ownedBy(this.layers[layer], owner), own);

@@ -8,8 +8,9 @@ NAPI_MODULE_INIT() {
   static std::string problem;
   static std::vector<std::string> names;
   if (names.empty()) {
-    for (const auto& ops : {unilab::ActivationOps(), unilab::CacheOps(), unilab::DecoderOps(), unilab::DrawOps(),
-                            unilab::NormOps(), unilab::ProductOps(), unilab::SoftmaxOps()}) {
+    for (const auto& ops :
+         {unilab::ActivationOps(), unilab::BegunOps(), unilab::CacheOps(), unilab::DecoderOps(), unilab::DrawOps(),
+          unilab::NormOps(), unilab::ProductOps(), unilab::SoftmaxOps()}) {
       for (const auto& definition : ops) {
         if (problem.empty()) problem = unilab::Register(definition);
         names.push_back(definition.name);

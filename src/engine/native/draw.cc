@@ -35,7 +35,7 @@ float Mix(const float* with, const float* without, float scale, int64_t count, f
 // The first id at which the running sum of `weights` passes the share `u` of it.
 int64_t Draw(const float* weights, int64_t count, float sum, float u) {
   constexpr int64_t kBlock = 64;
-  // A number just below 1 may have been rounded up to it; what cannot occur still has the least weight that Exp gives.
+  // A number just below 1 may have been rounded up to it; what cannot occur still has the least weight that an exponential has.
   const double share = std::min(std::max(u, 1e-20f), 0x1.fffffep-1f) * static_cast<double>(sum);
   double before = 0;
   int64_t last = 0;
@@ -87,12 +87,7 @@ void DrawTokens(Call& call) {
         continue;
       }
       const float top = Mix(logits + r * classes, guided ? logits + (n + r) * classes : nullptr, scale, classes, mixed.data());
-      float sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = 0; i < classes; i++) {
-        weights[i] = Exp(mixed[i] - top);
-        sum += weights[i];
-      }
+      const float sum = ExpSum(mixed.data(), top, classes, weights.data());
       const int64_t id = given[r] == kDrawn ? Draw(weights.data(), classes, sum, numbers[r]) : given[r];
       out[r] = static_cast<float>(id);
       out[n + r] = mixed[id] - top - std::log(sum);

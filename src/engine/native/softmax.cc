@@ -39,13 +39,7 @@ void MaskedSoftmax(Call& call) {
         top = std::max(top, to[i]);
       }
     }
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < keys; i++) {
-      to[i] = Exp(to[i] - top);
-      sum += to[i];
-    }
-    const float share = 1.0f / sum;
+    const float share = 1.0f / ExpSum(to, top, keys, to);
 #pragma omp simd
     for (int64_t i = 0; i < keys; i++) to[i] *= share;
   }
@@ -89,12 +83,10 @@ void TokenLogProbs(Call& call) {
 #pragma omp parallel for if (n * vocab > kSmall) schedule(static)
   for (int64_t r = 0; r < n; r++) {
     const float* z = logits + r * vocab;
-    float top = -INFINITY, sum = 0;
+    float top = -INFINITY;
 #pragma omp simd reduction(max : top)
     for (int64_t i = 0; i < vocab; i++) top = std::max(top, z[i]);
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < vocab; i++) sum += Exp(z[i] - top);
-    const float rest = std::log(sum);
+    const float rest = std::log(ExpSum(z, top, vocab, nullptr));
     chosen[r] = z[ids[r]] - top - rest;
     total[r] = top + rest;
   }
@@ -117,8 +109,9 @@ void TokenLogProbsGrad(Call& call) {
       std::fill(to, to + vocab, 0.0f);
       continue;
     }
+    ExpSum(z, all, vocab, to);
 #pragma omp simd
-    for (int64_t i = 0; i < vocab; i++) to[i] = -g * Exp(z[i] - all);
+    for (int64_t i = 0; i < vocab; i++) to[i] *= -g;
     to[ids[r]] += g;
   }
 }

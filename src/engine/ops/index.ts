@@ -1,6 +1,7 @@
 export { geluErf, geluTanh, silu, swiglu } from './activations';
 export { AdamW, type AdamWOptions } from './adamw';
 export { attention } from './attention';
+export { begunAttention, hasBegunAttention } from './begun-attention';
 export { cachedAttention, type KeysValues } from './cached-attention';
 export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';

@@ -2,7 +2,7 @@
  * Show-o's layers: Phi-1.5's block (attention and MLP side by side under one LayerNorm), with a LayerNorm on every
  * head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
-import { attention, geluTanh, tf } from '../../engine';
+import { attention, begunAttention, geluTanh, hasBegunAttention, tf } from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
 import type { KvCache } from '../../nn/kv-cache';
@@ -52,11 +52,13 @@ class PhiAttention extends Module<ShowoConfig> {
 
   /** @param rows see {@link PhiRows} @param layer which one of the layers this is */
   forward(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
+    const projected = { q: this.q_proj.forward(x), k: this.k_proj.forward(x), v: this.v_proj.forward(x) };
+    if ('begun' in rows && hasBegunAttention()) return this.dense.forward(this.attendBegun(projected, rows, layer));
     const [batch, tokens, hidden] = x.shape;
     const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, this.headDim]);
-    const q = this.q_layernorm.forward(split(this.q_proj.forward(x)));
-    const k = this.k_layernorm.forward(split(this.k_proj.forward(x)));
-    const v = split(this.v_proj.forward(x));
+    const q = this.q_layernorm.forward(split(projected.q));
+    const k = this.k_layernorm.forward(split(projected.k));
+    const v = split(projected.v);
     if ('beginning' in rows) return this.dense.forward(attendShared({ q, k, v }, rows));
     const heads = (h: tf.Tensor4D) => tf.transpose<tf.Tensor4D>(h, [0, 2, 1, 3]);
     const own = { keys: rotary(heads(k), rows.tables), values: heads(v) };
@@ -70,6 +72,21 @@ class PhiAttention extends Module<ShowoConfig> {
       [0, 2, 1, 3],
     );
     return this.dense.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]));
+  }
+
+  /** What {@link forward} does between projections, as one operation. */
+  private attendBegun(
+    projected: Readonly<Record<'q' | 'k' | 'v', tf.Tensor3D>>,
+    { begun, owner, mask, tables }: BegunRows,
+    layer: number,
+  ): tf.Tensor3D {
+    const normOf = ({ weight, bias }: LayerNorm) => ({ weight: weight.value, bias: bias.value });
+    const norms = { q: normOf(this.q_layernorm), k: normOf(this.k_layernorm) };
+    const { rotated } = rotaryOf(this.config);
+    return begunAttention(
+      { ...projected, norms, tables, begun: begun.of(layer), owner, mask },
+      { epsilon: this.config.layer_norm_eps, rotated, scale: this.headDim ** -0.5 },
+    );
   }
 }
 
