@@ -5,7 +5,6 @@
 import { DRAWN, drawTokens, LEFT_OUT, RepeatedStep, tf, tokenLogProbs } from '../../engine';
 import { rowsFor } from '../../nn/buckets';
 import { distinct } from '../../nn/decoder';
-import { scoredHidden } from '../../nn/row-inputs';
 import { Beginnings } from '../../nn/shared-rows';
 import type { ImageOptions } from '../unified';
 import { beginningRows, imageIds, imagesAttending, textsAttending } from './image-inputs';
@@ -169,8 +168,7 @@ export class MaskedDecoding {
     const [ids, owner, at, asked, numbers, mask, cos, sin, swap] = given;
     const tables = { cos, sin, swap: swap as tf.Tensor2D };
     const rows = { mask: mask as tf.Tensor4D, tables, begun: begun.held, owner: owner as tf.Tensor1D };
-    const hidden = network.layers.hidden(ids as tf.Tensor2D, rows);
-    const logits = network.codeLogits(scoredHidden(hidden, at as tf.Tensor1D));
+    const logits = network.codeLogits(network.layers.hiddenAt(ids as tf.Tensor2D, rows, at as tf.Tensor1D));
     const drawn = drawTokens(logits, asked as tf.Tensor1D, numbers, guidanceScale);
     if (imageLogProbs === 'guided' || !this.guided) return drawn;
     const n = asked.size;

@@ -2,7 +2,7 @@
  * Show-o's layers: Phi-1.5's block (attention and MLP side by side under one LayerNorm), with a LayerNorm on every
  * head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
-import { attention, begunAttention, geluTanh, hasBegunAttention, tf } from '../../engine';
+import { attention, begunAttention, embedding, geluTanh, hasBegunAttention, tf } from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
 import type { KvCache } from '../../nn/kv-cache';
@@ -50,16 +50,21 @@ class PhiAttention extends Module<ShowoConfig> {
   readonly k_layernorm = new LayerNorm(this.headDim, this.config.layer_norm_eps);
   readonly dense = new Linear(this.config.hidden_size, this.config.hidden_size, residual(this.config));
 
-  /** @param rows see {@link PhiRows} @param layer which one of the layers this is */
-  forward(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
+  /** @param rows see {@link PhiRows} @param layer which one of the layers this is @param at see {@link PhiBlock} */
+  forward(x: tf.Tensor3D, rows: PhiRows, layer: number, at?: tf.Tensor1D): tf.Tensor3D {
+    return this.dense.forward(picked(this.mixed(x, rows, layer), at));
+  }
+
+  /** Before the output projection. */
+  private mixed(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
     const projected = { q: this.q_proj.forward(x), k: this.k_proj.forward(x), v: this.v_proj.forward(x) };
-    if ('begun' in rows && hasBegunAttention()) return this.dense.forward(this.attendBegun(projected, rows, layer));
+    if ('begun' in rows && hasBegunAttention()) return this.attendBegun(projected, rows, layer);
     const [batch, tokens, hidden] = x.shape;
     const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, this.headDim]);
     const q = this.q_layernorm.forward(split(projected.q));
     const k = this.k_layernorm.forward(split(projected.k));
     const v = split(projected.v);
-    if ('beginning' in rows) return this.dense.forward(attendShared({ q, k, v }, rows));
+    if ('beginning' in rows) return attendShared({ q, k, v }, rows);
     const heads = (h: tf.Tensor4D) => tf.transpose<tf.Tensor4D>(h, [0, 2, 1, 3]);
     const own = { keys: rotary(heads(k), rows.tables), values: heads(v) };
     const turned = rotary(heads(q), rows.tables);
@@ -71,10 +76,10 @@ class PhiAttention extends Module<ShowoConfig> {
       'cache' in rows ? rows.cache.attend(layer, turned, own, scale, among) : among(),
       [0, 2, 1, 3],
     );
-    return this.dense.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]));
+    return tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]);
   }
 
-  /** What {@link forward} does between projections, as one operation. */
+  /** What {@link mixed} does with projections, as one operation. */
   private attendBegun(
     projected: Readonly<Record<'q' | 'k' | 'v', tf.Tensor3D>>,
     { begun, owner, mask, tables }: BegunRows,
@@ -99,15 +104,24 @@ class PhiMlp extends Module<ShowoConfig> {
   }
 }
 
+/** The places' numbers, `[1, places, width]`; without places, all. */
+function picked(x: tf.Tensor3D, at: tf.Tensor1D | undefined): tf.Tensor3D {
+  if (!at) return x;
+  const width = x.shape[2];
+  return tf.reshape(embedding(tf.reshape(x, [-1, width]), at), [1, at.size, width]);
+}
+
 /** What gradient checkpointing computes again. */
 export class PhiBlock extends Module<ShowoConfig> {
   readonly input_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
   readonly self_attn = new PhiAttention(this.config);
   readonly mlp = new PhiMlp(this.config);
 
-  forward(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
+  /** @param at places, in the flattened rows, that are asked for, `[1, places, hidden]`; the others are only seen. Default: all */
+  forward(x: tf.Tensor3D, rows: PhiRows, layer: number, at?: tf.Tensor1D): tf.Tensor3D {
     const h = this.input_layernorm.forward(x);
-    return tf.addN<tf.Tensor3D>([x, this.self_attn.forward(h, rows, layer), this.mlp.forward(h)]);
+    const parts = [picked(x, at), this.self_attn.forward(h, rows, layer, at), this.mlp.forward(picked(h, at))];
+    return tf.addN<tf.Tensor3D>(parts);
   }
 }
 
@@ -116,24 +130,27 @@ class PhiModel extends Module<ShowoConfig> {
   readonly layers = Array.from({ length: this.config.num_hidden_layers }, () => new PhiBlock(this.config));
   readonly final_layernorm = new LayerNorm(this.config.hidden_size, this.config.layer_norm_eps);
 
-  /** See {@link ShowoLayers.hidden}. */
-  forward(ids: tf.Tensor2D, rows: PhiRows): tf.Tensor3D {
+  /** See {@link ShowoLayers.hidden} and {@link ShowoLayers.hiddenAt}. */
+  forward(ids: tf.Tensor2D, rows: PhiRows, at?: tf.Tensor1D): tf.Tensor3D {
     checkMask(ids, rows);
     const [batch, tokens] = ids.shape;
     return tf.tidy(() => {
-      const run = () => this.blocks(this.embed_tokens.forward(ids), rows);
+      const run = () => this.blocks(this.embed_tokens.forward(ids), rows, at);
       const cached = ({ cache, lengths, counts }: CachedRows) =>
         lengths ? cache.within(lengths, run) : cache.pass(batch, tokens, counts, run);
       return this.final_layernorm.forward('cache' in rows ? cached(rows) : run());
     });
   }
 
-  private blocks(embeds: tf.Tensor3D, rows: PhiRows): tf.Tensor3D {
+  private blocks(embeds: tf.Tensor3D, rows: PhiRows, at: tf.Tensor1D | undefined): tf.Tensor3D {
+    const last = this.layers.length - 1;
     let x = embeds;
     this.layers.forEach((block, layer) => {
       const given = x;
       // A tidy of its own: of weights that are stored smaller, only one block's stand there in full.
-      x = tf.tidy(() => block.forward(given, rows, layer));
+      x = tf.tidy(() =>
+        layer === last && at ? block.forward(given, rows, layer, at) : block.forward(given, rows, layer),
+      );
     });
     return x;
   }
@@ -160,6 +177,14 @@ export class ShowoLayers extends Module<ShowoConfig> {
    */
   hidden(ids: tf.Tensor2D, rows: PhiRows): tf.Tensor3D {
     return this.showo.model.forward(ids, rows);
+  }
+
+  /**
+   * Those of some places, `[places, hidden]`: the last layer computes no others.
+   * @param at int32 `[places]`, places in the flattened rows
+   */
+  hiddenAt(ids: tf.Tensor2D, rows: PhiRows, at: tf.Tensor1D): tf.Tensor2D {
+    return tf.reshape(this.showo.model.forward(ids, rows, at), [at.size, -1]);
   }
 }
 

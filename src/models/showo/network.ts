@@ -3,7 +3,7 @@ import { inFloat32, mixtureOf, tf } from '../../engine';
 import { isExtended } from '../../nn/extra-tokens';
 import type { Following } from '../../nn/following-step';
 import { rotaryTables } from '../../nn/rotary';
-import { type RowInputs, rowInputs, scoredHidden } from '../../nn/row-inputs';
+import { type RowInputs, rowInputs } from '../../nn/row-inputs';
 import type { ConceptTokens } from './concept-tokens';
 import { type ShowoConfig, type ShowoVocabulary, showoVocabulary } from './config';
 import type { DrawnInputs } from './image-inputs';
@@ -65,6 +65,11 @@ export class ShowoNetwork {
     return this.layers.hidden(ids, { mask, tables, ...into });
   }
 
+  /** Those of some places of the flattened rows, `[places, hidden]`. */
+  hiddenAt({ ids, mask, tables }: RowInputs, at: tf.Tensor1D): tf.Tensor2D {
+    return this.layers.hiddenAt(ids, { mask, tables }, at);
+  }
+
   /** Logits over the whole vocabulary (and a subject's rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
   logits(hidden: tf.Tensor2D): tf.Tensor2D {
     // Logits are exact: rounded ones would move log-probs by more than a step of training does.
@@ -89,7 +94,7 @@ export class ShowoNetwork {
    */
   imageLogits(inputs: DrawnInputs, guidanceScale: number): ImageLogits {
     return tf.tidy(() => {
-      const logits = this.codeLogits(scoredHidden(this.layers.hidden(inputs.ids, inputs), inputs.at));
+      const logits = this.codeLogits(this.layers.hiddenAt(inputs.ids, inputs, inputs.at));
       if (guidanceScale === 1) return { guided: logits, conditional: logits };
       const half = inputs.at.size / 2;
       return { guided: mixtureOf(logits, half, guidanceScale), conditional: tf.slice(logits, [0, 0], [half, -1]) };

@@ -12,7 +12,6 @@ import {
   packedSizes,
   roundedSizes,
   rowInputs,
-  scoredHidden,
   scoredInputs,
 } from '../../nn/row-inputs';
 import { rotaryOf } from './layers';
@@ -105,7 +104,7 @@ export function scoredLoss(network: ShowoNetwork, inputs: PackedInputs): tf.Scal
 
 /** Logits over the whole vocabulary at the scored places, `[size, vocab]`. Half of the codes are visible, and need none. */
 export function scoredLogits(network: ShowoNetwork, inputs: PackedInputs): tf.Tensor2D {
-  return tf.tidy(() => network.logits(scoredHidden(network.hidden(inputs), inputs.at)));
+  return tf.tidy(() => network.logits(network.hiddenAt(inputs, inputs.at)));
 }
 
 /** Answers as tensors. @param sizes what is padded to; default: the rows' own */

@@ -2,7 +2,7 @@
 import { type Rng, tf } from '../../engine';
 import { sizeFor } from '../../nn/buckets';
 import { Decoder, distinct } from '../../nn/decoder';
-import { type RowInputs, scoredHidden } from '../../nn/row-inputs';
+import type { RowInputs } from '../../nn/row-inputs';
 import { sharedTexts } from '../../nn/shared-texts';
 import { checkSampling, drawToken, keptTokens, logProbOf, scoringTemperature } from '../../nn/token-sampling';
 import type { TextOptions } from '../unified';
@@ -160,8 +160,7 @@ export function continuedLogits(
   const at = positions.flatMap((list, b) => list.map((position) => texts.placeOf(b, position)));
   return tf.tidy(() => {
     const { ids, ...shared } = texts.inputs();
-    const hidden = network.layers.hidden(ids, shared);
-    return network.textLogits(scoredHidden(hidden, tf.tensor1d(at, 'int32')));
+    return network.textLogits(network.layers.hiddenAt(ids, shared, tf.tensor1d(at, 'int32')));
   });
 }
 
@@ -202,5 +201,5 @@ function logitsOver(network: ShowoNetwork, hidden: tf.Tensor2D, vocabulary: 'tex
 
 /** A function of tensors. */
 function logitsAt(network: ShowoNetwork, inputs: NextInputs, vocabulary: 'text' | 'all'): tf.Tensor2D {
-  return tf.tidy(() => logitsOver(network, scoredHidden(network.hidden(inputs), inputs.at), vocabulary));
+  return tf.tidy(() => logitsOver(network, network.hiddenAt(inputs, inputs.at), vocabulary));
 }
