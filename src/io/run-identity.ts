@@ -56,9 +56,17 @@ function differencesOf(before: unknown, now: unknown, name = ''): string[] {
     const names = [...new Set([...Object.keys(before), ...Object.keys(now)])];
     return names.flatMap((key) => differencesOf(before[key], now[key], name ? `${name}.${key}` : key));
   }
+  // An older version had no such option; one that is off changes nothing.
+  if ([before, now].includes(undefined) && isOff(before) && isOff(now)) return [];
   const [was, is] = [before, now].map((value) => JSON.stringify(value) ?? 'not there');
   return was === is ? [] : [`${name}: was ${was}, is ${is}`];
 }
+
+const isOff = (value: unknown): boolean =>
+  value === undefined ||
+  value === null ||
+  value === false ||
+  (typeof value === 'object' && 'enabled' in value && value.enabled === false);
 
 async function versions(): Promise<Record<string, string>> {
   const file = path.join(packageRoot(), 'package.json');

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { Rng, startEngine, tf } from '../engine';
 import { resolveOptions } from '../io/options';
 import { dataFolder } from '../io/package-root';
-import { loadModel } from '../models/load';
+import { adapt, storageOf } from '../models/adaptation';
+import { loadModel, type LoadOptions } from '../models/load';
 import { type UnifiedModel } from '../models/unified';
 import { canLearnWords, canRepresent, type RepresentingModel } from '../models/abilities';
 import { MiniClip } from '../models/scorers/mini-clip';
@@ -29,8 +30,11 @@ import { textCosines } from './rewards';
 const CAPTION_QUESTIONS = ['what is in the picture ?'];
 
 /** Loads a checkpoint; a word-list model of another training gets the words that thinking and choosing need. */
-export async function loadThinking(folder: string = dataFolder('checkpoints', 'janus-mini')): Promise<UnifiedModel> {
-  const model = await loadModel(folder);
+export async function loadThinking(
+  folder: string = dataFolder('checkpoints', 'janus-mini'),
+  options: LoadOptions = {},
+): Promise<UnifiedModel> {
+  const model = await loadModel(folder, options);
   return canLearnWords(model) ? model.withWords(THINKING_WORDS, new Rng(0).split('words')) : model;
 }
 
@@ -160,7 +164,8 @@ export async function openCorl(given: OpenCorlOptions = {}): Promise<OpenCorl> {
   const { stage = 'unified', options = {}, set = [] } = given;
   const resolved = miniCorlOptions(stage, options, set);
   await startEngine();
-  const model = await loadThinking(given.model);
+  const model = await loadThinking(given.model, { dtype: storageOf(resolved) });
+  adapt(model, resolved, new Rng(resolved.seed).split('adapters'));
   const [task, rewards] = [(await miniCorlTasks())[stage], await miniCorlRewards(model)];
   const dispose = () => {
     rewards.dispose();

@@ -1,25 +1,31 @@
 /** Backbones by name: the one place that knows which there are. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { StorageType } from '../nn/parameter-values';
 import { ChameleonModel } from './chameleon/model';
 import { JanusModel } from './janus/model';
 import { ShowoModel } from './showo/model';
 import type { UnifiedModel } from './unified';
 
 /** By `model_type` of the configuration. */
-const LOADERS: Readonly<Record<string, (folder: string) => Promise<UnifiedModel>>> = {
-  showo: (folder) => ShowoModel.fromPretrained(folder),
-  chameleon: (folder) => ChameleonModel.fromPretrained(folder),
-  chameleon_xllmx: (folder) => ChameleonModel.fromPretrained(folder, { layout: 'lumina' }),
-  janus: (folder) => JanusModel.fromPretrained(folder),
-  multi_modality: (folder) => JanusModel.fromPretrained(folder), // deepseek's own files of Janus
+const LOADERS: Readonly<Record<string, (folder: string, options: LoadOptions) => Promise<UnifiedModel>>> = {
+  showo: (folder, options) => ShowoModel.fromPretrained(folder, options),
+  chameleon: (folder, options) => ChameleonModel.fromPretrained(folder, options),
+  chameleon_xllmx: (folder, options) => ChameleonModel.fromPretrained(folder, { ...options, layout: 'lumina' }),
+  janus: (folder, options) => JanusModel.fromPretrained(folder, options),
+  multi_modality: (folder, options) => JanusModel.fromPretrained(folder, options), // deepseek's own files of Janus
 };
+
+export interface LoadOptions {
+  /** `BF16`: frozen, in half the memory, for inference or as the base under adapters. Default `F32`. */
+  readonly dtype?: StorageType;
+}
 
 /**
  * Loads a checkpoint in Hugging Face's layout, whichever backbone it is of.
  * @throws Error when there is no `config.json`, or it names no backbone that is known
  */
-export async function loadModel(folder: string): Promise<UnifiedModel> {
+export async function loadModel(folder: string, options: LoadOptions = {}): Promise<UnifiedModel> {
   const file = path.join(folder, 'config.json');
   let type: unknown;
   try {
@@ -30,5 +36,5 @@ export async function loadModel(folder: string): Promise<UnifiedModel> {
   const load = typeof type === 'string' && Object.hasOwn(LOADERS, type) ? LOADERS[type] : undefined;
   if (!load)
     throw new Error(`${file}: model_type is ${JSON.stringify(type)}, expected ${Object.keys(LOADERS).join(', ')}`);
-  return load(folder);
+  return load(folder, options);
 }

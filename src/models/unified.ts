@@ -147,9 +147,9 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
   imageSampler(requests: readonly SampleRequest<P>[], options?: ImageOptions): ImageSampler<T>;
   /**
    * The same network with numbers that do not learn: the reference of the KL term, a judge. Of a model with adapters,
-   * the network without them, which costs no memory. Dispose it.
+   * the adapters are copied, and what stands under them is shared: it costs next to no memory. Dispose it.
    * @param follows its `variables()` are named as the model's, so that it can follow it (`refModelSyncSteps`); else it has
-   *   none. @throws RangeError for `follows` in BF16, or of a model with adapters, whose reference stands under them
+   *   none. @throws RangeError for `follows` in BF16
    */
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): UnifiedModel<P, T>;
   /**
@@ -168,13 +168,9 @@ export interface UnifiedModel<P extends Prompt = Prompt, T extends Transition = 
 }
 
 /** Whether a copy can follow its model. @throws RangeError; see {@link UnifiedModel.frozenCopy} */
-export function checkFollows(follows: boolean, dtype: 'F32' | 'BF16', adapted = false): void {
-  if (follows && (adapted || dtype === 'BF16'))
-    throw new RangeError(
-      adapted
-        ? 'a model with adapters has what stands under them as its reference, which cannot follow it: leave refModelSyncSteps null'
-        : 'a reference in BF16 cannot follow its model: small changes are lost in rounding',
-    );
+export function checkFollows(follows: boolean, dtype: 'F32' | 'BF16'): void {
+  if (follows && dtype === 'BF16')
+    throw new RangeError('a reference in BF16 cannot follow its model: small changes are lost in rounding');
 }
 
 /** Apart, because text and codes are drawn differently (Lumina-mGPT: the 10 likeliest words, the 2000 likeliest codes). */

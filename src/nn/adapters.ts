@@ -171,6 +171,12 @@ export class Lora<M extends Module> {
     return store.wrapping(names, (weight, name) => this.adapted(weight, name.slice(0, -'.weight'.length)));
   }
 
+  /** The same adapters with numbers of their own, around the same base: what they are now, kept while these learn on. */
+  clone(): Lora<M> {
+    const store = this.store.clone();
+    return new Lora(this.base, this.net.with(store), store, this.options, this.state);
+  }
+
   /** Disposes the adapters, and gives the base back as it now is: with them if merged, without them if not. */
   unload(): M {
     this.store.dispose();

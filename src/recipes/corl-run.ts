@@ -6,7 +6,10 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { CorlTask } from '../data/corl-task';
 import { mergeFolders, type MergeReport } from '../eval';
+import { Rng } from '../engine';
 import { RunFolder } from '../io';
+import { adapt, keepAdapters, storageOf } from '../models/adaptation';
+import type { LoadOptions } from '../models/load';
 import type { UnifiedModel } from '../models/unified';
 import { corl, type CorlOptions, type CorlRewards, type CorlStage, type CorlStep } from './corl';
 import { coldSft, type ColdSftOptions } from './corl-sft';
@@ -17,8 +20,8 @@ export type HeldRewards = CorlRewards & { dispose(): void };
 
 /** What every run is made of. */
 export interface CorlRunSetup {
-  /** Loads a checkpoint's folder; the model belongs to the run. */
-  readonly load: (folder: string) => Promise<UnifiedModel>;
+  /** Loads a checkpoint's folder; the model belongs to the run. @param options `BF16` for what adapters go around */
+  readonly load: (folder: string, options: LoadOptions) => Promise<UnifiedModel>;
   /** Made of a run's model before it learns: R_TIM and captions are a frozen copy's. */
   readonly rewards: (model: UnifiedModel) => Promise<HeldRewards>;
   /** Holds the runs. */
@@ -58,11 +61,13 @@ export async function* runCorl(
   let model: UnifiedModel | undefined;
   let rewards: HeldRewards | undefined;
   try {
-    model = await load(from);
+    model = await load(from, { dtype: storageOf(options) });
+    adapt(model, options, new Rng(options.seed).split('adapters'));
     rewards = await rewardsOf(model);
     yield* corl({ model, task, rewards, run }, options);
     // float32: what a step changes is often less than bfloat16 can hold.
     await model.savePretrained(modelFolder(out, name), { dtype: 'F32' });
+    await keepAdapters(model, path.join(out, name));
   } finally {
     await run.close();
     rewards?.dispose();
@@ -77,7 +82,7 @@ export async function* runColdSft(
 ): AsyncGenerator<StepReport, void, undefined> {
   if (isDone(setup, name)) return;
   const { load, out } = setup;
-  const model = await load(from);
+  const model = await load(from, {});
   try {
     yield* coldSft({ model, task }, options, path.join(out, name));
     await model.savePretrained(modelFolder(out, name), { dtype: 'F32' });

@@ -15,6 +15,7 @@ import type { CorlExample, CorlTask, CorlTruth } from '../data/corl-task';
 import { AdamW, Rng } from '../engine';
 import type { Run } from '../io';
 import { group, nameIn, option } from '../io/options';
+import { adaptationShape } from '../models/adaptation';
 import type { ImageSegment, SampleRequest, TextSegment, Trajectory, UnifiedModel } from '../models/unified';
 import { columnsOf, type Reward, type Score, scoreTrajectories, type WeightedReward, weightedSum } from '../rewards';
 import {
@@ -79,6 +80,7 @@ export const corlOptions = z.strictObject({
     'Of the sum of all rewards for both outputs, or of each output by its own rewards.',
     { paper: 'CoRL, Eq. 5-6: joint' },
   ),
+  ...adaptationShape,
   ...trainStepShape,
   ...paperShape,
   weightDecay: option(z.number().min(0), 0, "AdamW's."),

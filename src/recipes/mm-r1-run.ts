@@ -5,7 +5,7 @@ import type { Evaluation } from '../data/task';
 import { Rng } from '../engine';
 import { compareEvaluations, type PairedDifference } from '../eval';
 import { JsonLines, type Run, RunFolder } from '../io';
-import { loadModel } from '../models/load';
+import { keepAdapters, loadAdapted } from '../models/adaptation';
 import type { UnifiedModel } from '../models/unified';
 import type { Reward } from '../rewards';
 import type { StepReport } from '../sft';
@@ -47,7 +47,7 @@ export class MmR1Run<Truth = unknown> {
   /** @throws RunError when the folder holds another run, or one and `resume` is not asked for */
   static async open<Truth>(given: MmR1RunOptions<Truth>): Promise<MmR1Run<Truth>> {
     const { model: from, task, rewards, options, out, resume } = given;
-    const model = await loadModel(from);
+    const model = await loadAdapted(from, options, new Rng(options.seed).split('adapters'));
     const identity = { recipe: 'mm-r1', model: path.basename(from), task: task.name, ...options };
     const run = out === undefined ? undefined : await RunFolder.open(out, identity, { resume });
     return new MmR1Run(model, task, rewards, options, out, run);
@@ -64,9 +64,10 @@ export class MmR1Run<Truth = unknown> {
   }
 
   /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
-  steps(): AsyncGenerator<MmR1Step, void> {
+  async *steps(): AsyncGenerator<MmR1Step, void> {
     const { model, task, rewards, run, options } = this;
-    return mmR1({ model, task, rewards, run }, options);
+    yield* mmR1({ model, task, rewards, run }, options);
+    if (this.folder) await keepAdapters(model, this.folder);
   }
 
   /** Subjects never trained, with the model as it now is; the same random numbers every time. */

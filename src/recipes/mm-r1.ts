@@ -16,6 +16,7 @@ import { interleaved, sampleXcot, STRUCTURES } from '../data/xcot-sample';
 import { AdamW, Rng } from '../engine';
 import type { Run } from '../io';
 import { group, option } from '../io/options';
+import { adaptationShape } from '../models/adaptation';
 import type { InterleavedExample, Trajectory, UnifiedModel } from '../models/unified';
 import {
   columnsOf,
@@ -86,6 +87,7 @@ export const mmR1Options = z.strictObject({
     paper: 'Sec. 3.4',
   }),
   controlSteps: option(z.int().min(0), 0, 'Further supervised steps after the cold start: the control of equal time.'),
+  ...adaptationShape,
   ...trainStepShape,
   beta: option(z.number().min(0), 0.01, 'Weight of the KL penalty (k3).'),
   weightDecay: option(z.number().min(0), 0.01, "AdamW's."),

@@ -9,7 +9,7 @@ import type { Evaluation } from '../data/task';
 import { Rng, type tf } from '../engine';
 import { compareEvaluations, type PairedDifference } from '../eval';
 import { fromTensor, JsonLines, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
-import { loadModel } from '../models/load';
+import { keepAdapters, loadAdapted } from '../models/adaptation';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, SubjectRewards, WeightedReward } from '../rewards';
 import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
@@ -59,7 +59,7 @@ export class SyncGrpoRun {
    * @throws Error for a model that cannot learn a subject, or be selected from early; RunError when the folder holds another run
    */
   static async open({ model: from, task, rewards, options, out, resume }: SyncGrpoRunOptions): Promise<SyncGrpoRun> {
-    const model = await loadModel(from);
+    const model = await loadAdapted(from, options, new Rng(options.seed).split('adapters'));
     if (!isPersonalizable(model)) throw new Error(`${from}: ${model.modelType} cannot be given tokens of a subject`);
     try {
       checkEarlySelection(model, options);
@@ -125,6 +125,7 @@ export class SyncGrpoRun {
         this.history.push(step.metrics.reward);
         yield step;
       }
+      if (this.folder) await keepAdapters(model, this.folder);
     } finally {
       if (this.folder) this.history = await rewardsIn(this.folder);
     }

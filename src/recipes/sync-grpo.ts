@@ -13,6 +13,7 @@ import * as z from 'zod';
 import { PATHWAYS, type PersonalizationTask, type SubjectExample, type SubjectTruth } from '../data/personalization';
 import { AdamW, Rng } from '../engine';
 import { group, nameIn, option } from '../io/options';
+import { adaptationShape } from '../models/adaptation';
 import type { ImageSampler, ImageSegment, TextSegment, Trajectory, UnifiedModel } from '../models/unified';
 import type { Run } from '../io';
 import { columnsOf, type Reward, type Score, scoreTrajectories, type WeightedReward, weightedSum } from '../rewards';
@@ -73,6 +74,7 @@ export const syncGrpoOptions = z.strictObject({
   ),
   rewards: option(z.array(z.enum(REWARDS)).min(1), [...REWARDS], 'Those that are summed; fewer are an ablation.'),
   understanding: option(z.boolean(), true, 'Reason before drawing; false: the prompt alone is drawn (Table 2).'),
+  ...adaptationShape,
   ...trainStepShape,
   ...paperShape,
   subjectLearningRate: option(z.number().positive(), 1e-6, "Of the subject's rows, in reinforcement learning."),

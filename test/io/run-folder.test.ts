@@ -154,3 +154,17 @@ describe('event files', () => {
     assert.equal(read.plugin, 'text');
   });
 });
+
+describe('the options that make a folder a run', () => {
+  it('an option that an older version did not have changes nothing as long as it is off', async () => {
+    const folder = path.join(scratch, 'older');
+    const close = async (options: object, resume = true) =>
+      (await RunFolder.open(folder, { steps: 2, ...options }, { resume })).close();
+    await close({}, false);
+    await close({ checkpointing: false, limit: null, adapters: { enabled: false, rank: 8 } });
+    await assert.rejects(() => close({ checkpointing: true }), /checkpointing: was not there, is true/);
+    await assert.rejects(() => close({ adapters: { enabled: true, rank: 8 } }), /adapters: was not there, is \{/);
+    await assert.rejects(() => close({ limit: 0 }), /limit: was not there, is 0/);
+    await assert.rejects(() => close({ steps: null }), /steps: was 2, is null/);
+  });
+});

@@ -3,27 +3,14 @@
  * understanding (`<token_s>`), M for generation (`<token_g>`), and one for the word itself. In a prompt `<sks>` becomes
  * `<token_s>.. <token_g>.. <sks>` (001, Appendix D); an answer may say the last of them.
  */
-import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import path from 'node:path';
 import { readValues, type Rng, tf } from '../../engine';
-import { openSafetensors, writeSafetensors } from '../../io';
-import { checkShapes } from '../../nn/checkpoint-fit';
 import { withExtraTokens } from '../../nn/extra-tokens';
 import type { Parameter } from '../../nn/module';
 import { ParamStore } from '../../nn/store';
 import type { TextCodec } from '../../text/asked';
+import { type ConceptWords, readConceptRows, rowCount, writeConceptRows } from '../concept-files';
 import type { ConceptRows, ConceptTokenOptions } from '../unified';
 import type { ChameleonLayers } from './layers';
-
-/** What is known of the words; plain numbers, saved beside the rows. */
-export interface ConceptWords {
-  readonly placeholder: string;
-  /** K */
-  readonly understanding: number;
-  /** M */
-  readonly generation: number;
-}
 
 /** Added to the rows' logits: a word that nobody asked for must not win over the initializer, whose row it starts from. */
 export const CONCEPT_BIAS = -5;
@@ -117,8 +104,6 @@ export class ConceptTokens {
   }
 }
 
-const rowCount = ({ understanding, generation }: ConceptWords) => understanding + generation + 1;
-
 const extend = (layers: ChameleonLayers, words: ConceptWords) =>
   withExtraTokens(layers, { embeddings: layers.model.embed_tokens, head: layers.lm_head }, rowCount(words));
 
@@ -153,36 +138,15 @@ export function wordsOf(text: TextCodec, concept: ConceptTokens | undefined, ids
   return said.join(` ${concept.words.placeholder} `).trim();
 }
 
-/** A file beside the model: its rows, and in the metadata its words. */
-const FILE = 'concept_tokens.safetensors';
-
-/** Saves a subject's tokens beside the model; without any, a file of another subject is removed. */
-export async function saveConcept(folder: string, concept: ConceptTokens | undefined): Promise<void> {
-  const file = path.join(folder, FILE);
-  if (!concept) return rm(file, { force: true });
-  const metadata = { words: JSON.stringify(concept.words) };
-  await writeSafetensors(file, concept.rows.writable(), { metadata });
-}
+/** Saves a subject's tokens beside the model, or none. */
+export const saveConcept = (folder: string, concept: ConceptTokens | undefined): Promise<void> =>
+  writeConceptRows(folder, concept && { words: concept.words, tensors: concept.rows.writable() });
 
 /** @throws Error naming the file when it does not fit the model */
 export async function loadConcept(folder: string, layers: ChameleonLayers): Promise<ConceptTokens | undefined> {
-  const file = path.join(folder, FILE);
-  if (!existsSync(file)) return undefined;
-  const reader = await openSafetensors(file);
-  try {
-    const words = JSON.parse(reader.metadata.words ?? 'null') as ConceptWords | null;
-    if (!words) throw new Error(`${file} does not say which words its rows are`);
-    const shape = [rowCount(words), layers.config.hidden_size];
-    checkShapes(
-      { [EMBED]: { shape }, [OUTPUT]: { shape } },
-      reader.names.map((name) => [name, reader.info(name)]),
-      file,
-    );
-    const [embed, output] = [await reader.readFloat32(EMBED), await reader.readFloat32(OUTPUT)];
-    return ConceptTokens.of(layers, words, { embed, output });
-  } finally {
-    await reader.close();
-  }
+  const shape = (words: ConceptWords) => [rowCount(words), layers.config.hidden_size];
+  const read = await readConceptRows(folder, (words) => ({ [EMBED]: shape(words), [OUTPUT]: shape(words) }));
+  return read && ConceptTokens.of(layers, read.words, { embed: read.values[EMBED], output: read.values[OUTPUT] });
 }
 
 function encodeWith(

@@ -1,7 +1,7 @@
 /** Chameleon and Lumina-mGPT as recipes and evaluation see them: prompts in, text and images out, exact replay. */
 import { releaseTraced, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
-import type { Lora } from '../../nn/adapters';
+import { Lora } from '../../nn/adapters';
 import { ParamStore } from '../../nn/store';
 import { luminaRequest, type TextTokenizer } from '../../text';
 import {
@@ -21,6 +21,7 @@ import {
   type Trajectory,
   checkFollows,
 } from '../unified';
+import { type AdaptableModel, type AdapterOptions, checkUnadapted } from '../abilities';
 import { CONCEPT_ROWS, ConceptTokens, promptEncoder, wordsOf } from './concept-tokens';
 import type { ChameleonConfig } from './config';
 import { ChameleonImageTokenizer } from './image-tokenizer';
@@ -41,8 +42,12 @@ export interface ChameleonPrompt extends Prompt {
 
 type Requests = readonly SampleRequest<ChameleonPrompt>[];
 
+/** Layers that get an adapter unless others are asked for. */
+const ATTENTION = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
+
 export class ChameleonModel
   implements
+    AdaptableModel<ChameleonPrompt, ChameleonTransition>,
     PersonalizableModel<ChameleonPrompt, ChameleonTransition>,
     InterleavedModel<ChameleonPrompt, ChameleonTransition>
 {
@@ -118,8 +123,17 @@ export class ChameleonModel
    * @throws Error when there are adapters already
    */
   attachAdapters(adapters: Lora<ChameleonLayers>): void {
-    if (this.parts.adapters) throw new Error('this model has adapters already');
+    checkUnadapted(this);
     this.change({ adapters });
+  }
+
+  addAdapters({ targets = ATTENTION, ...options }: AdapterOptions, rng: Rng): void {
+    checkUnadapted(this);
+    this.attachAdapters(Lora.create(this.layers, { ...options, targets }, rng));
+  }
+
+  get adapters(): Lora<ChameleonLayers> | undefined {
+    return this.parts.adapters;
   }
 
   /** Whether blocks are computed again for the gradient: one forward pass more, for memory that grows less with depth. */
@@ -198,8 +212,9 @@ export class ChameleonModel
   }
 
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ChameleonModel {
-    checkFollows(follows, dtype, this.parts.adapters !== undefined);
-    const { config, layers, store, imageTokenizer, tokenizer, adapters, concept } = this.parts;
+    checkFollows(follows, dtype);
+    const { config, layers, store, imageTokenizer, tokenizer, adapters: learned, concept } = this.parts;
+    const adapters = learned?.merged ? undefined : learned?.clone();
     // What lies under adapters stands still already.
     const copy = adapters ? store : store.clone(dtype);
     const still = {
@@ -208,6 +223,7 @@ export class ChameleonModel
       store: copy,
       imageTokenizer,
       tokenizer,
+      adapters,
       concept: concept?.clone(),
     };
     return new ChameleonModel(still, { learns: follows, store: copy !== store, imageTokenizer: false });

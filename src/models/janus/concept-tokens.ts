@@ -4,7 +4,16 @@
  * first has introduced.
  */
 import { type Rng, tf } from '../../engine';
-import type { ConceptTokenOptions } from '../unified';
+import { fromTensor } from '../../io';
+import type { LlamaConfig } from '../../nn/llama-config';
+import { type ConceptWords, readConceptRows, rowCount, writeConceptRows } from '../concept-files';
+import type { ConceptRows, ConceptTokenOptions } from '../unified';
+
+/** Names of the new rows among the variables. */
+export const CONCEPT_ROWS: ConceptRows = {
+  embed: 'model.language_model.embed_tokens.extra.weight',
+  output: 'lm_head.extra.weight',
+};
 
 /** Added to the logit of `<sks>`: a word that nobody asked for must not win over the vocabulary's. */
 const OUTPUT_BIAS = -5;
@@ -14,8 +23,7 @@ const NOISE = 0.02;
 /** The tokens' rows, beside the vocabulary's. `<sks>` has the first id behind it, the others follow. */
 export class ConceptTokens {
   private constructor(
-    /** What prompts are written with. */
-    readonly placeholder: string,
+    readonly words: ConceptWords,
     /** Id of `<sks>`: the vocabulary's size. */
     readonly subject: number,
     /** `[1 + K + M, hidden]`, `<sks>` first. */
@@ -47,8 +55,39 @@ export class ConceptTokens {
         const noise = tf.tensor2d(rng.split(name).normal(count * row.shape[1]), [count, row.shape[1]]);
         return tf.variable(tf.add<tf.Tensor2D>(row, tf.mul(noise, NOISE)));
       });
-    const rows = around(embed, 1 + understanding + generation, 'embed');
-    return new ConceptTokens(placeholder, vocabulary, rows, around(output, 1, 'output'));
+    const words = { placeholder, understanding, generation };
+    return new ConceptTokens(words, vocabulary, around(embed, rowCount(words), 'embed'), around(output, 1, 'output'));
+  }
+
+  /** What a folder has of a subject. @throws Error naming the file when it does not fit the model */
+  static async load(folder: string, { vocab_size, hidden_size }: LlamaConfig): Promise<ConceptTokens | undefined> {
+    const shapes = (words: ConceptWords): [number, number][] => [
+      [rowCount(words), hidden_size],
+      [1, hidden_size],
+    ];
+    const { embed, output } = CONCEPT_ROWS;
+    const read = await readConceptRows(folder, (words) => {
+      const [rows, own] = shapes(words);
+      return { [embed]: rows, [output]: own };
+    });
+    if (!read) return undefined;
+    const { words, values } = read;
+    const [rows, own] = shapes(words);
+    const variable = (name: string, shape: [number, number]) =>
+      tf.tidy(() => tf.variable(tf.tensor2d(values[name], shape)));
+    return new ConceptTokens(words, vocab_size, variable(embed, rows), variable(output, own));
+  }
+
+  /** Saves a subject's tokens beside the model, or none. */
+  static async save(folder: string, concept: ConceptTokens | undefined): Promise<void> {
+    const { embed, output } = CONCEPT_ROWS;
+    const tensors = concept && { [embed]: fromTensor(concept.embed), [output]: fromTensor(concept.output) };
+    await writeConceptRows(folder, tensors && { words: concept.words, tensors });
+  }
+
+  /** What prompts are written with. */
+  get placeholder(): string {
+    return this.words.placeholder;
   }
 
   /** Ids of the new tokens. */
@@ -73,7 +112,7 @@ export class ConceptTokens {
   /** A copy that learns apart, for a frozen model. */
   clone(): ConceptTokens {
     const copy = (variable: tf.Variable<tf.Rank.R2>) => tf.tidy(() => tf.variable(tf.clone<tf.Tensor2D>(variable)));
-    return new ConceptTokens(this.placeholder, this.subject, copy(this.embed), copy(this.output));
+    return new ConceptTokens(this.words, this.subject, copy(this.embed), copy(this.output));
   }
 
   dispose(): void {

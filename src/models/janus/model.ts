@@ -10,6 +10,7 @@
  */
 import { releaseTraced, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
+import { Lora } from '../../nn/adapters';
 import type { TextTokenizer } from '../../text/tokenizer';
 import {
   type ConceptRows,
@@ -25,13 +26,21 @@ import {
   type TextSegment,
   checkFollows,
 } from '../unified';
-import { type ExtensibleModel, type RepresentingModel, type TokenStates } from '../abilities';
+import {
+  type AdaptableModel,
+  type AdapterOptions,
+  checkUnadapted,
+  type ExtensibleModel,
+  type RepresentingModel,
+  type TokenStates,
+} from '../abilities';
 import { addWords } from './add-words';
-import { ConceptTokens } from './concept-tokens';
+import { CONCEPT_ROWS, ConceptTokens } from './concept-tokens';
 import type { JanusConfig } from './config';
 import { isTokenizerParameter, JanusImageTokenizer } from './image-tokenizer';
 import type { JanusPrompt, UnderstandingPrompt } from './layout';
-import { JanusNetwork } from './network';
+import { type JanusLayers, JanusNetwork } from './network';
+import { type Around, networkOf, type Ownership, WHOLE } from './parts';
 import { entropiesOf, type JanusTransition, replay, type TextTransition } from './policy';
 import { type LoadOptions, readPretrained, type SaveOptions, writePretrained } from './pretrained';
 import { JanusPrompts } from './prompts';
@@ -40,14 +49,12 @@ import { sampleText } from './text-sampler';
 import { supervisedInputs, supervisedLoss } from './supervised';
 import { tokenStates } from './token-states';
 
-/** Names of the new rows among the variables. */
-const CONCEPT_ROWS: ConceptRows = {
-  embed: 'model.language_model.embed_tokens.extra.weight',
-  output: 'lm_head.extra.weight',
-};
+/** Layers that get an adapter unless others are asked for: the language model's attention, not the vision tower's. */
+const ATTENTION = /model\.language_model\..*\.self_attn\.[qkvo]_proj/;
 
 export class JanusModel
   implements
+    AdaptableModel<JanusPrompt, JanusTransition>,
     PersonalizableModel<JanusPrompt, JanusTransition>,
     RepresentingModel<JanusPrompt, JanusTransition>,
     ExtensibleModel<JanusPrompt, JanusTransition>
@@ -55,15 +62,22 @@ export class JanusModel
   readonly modelType = 'janus';
   readonly imageTokenizer: JanusImageTokenizer;
   private prompts: JanusPrompts;
+  private current: JanusNetwork;
 
-  /** @param learns false: `variables()` is empty, as of a reference that stands still */
+  private around: Around = {};
+
+  /**
+   * @param network without anything around its layers; disposed with the model
+   * @param owns what of it is this model's own. Default: everything
+   */
   constructor(
-    readonly network: JanusNetwork,
+    private readonly base: JanusNetwork,
     readonly tokenizer: TextTokenizer,
-    private readonly learns = true,
+    private readonly owns: Ownership = WHOLE,
   ) {
-    this.imageTokenizer = new JanusImageTokenizer(network.config.vq, network.layers.model.vqmodel);
-    this.prompts = new JanusPrompts(network.config, tokenizer, network.concept);
+    this.current = base;
+    this.imageTokenizer = new JanusImageTokenizer(base.config.vq, base.layers.model.vqmodel);
+    this.prompts = new JanusPrompts(base.config, tokenizer, base.concept);
   }
 
   /** A model with random weights. @throws JanusConfigError */
@@ -84,23 +98,59 @@ export class JanusModel
 
   /**
    * Saves as {@link fromPretrained} and transformers read it; tied weights once. What stood there before stays until the
-   * new weights are complete on the disk. A subject's tokens are not part of it.
+   * new weights are complete on the disk. A subject's tokens go into a file of their own.
    */
   savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
-    return writePretrained(folder, this.network, this.tokenizer, options);
+    const { config, store, concept } = this.current;
+    const summed = this.adapters?.sum(store) ?? store;
+    return writePretrained(folder, { config, store: summed, concept }, this.tokenizer, options);
+  }
+
+  /** What computes. Another one after something was put around the layers. */
+  get network(): JanusNetwork {
+    return this.current;
+  }
+
+  /** All layers, without what stands around them. */
+  get layers(): JanusLayers {
+    return this.base.layers;
+  }
+
+  get adapters(): Lora<JanusLayers> | undefined {
+    return this.around.adapters;
   }
 
   get config(): JanusConfig {
-    return this.network.config;
+    return this.base.config;
   }
 
-  /** Everything but the image tokenizer, whose codes are what the rest learns. */
+  /** Everything but the image tokenizer, whose codes are what the rest learns; or the adapters, and a subject's rows. */
   variables(): Record<string, tf.Variable> {
-    if (!this.learns) return {};
+    if (!this.owns.learns) return {};
     const named = Object.entries(this.network.layers.variables());
     const own = Object.fromEntries(named.filter(([name]) => !isTokenizerParameter(name)));
     const { concept } = this.network;
     return concept ? { ...own, [CONCEPT_ROWS.embed]: concept.embed, [CONCEPT_ROWS.output]: concept.output } : own;
+  }
+
+  addAdapters({ targets = ATTENTION, ...options }: AdapterOptions, rng: Rng): void {
+    checkUnadapted(this);
+    this.attachAdapters(Lora.create(this.layers, { ...options, targets }, rng));
+  }
+
+  /**
+   * Puts adapters around the layers: from now on they learn, and the layers stand still.
+   * @param adapters made of {@link layers}, by `Lora.create` or `loadAdapters`; disposed with the model
+   * @throws Error when there are adapters already
+   */
+  attachAdapters(adapters: Lora<JanusLayers>): void {
+    checkUnadapted(this);
+    this.change({ adapters });
+  }
+
+  /** Whether the language model's blocks are computed again for the gradient: see {@link AdaptableModel}. */
+  set gradientCheckpointing(checkpointing: boolean) {
+    this.change({ checkpointing });
   }
 
   /**
@@ -154,9 +204,13 @@ export class JanusModel
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): JanusModel {
     checkFollows(follows, dtype);
     const { config, store, concept } = this.network;
-    const network = new JanusNetwork(config, store.clone(dtype));
+    const adapters = this.adapters?.merged ? undefined : this.adapters?.clone();
+    // What lies under adapters stands still already.
+    const network = new JanusNetwork(config, adapters ? store : store.clone(dtype));
     network.concept = concept?.clone();
-    return new JanusModel(network, this.tokenizer, follows);
+    const copy = new JanusModel(network, this.tokenizer, { learns: follows, store: !adapters });
+    if (adapters) copy.attachAdapters(adapters);
+    return copy;
   }
 
   addConceptTokens(options: ConceptTokenOptions, rng: Rng): ConceptRows {
@@ -180,9 +234,10 @@ export class JanusModel
   async withWords(words: Readonly<Record<string, string>>, rng: Rng): Promise<JanusModel> {
     const fresh = Object.entries(words).filter(([word]) => this.tokenizer.idOf(word) === undefined);
     if (fresh.length === 0) return this;
+    if (this.adapters) throw new Error('this model has adapters, which would be lost: it learns new words before them');
     const { network, tokenizer } = await addWords(this.network, this.tokenizer, Object.fromEntries(fresh), rng);
     this.dispose();
-    return new JanusModel(network, tokenizer, this.learns);
+    return new JanusModel(network, tokenizer, { ...this.owns, store: true });
   }
 
   removeConceptTokens(): void {
@@ -193,6 +248,15 @@ export class JanusModel
 
   dispose(): void {
     releaseTraced(this.imageTokenizer);
-    this.network.dispose();
+    releaseTraced(this.network);
+    this.network.concept?.dispose();
+    this.adapters?.store.dispose();
+    if (this.owns.store) this.base.store.dispose();
+  }
+
+  private change(around: Around): void {
+    releaseTraced(this.current);
+    this.around = { ...this.around, ...around };
+    this.current = networkOf(this.base, this.current.concept, this.around);
   }
 }

@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openSafetensors, writeSafetensors } from '../../io';
 import { type FileJob, writeFilesAtomic } from '../../io/write-file';
+import type { StorageType } from '../../nn/parameter-values';
 import { ParamStore } from '../../nn/store';
 import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
+import { ConceptTokens } from './concept-tokens';
 import type { JanusConfig, JanusTokens } from './config';
 import { JanusLayers, JanusNetwork } from './network';
 import { janusConfigFromDeepseek, janusConfigToDeepseek } from './upstream/deepseek-config';
@@ -16,6 +18,8 @@ export interface LoadOptions {
   readonly tokens?: Partial<JanusTokens>;
   /** Default: the folder's `tokenizer.json`. */
   readonly tokenizer?: TextTokenizer;
+  /** `BF16`: all weights frozen, in half the memory, for inference or as the base under adapters. Default `F32`. */
+  readonly dtype?: StorageType;
 }
 
 export interface SaveOptions {
@@ -30,12 +34,19 @@ export interface SaveOptions {
 /** See `JanusModel.fromPretrained`. */
 export async function readPretrained(
   folder: string,
-  { tokens, tokenizer }: LoadOptions = {},
+  { tokens, tokenizer, dtype }: LoadOptions = {},
 ): Promise<{ network: JanusNetwork; tokenizer: TextTokenizer }> {
   const config = await readConfig(folder, tokens);
   // Before the weights, which may take minutes.
   const text = tokenizer ?? loadTokenizer(path.join(folder, 'tokenizer.json'));
-  return { network: await readNetwork(folder, config), tokenizer: text };
+  const network = await readNetwork(folder, config, dtype);
+  try {
+    network.concept = await ConceptTokens.load(folder, config.text);
+    return { network, tokenizer: text };
+  } catch (error) {
+    network.dispose();
+    throw error;
+  }
 }
 
 /** The configuration of a folder. @throws JanusConfigError; Error when there is none */
@@ -52,12 +63,12 @@ export async function readConfig(folder: string, tokens?: Partial<JanusTokens>):
 }
 
 /** The weights of a folder, one tensor at a time. @throws CheckpointMismatchError, SafetensorsError */
-export async function readNetwork(folder: string, config: JanusConfig): Promise<JanusNetwork> {
+export async function readNetwork(folder: string, config: JanusConfig, dtype?: StorageType): Promise<JanusNetwork> {
   const reader = await openSafetensors(folder);
   try {
     const ignore = (name: string) => name.endsWith('.position_ids'); // a buffer of older files: 0, 1, 2, ...
     const source = isDeepseek(reader.names) ? deepseekSource(reader) : reader;
-    const store = await ParamStore.read(JanusLayers.of(config), source, folder, { ignore });
+    const store = await ParamStore.read(JanusLayers.of(config), source, folder, { ignore }, dtype);
     return new JanusNetwork(config, store);
   } finally {
     await reader.close();
@@ -67,13 +78,14 @@ export async function readNetwork(folder: string, config: JanusConfig): Promise<
 /** See `JanusModel.savePretrained`. */
 export async function writePretrained(
   folder: string,
-  { config, store }: JanusNetwork,
+  { config, store, concept }: Pick<JanusNetwork, 'config' | 'store' | 'concept'>,
   tokenizer: TextTokenizer,
   { dtype = 'BF16', shardBytes = 5e9, layout = 'transformers' }: SaveOptions = {},
 ): Promise<void> {
   const own = store.writable(dtype);
   const tensors = layout === 'deepseek' ? asDeepseek(own) : own;
   await writeSafetensors(path.join(folder, 'model.safetensors'), tensors, { metadata: { format: 'pt' }, shardBytes });
+  await ConceptTokens.save(folder, concept);
   const stored = dtype === 'F32' ? 'float32' : 'bfloat16';
   const files = janusConfigToTransformers(config, stored);
   const job = (name: string, json: object): FileJob => ({

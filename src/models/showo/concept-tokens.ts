@@ -8,6 +8,7 @@ import { withExtraTokens } from '../../nn/extra-tokens';
 import type { Parameter } from '../../nn/module';
 import { ParamStore } from '../../nn/store';
 import type { TextTokenizer } from '../../text/tokenizer';
+import { type ConceptWords, readConceptRows, rowCount, writeConceptRows } from '../concept-files';
 import type { ConceptRows, ConceptTokenOptions } from '../unified';
 import { showoVocabulary } from './config';
 import type { ShowoLayers } from './layers';
@@ -24,12 +25,18 @@ const FIRST_BIAS = -5;
 
 export class ConceptTokens {
   private constructor(
-    readonly placeholder: string,
+    readonly words: ConceptWords,
     /** Id of the first of the rows. */
     private readonly firstId: number,
     /** Input rows and output rows `[count, hidden]`, and the outputs' biases `[count]`; disposed with this. */
     readonly rows: ParamStore,
   ) {}
+
+  /** @param values by the names of {@link CONCEPT_ROWS} */
+  static of(layers: ShowoLayers, words: ConceptWords, values: Readonly<Record<string, Float32Array>>): ConceptTokens {
+    const rows = ParamStore.added(extend(layers, rowCount(words)), (name) => values[name]);
+    return new ConceptTokens(words, showoVocabulary(layers.config).size, rows);
+  }
 
   /**
    * Fresh tokens around the class word: its input and output rows plus a little noise, so that training starts from
@@ -47,7 +54,8 @@ export class ConceptTokens {
       if (!Number.isInteger(count) || count < 0)
         throw new RangeError(`${name} is ${count}, expected a number of tokens`);
     const word = wordId(tokenizer, initializer);
-    const count = understanding + generation + 1;
+    const words = { placeholder, understanding, generation };
+    const count = rowCount(words);
     const width = layers.config.hidden_size;
     const near = ({ weight }: { readonly weight: Parameter<tf.Tensor2D> }, name: string) =>
       readValues(() => {
@@ -60,8 +68,7 @@ export class ConceptTokens {
       [CONCEPT_ROWS.output]: near(layers.showo.lm_head, 'head'),
       [CONCEPT_ROWS.bias]: new Float32Array(count).fill(FIRST_BIAS),
     };
-    const rows = ParamStore.added(extend(layers, count), (name) => first[name]);
-    return new ConceptTokens(placeholder, showoVocabulary(layers.config).size, rows);
+    return ConceptTokens.of(layers, words, first);
   }
 
   /** The layers with these rows in their places. */
@@ -104,16 +111,33 @@ export class ConceptTokens {
 
   /** A copy with numbers of its own. */
   clone(): ConceptTokens {
-    return new ConceptTokens(this.placeholder, this.firstId, this.rows.clone());
+    return new ConceptTokens(this.words, this.firstId, this.rows.clone());
   }
 
   dispose(): void {
     this.rows.dispose();
   }
 
-  private get count(): number {
-    return this.rows.get(CONCEPT_ROWS.bias).shape[0];
+  private get placeholder(): string {
+    return this.words.placeholder;
   }
+
+  private get count(): number {
+    return rowCount(this.words);
+  }
+}
+
+/** Saves a subject's tokens beside the model, or none. */
+export const saveConcept = (folder: string, concept: ConceptTokens | undefined): Promise<void> =>
+  writeConceptRows(folder, concept && { words: concept.words, tensors: concept.rows.writable() });
+
+/** @param layers with their numbers @throws Error naming the file when it does not fit the model */
+export async function loadConcept(folder: string, layers: ShowoLayers): Promise<ConceptTokens | undefined> {
+  const read = await readConceptRows(folder, (words) => {
+    const shape = [rowCount(words), layers.config.hidden_size];
+    return { [CONCEPT_ROWS.embed]: shape, [CONCEPT_ROWS.output]: shape, [CONCEPT_ROWS.bias]: [rowCount(words)] };
+  });
+  return read && ConceptTokens.of(layers, read.words, read.values);
 }
 
 function extend(layers: ShowoLayers, count: number): ShowoLayers {

@@ -1,7 +1,7 @@
 /** Show-o (Xie et al. 2024) by text and images: one class for the mini model and for real checkpoints. */
-import { readValues, type Rng, tf, releaseTraced } from '../../engine';
-import { type Image, imagesToTensor } from '../../io';
-import type { Lora } from '../../nn/adapters';
+import { type Rng, tf, releaseTraced } from '../../engine';
+import type { Image } from '../../io';
+import { Lora } from '../../nn/adapters';
 import { ParamStore } from '../../nn/store';
 import { scoringTemperature } from '../../nn/token-sampling';
 import type { TextTokenizer } from '../../text/tokenizer';
@@ -18,6 +18,7 @@ import {
   type TextSegment,
   checkFollows,
 } from '../unified';
+import { type AdaptableModel, type AdapterOptions, checkUnadapted } from '../abilities';
 import { ConceptTokens, CONCEPT_ROWS } from './concept-tokens';
 import { imageGrid, type ShowoConfig } from './config';
 import type { MagvitTokenizer } from './image-tokenizer';
@@ -26,7 +27,8 @@ import { ShowoLayers } from './layers';
 import type { ShowoNetwork } from './network';
 import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
 import { entropiesOf, replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
-import { loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
+import { type LoadOptions, loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
+import { SeenImages } from './seen-images';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
 import { type ExampleEncoder, imageOf, supervisedInputs, supervisedLoss, wordsOf } from './supervised';
 import { sampleTexts, type TextRow } from './text-sampler';
@@ -36,12 +38,16 @@ export type ShowoPrompt =
   | { readonly task: 'understand'; readonly row: TextRow }
   | { readonly task: 'generate'; readonly condition: readonly number[] };
 
-export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransition> {
+/** Layers that get an adapter unless others are asked for. */
+const ATTENTION = ['q_proj', 'k_proj', 'v_proj', 'dense'];
+
+export class ShowoModel
+  implements PersonalizableModel<ShowoPrompt, ShowoTransition>, AdaptableModel<ShowoPrompt, ShowoTransition>
+{
   readonly modelType = 'showo';
   readonly imageTokenizer: ImageTokenizer;
   private current: ShowoNetwork;
-  /** Codes of images that were seen, as long as the images live: epochs over few of them encode each once. */
-  private readonly seen = new WeakMap<Image, Int32Array>();
+  private readonly images: SeenImages;
 
   /**
    * @param parts disposed with the model
@@ -58,10 +64,11 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
       );
     this.current = networkOf(parts);
     const grid = imageGrid(layers.config);
+    this.images = new SeenImages(magvit, grid);
     this.imageTokenizer = {
       grid,
       stride: magvit.stride,
-      encode: (images) => this.encodeImages(images),
+      encode: (images) => this.images.encode(images),
       decode: (codes, shape = grid) => magvit.decode(codes, shape),
     };
   }
@@ -79,23 +86,18 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
 
   /**
    * Loads a folder written by {@link ShowoModel.savePretrained}: `config.json`, `model.safetensors` or its shards,
-   * `tokenizer.safetensors` (images), `tokenizer.json` (text).
+   * `tokenizer.safetensors` (images), `tokenizer.json` (text), `concept_tokens.safetensors` where it has a subject.
+   * @param options.dtype `BF16`: the language model frozen, in half the memory. Default `F32`
    * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
    */
-  static async fromPretrained(folder: string): Promise<ShowoModel> {
-    const { layers, store, magvit } = await loadParts(folder);
-    try {
-      return ShowoModel.of(layers, store, magvit, loadText(folder));
-    } catch (error) {
-      store.dispose();
-      magvit.dispose();
-      throw error;
-    }
+  static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<ShowoModel> {
+    const tokenizer = loadText(folder); // before gigabytes are read
+    return new ShowoModel({ ...(await loadParts(folder, options)), tokenizer });
   }
 
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {
-    const { adapters, layers, magvit, store, tokenizer } = this.parts;
-    await saveParts(folder, { layers, store: adapters ? adapters.sum(store) : store, magvit }, tokenizer, options);
+    const { adapters, store, tokenizer } = this.parts;
+    await saveParts(folder, { ...this.parts, store: adapters?.sum(store) ?? store }, tokenizer, options);
   }
 
   /** What computes: ids in, logits out. Another one after something was put around the layers, or taken away. */
@@ -139,8 +141,17 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
    * @throws Error when there are adapters already
    */
   attachAdapters(adapters: Lora<ShowoLayers>): void {
-    if (this.parts.adapters) throw new Error('this model has adapters already');
+    checkUnadapted(this);
     this.change({ adapters });
+  }
+
+  addAdapters({ targets = ATTENTION, ...options }: AdapterOptions, rng: Rng): void {
+    checkUnadapted(this);
+    this.attachAdapters(Lora.create(this.layers, { ...options, targets }, rng));
+  }
+
+  get adapters(): Lora<ShowoLayers> | undefined {
+    return this.parts.adapters;
   }
 
   /** Whether blocks are computed again for the gradient: one forward pass more, for memory that grows less with depth. */
@@ -163,7 +174,7 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
       return { task, condition: ids };
     }
     if (!image) return { task, row: { ids: textPrefix(this.config, ids), image: false } };
-    const [codes] = this.encodeImages([image]);
+    const [codes] = this.images.encode([image]);
     return { task, row: { ids: understandingPrefix(this.config, codes, ids), image: true } };
   }
 
@@ -208,12 +219,12 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
    * they stand still under adapters.
    */
   frozenCopy(dtype: 'F32' | 'BF16' = 'F32', follows = false): ShowoModel {
-    const { adapters, concept, layers, magvit, store, tokenizer } = this.parts;
-    const shared = adapters !== undefined && !adapters.merged;
-    checkFollows(follows, dtype, shared);
-    const copy = shared ? store : store.clone(dtype);
-    const still = { layers: layers.with(copy), store: copy, magvit, tokenizer, concept: concept?.clone() };
-    return new ShowoModel(still, { learns: follows, store: !shared, magvit: false });
+    checkFollows(follows, dtype);
+    const { adapters: learned, concept, layers, magvit, store, tokenizer } = this.parts;
+    const adapters = learned?.merged ? undefined : learned?.clone();
+    const copy = adapters ? store : store.clone(dtype);
+    const still = { layers: layers.with(copy), store: copy, magvit, tokenizer, adapters, concept: concept?.clone() };
+    return new ShowoModel(still, { learns: follows, store: !adapters, magvit: false });
   }
 
   supervisedBatch(
@@ -274,26 +285,7 @@ export class ShowoModel implements PersonalizableModel<ShowoPrompt, ShowoTransit
     return {
       prompt: (text) => this.encodePrompt(text),
       answer: (text) => (this.concept ? this.concept.encodeAnswer(text, this.encode) : this.encode(text)),
-      codes: (image) => ('codes' in image ? image.codes : this.encodeImages([image])[0]),
+      codes: (image) => ('codes' in image ? image.codes : this.images.encode([image])[0]),
     };
-  }
-
-  /** @throws RangeError for an image of another size than the model sees */
-  private encodeImages(images: readonly Image[]): Int32Array[] {
-    const [rows, columns] = imageGrid(this.config);
-    const [height, width] = [rows * this.magvit.stride, columns * this.magvit.stride];
-    for (const image of images) {
-      if (image.width !== width || image.height !== height)
-        throw new RangeError(
-          `an image is ${image.width} x ${image.height}; this model sees ${width} x ${height}: resize it first`,
-        );
-    }
-    const fresh = [...new Set(images)].filter((image) => !this.seen.has(image));
-    if (fresh.length > 0) {
-      const flat = readValues<'int32'>(() => this.magvit.encode(imagesToTensor(fresh)));
-      const count = rows * columns;
-      fresh.forEach((image, i) => this.seen.set(image, flat.slice(i * count, (i + 1) * count)));
-    }
-    return images.map((image) => this.seen.get(image) as Int32Array);
   }
 }

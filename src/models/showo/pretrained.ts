@@ -4,8 +4,10 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openSafetensors, readSafetensors, writeSafetensors } from '../../io';
 import { writeFileAtomic } from '../../io/write-file';
+import type { StorageType } from '../../nn/parameter-values';
 import { ParamStore } from '../../nn/store';
 import { loadTokenizer, type TextTokenizer } from '../../text/tokenizer';
+import { loadConcept, saveConcept } from './concept-tokens';
 import type { ShowoConfig } from './config';
 import { type MagvitConfig, MagvitTokenizer } from './image-tokenizer';
 import { ShowoLayers } from './layers';
@@ -18,6 +20,11 @@ export interface ShowoFile {
   readonly tokenizer: MagvitConfig;
 }
 
+export interface LoadOptions {
+  /** `BF16`: the language model frozen, in half the memory, for inference or as the base under adapters. Default `F32`. */
+  readonly dtype?: StorageType;
+}
+
 export interface SaveOptions {
   /** How the weights are stored. Default `BF16`; `F32` keeps every bit. */
   readonly dtype?: 'F32' | 'BF16';
@@ -26,25 +33,29 @@ export interface SaveOptions {
 }
 
 /** What of a model is in its files of weights. */
-export type ShowoWeights = Pick<ShowoParts, 'layers' | 'store' | 'magvit'>;
+export type ShowoWeights = Pick<ShowoParts, 'layers' | 'store' | 'magvit' | 'concept'>;
 
 /**
- * Layers without numbers, their numbers, and the image tokenizer of a folder that {@link saveParts} wrote.
+ * Layers with their numbers, a subject's tokens, and the image tokenizer of a folder that {@link saveParts} wrote.
  * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
  */
-export async function loadParts(folder: string): Promise<ShowoWeights> {
+export async function loadParts(folder: string, { dtype }: LoadOptions = {}): Promise<ShowoWeights> {
   const config = await readConfig(path.join(folder, 'config.json'));
-  const layers = new ShowoLayers(config.transformer);
   const imagesFile = path.join(folder, 'tokenizer.safetensors');
   const magvit = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
+  let store: ParamStore | undefined;
   try {
+    const plain = new ShowoLayers(config.transformer);
     const reader = await openSafetensors(folder); // model.safetensors, or its shards and index
     try {
-      return { layers, store: await ParamStore.read(layers, reader, folder), magvit };
+      store = await ParamStore.read(plain, reader, folder, {}, dtype);
     } finally {
       await reader.close();
     }
+    const layers = plain.with(store);
+    return { layers, store, magvit, concept: await loadConcept(folder, layers) };
   } catch (error) {
+    store?.dispose();
     magvit.dispose();
     throw error;
   }
@@ -58,7 +69,7 @@ export function loadText(folder: string): TextTokenizer {
 /** Saves as {@link loadParts} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
 export async function saveParts(
   folder: string,
-  { layers, store, magvit }: ShowoWeights,
+  { layers, store, magvit, concept }: ShowoWeights,
   text: TextTokenizer,
   { dtype = 'BF16', shardBytes }: SaveOptions = {},
 ): Promise<void> {
@@ -66,6 +77,7 @@ export async function saveParts(
   await writeFileAtomic(path.join(folder, 'tokenizer.json'), `${JSON.stringify(text.json, null, 2)}\n`);
   await writeSafetensors(path.join(folder, 'tokenizer.safetensors'), magvit.parameters.writable(dtype));
   await writeSafetensors(path.join(folder, 'model.safetensors'), store.writable(dtype), { shardBytes });
+  await saveConcept(folder, concept);
   const file: ShowoFile = { model_type: 'showo', transformer: layers.config, tokenizer: magvit.config };
   await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
 }
