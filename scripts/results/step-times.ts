@@ -3,7 +3,9 @@
  * a machine that is busy at one time and idle at another does not change what the control gets.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
+import path from 'node:path';
 import type { Method } from '../../src/eval';
 import { writeFileAtomic } from '../../src/io/write-file';
 import type { StepTimes } from './work';
@@ -41,6 +43,7 @@ export async function writtenRatio(
   if (found) return found.ratio;
   const measured = ratioOf(await measure());
   const all: StepTimesFile = { ...known, [method]: { ...known[method], [backbone]: measured } };
+  await mkdir(path.dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify(all, null, 1)}\n`);
   return measured.ratio;
 }

@@ -70,7 +70,7 @@ type PlainItem = Omit<EvaluatedItem, 'image' | 'reference'>;
 const SHOWN = 12;
 
 /** Images in a row of a sheet. */
-export const SHEET_COLUMNS = 6;
+const SHEET_COLUMNS = 6;
 
 /** What the images of an evaluation's sheet were asked to show. */
 export const promptsFile = (file: string) => file.replace(/\.json$/, '-prompts.json');
