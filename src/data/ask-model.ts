@@ -47,10 +47,8 @@ export type Asked = Outputs & { readonly unasked?: string };
 
 const greedy: TextOptions = { temperature: 0, maxNewTokens: 256 };
 
-/** A request of an item, or why there is none. */
+/** A request of an item and what came of it, or why there is none. */
 type Wish<R> = { readonly item: BenchmarkItem } & ({ readonly request: R } | { readonly unasked: string });
-
-/** What came of it. */
 type Got<S> = { readonly item: BenchmarkItem } & ({ readonly value: S } | { readonly unasked: string });
 
 /**

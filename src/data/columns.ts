@@ -17,7 +17,7 @@ export function meanOfMeans(name: string, scores: readonly string[]): Column {
   return {
     name,
     over: scores,
-    applies: (item) => columns.some(({ applies }) => applies?.(item)),
+    applies: (item) => columns.some((column) => column.applies?.(item)),
     value: (items) => mean(columns.map((column) => column.value(items))),
   };
 }

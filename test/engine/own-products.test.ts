@@ -96,7 +96,7 @@ describe('products on the matrix unit', () => {
     if (lacks) return context.skip(lacks);
     const [a, b] = [matrix(90, 60, 5), matrix(50, 60, 6)];
     const both = (x: tf.Tensor2D, y: tf.Tensor2D) => {
-      const product = (p: tf.Tensor, q: tf.Tensor) => tf.matMul(p as tf.Tensor2D, q as tf.Tensor2D, false, true);
+      const product = (p: tf.Tensor, q: tf.Tensor) => tf.matMul(p, q, false, true);
       return [product(x, y), ...tf.grads((p, q) => tf.square(product(p, q)))([x, y])];
     };
     const program = traced('products', both);

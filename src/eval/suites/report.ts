@@ -91,7 +91,7 @@ export function reportMarkdown(suite: Suite, report: SuiteReport): string {
       ...notesOf(one).map((note) => `  - ${note}`),
     ]),
     ...leftOut.map(({ name, reason }) => `- ${name}: left out, ${reason}`),
-    ...(settings.limit ? [`- of each benchmark the first ${String(settings.limit)} items (\`--limit\`)`] : []),
+    ...(settings.limit ? [`- of each benchmark the first ${String(Number(settings.limit))} items (\`--limit\`)`] : []),
   ];
   const paper = suite.paper
     ? [paperMarkdown(besideOf(suite.paper, report)), ...judgeNotes(suite.paper, report), '']

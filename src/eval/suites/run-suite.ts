@@ -133,10 +133,6 @@ function reporter(
   };
 }
 
-async function* only<I>(items: AsyncIterable<I>, isWanted: (item: I) => boolean): AsyncGenerator<I> {
-  for await (const item of items) if (isWanted(item)) yield item;
-}
-
 /** Items in their order, so many at a time; with a model for each subject, of one subject. */
 async function* batches<I extends BenchmarkItem>(
   items: AsyncIterable<I>,

@@ -58,7 +58,7 @@ export interface Suite {
   /** @throws SuiteError when nobody is there to score it; DataSetError when the folder is another set's */
   parts(given: SuiteGiven): SuiteParts | Promise<SuiteParts>;
   /** How a checkpoint is loaded. Default: as it is. */
-  load?(folder: string): Promise<UnifiedModel>;
+  readonly load?: (folder: string) => Promise<UnifiedModel>;
 }
 
 /** A suite cannot be run as it was asked for. */

@@ -1,5 +1,5 @@
 /** From scored items to a table: every column with its interval, and two models against each other. */
-import type { Benchmark, Column, ScoredItem } from '../../data/benchmark';
+import type { Benchmark, ScoredItem } from '../../data/benchmark';
 import type { Rng } from '../../engine';
 
 /** A column's number. */
