@@ -27,7 +27,7 @@ import { ShowoLayers } from './layers';
 import type { ShowoNetwork } from './network';
 import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
 import { entropiesOf, replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
-import { type LoadOptions, loadParts, loadText, saveParts, type SaveOptions } from './pretrained';
+import { type LoadOptions, loadParts, saveParts, type SaveOptions } from './pretrained';
 import { SeenImages } from './seen-images';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
 import { type ExampleEncoder, imageOf, supervisedInputs, supervisedLoss, wordsOf } from './supervised';
@@ -91,8 +91,7 @@ export class ShowoModel
    * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
    */
   static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<ShowoModel> {
-    const tokenizer = loadText(folder); // before gigabytes are read
-    return new ShowoModel({ ...(await loadParts(folder, options)), tokenizer });
+    return new ShowoModel(await loadParts(folder, options));
   }
 
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {

@@ -39,8 +39,12 @@ export type ShowoWeights = Pick<ShowoParts, 'layers' | 'store' | 'magvit' | 'con
  * Layers with their numbers, a subject's tokens, and the image tokenizer of a folder that {@link saveParts} wrote.
  * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
  */
-export async function loadParts(folder: string, { dtype }: LoadOptions = {}): Promise<ShowoWeights> {
+export async function loadParts(
+  folder: string,
+  { dtype }: LoadOptions = {},
+): Promise<ShowoWeights & { readonly tokenizer: TextTokenizer }> {
   const config = await readConfig(path.join(folder, 'config.json'));
+  const tokenizer = loadTokenizer(path.join(folder, 'tokenizer.json')); // before gigabytes are read
   const imagesFile = path.join(folder, 'tokenizer.safetensors');
   const magvit = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
   let store: ParamStore | undefined;
@@ -53,17 +57,12 @@ export async function loadParts(folder: string, { dtype }: LoadOptions = {}): Pr
       await reader.close();
     }
     const layers = plain.with(store);
-    return { layers, store, magvit, concept: await loadConcept(folder, layers) };
+    return { layers, store, magvit, tokenizer, concept: await loadConcept(folder, layers) };
   } catch (error) {
     store?.dispose();
     magvit.dispose();
     throw error;
   }
-}
-
-/** The text tokenizer of a folder. @throws Error naming the file when it is missing or no tokenizer */
-export function loadText(folder: string): TextTokenizer {
-  return loadTokenizer(path.join(folder, 'tokenizer.json'));
 }
 
 /** Saves as {@link loadParts} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
