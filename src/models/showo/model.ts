@@ -27,7 +27,7 @@ import { ShowoLayers } from './layers';
 import type { ShowoNetwork } from './network';
 import { networkOf, type Ownership, type ShowoParts, WHOLE } from './parts';
 import { entropiesOf, replayTransitions, type ShowoTransition, textTransition, type TextTransition } from './policy';
-import { type LoadOptions, loadParts, saveParts, type SaveOptions } from './pretrained';
+import { type LoadOptions, loadParts, loadText, readConfig, saveParts, type SaveOptions } from './pretrained';
 import { SeenImages } from './seen-images';
 import { type ShowoImageOptions, ShowoImageSampler } from './sampler';
 import { type ExampleEncoder, imageOf, supervisedInputs, supervisedLoss, wordsOf } from './supervised';
@@ -91,7 +91,10 @@ export class ShowoModel
    * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
    */
   static async fromPretrained(folder: string, options: LoadOptions = {}): Promise<ShowoModel> {
-    return new ShowoModel(await loadParts(folder, options));
+    // Small files first: what is no checkpoint is said before gigabytes are read.
+    const config = await readConfig(folder);
+    const tokenizer = loadText(folder);
+    return new ShowoModel({ ...(await loadParts(folder, options, config)), tokenizer });
   }
 
   async savePretrained(folder: string, options: SaveOptions = {}): Promise<void> {

@@ -37,14 +37,11 @@ export type ShowoWeights = Pick<ShowoParts, 'layers' | 'store' | 'magvit' | 'con
 
 /**
  * Layers with their numbers, a subject's tokens, and the image tokenizer of a folder that {@link saveParts} wrote.
+ * @param known the folder's configuration, where it was read before
  * @throws CheckpointMismatchError, or an error naming the file that is missing or damaged
  */
-export async function loadParts(
-  folder: string,
-  { dtype }: LoadOptions = {},
-): Promise<ShowoWeights & { readonly tokenizer: TextTokenizer }> {
-  const config = await readConfig(path.join(folder, 'config.json'));
-  const tokenizer = loadTokenizer(path.join(folder, 'tokenizer.json')); // before gigabytes are read
+export async function loadParts(folder: string, { dtype }: LoadOptions = {}, known?: ShowoFile): Promise<ShowoWeights> {
+  const config = known ?? (await readConfig(folder));
   const imagesFile = path.join(folder, 'tokenizer.safetensors');
   const magvit = MagvitTokenizer.fromTensors(config.tokenizer, await readSafetensors(imagesFile), imagesFile);
   let store: ParamStore | undefined;
@@ -57,12 +54,17 @@ export async function loadParts(
       await reader.close();
     }
     const layers = plain.with(store);
-    return { layers, store, magvit, tokenizer, concept: await loadConcept(folder, layers) };
+    return { layers, store, magvit, concept: await loadConcept(folder, layers) };
   } catch (error) {
     store?.dispose();
     magvit.dispose();
     throw error;
   }
+}
+
+/** The text tokenizer of a folder. @throws Error naming the file when it is missing or no tokenizer */
+export function loadText(folder: string): TextTokenizer {
+  return loadTokenizer(path.join(folder, 'tokenizer.json'));
 }
 
 /** Saves as {@link loadParts} reads; `config.json` last, so that a half-written folder is not a checkpoint. */
@@ -81,7 +83,9 @@ export async function saveParts(
   await writeFileAtomic(path.join(folder, 'config.json'), `${JSON.stringify(file, null, 2)}\n`);
 }
 
-async function readConfig(file: string): Promise<ShowoFile> {
+/** `config.json` of a folder. @throws Error naming the file when it cannot be read or is another model's */
+export async function readConfig(folder: string): Promise<ShowoFile> {
+  const file = path.join(folder, 'config.json');
   let config: ShowoFile;
   try {
     config = JSON.parse(await readFile(file, 'utf8')) as ShowoFile;
