@@ -220,8 +220,8 @@ export class Llama extends Module<LlamaConfig> {
 }
 
 /**
- * Logits of hidden states. Exact, also where products are rounded to bfloat16: rounded logits would move log-probs by
- * more than a step of training does.
+ * Logits of hidden states, in float32 also where other products are rounded to bfloat16 (but with AMX, see `inFloat32`):
+ * rounded logits move log-probs by more than a step of training does. Sampling and replay round alike.
  */
 export function exactLogits(head: Linear, hidden: tf.Tensor2D): tf.Tensor2D {
   return inFloat32<tf.Tensor2D>(() => head.forward(hidden));

@@ -24,7 +24,7 @@ export function nearestCodes(latents: tf.Tensor, codebook: tf.Tensor2D, l2Norm =
   return tf.tidy(() => {
     const flat = tf.reshape<tf.Rank.R2>(latents, [-1, dim]);
     const [z, e] = l2Norm ? [l2Normalize(flat), l2Normalize(codebook)] : [flat, codebook];
-    // |z - e|^2 without |z|^2, which every code of a row shares. Exact products: neighbors lie close together.
+    // |z - e|^2 without |z|^2, which every code of a row shares. In float32, but with AMX: neighbors lie close together.
     const products = inFloat32(() => tf.matMul(z, e, false, true));
     const distances = tf.sub(tf.sum(tf.square(e), 1), tf.mul(products, 2));
     return tf.reshape(tf.argMin(distances, 1), latents.shape.slice(0, -1));

@@ -178,7 +178,7 @@ export class JanusNetwork {
   codeLogits(hidden: tf.Tensor2D): tf.Tensor2D {
     const { proj_out, vision_head } = this.layers.model.generation_head;
     const act = activation(this.config.vq.hidden_act);
-    // Exact, also where products are rounded: guidance multiplies what rounding does to the difference of two rows.
+    // In float32, but with AMX: guidance multiplies what rounding does to the difference of two rows.
     return tf.tidy(() => inFloat32(() => vision_head.forward(act(proj_out.forward(hidden)) as tf.Tensor2D)));
   }
 

@@ -72,7 +72,7 @@ export class ShowoNetwork {
 
   /** Logits over the whole vocabulary (and a subject's rows), `[rows, vocab]`, of hidden states `[rows, hidden]`. */
   logits(hidden: tf.Tensor2D): tf.Tensor2D {
-    // Logits are exact: rounded ones would move log-probs by more than a step of training does.
+    // Logits in float32, but with AMX: rounded ones move log-probs by more than a step of training does.
     return inFloat32<tf.Tensor2D>(() => this.layers.showo.lm_head.forward(hidden));
   }
 
