@@ -19,6 +19,7 @@ const PACKAGES = [
   'nbclient==0.11.0',
   'nbconvert==7.17.2',
   'jupyter_kernel_test==0.7.0',
+  'papermill==2.7.0',
   'tensorboard==2.21.0', // reads the event files of runs
   'anywidget==0.11.0', // shows widgets, with the next one
   'jupyterlab_widgets==3.0.17',

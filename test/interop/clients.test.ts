@@ -1,6 +1,6 @@
 /** The kernel under Jupyter's own clients: the protocol's conformance suite, nbclient and nbconvert. */
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { notebookText, readNotebook } from '../../src/cli/runner/notebook';
@@ -86,4 +86,31 @@ describe("Jupyter's own clients", { skip }, () => {
       compare(target('nbclient'), own);
     });
   }
+
+  const noPapermill = !skip && !existsSync(program('papermill')) && 'this environment has no papermill';
+  test('papermill sets parameters of its own: numbers, texts, true and false', { skip: noPapermill }, async () => {
+    const cell = (source: string, tags?: string[]) => ({
+      cell_type: 'code',
+      execution_count: null,
+      metadata: tags ? { tags } : {},
+      outputs: [],
+      source,
+    });
+    const shown = 'console.log(steps + 1, `${name}!`, !quick);';
+    const notebook = {
+      cells: [cell("let steps = 1;\nlet name = 'mira';\nlet quick = true;", ['parameters']), cell(shown)],
+      metadata: { kernelspec: { name: 'unilab', display_name: 'UniLab', language: 'typescript' } },
+      nbformat: 4,
+      nbformat_minor: 4,
+    };
+    const [source, target] = ['asked', 'answered'].map((name) => path.join(world.folder, `${name}.ipynb`));
+    writeFileSync(source, JSON.stringify(notebook));
+    const given = ['-p', 'steps', '10', '-p', 'name', 'a "quoted" one', '-p', 'quick', 'False'];
+    const args = [source, target, '-k', 'unilab', '--language', '.net-csharp', '--no-progress-bar', ...given];
+    const { status, stderr } = await finished(program('papermill'), args, { cwd: world.folder, env: world.env });
+    assert.equal(status, 0, stderr);
+    const cells = readCells(target);
+    assert.equal(cells.length, 3, 'its own parameters stand in a cell of their own');
+    assert.deepEqual(outputsOf(cells[2]), ['stream stdout: 11 a "quoted" one! true\n']);
+  });
 });
