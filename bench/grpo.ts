@@ -12,8 +12,8 @@ import { syncGrpoMini, syncGrpoOptions } from '../src/recipes/sync-grpo';
 import { berReward, type Reward, scoreTrajectories, weightedSum } from '../src/rewards';
 import { groupAdvantages, trainStep } from '../src/rl';
 
-/** The mini recipe's. Sizes of the rollout are the benchmark's own. */
-export const BENCH_GRPO = resolveOptions(syncGrpoOptions, syncGrpoMini);
+/** The mini recipe's, with the paper's KL penalty, so that a reference is part of the work. Sizes of the rollout are the benchmark's own. */
+export const BENCH_GRPO = resolveOptions(syncGrpoOptions, syncGrpoMini, { beta: 0.01 });
 
 /** One recorded transition as plain arrays, with the old log-probs that the check's ratios are made of. */
 export interface RecordedPiece {

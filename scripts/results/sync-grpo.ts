@@ -18,16 +18,6 @@ const conceptOf = (seed: number): string =>
     ? VALIDATION_CONCEPTS[(seed - VALIDATION_SEED) % VALIDATION_CONCEPTS.length]
     : CONCEPTS[(seed - 1) % CONCEPTS.length];
 
-/** Chosen on other concepts and seeds, see docs/results.md. */
-export const CHOSEN = {
-  steps: 30,
-  groupSize: 24,
-  beta: 0,
-  dsog: { batch: 48, targetPassRate: 0.5 },
-  learningRate: 1e-4,
-  subjectLearningRate: 2e-3,
-} as const;
-
 /** Half of them leave open what is beside the subject. */
 const HELD_OUT = 192;
 
@@ -38,15 +28,7 @@ export const syncGrpoRuns: MethodRuns = {
     const concept = conceptOf(seed);
     if ((BASELINE_VARIANTS as readonly string[]).includes(variant)) return performBaseline(work, concept, HELD_OUT);
     const small = work.limit === undefined ? {} : smallSettings(work.limit);
-    const options = resolveOptions(
-      syncGrpoOptions,
-      syncGrpoMini,
-      CHOSEN,
-      changesOf(variant),
-      { seed },
-      small,
-      work.set ?? [],
-    );
+    const options = resolveOptions(syncGrpoOptions, syncGrpoMini, changesOf(variant), { seed }, small, work.set ?? []);
     const run = await openSyncGrpo(concept, { model, options, out: inFolder(work, 'run'), resume: true });
     try {
       const count = heldOut(HELD_OUT, work);
@@ -67,7 +49,7 @@ export const syncGrpoRuns: MethodRuns = {
   },
 
   async stepTimes(model, pairs) {
-    const run = await openSyncGrpo('luna', { model, options: CHOSEN, set: ['subject.steps=1', `steps=${pairs + 3}`] });
+    const run = await openSyncGrpo('luna', { model, set: ['subject.steps=1', `steps=${pairs + 3}`] });
     try {
       for await (const _ of run.learnSubject()); // the tokens exist then
       return await inTurns(run.steps(), run.control(pairs + 3), pairs);
