@@ -28,7 +28,7 @@ import { BACKGROUND_PHRASES } from './world';
 
 export class ConceptTask implements PersonalizationTask {
   readonly name: string;
-  readonly headline = 'subject_similarity';
+  readonly headline = 'joint_success';
 
   private constructor(
     readonly concept: Concept,
