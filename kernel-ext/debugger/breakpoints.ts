@@ -45,10 +45,7 @@ export class Breakpoints {
     const wanted = this.wanted.get(script.path) ?? [];
     const found = new Map<number, number>();
     if (wanted.length === 0) return found;
-    const start: Location = { scriptId: script.id, lineNumber: 0, columnNumber: 0 };
-    const { locations } = await this.inspector.post<{ locations: Location[] }>('Debugger.getPossibleBreakpoints', {
-      start,
-    });
+    const locations = await this.places(script);
     const ids: string[] = [];
     for (const { line, condition } of wanted) {
       // The first place on the line, or on the next line that has one.
@@ -65,6 +62,19 @@ export class Breakpoints {
     }
     this.ids.set(script.id, ids);
     return found;
+  }
+
+  /** All places in a script where code can stop. None in a script that V8 has thrown away since: it tells nobody. */
+  private async places({ id: scriptId }: Script): Promise<Location[]> {
+    const start: Location = { scriptId, lineNumber: 0, columnNumber: 0 };
+    try {
+      return (await this.inspector.post<{ locations: Location[] }>('Debugger.getPossibleBreakpoints', { start }))
+        .locations;
+    } catch (error) {
+      if (!/Script not found/.test((error as Error).message)) throw error;
+      this.sources.forget(scriptId);
+      return [];
+    }
   }
 
   /**

@@ -48,6 +48,12 @@ export class Sources {
     this.urls.set(scriptId, url);
   }
 
+  /** V8 has this script no more. */
+  forget(scriptId: string): void {
+    this.urls.delete(scriptId);
+    this.scripts.delete(scriptId);
+  }
+
   /** The session with V8 has ended. */
   forgetScripts(): void {
     this.urls.clear();

@@ -52,7 +52,9 @@ interface WatcherData {
 
 type Say = (what: WatcherMessage['what']) => void;
 
-/** What the second thread does at each signal. Runs there, from its source text: it may use nothing from outside. */
+/**
+ * What the second thread does at each signal. The next signal may cut it short at any place, and calls it anew: what it
+ * had begun must be found in the shared numbers, and be safe to do twice. Runs there, from its source text: it may use nothing from outside. */
 function signalHandler(data: WatcherData, say: Say): () => void {
   const inspector = require('node:inspector') as typeof import('node:inspector');
   const { state, slots: at, patience: longest } = data;
@@ -67,10 +69,17 @@ function signalHandler(data: WatcherData, say: Say): () => void {
   /** Code was told to end of which nothing has been heard since: when, in milliseconds, and whether by V8 or a debugger. */
   let ending: { readonly since: number; readonly by: 'v8' | 'debugger' } | undefined;
 
-  const sayStopped = (by: 'v8' | 'debugger'): void => {
+  /** Says it again where it is not heard: V8 may have stopped the very code that was to hear it. @returns whether it was */
+  const tellStopped = (): boolean => {
+    say('stopped');
+    if (answeredWithin(longest.stopped)) return true;
+    say('stopped');
+    return false;
+  };
+  const sayStopped = (by: 'v8' | 'debugger'): boolean => {
     ending = { since: performance.now(), by };
     Atomics.add(state, at.sent, 1);
-    say('stopped');
+    return tellStopped();
   };
   const stop = (): void => {
     // Not kept: a process with an open session does not end.
@@ -79,11 +88,11 @@ function signalHandler(data: WatcherData, say: Say): () => void {
     session.post('Runtime.terminateExecution');
     session.disconnect();
     sayStopped('v8');
-    if (!answeredWithin(longest.stopped)) say('stopped');
   };
   /** The main thread has taken all earlier signals. */
   const passOn = (): void => {
-    if (Atomics.compareExchange(state, at.synchronous, 1, 2) === 1) return stop();
+    // 2 already: the signal before was to stop that part, and this one cut its handler short.
+    if (Atomics.compareExchange(state, at.synchronous, 1, 2) !== 0) return stop();
     Atomics.add(state, at.sent, 1);
     say('interrupt');
   };
@@ -91,10 +100,9 @@ function signalHandler(data: WatcherData, say: Say): () => void {
     const [inDebugger, wasEnding] = [Atomics.load(data.shared, data.stoppedFlag) === 1, !answered() && ending];
     data.debuggerPort?.postMessage('signal');
     if (inDebugger) {
-      if (wasEnding) return;
-      sayStopped('debugger');
+      if (wasEnding) return void tellStopped();
       // Code that was paused in the middle of a loop goes on: the debugger's end is that of the pause alone.
-      if (!answeredWithin(longest.stopped)) stop();
+      if (!sayStopped('debugger')) stop();
     } else if (answeredWithin(longest.answer)) {
       ending = undefined;
       // A signal that came while code was being ended meant that code.
@@ -103,6 +111,7 @@ function signalHandler(data: WatcherData, say: Say): () => void {
     // The second signal that finds the main thread busy stops it; where even that did not help, only its end does.
     else if (ending?.by !== 'v8') stop();
     else if (performance.now() - ending.since > longest.kill) process.kill(process.pid, 'SIGKILL');
+    else tellStopped();
   };
 }
 
