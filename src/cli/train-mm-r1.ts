@@ -12,6 +12,7 @@ import { miniXcotRewards } from '../miniworld/rewards';
 import { MiniXcotTask } from '../miniworld/xcot-task';
 import { mmR1Mini, mmR1Options, mmR1Variants } from '../recipes/mm-r1';
 import { MmR1Run } from '../recipes/mm-r1-run';
+import { modelFolder } from '../models/adaptation';
 import { saveResult } from '../recipes/result-files';
 import { mmR1RewardsFrom, type Reward, type RewardSample } from '../rewards';
 import { type Command, UsageError } from './command';
@@ -32,7 +33,8 @@ export const command: Command = {
   --variant NAME   a row of the paper's tables: ${VARIANTS.join(', ')}
   --scorers FOLDER dreamsim/ and pickscore/; default: mini_figure and mini_clip, small stand-ins
   --config FILE    options as JSON; --set KEY=VALUE goes over it
-  --out DIR        the run's folder (default out/mm-r1/VARIANT): options, metrics, TensorBoard, samples, checkpoints
+  --out DIR        the run's folder (default out/mm-r1/VARIANT): options, metrics, TensorBoard, samples, checkpoints;
+                   at its end DIR/model, which --model of unilab eval and of every other command takes
   --resume         go on with the run in the folder
   --held-out N     items that are compared before and after (default: the task's own number)
 
@@ -129,6 +131,7 @@ async function follow<Truth>(run: MmR1Run<Truth>, out: string, heldOut: number |
     const references = after.items.flatMap(({ reference }) => reference ?? []).slice(0, 24);
     await saveResult(out, result, { before: before as Evaluation, after }, references);
     console.log(JSON.stringify(result.metrics));
+    if (stages[last].steps > 0) console.error(`the model: ${modelFolder(out)}`);
     return 0;
   } finally {
     interruption.release();

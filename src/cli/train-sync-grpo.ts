@@ -10,6 +10,7 @@ import { dataFolder } from '../io/package-root';
 import { help, resolveOptions } from '../io/options';
 import { ConceptTask } from '../miniworld/concept-task';
 import { miniRewards } from '../miniworld/rewards';
+import { modelFolder } from '../models/adaptation';
 import { saveResult } from '../recipes/result-files';
 import { syncGrpoMini, syncGrpoOptions } from '../recipes/sync-grpo';
 import { SyncGrpoRun } from '../recipes/sync-grpo-run';
@@ -33,7 +34,8 @@ export const command: Command = {
   --scorers FOLDER the paper's reward models in blip2/, dinov2/, ernie/ and, for people, mtcnn/ and facenet/;
                    default: small stand-ins that ship with the project, each under its own name
   --config FILE    options as JSON; --set KEY=VALUE goes over it
-  --out DIR        the run's folder (default out/sync-grpo/CONCEPT): options, metrics, TensorBoard, samples, checkpoints
+  --out DIR        the run's folder (default out/sync-grpo/CONCEPT): options, metrics, TensorBoard, samples, checkpoints;
+                   at its end DIR/model, which --model of unilab eval and of every other command takes
   --resume         go on with the run in the folder
   --held-out N     prompts that are compared before and after (default 96)
 
@@ -109,6 +111,7 @@ export async function follow(run: SyncGrpoRun, out: string, heldOut: number): Pr
       run.task.subject.references.map(({ image }) => image),
     );
     console.log(JSON.stringify(result.heldout));
+    console.error(`the model: ${modelFolder(out)}`);
   }
   await run.close();
   return stopped ? 130 : 0;

@@ -67,6 +67,16 @@ export async function loadAdapted(folder: string, options: AdaptationOptions, rn
   }
 }
 
+/** Where a run leaves its model. */
+export const modelFolder = (run: string): string => path.join(run, 'model');
+
+/** What a run leaves when it has learned: `FOLDER/model`, as `loadModel` reads it, with a subject's tokens; and its adapters. */
+export async function keepModel(model: UnifiedModel, folder: string): Promise<void> {
+  await keepAdapters(model, folder);
+  // float32: what a step changes is often less than bfloat16 can hold.
+  await model.savePretrained(modelFolder(folder), { dtype: 'F32' });
+}
+
 /** What a run leaves of its adapters, in PEFT's files in `FOLDER/adapters`; without any, nothing. */
 export async function keepAdapters(model: UnifiedModel, folder: string): Promise<void> {
   if (canAdapt(model) && model.adapters) await saveAdapters(model.adapters, path.join(folder, 'adapters'));

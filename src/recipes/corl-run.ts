@@ -8,7 +8,7 @@ import type { CorlTask } from '../data/corl-task';
 import { mergeFolders, type MergeReport } from '../eval';
 import { Rng } from '../engine';
 import { RunFolder } from '../io';
-import { adapt, keepAdapters, storageOf } from '../models/adaptation';
+import { adapt, keepModel, modelFolder as modelOf, storageOf } from '../models/adaptation';
 import type { LoadOptions } from '../models/load';
 import type { UnifiedModel } from '../models/unified';
 import { corl, type CorlOptions, type CorlRewards, type CorlStage, type CorlStep } from './corl';
@@ -39,7 +39,7 @@ export interface CorlRun {
 }
 
 /** The folder that a run leaves its model in. */
-export const modelFolder = (out: string, name: string) => path.join(out, name, 'model');
+export const modelFolder = (out: string, name: string) => modelOf(path.join(out, name));
 
 const isDone = ({ out, resume }: Pick<CorlRunSetup, 'out' | 'resume'>, name: string) =>
   resume === true && existsSync(path.join(modelFolder(out, name), 'config.json'));
@@ -65,9 +65,7 @@ export async function* runCorl(
     adapt(model, options, new Rng(options.seed).split('adapters'));
     rewards = await rewardsOf(model);
     yield* corl({ model, task, rewards, run }, options);
-    // float32: what a step changes is often less than bfloat16 can hold.
-    await model.savePretrained(modelFolder(out, name), { dtype: 'F32' });
-    await keepAdapters(model, path.join(out, name));
+    await keepModel(model, path.join(out, name));
   } finally {
     await run.close();
     rewards?.dispose();
@@ -85,7 +83,7 @@ export async function* runColdSft(
   const model = await load(from, {});
   try {
     yield* coldSft({ model, task }, options, path.join(out, name));
-    await model.savePretrained(modelFolder(out, name), { dtype: 'F32' });
+    await keepModel(model, path.join(out, name));
   } finally {
     model.dispose();
   }

@@ -5,7 +5,7 @@ import type { Evaluation } from '../data/task';
 import { Rng } from '../engine';
 import { compareEvaluations, type PairedDifference } from '../eval';
 import { JsonLines, type Run, RunFolder } from '../io';
-import { keepAdapters, loadAdapted } from '../models/adaptation';
+import { keepModel, loadAdapted } from '../models/adaptation';
 import type { UnifiedModel } from '../models/unified';
 import type { Reward } from '../rewards';
 import type { StepReport } from '../sft';
@@ -63,11 +63,11 @@ export class MmR1Run<Truth = unknown> {
     return this.supervised('control');
   }
 
-  /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
+  /** Reinforcement, step by step; with a folder it goes on where it was stopped. The last stage leaves `FOLDER/model`. */
   async *steps(): AsyncGenerator<MmR1Step, void> {
     const { model, task, rewards, run, options } = this;
     yield* mmR1({ model, task, rewards, run }, options);
-    if (this.folder) await keepAdapters(model, this.folder);
+    if (this.folder) await keepModel(model, this.folder);
   }
 
   /** Subjects never trained, with the model as it now is; the same random numbers every time. */
@@ -99,8 +99,11 @@ export class MmR1Run<Truth = unknown> {
   }
 
   private async *supervised(stage: 'cold-start' | 'control'): AsyncGenerator<StepReport, void> {
-    if ((stage === 'control' ? this.options.controlSteps : this.options.coldStart.steps) === 0) return;
+    const { coldStart, controlSteps, steps } = this.options;
+    if ((stage === 'control' ? controlSteps : coldStart.steps) === 0) return;
     yield* supervise(this, this.options, stage, this.folder && path.join(this.folder, stage));
+    const isLast = steps === 0 && (stage === 'control' || controlSteps === 0);
+    if (this.folder && isLast) await keepModel(this.model, this.folder);
   }
 
   /** Seconds of the steps that were logged, also of those that another process did. */

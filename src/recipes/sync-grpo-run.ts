@@ -9,7 +9,7 @@ import type { Evaluation } from '../data/task';
 import { Rng, type tf } from '../engine';
 import { compareEvaluations, type PairedDifference } from '../eval';
 import { fromTensor, JsonLines, readSafetensors, type Run, RunFolder, toTensor, writeSafetensors } from '../io';
-import { keepAdapters, loadAdapted } from '../models/adaptation';
+import { keepModel, loadAdapted } from '../models/adaptation';
 import type { ConceptRows, PersonalizableModel, UnifiedModel } from '../models/unified';
 import type { Reward, SubjectRewards, WeightedReward } from '../rewards';
 import { type ConceptReport, conceptSteps, learnConceptTokens } from '../sft';
@@ -115,7 +115,7 @@ export class SyncGrpoRun {
     yield* learnConceptTokens(this.model as PersonalizableModel, this.rows, this.task.subject.references, settings);
   }
 
-  /** Reinforcement, step by step; with a folder it goes on where it was stopped. */
+  /** Reinforcement, step by step; with a folder it goes on where it was stopped, and at its end leaves `FOLDER/model`. */
   async *steps(): AsyncGenerator<SyncGrpoStep, void> {
     const { model, task, run, options } = this;
     const rewards = weightedRewards(task.subject.kind, this.rewards, options);
@@ -125,7 +125,7 @@ export class SyncGrpoRun {
         this.history.push(step.metrics.reward);
         yield step;
       }
-      if (this.folder) await keepAdapters(model, this.folder);
+      if (this.folder) await keepModel(model, this.folder);
     } finally {
       if (this.folder) this.history = await rewardsIn(this.folder);
     }

@@ -52,6 +52,7 @@ test('a tiny Chameleon goes through cold start, reinforcement and comparison', (
   assert.deepEqual([result.task, result.steps, result.metrics.drawn.n], ['X-CoT of xcot', 2, 1]);
   assert.ok(result.seconds.supervisedStep > 0 && result.seconds.reinforcement > 0);
   assert.ok(existsSync(file('cold-start', 'checkpoints')));
+  assert.ok(existsSync(file('model', 'config.json')), 'the model that it made');
 });
 
 test('what is wrong with a command line is said by name', () => {

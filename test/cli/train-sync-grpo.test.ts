@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after, test } from 'node:test';
+import { after, before, test } from 'node:test';
+import { startEngine } from '../../src/engine';
+import { loadModel } from '../../src/models/load';
 
 const root = mkdtempSync(path.join(tmpdir(), 'unilab-train-'));
+before(() => startEngine({ quiet: true }));
 after(() => rmSync(root, { recursive: true, force: true }));
 
 const unilab = path.join(__dirname, '../../bin/unilab');
@@ -45,7 +48,7 @@ test('what is wrong with a command line is said by name', () => {
   }
 });
 
-test('a run from a configuration file leaves its folder; it is not begun twice', () => {
+test('a run from a configuration file leaves its folder, with the model; it is not begun twice', async () => {
   const config = path.join(root, 'options.json');
   writeFileSync(config, JSON.stringify({ steps: 1, groupSize: 2, image: { steps: 2 } }));
   const args = [...quick, '--config', config, '--out', 'run'];
@@ -57,6 +60,8 @@ test('a run from a configuration file leaves its folder; it is not begun twice',
   const result = JSON.parse(readFileSync(file('result.json'), 'utf8')) as { steps: number; subject: string };
   assert.deepEqual([result.steps, result.subject], [1, 'mira']);
   assert.deepEqual(readdirSync(file('checkpoints')), ['step-00000001']);
+  assert.ok(existsSync(file('model/concept_tokens.safetensors')), 'the model knows its subject');
+  assert.equal((await loadModel(file('model'))).modelType, 'showo');
   const again = train(...args);
   assert.notEqual(again.status, 0);
   assert.match(again.said, /resume/);
