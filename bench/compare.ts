@@ -16,7 +16,7 @@ import {
   type Work,
   type WorkProfile,
 } from './report';
-import { type BenchModel, sizesFor } from './sizes';
+import { BENCH_SEED, type BenchModel, sizesFor } from './sizes';
 import { type TorchPython, torchScript } from './torch';
 import { benchVersions } from './versions';
 
@@ -72,6 +72,7 @@ export async function compareWithTorch(options: BenchOptions): Promise<BenchRepo
   }
   return {
     command,
+    seed: BENCH_SEED,
     date: new Date().toISOString().slice(0, 10),
     versions: await benchVersions(),
     machine,

@@ -19,7 +19,7 @@ import { miniText, sceneSource } from '../src/miniworld/curricula/scenes';
 import { showoRows, type ShowoRows } from '../src/miniworld/curricula/showo-task';
 import { writeFileAtomic } from '../src/io/write-file';
 import { MINI_CLIP_FOLDER } from '../src/models/scorers/mini-clip';
-import { type BenchModel, type BenchSizes, showoOf } from './sizes';
+import { BENCH_SEED, type BenchModel, type BenchSizes, showoOf } from './sizes';
 import { JanusBench, type JanusInputs, janusLayers, newJanus } from './janus';
 import { BENCH_GRPO, type GrpoSetup, recordGroup, type RecordedPiece } from './grpo';
 
@@ -51,7 +51,6 @@ interface PlainPiece {
   readonly ids: readonly number[];
 }
 
-const SEED = 7;
 const WEIGHTS = 'weights.safetensors';
 const REFERENCE = 'reference.safetensors';
 const JANUS = 'janus.safetensors';
@@ -61,7 +60,7 @@ const IMAGE_TOKENIZER = dataFolder('checkpoints', 'showo-mini', 'tokenizer.safet
 export async function writeInputs(folder: string, name: BenchModel, sizes: BenchSizes): Promise<void> {
   const { text, ...ends } = miniText();
   const config = showoOf(name, { text, ...ends });
-  const rng = new Rng(SEED);
+  const rng = new Rng(BENCH_SEED);
   const model = ShowoModel.random(config, await shippedImageTokenizer(), text, rng.split('model'));
   const source = sceneSource(await loadSprites(), text, 'train');
   const batches = Array.from({ length: sizes.batches }, (_, i) =>

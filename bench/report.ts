@@ -78,6 +78,8 @@ export interface ModelReport {
 export interface BenchReport {
   /** What was typed. */
   readonly command: string;
+  /** Of weights and inputs. */
+  readonly seed: number;
   readonly date: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly machine: Readonly<Record<string, string | number>>;

@@ -10,6 +10,9 @@ import type { ShowoConfig } from '../src/models/showo/config';
 export const MODELS = ['6M', '30M', '110M'] as const;
 export type BenchModel = (typeof MODELS)[number];
 
+/** Of weights, batches, captions and draws; the same in every run. */
+export const BENCH_SEED = 7;
+
 /** Width, blocks, and heads of the decoder: the mini models', and two that are laid out as larger ones are. */
 const SHAPES: Readonly<Record<BenchModel, readonly [width: number, layers: number, heads: number]>> = {
   '6M': [256, 5, 8],

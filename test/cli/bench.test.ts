@@ -8,7 +8,7 @@ import { LineWorker } from '../../bench/line-worker';
 import { benchFigure } from '../../bench/figure';
 import { type BenchReport, floorOf, formatReport, median, quantile, ratiosOf, type Timing } from '../../bench/report';
 import { SIDE_TITLES, WORKS } from '../../bench/report';
-import { janusOf, MODELS, showoOf, sizesFor } from '../../bench/sizes';
+import { BENCH_SEED, janusOf, MODELS, showoOf, sizesFor } from '../../bench/sizes';
 import { findTorch } from '../../bench/torch';
 import { svgOf } from '../../src/display/plot';
 import { miniText } from '../../src/miniworld/curricula/scenes';
@@ -27,6 +27,7 @@ function timing(side: Timing['side'], work: Timing['work'], middle: number): Tim
 function reportOf(timings: readonly Timing[]): BenchReport {
   return {
     command: 'unilab bench',
+    seed: 7,
     date: '2026-01-02',
     versions: { unilab: '1' },
     machine: { cores: 2 },
@@ -157,6 +158,7 @@ describe('bench: the command', () => {
     assert.match(readFileSync(path.join(folder, 'bench.svg'), 'utf8'), /<svg/);
     rmSync(folder, { recursive: true });
     assert.match(report.command, /^unilab bench --small/);
+    assert.equal(report.seed, BENCH_SEED);
     assert.ok(report.versions.unilab && Number(report.machine.cores) > 0 && Number(report.ceiling.unilab) > 0);
     const [{ timings, agreement, compiled, operations }] = report.models;
     for (const work of WORKS) {
