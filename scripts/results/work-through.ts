@@ -1,10 +1,8 @@
 /** Runs one by one: those that are finished are passed over, one that was killed is gone on with. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { type Method, runMetrics } from '../../src/eval';
-import { packageRoot } from '../../src/io/package-root';
+import { projectVersion } from '../../src/io/version';
 import { Clock, inWords } from './clock';
 import { type ListedRun, nameOf } from './runs';
 import type { ResultStore } from './store';
@@ -63,18 +61,9 @@ async function perform(run: ListedRun, { methods, store, modelOf, limit, set, sa
   const { metrics, items } = runMetrics(before, after, seed, scope);
   const command = `make results RUNS=${nameOf(run)}`;
   const minutes = Number(clock.minutes.toFixed(1));
-  const result = { method, variant, backbone, seed, command, version: version(), options, minutes, metrics };
+  const result = { method, variant, backbone, seed, command, version: projectVersion(), options, minutes, metrics };
   if (log) await store.writeCurve(run, log);
   if (variant === 'full') await store.writeSheets(run, folder);
   await store.write(run, result, items);
   await rm(folder, { recursive: true });
-}
-
-/** The package's version and the commit, `-dirty` with changes that are not committed. */
-function version(): string {
-  const root = packageRoot();
-  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
-  if (!existsSync(path.join(root, '.git'))) return version;
-  const args = ['-C', root, 'describe', '--always', '--exclude=*', '--dirty', '--abbrev=10'];
-  return `${version}+${execFileSync('git', args, { encoding: 'utf8' }).trim()}`;
 }

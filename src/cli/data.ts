@@ -3,14 +3,28 @@ import path from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { writeFileAtomic } from '../io/write-file';
-import { CONCEPTS, contactSheet, findConcept, loadSprites, writeConcepts, writeScenes } from '../miniworld';
+import { Rng } from '../engine/random';
+import {
+  CONCEPTS,
+  contactSheet,
+  findConcept,
+  loadSprites,
+  writeCharacterReferences,
+  writeConcepts,
+  writeQuestionTables,
+  writeScenes,
+} from '../miniworld';
 import { type Command, UsageError } from './command';
 
 const usage = `unilab data preview [--out FILE.png] [--seed N] | concepts --out DIR [--concept NAME ...] | scenes --count N --out DIR [--split train|heldout] [--seed N]
+            | questions --out DIR [--count N] [--seed N] | subjects --out DIR [--count N] [--seed N]
 
 preview    a contact sheet of forty images with captions, questions and answers (default out/preview.png, seed 1)
 concepts   the twenty concepts in the folder layout of UnifyBench++
-scenes     scene examples with CoRL's fields: DIR/data.jsonl and DIR/images/`;
+scenes     scene examples with CoRL's fields: DIR/data.jsonl and DIR/images/
+questions  questions about held-out scenes as VLMEvalKit's tables, N of each category (default 96): what
+           \`unilab eval corl-understanding --data DIR\` reads
+subjects   held-out subjects with instructions in Kontext-Bench's layout (default and at most 128): for \`unilab eval kontext\``;
 
 function wholeNumber(name: string, text: string | undefined, fallback?: number): number {
   const value = text === undefined ? fallback : Number(text);
@@ -76,16 +90,47 @@ async function scenes(args: string[]): Promise<number> {
   return 0;
 }
 
-const actions: Readonly<Record<string, (args: string[]) => Promise<number>>> = { preview, concepts, scenes };
+async function questions(args: string[]): Promise<number> {
+  const { out, count, seed } = madeSet(args, 96);
+  const files = await writeQuestionTables(out, await loadSprites(), count, new Rng(seed).split('questions'));
+  for (const file of files) console.log(file);
+  return 0;
+}
+
+async function subjects(args: string[]): Promise<number> {
+  const { out, count, seed } = madeSet(args, 128);
+  console.log(await writeCharacterReferences(out, await loadSprites(), count, new Rng(seed).split('subjects')));
+  return 0;
+}
+
+/** Options of a set that is made. */
+function madeSet(
+  args: string[],
+  usual: number,
+): { readonly out: string; readonly count: number; readonly seed: number } {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ args, options: { out: text, count: text, seed: text } });
+  const count = wholeNumber('count', values.count, usual);
+  if (count < 1) throw new UsageError('--count should be at least 1');
+  return { out: needed('out', values.out), count, seed: wholeNumber('seed', values.seed, 1) };
+}
+
+const actions: Readonly<Record<string, (args: string[]) => Promise<number>>> = {
+  preview,
+  concepts,
+  scenes,
+  questions,
+  subjects,
+};
 
 export const command: Command = {
-  summary: 'preview, concepts, scenes: the mini world as images and files',
+  summary: 'preview, concepts, scenes, questions, subjects: the mini world as images and files',
   usage,
   async run([name, ...args]) {
     const action = Object.hasOwn(actions, name ?? '') ? actions[name] : undefined;
     if (!action)
       throw new UsageError(
-        `${name ? `there is no 'data ${name}'` : 'what to do is missing'}: preview, concepts or scenes`,
+        `${name ? `there is no 'data ${name}'` : 'what to do is missing'}: ${Object.keys(actions).join(', ')}`,
       );
     return action(args);
   },

@@ -2,14 +2,15 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Protocol, SUBJECT_MODES, type SubjectMode } from '../data/ask-model';
+import { type Protocol, SUBJECT_MODES, type SubjectMode } from '../data/protocol';
 import type { Benchmark } from '../data/benchmark';
 import type { ChatEndpointOptions } from '../data/chat-endpoint';
 import { type Fit, FITS } from '../data/fit-image';
+import { TEXT_STYLES, type TextStyle } from '../data/personalization';
 import { STRUCTURES, type Structure } from '../data/xcot-sample';
 import { suites } from '../eval';
 import { dataFolder } from '../io/package-root';
-import { miniSampler, MINI_MODELS } from '../miniworld/evaluation/mini-models';
+import { miniProtocol, MINI_MODELS } from '../miniworld/evaluation/mini-models';
 import { MINI_STAND_INS } from '../miniworld/mini-detector';
 import { MINI_SUITES } from '../miniworld/suites';
 import { UsageError } from './command';
@@ -34,6 +35,7 @@ export const OPTIONS = {
   structure: { type: 'string' },
   instruction: { type: 'string' },
   fit: { type: 'string' },
+  style: { type: 'string' },
   guidance: { type: 'string' },
   steps: { type: 'string' },
   temperature: { type: 'string' },
@@ -88,17 +90,26 @@ export function chosen(
 
 /** The suite's, then what is good for a mini model, then what the command says. */
 export async function protocolOf(suite: suites.Suite, model: string, values: Values): Promise<Protocol> {
+  const mini = await miniProtocol(model);
   const image = {
     ...suite.protocol.image,
-    ...(await miniSampler(model)),
+    ...mini?.image,
     ...(values.guidance === undefined ? {} : { guidanceScale: real('guidance', values.guidance) }),
     ...(values.steps === undefined ? {} : { steps: whole('steps', values.steps, 1) }),
     ...(values.temperature === undefined ? {} : { temperature: real('temperature', values.temperature) }),
   };
   const { samples, instruction, subjects, structure, fit } = values;
+  // Suites of the mini world make no other sentences.
+  const style =
+    suite.data === undefined
+      ? undefined
+      : values.style === undefined
+        ? mini?.style
+        : oneOf<TextStyle>('style', values.style, TEXT_STYLES);
   return {
     ...suite.protocol,
     image,
+    ...(style === undefined ? {} : { style }),
     ...(samples === undefined ? {} : { samples: whole('samples', samples, 1) }),
     ...(instruction === undefined ? {} : { instruction }),
     ...(fit === undefined ? {} : { fit: oneOf<Fit>('fit', fit, FITS) }),
@@ -107,17 +118,32 @@ export async function protocolOf(suite: suites.Suite, model: string, values: Val
   };
 }
 
-/** The items of these subjects alone. */
+/** The items of these subjects alone. Reading them to the end throws SuiteError for a subject of which there is none. */
 export function ofSubjects(benchmark: Benchmark, given: string | undefined): Benchmark {
   if (given === undefined) return benchmark;
   const names = given.split(',');
   return {
     ...benchmark,
     async *items() {
-      for await (const read of benchmark.items())
+      const subjects = new Set<string>();
+      for await (const read of benchmark.items()) {
+        if (!('error' in read)) subjects.add(read.item.subject ?? '');
         if ('error' in read || names.includes(read.item.subject ?? '')) yield read;
+      }
+      const unknown = names.filter((name) => !subjects.has(name));
+      if (unknown.length > 0)
+        throw new suites.SuiteError(
+          `--only-subjects: ${benchmark.name} has no item of ${unknown.join(', ')}, but of ${[...subjects].join(', ')}`,
+        );
     },
   };
+}
+
+/** What was typed, without what changes neither numbers nor tables. */
+export function commandOf(args: readonly string[]): string {
+  const words = args.filter((arg) => arg !== '--resume' && arg !== '--json');
+  const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return ['bin/unilab eval', ...quoted].join(' ');
 }
 
 export function standInsOf(values: Values): readonly suites.StandIn[] {

@@ -1,11 +1,14 @@
 /** `unilab eval SUITE`: a paper's benchmarks on a model, into a folder that can be gone on with; `compare` of two such. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { SUBJECT_MODES } from '../data/ask-model';
+import { SUBJECT_MODES } from '../data/protocol';
 import { FITS } from '../data/fit-image';
+import { TEXT_STYLES } from '../data/personalization';
 import { STRUCTURES } from '../data/xcot-sample';
 import { Rng, startEngine } from '../engine';
 import { suites } from '../eval';
+import { projectVersion } from '../io/version';
+import { writeFileAtomic } from '../io/write-file';
 import { MINI_MODELS } from '../miniworld/evaluation/mini-models';
 import { MINI_SUITES } from '../miniworld/suites';
 import { type Command, UsageError } from './command';
@@ -14,6 +17,7 @@ import {
   ALL_SUITES,
   chatOf,
   chosen,
+  commandOf,
   dataOf,
   modelFolder,
   needed,
@@ -30,7 +34,7 @@ const described = ({ name, about, data }: suites.Suite) =>
 
 export const suiteUsage = `unilab eval SUITE --model FOLDER [--data FOLDER] [--out FOLDER] [--resume] [--limit N] [--only NAME,..] [--json]
 unilab eval compare FOLDER FOLDER [--json]
-unilab eval nearest --data FOLDER [--json]
+unilab eval nearest --data FOLDER [--out FILE.json] [--json]
 
 ${Object.values(suites.SUITES).map(described).join('\n')}
 of the mini world, whose items are made, with exact truth (no --data):
@@ -46,6 +50,7 @@ nearest     DreamBench's photographs by MobileNet features: how often the neares
   --subjects HOW        ${SUBJECT_MODES.join(', ')}: how the model knows the subject of a prompt
   --structure S         ${STRUCTURES.join(', ')}: how a model that is shown a subject draws it
   --instruction TEXT    said behind every question
+  --style S             ${TEXT_STYLES.join(', ')}: how questions are put; spaced is what a model with the mini world's words gets by default
   --fit HOW             ${FITS.join(', ')}: how images of another size than the model sees are made to fit
   --guidance, --steps, --temperature   of images
   --scorers FOLDER      models that score, in ${Object.keys(suites.SCORER_FOLDERS).join('/, ')}/
@@ -69,11 +74,11 @@ export const command: Command = {
     const [target, ...rest] = positionals;
     if (target === 'compare') return compare(rest, values);
     if (rest.length > 0) throw new UsageError(`one suite at a time: ${Object.keys(ALL_SUITES).join(', ')}`);
-    return target === 'nearest' ? nearest(values) : evaluate(target, values);
+    return target === 'nearest' ? nearest(values, commandOf(args)) : evaluate(target, values, commandOf(args));
   },
 };
 
-async function evaluate(name: string, values: Values): Promise<number> {
+async function evaluate(name: string, values: Values, typed: string): Promise<number> {
   const suite = ALL_SUITES[name];
   const model = needed('model', values.model);
   const folder = modelFolder(model);
@@ -91,7 +96,7 @@ async function evaluate(name: string, values: Values): Promise<number> {
   const models = new suites.ModelFolder(folder, suite.load);
   const interrupt = stopOnInterrupt();
   try {
-    const parts = await suite.parts({ data: data ?? '', judges, seed, keep: judges.keep });
+    const parts = await suite.parts({ data: data ?? '', style: protocol.style, judges, seed, keep: judges.keep });
     const benchmarks = chosen(parts, values.only).map((one) => ofSubjects(one, values['only-subjects']));
     const by = Object.fromEntries(benchmarks.map((one) => [one.name, one.judges]));
     const identity = {
@@ -105,7 +110,7 @@ async function evaluate(name: string, values: Values): Promise<number> {
       batchSize: values.batch === undefined ? undefined : whole('batch', values.batch, 1),
       progress: progressSayer(),
     });
-    const settings = { ...identity, usage: judges.endpoint?.usage };
+    const settings = { command: typed, ...identity, usage: judges.endpoint?.usage };
     const report = suites.reportOf(suite, results, settings, new Rng(seed), parts.leftOut);
     await suites.writeReport(out, suite, report);
     console.log(values.json ? JSON.stringify(report) : suites.reportMarkdown(suite, report));
@@ -161,12 +166,14 @@ async function compare(folders: readonly string[], values: Values): Promise<numb
   return 0;
 }
 
-async function nearest(values: Values): Promise<number> {
+async function nearest(values: Values, typed: string): Promise<number> {
   const data = needed('data', values.data);
   await startEngine();
   const found = await suites.nearestSubjects(data);
+  const made = { command: typed, version: projectVersion(), ...found };
+  if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(made, null, 1)}\n`);
   const { share, images, subjects, features } = found;
   const line = `${features}: the nearest other photograph is of the same subject for ${(100 * share).toFixed(1)}% of ${images} (${subjects} subjects)`;
-  console.log(values.json ? JSON.stringify(found) : line);
+  console.log(values.json ? JSON.stringify(made) : line);
   return 0;
 }

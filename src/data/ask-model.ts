@@ -2,7 +2,6 @@
 import type { Rng } from '../engine';
 import type { Image } from '../io';
 import {
-  type ImageOptions,
   type ImageSegment,
   type Prompt,
   PromptTooLongError,
@@ -12,32 +11,10 @@ import {
 } from '../models/unified';
 import { UnknownWordsError } from '../text';
 import type { Ask, BenchmarkItem, Outputs } from './benchmark';
-import { type Fit, fitImage } from './fit-image';
+import { fitImage } from './fit-image';
+import type { Protocol } from './protocol';
 import { resultsOf } from './xcot';
-import { imagesOf, sampleXcot, type Structure } from './xcot-sample';
-
-/**
- * How a model knows the subject of a prompt. `words`: it is told its class (a text prompt). `learned`: its prompts say
- * `<sks>`, which it learned. `shown`: it is given an image of it (MM-R1).
- */
-export const SUBJECT_MODES = ['words', 'learned', 'shown'] as const;
-export type SubjectMode = (typeof SUBJECT_MODES)[number];
-
-export interface Protocol {
-  /** Images drawn of a prompt. Default 1. */
-  readonly samples?: number;
-  /** Default `words`. */
-  readonly subjects?: SubjectMode;
-  /** Of a model that is shown subjects. Default `free`. */
-  readonly structure?: Structure;
-  /** How images of another size than the model sees are made to fit. Default `crop`. */
-  readonly fit?: Fit;
-  /** Said behind every question. Default: nothing. */
-  readonly instruction?: string;
-  /** Default: greedy, at most 256 tokens. */
-  readonly text?: TextOptions;
-  readonly image?: ImageOptions;
-}
+import { imagesOf, sampleXcot } from './xcot-sample';
 
 /**
  * What a model gave for an item. `unasked` says why the item could not be put to it: a word that it does not know, no

@@ -2,7 +2,8 @@
 import type { Rng } from '../engine';
 import type { Image } from '../io';
 import type { UnifiedModel } from '../models/unified';
-import { askModel, type Protocol } from './ask-model';
+import { askModel } from './ask-model';
+import type { Protocol } from './protocol';
 import { type Benchmark, type BenchmarkItem, goodItems } from './benchmark';
 import { DataSetError } from './items';
 import { type EvaluatedItem, type Evaluation, type EvaluationOptions, type Example, type Task } from './task';

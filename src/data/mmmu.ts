@@ -4,6 +4,7 @@ import { BenchmarkTask } from './benchmark-task';
 import { imageBytes } from './item-images';
 import { inTurn, ItemProblem, readItems, type Reading } from './items';
 import { readParquet } from './parquet';
+import type { TextStyle } from './personalization';
 import { pythonTexts } from './python-list';
 import { questionBenchmark } from './question-benchmark';
 import { lettered, letters, type QuestionItem } from './question-item';
@@ -63,8 +64,8 @@ export function readMmmu(file: string): Reading<QuestionItem> {
 }
 
 /** MMMU from its Parquet files: letters by rule, open questions by equality; 0 to 100. */
-export const mmmuBenchmark = (files: readonly string[]) =>
-  questionBenchmark('mmmu', () => inTurn(files.map(readMmmu)), { rule: 'equivalent' });
+export const mmmuBenchmark = (files: readonly string[], style?: TextStyle) =>
+  questionBenchmark('mmmu', () => inTurn(files.map(readMmmu)), { rule: 'equivalent', style });
 
 /** MMMU as a task. */
 export const mmmuTask = (files: readonly string[]) => new BenchmarkTask(mmmuBenchmark(files));

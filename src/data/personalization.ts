@@ -40,7 +40,8 @@ export interface SubjectReference {
 }
 
 /** How sentences are put together: `plain` as people write, `spaced` with a space before every sign (the mini world). */
-export type TextStyle = 'plain' | 'spaced';
+export const TEXT_STYLES = ['plain', 'spaced'] as const;
+export type TextStyle = (typeof TEXT_STYLES)[number];
 
 export interface Subject {
   readonly name: string;

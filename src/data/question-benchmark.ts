@@ -5,7 +5,8 @@ import { meanColumn, ruleColumn } from './columns';
 import { loadItemImage } from './item-images';
 import { ItemError, type Reading } from './items';
 import { type ChatJudge, replyValue } from './judges';
-import { type QuestionItem, questionText } from './question-item';
+import type { TextStyle } from './personalization';
+import { answerText, type QuestionItem, questionText } from './question-item';
 import { answerRubric, equivalenceRubric } from './rubrics';
 import { type MultipleChoiceRecord, multipleChoiceAccuracy, multipleChoiceHit } from './rules/multiple-choice';
 import { readYesNo, yesNoScores, type YesNo, type YesNoReading } from './rules/pope';
@@ -34,8 +35,8 @@ export interface QuestionBenchmarkOptions {
   readonly rule: QuestionRule;
   /** Without one, `graded` cannot be scored, and `equivalent` is equality of texts. */
   readonly judge?: ChatJudge;
-  /** What is asked. Default: {@link questionText}. */
-  readonly text?: (item: QuestionItem) => string;
+  /** How questions are put and answers read. Default `plain`. */
+  readonly style?: TextStyle;
 }
 
 /**
@@ -46,10 +47,12 @@ export interface QuestionBenchmarkOptions {
 export function questionBenchmark(
   name: string,
   read: () => Reading<QuestionItem>,
-  { rule, judge, text = questionText }: QuestionBenchmarkOptions,
+  { rule, judge, style }: QuestionBenchmarkOptions,
 ): Benchmark<QuestionAsk, QuestionDetail> {
   if (rule === 'graded' && !judge)
     throw new Error(`${name} has answers in words, which a judge must grade: name its endpoint`);
+  const text = (item: QuestionItem) => questionText(item, style);
+  const answer = (said = '') => answerText(finalAnswer(said), style);
   return {
     name,
     judges: [rule === 'graded' || (rule === 'equivalent' && judge) ? (judge?.name ?? 'rule') : 'rule'],
@@ -64,7 +67,7 @@ export function questionBenchmark(
         else yield { item: askOf(one.item, text) };
       }
     },
-    score: (ask, { texts }) => scoreQuestion(ask.item, text(ask.item), finalAnswer(texts[0] ?? ''), rule, judge),
+    score: (ask, { texts }) => scoreQuestion(ask.item, text(ask.item), answer(texts[0]), rule, judge),
   };
 }
 

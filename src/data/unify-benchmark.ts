@@ -17,7 +17,7 @@ import type { ConditionKey } from './concept-schema';
 import { loadItemImage } from './item-images';
 import { collectItems, type Read } from './items';
 import { type ChatJudge, type ImageScorer, replyValue } from './judges';
-import { attributeQuestion, inClassWords } from './personalization';
+import { attributeQuestion, inClassWords, type TextStyle } from './personalization';
 import { answerRubric, clauseRubric } from './rubrics';
 import { denseClauses, denseScore, unifyRecognition, unifyRecognitionHit, type UnifyRecord } from './rules/unify-bench';
 import { imageScores } from './score-images';
@@ -49,20 +49,25 @@ export interface UnifyJudges {
   readonly judge?: ChatJudge;
 }
 
-export function unifyBenchmark(folder: string, judges: UnifyJudges): Benchmark<UnifyAsk, UnifyDetail> {
-  const { scorers, judge } = judges;
+export interface UnifyOptions extends UnifyJudges {
+  /** How facts and questions are put together. Default `plain`. */
+  readonly style?: TextStyle;
+}
+
+export function unifyBenchmark(folder: string, options: UnifyOptions): Benchmark<UnifyAsk, UnifyDetail> {
+  const { scorers, judge, style } = options;
   return {
     name: 'unifybench',
     judges: ['rule', ...scorers.map(({ name }) => name), ...(judge ? [judge.name] : [])],
     columns: unifyColumns(scorers, judge),
     missing: judge ? undefined : ['the columns of GPT-4o: they take a judge'],
-    items: () => unifyItems(folder),
-    score: (item, outputs) => scoreUnify(item, outputs, judges),
+    items: () => unifyItems(folder, style),
+    score: (item, outputs) => scoreUnify(item, outputs, options),
   };
 }
 
 /** UnifyBench as a task. */
-export const unifyTask = (folder: string, judges: UnifyJudges) => new BenchmarkTask(unifyBenchmark(folder, judges));
+export const unifyTask = (folder: string, options: UnifyOptions) => new BenchmarkTask(unifyBenchmark(folder, options));
 
 function unifyColumns(scorers: readonly ImageScorer[], judge?: ChatJudge): Column<UnifyDetail>[] {
   const graded = (part: string) => (judge ? [meanColumn(`${part}/${judge.name}`)] : []);
@@ -126,7 +131,7 @@ async function clauseShare(
   return { [judge.name]: denseScore(judged) ?? 0 };
 }
 
-async function* unifyItems(folder: string): AsyncGenerator<Read<UnifyAsk>> {
+async function* unifyItems(folder: string, style: TextStyle = 'plain'): AsyncGenerator<Read<UnifyAsk>> {
   const { items: concepts, errors } = await collectItems(readUnifyConcepts(folder));
   for (const error of errors) yield { error };
   const byName = new Map(concepts.map((concept) => [concept.id, concept]));
@@ -136,30 +141,35 @@ async function* unifyItems(folder: string): AsyncGenerator<Read<UnifyAsk>> {
       const { id, concept: name, kind, image, question, answer } = read.item;
       const concept = byName.get(name);
       const part = kind === 'text_only' ? 'qa' : kind;
-      if (concept) yield { item: textAsk(concept, id, part, question, answer, image) };
+      if (concept) yield { item: textAsk(concept, { id, part, question, answer, image, style }) };
     }
   }
   const { items: prompts, errors: others } = await collectItems(readUnifyPrompts(folder));
   for (const error of others) yield { error };
   for (const concept of concepts) {
     const own = prompts.filter((prompt) => prompt.concept === concept.id);
-    for (const item of promptItems(concept, own)) yield { item };
+    for (const item of promptItems(concept, own, style)) yield { item };
   }
 }
 
 const named = ({ id }: UnifyConcept, text: string): string => text.split(`<${id}>`).join('<sks>');
 
-function textAsk(
-  concept: UnifyConcept,
-  id: string,
-  part: UnifyAsk['part'],
-  question: string,
-  answer: string,
-  image?: string,
-): UnifyAsk {
+interface Asked {
+  readonly id: string;
+  readonly part: Part;
+  readonly question: string;
+  readonly answer: string;
+  readonly image?: string;
+  readonly style: TextStyle;
+}
+
+function textAsk(concept: UnifyConcept, { id, part, question, answer, image, style }: Asked): UnifyAsk {
   const text = named(concept, question);
   const withImage = async (said: string) => [...(image === undefined ? [] : [await loadItemImage(image)]), said];
-  const told = `The subject: ${concept.info}\n${inClassWords(concept.class, text)}`;
+  const told =
+    style === 'spaced'
+      ? inClassWords(concept.class, `${named(concept, concept.info)} ${text}`)
+      : `The subject: ${concept.info}\n${inClassWords(concept.class, text)}`;
   return {
     id,
     cluster: concept.id,
@@ -171,7 +181,7 @@ function textAsk(
   };
 }
 
-function* promptItems(concept: UnifyConcept, prompts: readonly UnifyPrompt[]): Generator<UnifyAsk> {
+function* promptItems(concept: UnifyConcept, prompts: readonly UnifyPrompt[], style: TextStyle): Generator<UnifyAsk> {
   const of = (kind: ConditionKey) =>
     prompts.filter((prompt) => prompt.kind === kind).map(({ prompt }) => named(concept, prompt));
   const facts = concept.facts.map((fact) => named(concept, fact));
@@ -195,8 +205,8 @@ function* promptItems(concept: UnifyConcept, prompts: readonly UnifyPrompt[]): G
   const drivenExplicit = of('explicit_personalized_driven_generation');
   for (const [i, prompt] of driven.entries()) {
     if (i < testing || i >= facts.length) continue;
-    const question = attributeQuestion(facts, prompt, 'plain');
-    yield textAsk(concept, `${concept.id}, rea ${i + 1}`, 'rea', question, facts[i]);
+    const question = attributeQuestion(facts, prompt, style);
+    yield textAsk(concept, { id: `${concept.id}, rea ${i + 1}`, part: 'rea', question, answer: facts[i], style });
     yield image('rea_gen', i, prompt, drivenExplicit[i] ?? prompt);
   }
   const dense = of('dense_prompt_generation');
@@ -204,8 +214,9 @@ function* promptItems(concept: UnifyConcept, prompts: readonly UnifyPrompt[]): G
     yield image('dense_gen', i, prompt, of('explicit_dense_prompt_generation')[i] ?? prompt);
   const denseExplicit = of('explicit_personalized_dense_prompt_generation');
   for (const [i, prompt] of of('personalized_dense_prompt_generation').entries()) {
-    const question = attributeQuestion(facts, prompt, 'plain');
-    yield textAsk(concept, `${concept.id}, dense_rea ${i + 1}`, 'dense_rea', question, denseExplicit[i] ?? prompt);
-    yield image('dense_rea_gen', i, prompt, denseExplicit[i] ?? prompt);
+    const question = attributeQuestion(facts, prompt, style);
+    const answer = denseExplicit[i] ?? prompt;
+    yield textAsk(concept, { id: `${concept.id}, dense_rea ${i + 1}`, part: 'dense_rea', question, answer, style });
+    yield image('dense_rea_gen', i, prompt, answer);
   }
 }

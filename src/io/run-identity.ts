@@ -25,7 +25,10 @@ export async function claimFolder(folder: string, options: object, resume: boole
     await writeFileAtomic(file, `${JSON.stringify(identity, null, 2)}\n`);
     return given;
   }
-  if (!resume) throw new RunError(`${folder} holds a run already: resume it, or give another folder`);
+  if (!resume)
+    throw new RunError(
+      `${folder} holds a run already: resume it (--resume; in code resume: true), or give another folder`,
+    );
   const differences = differencesOf(before.options, given);
   if (differences.length > 0) throw new RunError(`${folder} holds a run with other options: ${differences.join('; ')}`);
   return given;

@@ -41,6 +41,7 @@ export * from './concept-examples';
 export { contactSheet, hasFonts, type ContactSheet } from './preview';
 export { writeConcepts } from './write-concepts';
 export { writeScenes } from './write-scenes';
+export { writeCharacterReferences, writeQuestionTables } from './write-sets';
 export { CONCEPT_METRICS, type ConceptMetric } from './concept-evaluation';
 export { ConceptTask } from './concept-task';
 export { miniRewards } from './rewards';

@@ -1,5 +1,5 @@
 /** Suites of the mini world: they make their items, with exact truth, and are judged by rules and the scene detector. */
-import type { Protocol } from '../data/ask-model';
+import type { Protocol } from '../data/protocol';
 import { Rng } from '../engine';
 import type { suites } from '../eval';
 import { MINI_BENCHMARKS, type MiniBenchmark } from './benchmarks';

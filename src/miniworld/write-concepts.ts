@@ -89,11 +89,13 @@ async function writeConcept(folder: string, concept: Concept, sprites: SpriteShe
     ],
   });
   const items: ConceptTestItem[] = [];
+  // An image is asked about once: the set's readers take a question that comes again for a mistake.
+  const strangers = rng.split('negatives').shuffle([...Array(NEGATIVES).keys()]);
   for (const [i, reference] of conceptReferences(concept, 'heldout', sprites).entries()) {
     await saveRgb(path.join(test, `${i}.png`), reference.pixels);
     const image = `concept/test/${name}/${i}.png`;
-    items.push(item('rec', image, 'is <sks> in the picture ?', 'yes'));
-    items.push(item('rec', `random_images/${rng.int(NEGATIVES)}.png`, 'is <sks> in the picture ?', 'no'));
+    items.push(item('rec', image, 'is <sks> in the picture ?', 'Yes.'));
+    items.push(item('rec', `random_images/${strangers[i]}.png`, 'is <sks> in the picture ?', 'No.'));
     for (const q of conceptQuestions(concept, reference)) items.push(item('vqa', image, q.problem, q.solution));
   }
   items.push(item('text_only', BLACK, 'describe <sks> ?', concept.description));

@@ -88,27 +88,9 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
     return evaluateXcot(model, examples, rng.split('items'), options, this.assessment());
   }
 
-  /**
-   * Subjects by turns, no prompt twice.
-   * @throws RangeError for more prompts than there are
-   */
+  /** See {@link heldOutXcot}. */
   heldOut(count: number, rng: Rng): XcotExample<XcotTruth>[] {
-    const kinds = [...new Set(xcotSubjects('heldout').map(subjectCaption))];
-    const wishes = new Map(
-      kinds.map((kind) => [kind.split(' ').at(-1) as string, rng.split(kind).shuffle(xcotWishes('heldout'))]),
-    );
-    const order = rng.split('order').shuffle(kinds);
-    return Array.from({ length: count }, (_, i) => {
-      const kind = order[i % order.length];
-      const own = rng.split('item').split(i);
-      const subject = own.pick(xcotSubjects('heldout').filter((one) => subjectCaption(one) === kind));
-      const wish = wishes.get(subject.object)?.pop();
-      if (!wish)
-        throw new RangeError(
-          `${count} held-out prompts were asked for; those for a ${subject.object} are used up at ${i}`,
-        );
-      return exampleOf(renderPair(subject, wish, own, this.sprites));
-    });
+    return heldOutXcot(count, rng, this.sprites);
   }
 
   /** Frees the detector. */
@@ -140,6 +122,30 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
       pixels.dispose();
     }
   }
+}
+
+/**
+ * Subjects that no training showed, by turns, no prompt twice.
+ * @param sprites with the recolored subjects
+ * @throws RangeError for more prompts than there are
+ */
+export function heldOutXcot(count: number, rng: Rng, sprites: SpriteSheet): XcotExample<XcotTruth>[] {
+  const kinds = [...new Set(xcotSubjects('heldout').map(subjectCaption))];
+  const wishes = new Map(
+    kinds.map((kind) => [kind.split(' ').at(-1) as string, rng.split(kind).shuffle(xcotWishes('heldout'))]),
+  );
+  const order = rng.split('order').shuffle(kinds);
+  return Array.from({ length: count }, (_, i) => {
+    const kind = order[i % order.length];
+    const own = rng.split('item').split(i);
+    const subject = own.pick(xcotSubjects('heldout').filter((one) => subjectCaption(one) === kind));
+    const wish = wishes.get(subject.object)?.pop();
+    if (!wish)
+      throw new RangeError(
+        `${count} held-out prompts were asked for; those for a ${subject.object} are used up at ${i}`,
+      );
+    return exampleOf(renderPair(subject, wish, own, sprites));
+  });
 }
 
 function scoresOf(

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { command } from '../../src/cli/eval-suite';
-import { startEngine, tf } from '../../src/engine';
+import { Rng, startEngine, tf } from '../../src/engine';
 import type { suites } from '../../src/eval';
 import { encodePng } from '../../src/io';
+import { findConcept, loadSprites, writeCharacterReferences, writeConcepts } from '../../src/miniworld';
 import { tinyJanus } from '../miniworld/tiny-janus';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'unilab-eval-suite-'));
@@ -89,11 +90,18 @@ describe('unilab eval SUITE on a tiny Janus', () => {
     assert.match(report.leftOut.find(({ name }) => name === 'dpg_bench')?.reason ?? '', /vision-language judge/);
     const table = readFileSync(path.join(out, 'table.md'), 'utf8');
     assert.match(table, /geneval is scored by mini_detector, in the paper by mask2former/);
-    assert.match(table, /\(a part of the items\) \| - \| - \|/, 'a stand-in stands in no column of the paper');
+    assert.match(
+      table,
+      /\(a part of the items; .*another scale\) \| - \| - \|/,
+      'a stand-in stands in no column of the paper',
+    );
     assert.match(readFileSync(path.join(out, 'table.tex'), 'utf8'), /geneval\/single\\_object & \d/);
     await assert.rejects(evaluate(...args, '--only', 'dpg_bench'), /dpg_bench is left out, it takes/);
     await assert.rejects(evaluate(...args, '--only', 'coco'), /there is no 'coco' here, but geneval/);
-    await assert.rejects(evaluate(...args, '--out', out), /holds a run already/);
+    await assert.rejects(
+      evaluate(...args, '--out', out),
+      /holds a run already: resume it \(--resume;.*or give another folder/,
+    );
     const report2 = reportOf(await evaluate(...args, '--out', out, '--json', '--resume'));
     assert.deepEqual(report2.cells, report.cells);
     assert.deepEqual(report2.benchmarks, report.benchmarks);
@@ -183,13 +191,71 @@ describe('unilab eval SUITE on a tiny Janus', () => {
     mkdirSync(at('tables'));
     const rows = [row(0, 'is there a cat ?'), row(1, 'is there a snowboard ?')];
     writeFileSync(at('tables', 'POPE.tsv'), ['index\timage\tquestion\tanswer\tcategory', ...rows, ''].join('\n'));
-    const args = ['corl-understanding', '--model', model, '--data', at('tables'), '--out', at('pope'), '--json'];
-    const { benchmarks, cells, leftOut } = reportOf(await evaluate(...args));
+    const args = ['corl-understanding', '--model', model, '--data', at('tables'), '--json'];
+    const asked = reportOf(await evaluate(...args, '--out', at('asked')));
+    assert.deepEqual([asked.benchmarks[0].items, asked.benchmarks[0].unasked], [1, 1], 'in words of the mini world');
+    assert.ok(asked.benchmarks[0].whyUnasked.some(({ reason }) => /no word 'snowboard'/.test(reason)));
+    const { benchmarks, cells, leftOut } = reportOf(await evaluate(...args, '--style', 'plain', '--out', at('pope')));
     assert.deepEqual([benchmarks[0].name, benchmarks[0].items, benchmarks[0].unasked], ['pope', 0, 2]);
-    assert.ok(benchmarks[0].whyUnasked.some(({ reason }) => /no word .*'snowboard/.test(reason)));
+    assert.ok(benchmarks[0].whyUnasked.some(({ reason }) => /no word 'Question:'/i.test(reason)));
     assert.deepEqual(cells, []);
     assert.match(readFileSync(at('pope', 'table.md'), 'utf8'), /No item has a score/);
     assert.match(leftOut.find(({ name }) => name === 'mmmu')?.reason ?? '', /there is no table/);
+  });
+
+  it('unifybench: a set that the mini world wrote, a model of each subject; nothing is begun that cannot be done', async () => {
+    await writeConcepts(at('concepts'), await loadSprites(), [findConcept('mira'), findConcept('bolt')]);
+    const janus = tinyJanus();
+    janus.addConceptTokens({ initializer: 'person', understanding: 2, generation: 2 }, new Rng(1));
+    await janus.savePretrained(at('runs', 'mira', 'model'), { dtype: 'F32' });
+    janus.dispose();
+    const args = ['unifybench', '--model', at('runs', '{subject}', 'model'), '--data', at('concepts')];
+    const rest = ['--stand-ins', 'mobilenet', '--samples', '1', '--out', at('unifybench')];
+    await assert.rejects(evaluate(...args, ...rest), /no model .*runs\/bolt\/model; --only-subjects names those/);
+    const mistyped = evaluate(...args, ...rest, '--only-subjects', 'mirra');
+    await assert.rejects(mistyped, /unifybench has no item of mirra, but of bolt, mira/);
+    const report = reportOf(await evaluate(...args, ...rest, '--only-subjects', 'mira', '--json'));
+    const [{ items, total, errors, unasked }] = report.benchmarks;
+    assert.deepEqual([items, total, errors, unasked], [86, 86, 0, 0]);
+    assert.deepEqual(
+      report.cells.map(({ column, items: of }) => [column, of]),
+      [
+        ...[
+          ['rec', 16],
+          ['rea/bleu', 2],
+          ['vqa/bleu', 48],
+          ['qa/bleu', 7],
+        ],
+        ...[
+          ['pure/mobilenet_v2', 1],
+          ['dense_gen/mobilenet_v2', 6],
+          ['rea_gen/mobilenet_v2', 2],
+          ['dense_rea_gen/mobilenet_v2', 2],
+        ],
+      ],
+    );
+    const table = readFileSync(at('unifybench', 'table.md'), 'utf8');
+    assert.match(table, /model \(a part of the items; a model of the mini world's words: another scale\) \| \d/);
+    assert.match(table, /of these subjects alone: mira/);
+    const kept = JSON.parse(readFileSync(at('unifybench', 'report.json'), 'utf8')) as {
+      settings: { command: string; seed: number };
+      version: string;
+    };
+    assert.match(kept.settings.command, /^bin\/unilab eval unifybench --model '.*\{subject\}\/model' .*mira$/);
+    assert.equal(kept.settings.seed, 1);
+    assert.match(kept.version, /^\d+\.\d+\.\d+/);
+  });
+
+  it('kontext: subjects that the mini world wrote, four images an instruction', async () => {
+    await writeCharacterReferences(at('kontext'), await loadSprites(), 2, new Rng(1));
+    const args = ['kontext', '--model', 'chameleon', '--data', at('kontext'), '--stand-ins', 'mobilenet'];
+    const report = reportOf(await evaluate(...args, '--structure', 'direct', '--json', '--out', at('kontext-out')));
+    assert.deepEqual([report.benchmarks[0].items, report.benchmarks[0].errors], [2, 0]);
+    assert.equal(readdirSync(at('kontext-out', 'images')).length, 8);
+    assert.deepEqual(
+      report.cells.map(({ column }) => column),
+      ['mobilenet_v2', 'drawn'],
+    );
   });
 
   it('says what is missing', async () => {

@@ -12,6 +12,7 @@ import type { ChatJudge, ImageScorer } from '../../src/data/judges';
 import { kontextBenchmark } from '../../src/data/kontext-bench';
 import { mcLlavaBenchmark } from '../../src/data/mc-llava';
 import { t2iCompBenchmark } from '../../src/data/t2i-compbench';
+import { answerText, questionText } from '../../src/data/question-item';
 import { unifyBenchmark } from '../../src/data/unify-benchmark';
 import { unisonBenchmark } from '../../src/data/unison';
 import { wiseBenchmark } from '../../src/data/wise';
@@ -168,5 +169,17 @@ describe('a published set as a benchmark', () => {
     assert.equal(values['dense_rea/agreeable'], 1);
     assert.equal(values['rea_gen/half'], 0.5);
     assert.ok(values['rea/bleu'] > 0 && values['rea/bleu'] < 1);
+  });
+
+  it('a question as people write it, and as the mini world does, which knows no sign that stands at another', () => {
+    const item = { id: '0', images: [], question: 'what is it ?', hint: 'look .', choices: { A: 'a cat', B: 'a dog' } };
+    const plain = ['Hint: look .', 'Question: what is it ?', 'Options:', 'A. a cat', 'B. a dog'];
+    assert.equal(questionText(item), `${plain.join('\n')}\nPlease select the correct answer from the options above.`);
+    assert.equal(questionText(item, 'spaced'), 'look . what is it ? a . a cat b . a dog');
+    assert.deepEqual(
+      ['b', ' b . ', 'a dog', 'B'].map((said) => answerText(said, 'spaced')),
+      ['B', 'B', 'a dog', 'B'],
+    );
+    assert.equal(answerText('b'), 'b');
   });
 });

@@ -101,7 +101,10 @@ describe('an evaluation', () => {
     );
     const [again] = await wordsSuite({ out, table, baseUrl, resume: true, asked: { texts: 0, images: 0 } });
     assert.deepEqual(again.items, whole.items);
-    await assert.rejects(wordsSuite({ out, table, baseUrl, resume: false }), /holds a run already: resume it/);
+    await assert.rejects(
+      wordsSuite({ out, table, baseUrl, resume: false }),
+      /holds a run already: resume it \(--resume; in code resume: true\)/,
+    );
   });
 
   it('leaves out what the judge did not answer, and tries it again', async () => {
@@ -142,7 +145,12 @@ const grays = (prompts: readonly string[]): Benchmark => ({
 
 describe('how a model is asked', () => {
   it('no item depends on its neighbors; a prompt without room is said, not thrown', async () => {
-    const models = { bySubject: false, modelOf: () => Promise.resolve(fakeModel()), dispose: () => undefined };
+    const models = {
+      bySubject: false,
+      check: () => undefined,
+      modelOf: () => Promise.resolve(fakeModel()),
+      dispose: () => undefined,
+    };
     const run = async (name: string, prompts: string[], batchSize: number) => {
       const options = { identity: { name }, protocol: { samples: 2 }, rng: new Rng(3), batchSize };
       return (await suites.runBenchmarks(path.join(scratch, name), [grays(prompts)], models, options))[0];
@@ -160,7 +168,12 @@ describe('how a model is asked', () => {
   });
 
   it('an item in unknown words counts nowhere, neither first nor when it goes on, and is said in the table', async () => {
-    const models = { bySubject: false, modelOf: () => Promise.resolve(fakeModel()), dispose: () => undefined };
+    const models = {
+      bySubject: false,
+      check: () => undefined,
+      modelOf: () => Promise.resolve(fakeModel()),
+      dispose: () => undefined,
+    };
     const run = async (resume: boolean) => {
       const options = { identity: {}, protocol: {}, rng: new Rng(3), batchSize: 2, resume };
       const prompts = ['a', 'a zyzzyva', 'b', 'two zyzzyva'];
@@ -182,7 +195,12 @@ describe('how a model is asked', () => {
 
   it('an item that nobody can score is not asked', async () => {
     const asked = { texts: 0, images: 0 };
-    const models = { bySubject: false, modelOf: () => Promise.resolve(fakeModel(asked)), dispose: () => undefined };
+    const models = {
+      bySubject: false,
+      check: () => undefined,
+      modelOf: () => Promise.resolve(fakeModel(asked)),
+      dispose: () => undefined,
+    };
     const choosy = {
       ...grays(['a', 'b']),
       unscorable: ({ id }: { id: string }) => (id === 'b' ? 'no judge' : undefined),

@@ -24,7 +24,12 @@ export async function wordsSuite({
   const judge = new ChatEndpoint({ baseUrl, model: 'judge', cacheFolder: path.join(out, 'judge'), concurrency: 2 });
   const benchmark = vlmEvalKitBenchmark('mmvet', table, { rule: 'graded', judge });
   const model = fakeModel(asked);
-  const models = { bySubject: false, modelOf: () => Promise.resolve(model), dispose: () => undefined };
+  const models = {
+    bySubject: false,
+    check: () => undefined,
+    modelOf: () => Promise.resolve(model),
+    dispose: () => undefined,
+  };
   return suites.runBenchmarks(out, [benchmark], models, {
     identity: { suite: 'words' },
     resume,

@@ -62,7 +62,10 @@ describe('a run folder', () => {
   it('belongs to its options', async () => {
     const folder = path.join(scratch, 'options');
     await (await RunFolder.open(folder, { steps: 9, dsog: { mu: 0.1 }, beta: 0 })).close();
-    await assert.rejects(RunFolder.open(folder, { steps: 9 }), /holds a run already: resume it/);
+    await assert.rejects(
+      RunFolder.open(folder, { steps: 9 }),
+      /holds a run already: resume it \(--resume; in code resume: true\)/,
+    );
     await assert.rejects(
       RunFolder.open(folder, { steps: 10, dsog: { mu: 0.2 } }, { resume: true }),
       /other options: steps: was 9, is 10; dsog.mu: was 0.1, is 0.2; beta: was 0, is not there/,

@@ -37,7 +37,7 @@ it('a wrong call says what was expected', async () => {
       assert.match(error.message, pattern);
       return true;
     });
-  await wrong([], /preview, concepts or scenes/);
+  await wrong([], /preview, concepts, scenes, questions, subjects/);
   await wrong(['toString'], /no 'data toString'/);
   await wrong(['scenes', '--count', '3'], /--out is needed/);
   await wrong(['scenes', '--out', 'x', '--count', 'many'], /--count needs a whole number, got 'many'/);

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { Rng } from '../../src/engine/random';
 import { readImage } from '../../src/io';
 import { readConcept, readX2xRft } from '../../src/data';
+import { readUnifyQuestions } from '../../src/data/unify-bench';
 import { loadItemImage } from '../../src/data/item-images';
 import { collectItems } from '../../src/data/items';
 import {
@@ -155,8 +156,10 @@ describe('concept files', () => {
       mira.trainImages.map((file) => path.basename(file)),
     );
     const rec = mira.testData.filter((item) => item.type === 'rec').map((item) => item.conversations[1].value);
-    assert.equal(rec.filter((answer) => answer === 'yes').length, 8);
-    assert.equal(rec.filter((answer) => answer === 'no').length, 8);
+    assert.equal(rec.filter((answer) => answer === 'Yes.').length, 8, "as UnifyBench's rule reads them");
+    assert.equal(rec.filter((answer) => answer === 'No.').length, 8);
+    const { items, errors } = await collectItems(readUnifyQuestions(root()));
+    assert.deepEqual([items.length > 0, errors], [true, []], 'no question comes twice');
     const driven = mira.conditions.personalized_driven_generation;
     assert.ok(
       driven.every((prompt, i) => mira.info.extra_info[i].startsWith(prompt.slice('a photo of <mira> '.length))),

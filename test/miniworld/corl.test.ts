@@ -120,7 +120,7 @@ describe('commands', () => {
     const lines = readFileSync(path.join(out, 'open', 'metrics.jsonl'), 'utf8');
     assert.equal(await command.run([...args, '--resume']), 0);
     assert.equal(readFileSync(path.join(out, 'open', 'metrics.jsonl'), 'utf8'), lines);
-    await assert.rejects(command.run(args), /resume it, or give another folder/);
+    await assert.rejects(command.run(args), /resume it .--resume;.* or give another folder/);
   });
 
   test('train corl --stage cold-sft stops when its seconds are over', async () => {

@@ -41,18 +41,18 @@ export const corlUnderstandingSuite: Suite = {
     },
     judges: { mmvet: 'gpt-4' },
   },
-  parts({ data, judges: { judge } }) {
+  parts({ data, style, judges: { judge } }) {
     const parquet = parquetOf(data);
     const benchmarks: Benchmark[] = [];
     const leftOut: LeftOutPart[] = [];
     for (const name of SETS) {
       const file = tableOf(data, name);
       const rule = UNDERSTANDING_RULES[name];
-      if (file === undefined && name === 'mmmu' && parquet.length > 0) benchmarks.push(mmmuBenchmark(parquet));
+      if (file === undefined && name === 'mmmu' && parquet.length > 0) benchmarks.push(mmmuBenchmark(parquet, style));
       else if (file === undefined) leftOut.push({ name, reason: 'there is no table of it' });
       else if (rule === 'graded' && !judge)
         leftOut.push({ name, reason: 'its answers are in words, which takes a judge (--judge)' });
-      else benchmarks.push(vlmEvalKitBenchmark(name, file, { rule, judge }));
+      else benchmarks.push(vlmEvalKitBenchmark(name, file, { rule, judge, style }));
     }
     return { benchmarks, leftOut };
   },

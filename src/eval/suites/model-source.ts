@@ -7,6 +7,8 @@ import { SuiteError } from './suite';
 export interface ModelSource {
   /** Whether each subject has a model of its own. */
   readonly bySubject: boolean;
+  /** Before anything is asked. @throws SuiteError naming the models of subjects that are not there */
+  check(subjects: Iterable<string | undefined>): void;
   /** Valid until the next call. @throws SuiteError for a model by subject and an item without one */
   modelOf(subject: string | undefined): Promise<UnifiedModel>;
   dispose(): void;
@@ -25,16 +27,28 @@ export class ModelFolder implements ModelSource {
     this.bySubject = folder.includes('{subject}');
   }
 
+  check(subjects: Iterable<string | undefined>): void {
+    const folders = new Set([...new Set(subjects)].map((subject) => this.folderOf(subject)));
+    const missing = [...folders].filter((folder) => !existsSync(folder));
+    if (missing.length === 0) return;
+    const hint = this.bySubject ? '; --only-subjects names those that there are' : '';
+    throw new SuiteError(`there is no model ${missing.join(', ')}${hint}`);
+  }
+
   async modelOf(subject: string | undefined): Promise<UnifiedModel> {
-    if (this.bySubject && subject === undefined)
-      throw new SuiteError(`${this.folder} is a model of each subject, but the item has no subject`);
-    const folder = this.folder.replaceAll('{subject}', subject ?? '');
+    const folder = this.folderOf(subject);
     if (this.loaded?.folder === folder) return this.loaded.model;
     this.dispose();
-    if (!existsSync(folder)) throw new SuiteError(`there is no model ${folder}`);
+    this.check([subject]);
     const model = await this.load(folder);
     this.loaded = { folder, model };
     return model;
+  }
+
+  private folderOf(subject: string | undefined): string {
+    if (this.bySubject && subject === undefined)
+      throw new SuiteError(`${this.folder} is a model of each subject, but the item has no subject`);
+    return this.folder.replaceAll('{subject}', subject ?? '');
   }
 
   dispose(): void {

@@ -2,9 +2,10 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { Protocol } from '../../data/protocol';
 import { meanColumn, meanOfMeans } from '../../data/columns';
 import type { Rng } from '../../engine';
-import { packageRoot } from '../../io/package-root';
+import { projectVersion } from '../../io/version';
 import { writeFileAtomic } from '../../io/write-file';
 import { besidePaper, cellsLatex, cellsMarkdown, paperLatex, paperMarkdown, type PaperTableRows } from './present';
 import { readScored } from './run-files';
@@ -36,7 +37,7 @@ export interface BenchmarkReport {
 
 export interface SuiteReport {
   readonly suite: string;
-  /** What was evaluated and how; with the judge's usage and cost. */
+  /** What was evaluated and how, with the command and the seed; the judge's usage and cost. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly benchmarks: readonly BenchmarkReport[];
   /** Benchmarks of the suite that were not evaluated, and what they would take. */
@@ -91,6 +92,9 @@ export function reportMarkdown(suite: Suite, report: SuiteReport): string {
       ...notesOf(one).map((note) => `  - ${note}`),
     ]),
     ...leftOut.map(({ name, reason }) => `- ${name}: left out, ${reason}`),
+    ...(typeof settings.onlySubjects === 'string'
+      ? [`- of these subjects alone: ${settings.onlySubjects} (\`--only-subjects\`)`]
+      : []),
     ...(settings.limit ? [`- of each benchmark the first ${String(Number(settings.limit))} items (\`--limit\`)`] : []),
   ];
   const paper = suite.paper
@@ -143,19 +147,24 @@ const judgeNotes = (paper: PaperColumns, report: SuiteReport): string[] =>
       `${name} is scored by ${ours}, in the paper by ${theirs}: it stands above alone.`,
   );
 
-/** Our row's name; that it is of a part of the items stands in it, since the paper's rows are of all. */
+/** Our row's name; that it is of a part of the items, or of a mini model, stands in it: the paper's rows are of all, and of large ones. */
 function rowName({ benchmarks, settings }: SuiteReport): string {
   const partial = benchmarks.some(({ items, total }) => items < total);
-  const note = partial ? ' (a part of the items)' : settings.limit ? ' (the first items)' : '';
-  return `${String(settings.model)}${note}`;
+  const isPart = partial || settings.onlySubjects !== undefined;
+  const { style } = (settings.protocol ?? {}) as Protocol;
+  const notes = [
+    ...(isPart ? ['a part of the items'] : settings.limit ? ['the first items'] : []),
+    ...(style === 'spaced' ? ["a model of the mini world's words: another scale"] : []),
+  ];
+  return `${String(settings.model)}${notes.length > 0 ? ` (${notes.join('; ')})` : ''}`;
 }
 
 /** Writes `report.json`, `table.md` and `table.tex`. */
 export async function writeReport(folder: string, suite: Suite, report: SuiteReport): Promise<void> {
-  const { version } = JSON.parse(await readFile(path.join(packageRoot(), 'package.json'), 'utf8')) as {
-    version: string;
-  };
-  await writeFileAtomic(path.join(folder, 'report.json'), `${JSON.stringify({ ...report, version }, null, 2)}\n`);
+  await writeFileAtomic(
+    path.join(folder, 'report.json'),
+    `${JSON.stringify({ ...report, version: projectVersion() }, null, 2)}\n`,
+  );
   await writeFileAtomic(path.join(folder, 'table.md'), reportMarkdown(suite, report));
   const paper = suite.paper ? paperLatex(besideOf(suite.paper, report)) : '';
   await writeFileAtomic(path.join(folder, 'table.tex'), cellsLatex(report.cells) + paper);

@@ -9,7 +9,7 @@
  *   report.json, table.md, table.tex   at the end
  */
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Asked } from '../../data/ask-model';
 import type { BenchmarkItem, ScoredItem } from '../../data/benchmark';
@@ -56,8 +56,11 @@ export class EvaluationFolder {
   static async open(folder: string, identity: object, resume: boolean): Promise<EvaluationFolder> {
     const lock = await RunLock.take(folder);
     try {
-      await claimFolder(folder, identity, resume);
       const [batchFile, itemFile] = ['outputs.jsonl', 'items.jsonl'].map((name) => path.join(folder, name));
+      // Where nothing was asked yet, as with a model's name that was mistyped, there is nothing to go on with.
+      const asked = await stat(batchFile).catch(() => undefined);
+      if (!asked?.size) await rm(path.join(folder, 'options.json'), { force: true });
+      await claimFolder(folder, identity, resume);
       const batches = await JsonLines.open<BatchLine>(batchFile);
       const lines = await JsonLines.open<ItemLine>(itemFile);
       const opened = new EvaluationFolder(folder, lock, batches, lines);

@@ -1,5 +1,6 @@
 /** Runs benchmarks on a model, item by item, into a folder; killed at any moment it goes on, scoring nothing twice. */
-import { askModel, type Protocol } from '../../data/ask-model';
+import { askModel } from '../../data/ask-model';
+import type { Protocol } from '../../data/protocol';
 import { type Benchmark, type BenchmarkItem, goodItems, type ScoredItem } from '../../data/benchmark';
 import type { ItemError } from '../../data/items';
 import { JudgeError } from '../../data/judges';
@@ -79,9 +80,11 @@ async function runBenchmark(
   const { limit, batchSize = 8, signal } = options;
   const errors: ItemError[] = [];
   const ids: string[] = [];
+  const subjects = new Map<string, string | undefined>();
   const unscorable: LeftOutItem[] = [];
   for await (const item of goodItems(benchmark, limit, (error) => errors.push(error))) {
     ids.push(item.id);
+    subjects.set(item.id, item.subject);
     const reason = benchmark.unscorable?.(item);
     if (reason !== undefined) unscorable.push({ id: item.id, reason });
   }
@@ -90,6 +93,7 @@ async function runBenchmark(
     nobody.has(id) ||
     files.scoreOf(benchmark.name, id) !== undefined ||
     files.unaskedReason(benchmark.name, id) !== undefined;
+  models.check(ids.filter((id) => !isDone(id)).map((id) => subjects.get(id)));
   const unscored: LeftOutItem[] = [];
   const say = reporter(benchmark.name, ids, isDone, options.progress);
   say();

@@ -1,7 +1,8 @@
 /** A suite: the benchmarks of a paper's table, and the protocol that the paper follows. One file a suite. */
-import type { Protocol } from '../../data/ask-model';
+import type { Protocol } from '../../data/protocol';
 import type { Benchmark } from '../../data/benchmark';
 import type { ChatJudge, ColorNamer, ImageScorer, ObjectDetector } from '../../data/judges';
+import type { TextStyle } from '../../data/personalization';
 import type { UnifiedModel } from '../../models/unified';
 import type { PaperName } from '../papers';
 
@@ -41,6 +42,8 @@ export interface SuiteGiven {
   /** The folder of data; empty for a suite that makes its items. */
   readonly data: string;
   readonly judges: SuiteJudges;
+  /** How sentences that are made here are put together, for questions in the words of the model. Default `plain`. */
+  readonly style?: TextStyle;
   /** Of items that a suite makes. */
   readonly seed: number;
   /** Takes a judge that the suite has loaded by itself, to be freed at the end. */

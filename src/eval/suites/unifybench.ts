@@ -29,7 +29,7 @@ export const unifybenchSuite: Suite = {
       'unifybench/dense_rea_gen/clip_i': 'Dense Rea. Gen. CLIP-I',
     },
   },
-  parts: ({ data, judges }) => ({
-    benchmarks: [unifyBenchmark(data, { scorers: scorersOf(judges), judge: judges.judge })],
+  parts: ({ data, style, judges }) => ({
+    benchmarks: [unifyBenchmark(data, { scorers: scorersOf(judges), judge: judges.judge, style })],
   }),
 };

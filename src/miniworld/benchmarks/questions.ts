@@ -20,9 +20,9 @@ import { sceneKey } from './math';
 const KINDS = SCENE_KINDS.filter((kind) => kind !== 'subject');
 
 export const OPEN_TAGS = ['what', 'how_many', 'what_colour', 'where', 'side', 'relation', 'who'] as const;
-const CHOICE_TAGS = ['what', 'how_many', 'what_colour', 'where', 'relation', 'who'] as const;
+export const CHOICE_TAGS = ['what', 'how_many', 'what_colour', 'where', 'relation', 'who'] as const;
 
-interface SceneQuestion {
+export interface SceneQuestion {
   readonly scene: Scene;
   readonly question: Question;
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { TextStyle } from '../../data/personalization';
 import type { ImageOptions } from '../../models/unified';
 import { CONCEPTS } from '../concepts';
 import { MAGVIT_MINI } from '../curricula/showo-config';
@@ -144,21 +145,28 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
 
 export const MINI_MODELS: Readonly<Record<keyof typeof MODELS, MiniModel>> = MODELS;
 
+/** How a mini model is asked. */
+export interface MiniProtocol {
+  readonly image: ImageOptions;
+  /** Its words know no sign that stands at another. */
+  readonly style: TextStyle;
+}
+
 /**
- * How images of a checkpoint are sampled unless the command says otherwise: as of the mini model of its backbone, when
- * its words are the mini world's; else nothing is known.
+ * How a checkpoint is asked unless the command says otherwise: as the mini model of its backbone, when its words are the
+ * mini world's; else nothing is known.
  * @param folder may be one for each `{subject}`: the first that is there is looked at
  */
-export async function miniSampler(folder: string): Promise<ImageOptions> {
+export async function miniProtocol(folder: string): Promise<MiniProtocol | undefined> {
   const there = [folder, ...CONCEPTS.map(({ name }) => folder.replaceAll('{subject}', name))].find((one) =>
     existsSync(path.join(one, 'tokenizer.json')),
   );
-  if (there === undefined) return {};
+  if (there === undefined) return undefined;
   const read = async (name: string) => JSON.parse(await readFile(path.join(there, name), 'utf8')) as object;
   const { model } = (await read('tokenizer.json')) as { model?: { vocab?: Readonly<Record<string, number>> } };
   const { model_type: type } = (await read('config.json')) as { model_type?: string };
   const mini = Object.values(MINI_MODELS).find(({ name }) => name === type);
-  if (!mini || !vocabulary().every((word) => model?.vocab?.[word] !== undefined)) return {};
+  if (!mini || !vocabulary().every((word) => model?.vocab?.[word] !== undefined)) return undefined;
   const { steps, guidanceScale, temperature } = mini.sampler;
-  return { guidanceScale, temperature, ...(steps === undefined ? {} : { steps }) };
+  return { image: { guidanceScale, temperature, ...(steps === undefined ? {} : { steps }) }, style: 'spaced' };
 }
