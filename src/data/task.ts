@@ -36,7 +36,7 @@ export interface EvaluationOptions {
   readonly count?: number;
   readonly text?: TextOptions;
   readonly image?: ImageOptions;
-  /** Rows of a forward pass. Default 32. */
+  /** Items that are answered and drawn together. Default: the task's own. */
   readonly batchSize?: number;
 }
 

@@ -5,8 +5,9 @@
  */
 import { attributeQuestion, compoundPrompt } from '../data/personalization';
 import { type EvaluatedItem, type Evaluation, evaluationOf, type EvaluationOptions } from '../data/task';
-import { type Rng, tf } from '../engine';
+import type { Rng } from '../engine';
 import { tensorToImages } from '../io';
+import { decodedPixels } from '../models/decoded-pixels';
 import type { SampleRequest, TextSegment, UnifiedModel } from '../models/unified';
 import { conceptPrompts, type PromptTruth } from './concept-examples';
 import type { Concept } from './concepts';
@@ -62,7 +63,7 @@ export async function evaluateConcept(
   rng: Rng,
   options: EvaluationOptions = {},
 ): Promise<Evaluation> {
-  const { count = HELD_OUT_PROMPTS, batchSize = 32 } = options;
+  const { count = HELD_OUT_PROMPTS, batchSize = 48 } = options;
   const held = heldOutItems(concept, count, rng.split('prompts'));
   const items: EvaluatedItem[] = [];
   for (let from = 0; from < held.length; from += batchSize) {
@@ -89,7 +90,7 @@ async function evaluateBatch(
   });
   const segments = model.imageSampler(requests, image).finish();
   const codes = segments.map((segment) => segment.codes);
-  const pixels = tf.tidy(() => tf.clipByValue(model.imageTokenizer.decode(codes, segments[0].grid), -1, 1));
+  const pixels = decodedPixels(model.imageTokenizer, codes, segments[0].grid);
   try {
     const detections = detector.detect(pixels);
     const alike = similarity.score(pixels);

@@ -50,18 +50,27 @@ export interface Trajectory<T extends Transition = Transition> {
   readonly segments: readonly Segment<T>[];
 }
 
+/** Columns of the least room that answers get. */
+const ANSWER = 8;
+
+/** Columns of a replay: the longest transition's, for text 8 at least: answers of one or six words have one shape then. */
+export function replayWidth(transitions: readonly Pick<Transition, 'segment' | 'sampledIds'>[]): number {
+  const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
+  return transitions[0]?.segment === 'understanding' ? Math.max(ANSWER, longest) : longest;
+}
+
 /** What reinforcement learning knows of a model. A frozen reference is another one, that nothing learns of. */
 export interface Policy<T extends Transition = Transition> {
   /** What learns, by upstream name. */
   variables(): Readonly<Record<string, tf.Variable>>;
   /**
-   * log p of the sampled ids, `[transitions, longest]`, 0 behind a row's end and where nothing was decided;
-   * differentiable in the variables. With unchanged weights it is what was recorded.
+   * log p of the sampled ids, `[transitions, longest]` or wider (up to {@link replayWidth}), 0 behind a row's end and where
+   * nothing was decided; differentiable in the variables. With unchanged weights it is what was recorded.
    * @throws RangeError for transitions that cannot share a batch (other segment, guidance, temperature)
    */
   replay(transitions: readonly T[]): tf.Tensor2D;
   /**
-   * Entropy of the distribution that each id was drawn from, `[transitions, longest]`, as constants. Only for the share
+   * Entropy of the distribution that each id was drawn from, in the shape of {@link replay}, as constants. Only for the share
    * of tokens of highest entropy and for the log; a policy may lack it.
    */
   entropies?(transitions: readonly T[]): tf.Tensor2D;

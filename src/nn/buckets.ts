@@ -82,3 +82,26 @@ export function rowsFor(live: number, first: number): number {
   if (live > half) return first;
   return live > quarter ? half : quarter;
 }
+
+/** Tokens of the least room that there is: prompts of every kind fit into it, where answers are short. */
+const LEAST_ROOM = 128;
+
+/** Room for what is long and computed or held once: up to 128 tokens one size for all, beyond them a few. */
+export function roomFor(tokens: number): number {
+  return tokens <= LEAST_ROOM ? LEAST_ROOM : sizeFor(tokens, 4);
+}
+
+/**
+ * How large the parts are that a count is cut into when none may be larger than `most`: as even as they get, so that
+ * one shape serves all of them with little padding.
+ * @param count at least 1
+ * @example evenPart(18, 12) // 9
+ */
+export function evenPart(count: number, most: number): number {
+  return Math.ceil(count / Math.ceil(count / most));
+}
+
+/** A list in parts of a size; the last one may be smaller. */
+export function partsOf<T>(list: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size));
+}

@@ -12,6 +12,8 @@ export interface DecoderOptions<I extends StepInputs> {
   readonly layers: number;
   /** Tokens that a row may have, its prompt included. */
   readonly room: number;
+  /** Rows that ended are computed on to the end: for few tokens, and one shape. Default: see `KvCache.select`. */
+  readonly keepsRows?: boolean;
   /** Logits of what comes next, `[rows, classes]`, of hidden states `[rows, hidden]`. */
   readonly head: (hidden: tf.Tensor2D) => tf.Tensor2D;
   readonly rotary: RotaryConfig;
@@ -26,8 +28,8 @@ export class Decoder<I extends StepInputs> {
   private readonly step: FollowingStep<I>;
 
   constructor(private readonly options: DecoderOptions<I>) {
-    const { owner, name, layers, room, rotary, head, read } = options;
-    this.cache = new KvCache(layers, room);
+    const { owner, name, layers, room, rotary, head, read, keepsRows } = options;
+    this.cache = new KvCache(layers, room, keepsRows);
     this.step = new FollowingStep<I>(owner, name, rotary, (inputs, at) => {
       const hidden = read(inputs, at);
       return head(tf.reshape<tf.Rank.R2>(hidden, [hidden.shape[0], -1]));

@@ -21,10 +21,12 @@ export class KvCache {
   /**
    * @param layers number of decoder layers
    * @param room tokens that a row is going to have; it grows when they turn out to be more. Default 64
+   * @param keepsRows rows that ended are computed on to the end, and never fewer
    */
   constructor(
     layers: number,
     private readonly room = 64,
+    private readonly keepsRows = false,
   ) {
     this.held = new Array<KeysValues | undefined>(layers).fill(undefined);
   }
@@ -163,7 +165,7 @@ export class KvCache {
     const kept = rows.map((row) => this.places[row]);
     const isPart = new Set(kept).size === kept.length && kept.length <= this.filled.length;
     if (!isPart) this.begun = kept.length;
-    const batch = rowsFor(kept.length, this.begun);
+    const batch = this.keepsRows && isPart ? this.filled.length : rowsFor(kept.length, this.begun);
     if (isPart && batch === this.batch) {
       this.places = kept;
       return;

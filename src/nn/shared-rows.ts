@@ -33,6 +33,17 @@ export class Beginnings {
     return continued(ownedBy(this.layers[layer], owner), own);
   }
 
+  /** Some of the beginnings, in any order and as often as one likes, as tensors of their own. */
+  rows(which: readonly number[]): Beginnings {
+    const picked = new Beginnings();
+    const at = tf.tensor1d(Int32Array.from(which), 'int32');
+    this.layers.forEach(({ keys, values }, layer) => {
+      picked.layers[layer] = { keys: tf.keep(tf.gather(keys, at)), values: tf.keep(tf.gather(values, at)) };
+    });
+    at.dispose();
+    return picked;
+  }
+
   dispose(): void {
     for (const { keys, values } of this.layers.splice(0)) tf.dispose([keys, values]);
   }

@@ -1,6 +1,6 @@
 /** Rows of text as tensors, those that begin alike with one beginning; see `nn/shared-rows`. */
 import { tf } from '../engine';
-import { sizeFor } from './buckets';
+import { roomFor, sizeFor } from './buckets';
 import { additiveMask, BLOCKED } from './causal-mask';
 import { type RotaryConfig, rotaryTables } from './rotary';
 import type { SharedRows } from './shared-rows';
@@ -45,8 +45,8 @@ export function sharedTexts(
   const keys = [...new Set(rows.map(({ key }) => key))];
   const owner = rows.map(({ key }) => keys.indexOf(key));
   const firsts = keys.map((_, i) => owner.indexOf(i));
-  const shared = roomFor(rows.map(({ beginning }) => beginning));
-  const tokens = roomFor(rows.map(({ rest }) => rest));
+  const shared = sharedRoom(rows, keys.length);
+  const tokens = sizeOf(rows.map(({ rest }) => rest));
   const filled = (row: readonly number[], length: number) => [
     ...row,
     ...new Array<number>(length - row.length).fill(pad),
@@ -77,8 +77,17 @@ export function sharedTexts(
   return { ids, firsts, placeOf, inputs };
 }
 
-const roomFor = (lists: readonly (readonly number[])[]): number =>
+const sizeOf = (lists: readonly (readonly number[])[]): number =>
   sizeFor(Math.max(1, ...lists.map(({ length }) => length)), 4);
+
+/** Rows of one beginning that make its length of little weight. */
+const MANY = 12;
+
+/** Tokens of a beginning. What many rows share is computed once: it gets room for prompts of every kind. */
+function sharedRoom(rows: readonly SharingRow[], beginnings: number): number {
+  const size = sizeOf(rows.map(({ beginning }) => beginning));
+  return beginnings === 1 && rows.length >= MANY ? roomFor(size) : size;
+}
 
 const countFrom = (start: number, count: number): number[] => Array.from({ length: count }, (_, i) => start + i);
 

@@ -1,6 +1,7 @@
 /** From trajectories to samples that rewards look at, and from rewards to one number a sample. */
-import { runTraced, tf } from '../engine';
+import { tf } from '../engine';
 import { type Image, tensorToImages } from '../io';
+import { decodedPixels } from '../models/decoded-pixels';
 import type { ImageSegment, ImageTokenizer, Trajectory } from '../models/unified';
 import type { LazyImage, Reward, RewardSample, Score } from './reward';
 
@@ -67,12 +68,8 @@ export class RewardBatch<Truth = unknown> {
 
   private decoded(decoding: Decoding): tf.Tensor4D {
     const { segments } = decoding;
-    decoding.pixels ??= tf.keep(
-      runTraced(this.tokenizer, 'decoded images', () => {
-        const codes = segments.map((segment) => segment.codes);
-        return tf.clipByValue(this.tokenizer.decode(codes, segments[0].grid), -1, 1);
-      }),
-    );
+    const codes = segments.map((segment) => segment.codes);
+    decoding.pixels ??= tf.keep(decodedPixels(this.tokenizer, codes, segments[0].grid));
     return decoding.pixels;
   }
 }

@@ -1,6 +1,6 @@
 /** From trajectories to the rows of forward passes: what is scored, by which advantage, with which weight in the loss. */
 import { tf } from '../engine';
-import type { Segment, SegmentName, Trajectory, Transition } from '../models/unified';
+import { replayWidth, type Segment, type SegmentName, type Trajectory, type Transition } from '../models/unified';
 import type { PolicyBatch } from './losses';
 import { aggregationOf, type TrainStepOptions } from './options';
 
@@ -112,14 +112,14 @@ export function* chunksOf<R extends Row>(rows: readonly R[], size: number): Gene
   }
 }
 
-/** Numbers of rows as a tensor `[rows, longest]`, 0 behind a row's end and at tokens that are not scored. */
+/** Numbers of rows as a tensor `[rows, width]`, 0 behind a row's end and at tokens that are not scored. */
 export function table<R extends Row>(rows: readonly R[], at: (row: R, token: number) => number): tf.Tensor2D {
-  const longest = longestOf(rows);
-  const values = new Float32Array(rows.length * longest);
+  const width = widthOf(rows);
+  const values = new Float32Array(rows.length * width);
   for (const [r, row] of rows.entries()) {
-    for (let i = 0; i < row.mask.length; i++) if (row.mask[i]) values[r * longest + i] = at(row, i);
+    for (let i = 0; i < row.mask.length; i++) if (row.mask[i]) values[r * width + i] = at(row, i);
   }
-  return tf.tensor2d(values, [rows.length, longest]);
+  return tf.tensor2d(values, [rows.length, width]);
 }
 
 /** One number a row, `[rows, 1]`. */
@@ -127,8 +127,9 @@ export function column<R extends Row>(rows: readonly R[], of: (row: R) => number
   return tf.tensor2d(Float32Array.from(rows, of), [rows.length, 1]);
 }
 
-export function longestOf(rows: readonly Row[]): number {
-  return Math.max(...rows.map(({ mask }) => mask.length));
+/** Columns of a chunk's tensors. */
+export function widthOf(rows: readonly Row[]): number {
+  return replayWidth(rows.map(({ transition }) => transition));
 }
 
 /** Where a token stands, for people. */
@@ -175,17 +176,28 @@ export function cut<R>(rows: readonly R[], parts: number): R[][] {
   return Array.from({ length: parts }, (_, i) => rows.slice(i * size, (i + 1) * size));
 }
 
-export function checkShape(chunk: readonly Row[], { shape }: tf.Tensor): void {
-  const expected = [chunk.length, longestOf(chunk)];
-  if (shape.join() !== expected.join())
-    throw new RangeError(`replay gave [${shape.join(', ')}] for transitions of [${expected.join(', ')}]`);
+/**
+ * What a forward pass gave for rows, `[rows, width]`: columns that it left out are 0.
+ * @throws RangeError for another shape
+ */
+export function atWidth(chunk: readonly Row[], given: tf.Tensor2D): tf.Tensor2D {
+  const longest = Math.max(...chunk.map(({ mask }) => mask.length));
+  const width = widthOf(chunk);
+  const [rows, columns] = given.shape;
+  if (given.rank !== 2 || rows !== chunk.length || columns < longest || columns > width)
+    throw new RangeError(`replay gave [${given.shape.join(', ')}] for transitions of [${chunk.length}, ${longest}]`);
+  return columns === width
+    ? given
+    : tf.pad(given, [
+        [0, 0],
+        [0, width - columns],
+      ]);
 }
 
 /** What a forward pass gives for rows, as numbers. @throws RangeError for another shape */
 export async function rowsRead(chunk: readonly Row[], compute: () => tf.Tensor2D): Promise<Float32Array[]> {
-  const tensor = tf.tidy(compute);
+  const tensor = tf.tidy(() => atWidth(chunk, compute()));
   try {
-    checkShape(chunk, tensor);
     return cutRows(chunk, await tensor.data<'float32'>());
   } finally {
     tensor.dispose();
@@ -193,8 +205,8 @@ export async function rowsRead(chunk: readonly Row[], compute: () => tf.Tensor2D
 }
 
 export function cutRows(chunk: readonly Row[], values: Float32Array): Float32Array[] {
-  const longest = longestOf(chunk);
-  return chunk.map(({ mask }, i) => values.slice(i * longest, i * longest + mask.length));
+  const width = widthOf(chunk);
+  return chunk.map(({ mask }, i) => values.slice(i * width, i * width + mask.length));
 }
 
 export const sequenceOf = ({ trajectory, segment }: Row): string => `${trajectory} ${segment}`;

@@ -17,8 +17,8 @@ import {
 import { resolveTrainStep, type TrainStepInput, type TrainStepOptions } from './options';
 import {
   type Advantages,
+  atWidth,
   batchOf,
-  checkShape,
   chunksOf,
   cut,
   cutRows,
@@ -239,8 +239,7 @@ class PolicyStep<T extends Transition> {
     const told: tf.Tensor[] = [];
     try {
       const { value: loss, grads } = tf.variableGrads(() => {
-        const logProbs = this.policy.replay(chunk.map(({ transition }) => transition));
-        checkShape(chunk, logProbs);
+        const logProbs = atWidth(chunk, this.policy.replay(chunk.map(({ transition }) => transition)));
         const { loss, metrics } = policyLoss({ ...batch, logProbs }, this.options);
         const { kl, clippedLow, clippedHigh } = metrics;
         told.push(tf.keep(tf.clone(logProbs)), tf.keep(tf.stack([kl, clippedLow, clippedHigh])));
@@ -260,9 +259,8 @@ class PolicyStep<T extends Transition> {
   private async update(): Promise<Record<string, number>> {
     const { policy, optimizer, options, pending } = this;
     const variables = policy.variables();
-    const { grads, norm } = runTraced(optimizer, 'clipping', () =>
-      clipByGlobalNorm(pending.gradients, options.maxGradNorm),
-    );
+    // Once a step, and little work: neither this nor the optimizer's update is worth a function to be compiled.
+    const { grads, norm } = tf.tidy(() => clipByGlobalNorm(pending.gradients, options.maxGradNorm));
     try {
       const grad_norm = (await norm.data())[0];
       if (!Number.isFinite(grad_norm))
@@ -272,11 +270,7 @@ class PolicyStep<T extends Transition> {
           'the advantages are not all 0, but the gradient is: what is replayed does not depend on the weights, or every token is masked',
         );
       await checkWeights(variables);
-      if (Object.keys(grads).length > 0)
-        runTraced(optimizer, 'update', () => {
-          optimizer.apply({ ...variables }, grads, options.learningRate);
-          return [];
-        });
+      if (Object.keys(grads).length > 0) tf.tidy(() => optimizer.apply({ ...variables }, grads, options.learningRate));
       this.updates++;
       if (this.reference && options.refModelSyncSteps !== null && optimizer.step % options.refModelSyncSteps === 0)
         synchronizeReference(this.reference, policy, options.refModelMixupAlpha);

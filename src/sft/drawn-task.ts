@@ -44,6 +44,9 @@ const UNDROPPED = { cfgDropout: 0 } as const;
 /** Batches that are looked at before the first step. */
 const SAMPLE = 24;
 
+/** Room for scored positions: so few cost nothing, and a batch of longer answers than the sample's has the same shape. */
+const LEAST_SCORED = 32;
+
 /** Share of a stage's work that a second shape must save: it costs a compilation. */
 const WORTH = 0.2;
 
@@ -54,7 +57,7 @@ function sizesOf(
 ): SupervisedLossOptions['sizes'] {
   const seen = new Map<string, RowCounts[]>();
   const noted = (kind: string, own: RowCounts): RowCounts => {
-    seen.set(kind, [...(seen.get(kind) ?? []), own]);
+    seen.set(kind, [...(seen.get(kind) ?? []), { ...own, scored: Math.max(LEAST_SCORED, own.scored) }]);
     return own;
   };
   for (let i = 0; i < SAMPLE; i++) {

@@ -6,6 +6,9 @@
 import { AdamW, clipByGlobalNorm, Muon, Rng, runTraced, tf, warmupCosine } from '../engine';
 import { RunFolder } from '../io';
 
+/** The update of fewer variables (a subject's tokens) is not worth a function to be compiled. */
+const FEW = 16;
+
 /** What is trained, on what, by which loss. */
 export interface SupervisedTask<Batch> {
   readonly name: string;
@@ -149,10 +152,12 @@ async function optimizerStep<Batch>(
     if (!Number.isFinite(loss)) refuse('loss', loss);
     if (!Number.isFinite(gradNorm)) refuse("gradient's norm", gradNorm);
     if (finite !== 0) refuse('sum of all weights', NaN);
-    runTraced(optimizer, `${task.name}: update`, () => {
+    const update = () => {
       optimizer.apply({ ...task.variables }, found.grads, rate);
       return [];
-    });
+    };
+    if (Object.keys(task.variables).length < FEW) tf.tidy(update);
+    else runTraced(optimizer, `${task.name}: update`, update);
     const metrics = await Promise.all(
       Object.entries(found.metrics).map(async ([name, metric]) => [name, await numberOf(metric)] as const),
     );

@@ -5,8 +5,7 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { onTrace, startEngine, traced, type TraceEvent, traceReports, tracingWorks, tf } from '../../src/engine';
 import { sayCompilations } from '../../src/cli/compilations';
-import { finished, setupOf } from '../recipes/finished';
-import { tinyOptions } from '../recipes/tiny-task';
+import { openSyncGrpo } from '../../src/miniworld/sync-grpo';
 
 let works = false;
 before(async () => {
@@ -30,22 +29,42 @@ describe('the memory of a step', () => {
 });
 
 describe('a run of Sync-GRPO', () => {
-  it('compiles 8 functions beside those of the subject, at most 16 programs, each in less than 5 s; none is left', async (t) => {
+  it('compiles 12 programs, each in less than 5 s: the mini preset, from the tokens to both evaluations', async (t) => {
     if (!works) return t.skip('functions are traced on the tensorflow engine alone');
     const events: TraceEvent[] = [];
     const stop = onTrace((event) => void events.push(event));
-    await finished(await setupOf(), tinyOptions({ steps: 6, subject: { understanding: 2, generation: 1, steps: 12 } }));
-    stop();
+    // Half a group, to be quicker: its parts have the sizes of a whole one's. Both pathways come within four steps.
+    const set = ['steps=4', 'groupSize=12', 'dsog.batch=24', 'subject.steps=40', 'seed=1'];
+    const run = await openSyncGrpo('mira', { set });
+    const pathways = new Set<string>();
+    try {
+      for await (const _ of run.learnSubject());
+      await run.evaluate(48);
+      for await (const { example } of run.steps()) pathways.add(example.pathway);
+      await run.evaluate(48);
+    } finally {
+      await run.close();
+      stop();
+    }
     const names = events.map(({ name }) => name);
-    assert.ok(names.includes('policy gradient') && names.includes('update'), names.join(', '));
-    // Prompts of both pathways and thinned groups have shapes of their own: a function has up to three programs.
-    assert.ok(names.length <= 16, `${names.length}: ${names.join(', ')}`);
-    const reinforcement = names.filter((name) => !name.startsWith('concept '));
-    assert.ok(new Set(reinforcement).size <= 8, names.join(', '));
-    for (const stage of ['understanding', 'generation'])
-      assert.ok(names.filter((name) => name === `concept ${stage}: loss and gradient`).length <= 2, names.join(', '));
+    assert.deepEqual([...pathways].sort(), ['tia', 'via']);
+    assert.deepEqual(names.map((name) => name.split(',')[0]).sort(), [
+      'concept generation: loss and gradient',
+      'concept understanding: loss and gradient',
+      'decoded images',
+      'detector',
+      'masked decoding step',
+      'masked decoding step', // the first step of an image, and all others
+      'mini-face',
+      'mini-figure',
+      'mini_clip',
+      'policy gradient',
+      'policy gradient', // of text, and of images
+      'word by word',
+    ]);
     for (const { name, seconds } of events) assert.ok(seconds < 5, `${name}: ${seconds} s`);
-    assert.deepEqual(traceReports(), []);
+    const owned = traceReports().map(({ name }) => name.split(',')[0]);
+    assert.deepEqual(owned.sort(), ['detector', 'mini-face', 'mini-figure', 'mini_clip']); // the scorers' own
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { chooseSizes, fittingSizes, rowsFor, sizeFor } from '../../src/nn/buckets';
+import { chooseSizes, evenPart, fittingSizes, partsOf, roomFor, rowsFor, sizeFor } from '../../src/nn/buckets';
 
 test('sizes are a geometric series', () => {
   const sizes = [...new Set(Array.from({ length: 65 }, (_, n) => sizeFor(n, 8)))];
@@ -52,4 +52,26 @@ test('rows that end leave three batch sizes', () => {
     assert.ok(sizes.size <= 3);
     for (let live = 1; live <= first; live++) assert.ok(rowsFor(live, first) >= live);
   }
+});
+
+test('parts are even, none is larger than it may be, and all but the last are whole', () => {
+  assert.deepEqual(
+    [1, 12, 13, 18, 24, 32, 48].map((count) => evenPart(count, 12)),
+    [1, 12, 7, 9, 12, 11, 12],
+  );
+  assert.deepEqual(partsOf([1, 2, 3, 4, 5], 2), [[1, 2], [3, 4], [5]]);
+  assert.deepEqual(partsOf([], 3), []);
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 64 }), (count, most) => {
+      const size = evenPart(count, most);
+      const parts = partsOf([...Array(count).keys()], size);
+      assert.ok(size <= most && parts.length === Math.ceil(count / most));
+      assert.deepEqual(parts.flat(), [...Array(count).keys()]);
+      assert.ok(parts.length * size - count < parts.length); // fewer than one padded place a part
+    }),
+  );
+});
+
+test('up to 128 tokens there is one room', () => {
+  assert.deepEqual([1, 80, 128, 129, 200].map(roomFor), [128, 128, 128, 160, 224]);
 });

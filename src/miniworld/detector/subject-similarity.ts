@@ -7,7 +7,7 @@ import { conceptReferences } from '../concept-images';
 import { type Concept, CONCEPTS } from '../concepts';
 import { SUBJECT_ROW, CELL, SIZES } from '../scene';
 import type { SpriteSheet } from '../sprites';
-import { tf, tracedValues } from '../../engine';
+import { readValues, tf } from '../../engine';
 import type { SceneDetector } from './detector';
 
 /** Left edges of the places where a concept's figure can stand, pixels; see `besideLayout` and `creatureColumn`. */
@@ -63,7 +63,7 @@ export class SubjectSimilarity {
 /** The detector's features of what stands at each of the places, cell by cell: place, image, feature. */
 export function figureFeatures(detector: SceneDetector, pixels: tf.Tensor4D): Float32Array[][] {
   const [count] = pixels.shape;
-  const flat = tracedValues(detector, 'detector, figures', () => {
+  const flat = readValues(() => {
     const map = detector.net.trunk.forward(pixels);
     return tf.concat(
       FIGURE_COLUMNS.map((x) => tf.slice(map, [0, SUBJECT_ROW / CELL, x / CELL, 0], [-1, SIDE, SIDE, -1])),

@@ -21,7 +21,7 @@ interface MiniClipFile {
 export const MINI_CLIP_FOLDER = 'mini-clip';
 
 /** Images embedded at once. */
-const CHUNK = 64;
+const CHUNK = 12;
 
 export { type MiniClipConfig, miniClipConfig, type ImageFeatures } from './mini-clip/network';
 
@@ -104,7 +104,8 @@ export class MiniClip {
    * @throws RangeError for an empty list, an empty caption, or one of more than `maxTokens` ids
    */
   textFeatures(captions: readonly (readonly number[])[]): tf.Tensor2D {
-    return runTraced(this, 'mini_clip, captions', () => {
+    // Short, and hardly ever of one length: not worth a function to be compiled.
+    return tf.tidy(() => {
       const { ids, present } = this.textBatch(captions);
       return this.net.textEmbeddings(ids, present);
     });

@@ -3,7 +3,7 @@
  * their keys and values. Codes are drawn where their logits are, and only ids and log-probabilities are read.
  */
 import { DRAWN, drawTokens, LEFT_OUT, RepeatedStep, tf, tokenLogProbs } from '../../engine';
-import { rowsFor } from '../../nn/buckets';
+import { evenPart, partsOf, rowsFor } from '../../nn/buckets';
 import { distinct } from '../../nn/decoder';
 import { Beginnings } from '../../nn/shared-rows';
 import type { ImageOptions } from '../unified';
@@ -35,10 +35,21 @@ export interface DecodingOptions {
   readonly known: boolean;
 }
 
+/** Images of a pass. More are drawn part after part: as fast, and one shape serves however many there are. */
+const MOST = 12;
+
+/** The different texts of images, with guidance the dropped one last, and their keys and values. */
+interface Texts {
+  readonly conditions: readonly (readonly number[])[];
+  readonly rows: readonly (readonly number[])[];
+  readonly held: Beginnings;
+}
+
 export class MaskedDecoding {
-  private readonly step: RepeatedStep;
   private readonly conditions: readonly (readonly number[])[];
-  private begun: { readonly texts: readonly (readonly number[])[]; readonly held: Beginnings } | undefined;
+  private readonly parts: readonly DecodingPart[];
+  private readonly size: number;
+  private texts: Texts | undefined;
 
   /**
    * @param conditions of the images that it begins with, as ids. Those that have one array in common share its computation
@@ -49,13 +60,11 @@ export class MaskedDecoding {
     conditions: readonly (readonly number[])[],
     private readonly options: DecodingOptions,
   ) {
-    this.images = conditions.length;
     this.conditions = distinct(conditions).unique;
-    this.step = new RepeatedStep(network, 'masked decoding step', (given) => this.computed(given));
+    this.size = conditions.length > 0 ? evenPart(conditions.length, MOST) : 1;
+    const sizes = { images: this.size, whole: conditions.length > this.size };
+    this.parts = partsOf(conditions, this.size).map(() => new DecodingPart(network, options, sizes));
   }
-
-  /** Images that it began with. */
-  private readonly images: number;
 
   /**
    * One forward pass.
@@ -64,7 +73,54 @@ export class MaskedDecoding {
    *   theirs dropped
    */
   draw(images: readonly OpenImage[], first: boolean): DrawnCodes[] {
-    const inputs = tf.tidy(() => this.inputs(images, first));
+    const texts = (this.texts ??= this.begin());
+    const parts = partsOf(images, this.size);
+    for (const part of this.parts.slice(parts.length)) part.dispose(); // whose images were left out
+    return parts.flatMap((part, i) => this.parts[i].draw(texts, part, first));
+  }
+
+  dispose(): void {
+    for (const part of this.parts) part.dispose();
+    this.texts?.held.dispose();
+    this.texts = undefined;
+  }
+
+  private begin(): Texts {
+    const { config, layers } = this.network;
+    const { conditions } = this;
+    const rows = beginningRows(config, conditions, this.options.guidanceScale !== 1, conditions.length);
+    const held = new Beginnings();
+    try {
+      tf.tidy(() => {
+        const ids = tf.tensor2d(Int32Array.from(rows.flat()), [rows.length, rows[0].length], 'int32');
+        layers.hidden(ids, { ...textsAttending(config, rows), holds: held });
+      });
+    } catch (error) {
+      held.dispose();
+      throw error;
+    }
+    return { conditions, rows, held };
+  }
+}
+
+/** Images that are drawn in one pass, and the texts before them. */
+class DecodingPart {
+  private readonly step: RepeatedStep;
+  private own: Texts | undefined;
+
+  /** @param sizes images of a pass; `whole`: always as many, for they are a part of more */
+  constructor(
+    private readonly network: ShowoNetwork,
+    private readonly options: DecodingOptions,
+    private readonly sizes: { readonly images: number; readonly whole: boolean },
+  ) {
+    this.step = new RepeatedStep(network, 'masked decoding step', (given) => this.computed(given));
+  }
+
+  /** @param texts of all images @param images of this part; other ones than before where some were left out */
+  draw(texts: Texts, images: readonly OpenImage[], first: boolean): DrawnCodes[] {
+    const own = this.textsOf(texts, images);
+    const inputs = tf.tidy(() => this.inputs(own, images, first));
     try {
       const drawn = this.step.run(inputs);
       try {
@@ -79,39 +135,39 @@ export class MaskedDecoding {
 
   dispose(): void {
     this.step.forget();
-    this.begun?.held.dispose();
-    this.begun = undefined;
+    this.own?.held.dispose();
+    this.own = undefined;
   }
 
   private get guided(): boolean {
     return this.options.guidanceScale !== 1;
   }
 
-  /** Keys and values of the texts: as many as images, so that there is one shape for any of them. */
-  private begin() {
-    const { config, layers } = this.network;
-    const texts = beginningRows(config, this.conditions, this.guided, this.images);
-    const held = new Beginnings();
-    try {
-      tf.tidy(() => {
-        const ids = tf.tensor2d(Int32Array.from(texts.flat()), [texts.length, texts[0].length], 'int32');
-        layers.hidden(ids, { ...textsAttending(config, texts), holds: held });
-      });
-    } catch (error) {
-      held.dispose();
-      throw error;
-    }
-    return { texts, held };
+  /** Images that are computed: all, or a half or a quarter where they were thinned out. */
+  private count(images: readonly OpenImage[]): number {
+    const { images: all, whole } = this.sizes;
+    return whole ? all : rowsFor(images.length, all);
+  }
+
+  /** Texts of these images: as many as images, so that there is one shape for any of them. */
+  private textsOf(all: Texts, images: readonly OpenImage[]): Texts {
+    const { own, guided } = this;
+    const { unique } = distinct(images.map(({ condition }) => condition));
+    if (own && unique.every((condition) => own.conditions.includes(condition))) return own;
+    this.dispose();
+    const which = unique.map((condition) => all.conditions.indexOf(condition));
+    const last = all.rows.length - 1;
+    while (which.length < this.sizes.images) which.push(last);
+    if (guided) which.push(last);
+    return (this.own = { conditions: unique, rows: which.map((i) => all.rows[i]), held: all.held.rows(which) });
   }
 
   /** What varies from step to step. */
-  private inputs(images: readonly OpenImage[], first: boolean): tf.Tensor[] {
+  private inputs({ conditions, rows: texts }: Texts, images: readonly OpenImage[], first: boolean): tf.Tensor[] {
     const { config } = this.network;
-    const { texts } = (this.begun ??= this.begin());
-    // As many rows as at the beginning, or a half or a quarter of them: three shapes, however images are thinned out.
-    const count = rowsFor(images.length, this.images);
+    const count = this.count(images);
     const all = [...images, ...Array.from({ length: count - images.length }, () => images[0])];
-    const of = all.map(({ condition }) => this.conditions.indexOf(condition));
+    const of = all.map(({ condition }) => conditions.indexOf(condition));
     const dropped = texts.length - 1;
     const owner = first ? texts.map((_, i) => i) : this.guided ? [...of, ...of.map(() => dropped)] : of;
     const codes = all.map((image) => imageIds(config, image.codes));
@@ -162,12 +218,12 @@ export class MaskedDecoding {
 
   /** A function of tensors. @returns `[2, places]`: ids and log p */
   private computed(given: readonly tf.Tensor[]): tf.Tensor {
-    const { begun, network } = this;
-    if (!begun) throw new Error('a step has no texts before it');
+    const { own, network } = this;
+    if (!own) throw new Error('a step has no texts before it');
     const { guidanceScale, imageLogProbs } = this.options;
     const [ids, owner, at, asked, numbers, mask, cos, sin, swap] = given;
     const tables = { cos, sin, swap: swap as tf.Tensor2D };
-    const rows = { mask: mask as tf.Tensor4D, tables, begun: begun.held, owner: owner as tf.Tensor1D };
+    const rows = { mask: mask as tf.Tensor4D, tables, begun: own.held, owner: owner as tf.Tensor1D };
     const logits = network.codeLogits(network.layers.hiddenAt(ids as tf.Tensor2D, rows, at as tf.Tensor1D));
     const drawn = drawTokens(logits, asked as tf.Tensor1D, numbers, guidanceScale);
     if (imageLogProbs === 'guided' || !this.guided) return drawn;
@@ -183,7 +239,7 @@ export class MaskedDecoding {
 
   private read(images: readonly OpenImage[], drawn: Float32Array): DrawnCodes[] {
     const { num_vq_tokens: n } = this.network.config;
-    const places = rowsFor(images.length, this.images) * n;
+    const places = this.count(images) * n;
     const row = (k: number, b: number) => drawn.slice(k * places + b * n, k * places + (b + 1) * n);
     return images.map(({ codes }, b) => {
       const found = row(0, b);

@@ -1,7 +1,7 @@
 /** Show-o's decisions (an answer; one MaskGIT step of an image) and their exact replay, guidance included. */
 import { tf, tokenEntropies, tokenLogProbs, type TokenReading } from '../../engine';
 import { sizeFor } from '../../nn/buckets';
-import type { ImageOptions, Transition } from '../unified';
+import { type ImageOptions, replayWidth, type Transition } from '../unified';
 import { drawnInputs, everyCode } from './image-inputs';
 import type { ShowoNetwork } from './network';
 import { continuedLogits, type SampledText, type TextRow } from './text-sampler';
@@ -49,8 +49,8 @@ export function textTransition(
 }
 
 /**
- * log p of every decision, `[transitions, longest]`, 0 behind a row's end and where nothing was decided;
- * differentiable in the weights.
+ * log p of every decision, `[transitions, width]`, see {@link replayWidth}; 0 behind a row's end and where nothing was
+ * decided; differentiable in the weights.
  * @throws RangeError for transitions of different segments, temperatures, guidance or kinds of log-probs
  */
 export function replayTransitions(network: ShowoNetwork, transitions: readonly ShowoTransition[]): tf.Tensor2D {
@@ -80,8 +80,12 @@ function readTransitions(
 
 function readTexts(network: ShowoNetwork, transitions: readonly TextTransition[], read: TokenReading): tf.Tensor2D {
   const temperature = theSame('temperature', transitions, (transition) => transition.temperature);
-  const longest = Math.max(...transitions.map(({ sampledIds }) => sampledIds.length));
-  const rows = transitions.map(({ prefix, sampledIds }) => ({ prefix, rest: [...sampledIds.subarray(0, -1)] }));
+  const longest = replayWidth(transitions);
+  const { pad } = network.vocabulary;
+  const rows = transitions.map(({ prefix, sampledIds }) => {
+    const padding = new Array<number>(longest - sampledIds.length).fill(pad); // answers of every length have one shape
+    return { prefix, rest: [...sampledIds.subarray(0, -1), ...padding] };
+  });
   const steps = Array.from({ length: longest }, (_, i) => i);
   // Padding asks for position 0 and id 0, and is multiplied away: rows of one length need no gather back.
   const positions = transitions.map(({ prefix, sampledIds }) =>

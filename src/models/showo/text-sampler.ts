@@ -1,6 +1,6 @@
 /** Sampling text: answers to questions about an image, or to text alone. */
 import { type Rng, tf } from '../../engine';
-import { sizeFor } from '../../nn/buckets';
+import { evenPart, partsOf, roomFor, sizeFor } from '../../nn/buckets';
 import { Decoder, distinct } from '../../nn/decoder';
 import type { RowInputs } from '../../nn/row-inputs';
 import { sharedTexts } from '../../nn/shared-texts';
@@ -10,6 +10,12 @@ import { rotaryOf } from './layers';
 import { understandingEoi } from './layout';
 import { causalMask, understandingMask } from './masks';
 import type { ShowoNetwork } from './network';
+
+/** Answers of so many tokens at most are short: where their rows end is of no weight, and one shape serves all. */
+const SHORT = 16;
+
+/** Rows of short answers that go on together; more of them go on part after part. */
+const ROWS = 24;
 
 /** A row of text to be continued. */
 export interface TextRow {
@@ -50,7 +56,11 @@ export function sampleTexts(
   if (!Number.isInteger(maxNewTokens) || maxNewTokens < 1)
     throw new RangeError(`maxNewTokens is ${maxNewTokens}, expected a positive integer`);
   const states = rows.map(({ ids }): TextState => ({ last: ids[ids.length - 1], ids: [], logProbs: [], kept: [] }));
-  if (rows.length > 0) continueRows(network, rows, rngs, states, { ...options, maxNewTokens, vocabulary });
+  const size = maxNewTokens <= SHORT ? evenPart(Math.max(1, rows.length), ROWS) : rows.length;
+  for (const part of partsOf([...rows.keys()], size)) {
+    const own = <T>(list: readonly T[]) => part.map((b) => list[b]);
+    continueRows(network, own(rows), own(rngs), own(states), { ...options, maxNewTokens, vocabulary });
+  }
   return states.map(({ ids, logProbs, kept, last }) => ({
     ids: Int32Array.from(ids),
     logProbs: Float32Array.from(logProbs),
@@ -78,12 +88,15 @@ function continueRows(
   options: TextSamplerOptions & { readonly maxNewTokens: number; readonly vocabulary: 'text' | 'all' },
 ): void {
   const { maxNewTokens, vocabulary } = options;
+  const isShort = maxNewTokens <= SHORT;
+  const room = Math.max(...rows.map(({ ids }) => ids.length)) + maxNewTokens - 1;
   const idOf = vocabulary === 'all' ? (index: number) => index : network.sayableIds.idOf;
   const decoder = new Decoder({
     owner: network,
     name: `word by word, ${vocabulary}`,
     layers: network.config.num_hidden_layers,
-    room: Math.max(...rows.map(({ ids }) => ids.length)) + maxNewTokens - 1,
+    room: isShort ? roomFor(room) : room,
+    keepsRows: isShort,
     rotary: rotaryOf(network.config),
     inputs: (ids): TokenIds => ({ ids: tf.tensor2d(Int32Array.from(ids.flat()), [ids.length, 1], 'int32') }),
     read: ({ ids }, at) => network.following(ids, at),

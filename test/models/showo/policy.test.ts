@@ -78,10 +78,28 @@ describe('replay with unchanged weights', () => {
     const short = { ...other, ...firstTwo } as ShowoTransition;
     const values = tf.tidy(() => model.replay([long, short]).arraySync());
     assert.ok(long.sampledIds.length > 2 && values[1].slice(2).every((value) => value === 0));
+    // Answers of up to 8 tokens have one shape.
+    assert.deepEqual([values.length, values[0].length], [2, 8]);
+    const { length } = long.sampledIds;
+    assert.ok(values[0].slice(0, length).every((value) => value < 0) && values[0].slice(length).every((v) => v === 0));
     const [, second] = images({ scored: 'unmasked' });
     const [row] = tf.tidy(() => model.replay([second]).arraySync());
     row.forEach((value, i) => assert.equal(value === 0, second.actionMask[i] === 0));
     assert.ok(second.logProbs.every((value, i) => second.actionMask[i] === 1 || value === 0));
+  });
+
+  test('answers that many rows give go on part after part, each as it would alone', () => {
+    const prompts = [['w1 w2'], ['w3 w4 w5 w6']].map((parts) => model.prompt(parts, 'understand'));
+    const request = (i: number) => ({ prompt: prompts[i % 2], rng: new Rng(8).split(i) });
+    const options = { maxNewTokens: 6, temperature: 2 };
+    const said = model.sampleText([...Array(27).keys()].map(request), options); // parts of 14 and 13
+    said.forEach((answer, i) => {
+      const [alone] = model.sampleText([request(i)], options);
+      assert.deepEqual(answer.transitions[0].sampledIds, alone.transitions[0].sampledIds, `answer ${i}`);
+    });
+    const transitions = said.flatMap((answer) => answer.transitions);
+    assert.ok(worstRatio(transitions) < 1e-4);
+    assert.ok(worstRatio(transitions.filter((_, i) => i % 2 === 0)) < 1e-4); // of one prompt, which gets more room
   });
 
   test('is not 1 for shifted ids, another image, another temperature or the other half: the tests above can fail', () => {

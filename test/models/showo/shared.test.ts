@@ -109,3 +109,20 @@ test('a batch that is thinned out goes on in one of three sizes, with the codes 
   const [alone] = ShowoImageSampler.start(model.network, [request(3)], options).finish();
   assert.deepEqual(left.codes, alone.codes);
 });
+
+test('more images than a pass holds are drawn part after part, with the codes that each would have alone', () => {
+  const request = (i: number) => ({ condition: texts[i % 2], draws: new Rng(5).split(i) });
+  const options = { steps: 4, guidanceScale: 3 };
+  const alone = (i: number) => ShowoImageSampler.start(model.network, [request(i)], options).finish()[0].codes;
+  const all = () => Array.from({ length: 29 }, (_, i) => request(i)); // parts of 10, 10 and 9
+  const batch = ShowoImageSampler.start(model.network, all(), options);
+  batch.step();
+  // Thinned out across the parts: those that go on make new ones, with texts of their own.
+  const kept = [28, 0, 12, 3, 19, 20, 21, 7, 8, 9, 10, 27];
+  const left = batch.select(kept).finish();
+  left.forEach(({ codes }, k) => assert.deepEqual(codes, alone(kept[k]), `image ${kept[k]}`));
+  const { numTensors } = tf.memory();
+  const whole = ShowoImageSampler.start(model.network, all(), options).finish();
+  assert.equal(tf.memory().numTensors, numTensors);
+  for (const i of [0, 9, 10, 28]) assert.deepEqual(whole[i].codes, alone(i), `image ${i}`);
+});
