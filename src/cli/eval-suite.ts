@@ -110,7 +110,8 @@ async function evaluate(name: string, values: Values, typed: string): Promise<nu
       batchSize: values.batch === undefined ? undefined : whole('batch', values.batch, 1),
       progress: progressSayer(),
     });
-    const settings = { command: typed, ...identity, usage: judges.endpoint?.usage };
+    // The folder as it was named: a report may be passed on.
+    const settings = { command: typed, ...identity, data: data ?? null, usage: judges.endpoint?.usage };
     const report = suites.reportOf(suite, results, settings, new Rng(seed), parts.leftOut);
     await suites.writeReport(out, suite, report);
     console.log(values.json ? JSON.stringify(report) : suites.reportMarkdown(suite, report));

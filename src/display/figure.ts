@@ -2,6 +2,7 @@
 import sharp from 'sharp';
 import { Display, type MimeBundle } from './bundle';
 import { FIGURE_WIDTHS, figureSvg, type FigureNote, writeFigure } from './figure-files';
+import { figureNumbers, numberLine } from './figure-numbers';
 import { escapeHtml, html } from './html';
 import { type ImageLike, pngOf } from './images';
 import { pngOfSvg, svgOf, type VegaLiteSpec } from './plot';
@@ -10,13 +11,14 @@ import { PRINT } from './charts';
 /**
  * Draws a figure, and writes it as SVG, PDF and LaTeX snippet when a folder is given.
  * @param drawing a vega-lite specification, or an SVG with width and height in user units
- * @returns what a notebook shows: the drawing with its caption, sources and command
+ * @returns what a notebook shows: the drawing with its caption, sources, command and numbers
  */
 export async function figure(drawing: VegaLiteSpec | string, note: FigureNote, folder?: string): Promise<Display> {
   const drawn = typeof drawing === 'string' ? drawing : await svgOf({ config: PRINT, ...drawing });
   const svg = figureSvg(drawn, note);
   if (folder) await writeFigure(folder, svg, note);
-  const text = `Figure ${note.name}: ${note.caption}`;
+  const numbers = typeof drawing === 'string' ? [] : figureNumbers(drawing).map(numberLine);
+  const text = [`Figure ${note.name}: ${note.caption}`, ...numbers].join('\n');
   return new Display(text, async (): Promise<MimeBundle> => {
     const drawn = await sharp(await pngOfSvg(svg))
       .png({ palette: true, effort: 8 })
@@ -28,7 +30,14 @@ export async function figure(drawing: VegaLiteSpec | string, note: FigureNote, f
       >
     </figcaption>`;
     const image = html`<img alt="${note.caption}" src="data:image/png;base64,${png}" style="max-width:100%" />`;
-    return { 'text/html': String(html`<figure style="margin:0">${image}${caption}</figure>`) };
+    const listed =
+      numbers.length > 0
+        ? html`<details>
+            <summary>numbers of ${note.name}</summary>
+            <pre>${numbers.join('\n')}</pre>
+          </details>`
+        : '';
+    return { 'text/html': String(html`<figure style="margin:0">${image}${caption}${listed}</figure>`) };
   });
 }
 

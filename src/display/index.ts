@@ -23,6 +23,7 @@ export {
   PRINT,
   stacked,
 } from './charts';
+export { type FigureNumber, figureNumbers, numberLine, printedNumber, readNumberLines } from './figure-numbers';
 export { figure, type GridCell, gridFigure, type GridFigureOptions } from './figure';
 export { FIGURE_WIDTHS, type FigureNote, figureSvg, pdfOf, writeFigure } from './figure-files';
 export { escapeHtml, html, SafeHtml } from './html';

@@ -13,7 +13,9 @@ import {
   figureSvg,
   gridFigure,
   jupyterDisplay,
+  numberLine,
   pdfOf,
+  readNumberLines,
   stacked,
   svgOf,
 } from '../../src/display';
@@ -72,6 +74,28 @@ describe('charts', () => {
 });
 
 describe('figures', () => {
+  it('say their numbers beside the drawing: dots with intervals, first and last steps of curves', async () => {
+    const curve = [1, 2, 3].map((step) => ({ panel: 'kl', series: 'full', seed: 1, step, value: step / 3 }));
+    const drawn = stacked([
+      dotChart([...rows, { ...rows[0], panel: 'a panel of many words', low: undefined }]),
+      bandChart(curve),
+    ]);
+    const shown = await figure(drawn, note);
+    const lines = [
+      'CLIP-T | base | ours: 0.25 [0.2, 0.3]',
+      'a panel of many words | base | ours: 0.25',
+      'kl | step 1 | full: 0.3333 [0.3333, 0.3333]',
+      'kl | step 3 | full: 1 [1, 1]',
+    ];
+    assert.equal(shown.text, [`Figure a-figure: ${note.caption}`, ...lines].join('\n'));
+    assert.deepEqual(readNumberLines(shown.text).map(numberLine), lines);
+    assert.deepEqual(readNumberLines('a | b | c: -1.2e-7 [-2, 3e+21]'), [
+      { panel: 'a', row: 'b', series: 'c', value: -1.2e-7, low: -2, high: 3e21 },
+    ]);
+    const bundle = await shown[jupyterDisplay]();
+    assert.ok(String(bundle['text/html']).includes(`<pre>${lines.join('\n')}</pre>`));
+  });
+
   it('are exactly as wide as a column or a page, with their notes on them and their caption within', () => {
     const svg = '<svg width="100" height="50" viewBox="0 0 100 50"><path d="M0,0L100,50"/></svg>';
     const page = figureSvg(svg, note);

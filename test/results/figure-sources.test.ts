@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { BENCH_SEED } from '../../bench/sizes';
 import { readResults } from '../../src/eval';
 import { dataFolder, packageRoot } from '../../src/io/package-root';
 
@@ -57,13 +58,35 @@ describe('what figures draw', () => {
     assert.ok(runs.length > 0);
   });
 
-  test('measurements of speed name their command and the versions that were measured', () => {
-    const bench = JSON.parse(readFileSync(dataFolder('results', 'bench.json'), 'utf8')) as {
-      command: string;
-      versions: Record<string, string>;
-    };
-    assert.match(bench.command, /unilab bench/);
-    assert.ok(Object.keys(bench.versions).length > 0);
+  test('measurements of speed name their command, their seed and the versions that were measured', () => {
+    for (const name of ['bench.json', 'bench-30M.json']) {
+      const bench = JSON.parse(readFileSync(dataFolder('results', name), 'utf8')) as {
+        command: string;
+        seed: number;
+        versions: Record<string, string>;
+      };
+      assert.match(bench.command, /unilab bench/);
+      assert.equal(bench.seed, BENCH_SEED);
+      assert.ok(Object.keys(bench.versions).length > 0);
+    }
+  });
+
+  test('evaluations name their command, their seed and the version that made them, and no folder of a machine', () => {
+    const suites = readdirSync(dataFolder('results', 'suites')).map((name) => path.join('suites', name));
+    assert.ok(suites.length > 0);
+    for (const name of ['nearest.json', ...suites]) {
+      const text = readFileSync(dataFolder('results', name), 'utf8');
+      const { settings, ...found } = JSON.parse(text) as {
+        command?: string;
+        version: string;
+        settings?: { command: string; seed: number };
+      };
+      assert.match(settings?.command ?? found.command ?? '', /^bin\/unilab eval /, name);
+      // Of the nearest neighbors nothing is random.
+      assert.ok(settings === undefined || Number.isInteger(settings.seed), name);
+      assert.match(found.version, /^\d+\.\d+\.\d+\+[0-9a-f]{7,}$/, name);
+      assert.doesNotMatch(text, /"\/(work|home|Users|tmp)\//, name);
+    }
   });
 
   test('tables of papers name the paper', () => {
