@@ -20,24 +20,30 @@ export class CheckpointMismatchError extends Error {
   override readonly name = 'CheckpointMismatchError';
 }
 
-/** @throws CheckpointMismatchError listing everything that does not fit */
+/** Faults of one kind that are listed: another model's file has hundreds. */
+const LISTED = 12;
+
+/** @throws CheckpointMismatchError listing everything that does not fit, the first dozen of each kind */
 export function checkShapes(
   expected: ExpectedTensors,
   found: readonly (readonly [name: string, tensor: { readonly shape: readonly number[] }])[],
   where: string,
 ): void {
   const shapes = new Map(found.map(([name, { shape }]) => [name, shape]));
-  const faults: string[] = [];
+  const [missing, misshaped, unknown, twice]: string[][] = [[], [], [], []];
   for (const [name, { shape, tiedTo }] of Object.entries(expected)) {
     const other = shapes.get(name);
-    if (!other && !tiedTo) faults.push(`missing: ${name} [${shape}]`);
+    if (!other && !tiedTo) missing.push(`missing: ${name} [${shape}]`);
     // Tied weights may be stored once.
-    if (other && other.join() !== shape.join()) faults.push(`${name}: expected [${shape}], found [${other}]`);
+    if (other && other.join() !== shape.join()) misshaped.push(`${name}: expected [${shape}], found [${other}]`);
   }
   found.forEach(([name, { shape }], i) => {
-    if (!Object.hasOwn(expected, name)) faults.push(`unknown: ${name} [${shape}]`);
-    else if (found.findIndex(([other]) => other === name) < i) faults.push(`twice, under two names: ${name}`);
+    if (!Object.hasOwn(expected, name)) unknown.push(`unknown: ${name} [${shape}]`);
+    else if (found.findIndex(([other]) => other === name) < i) twice.push(`twice, under two names: ${name}`);
   });
+  const faults = [missing, misshaped, unknown, twice].flatMap((own) =>
+    own.length <= LISTED ? own : [...own.slice(0, LISTED), `.. and ${own.length - LISTED} more like these`],
+  );
   if (faults.length > 0)
     throw new CheckpointMismatchError(`${where} does not fit this configuration:\n  ${faults.join('\n  ')}`);
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Rng, startEngine, tf } from '../../src/engine';
 import { openSafetensors, type RawTensor, readSafetensors, type WritableTensor, writeSafetensors } from '../../src/io';
-import { CheckpointMismatchError, type NameRules } from '../../src/nn/checkpoint-fit';
+import { CheckpointMismatchError, checkShapes, type NameRules } from '../../src/nn/checkpoint-fit';
 import { Linear } from '../../src/nn/layers';
 import type { StorageType } from '../../src/nn/parameter-values';
 import { ParamStore } from '../../src/nn/store';
@@ -74,6 +74,19 @@ describe('files', () => {
     for (const owner of [frozen, copied]) owner.dispose();
     assert.equal(tf.memory().numTensors, start);
     for (const owner of [again, store]) owner.dispose();
+  });
+
+  it('of another model are refused in a few lines', () => {
+    const expected = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`w${i}`, { shape: [i] }]));
+    assert.throws(
+      () => checkShapes(expected, [['v', { shape: [3] }]], 'FILE'),
+      (error: Error) => {
+        const lines = error.message.split('\n  ').slice(1);
+        assert.equal(lines.length, 14);
+        assert.deepEqual(lines.slice(-3), ['missing: w11 [11]', '.. and 8 more like these', 'unknown: v [3]']);
+        return true;
+      },
+    );
   });
 
   it('that do not fit are refused with everything that is wrong, before anything is read', async () => {
