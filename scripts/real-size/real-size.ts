@@ -55,6 +55,7 @@ export async function realSizeStep(
   { size, out, folder }: RealSizeOptions,
 ): Promise<RealSizeReport> {
   const { recipe, write, step, side }: RealSizeModel = MODELS[name];
+  if (folder !== undefined) await mkdir(folder, { recursive: true });
   const scratch = await mkdtemp(path.join(folder ?? os.tmpdir(), 'unilab-real-size-'));
   const parts: RealSizePart[] = [];
   const start = performance.now();
