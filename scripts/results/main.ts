@@ -74,6 +74,7 @@ async function main(): Promise<void> {
     modelOf: ({ backbone }) => values.model ?? dataFolder('checkpoints', backbone),
     limit,
     set,
+    told: saidBehindName(),
     finished: tell,
     say: (line) => console.log(line),
   });
@@ -83,6 +84,17 @@ async function main(): Promise<void> {
 function placeOf(limit: number | undefined, seed: string | undefined): string | undefined {
   if (limit !== undefined) return path.join('out', 'results-limited');
   return seed === undefined ? undefined : path.join('out', 'validation', values.name);
+}
+
+/** What else a command must say to make the same run again. */
+function saidBehindName(): string {
+  const { limit, model, seed, name, set } = values;
+  const options = [
+    ...(model === undefined ? [] : [`--model ${model}`]),
+    ...(seed === undefined ? [] : [`--seed ${seed}`, `--name ${name}`]),
+    ...set.map((one) => `--set ${one}`),
+  ].join(' ');
+  return `${limit === undefined ? '' : ` limit=${limit}`}${options === '' ? '' : ` options='${options}'`}`;
 }
 
 main().catch((error: unknown) => {

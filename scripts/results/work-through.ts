@@ -21,6 +21,8 @@ export interface WorkThrough {
   readonly modelOf: (run: ListedRun) => string;
   readonly limit?: number;
   readonly set?: readonly string[];
+  /** What a run's command says behind its name, so that it can be given again. Default: nothing. */
+  readonly told?: string;
   /** Called after every run. */
   readonly finished: () => Promise<void>;
   readonly say: (line: string) => void;
@@ -43,7 +45,10 @@ export async function workThrough(runs: readonly ListedRun[], context: WorkThrou
   say(`${runs.length} runs are finished`);
 }
 
-async function perform(run: ListedRun, { methods, store, modelOf, limit, set, say, ...context }: WorkThrough) {
+async function perform(
+  run: ListedRun,
+  { methods, store, modelOf, limit, set, told = '', say, ...context }: WorkThrough,
+) {
   const { method, variant, backbone, seed } = run;
   const runsOf = methods[method];
   if (!runsOf) throw new RangeError(`nobody knows how to run ${nameOf(run)}`);
@@ -59,7 +64,7 @@ async function perform(run: ListedRun, { methods, store, modelOf, limit, set, sa
   const tick = (stage: string, done: number, of: number) => clock.tick(stage, done, of);
   const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, set, ratio, tick });
   const { metrics, items } = runMetrics(before, after, seed, scope);
-  const command = `make results RUNS=${nameOf(run)}`;
+  const command = `make results RUNS=${nameOf(run)}${told}`;
   const minutes = Number(clock.minutes.toFixed(1));
   const result = { method, variant, backbone, seed, command, version: projectVersion(), options, minutes, metrics };
   if (log) await store.writeCurve(run, log);

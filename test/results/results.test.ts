@@ -147,7 +147,7 @@ describe('the list', () => {
       readFileSync(path.join(killed, 'results', 'sync-grpo-control-toy-1.json'), 'utf8'),
     ) as FinishedRun['result'];
     assert.deepEqual([method, variant, seed, options], ['sync-grpo', 'control', 1, { count: 3, seed: 1 }]);
-    assert.equal(command, 'make results RUNS=sync-grpo-control-toy-1');
+    assert.equal(command, 'make results RUNS=sync-grpo-control-toy-1 limit=3');
     assert.deepEqual(metrics.joint_success, {
       prompts: 4,
       draws: 5,

@@ -56,6 +56,7 @@ export async function workThroughToys(folder: string, killAt = Infinity): Promis
     store,
     folder: path.join(folder, 'work'),
     modelOf: () => 'none',
+    told: ' limit=3',
     finished: async () => void (await store.writeSummary()),
     say: (line) => lines.push(line),
   });
