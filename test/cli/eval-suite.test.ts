@@ -212,6 +212,8 @@ describe('unilab eval SUITE on a tiny Janus', () => {
     const args = ['unifybench', '--model', at('runs', '{subject}', 'model'), '--data', at('concepts')];
     const rest = ['--stand-ins', 'mobilenet', '--samples', '1', '--out', at('unifybench')];
     await assert.rejects(evaluate(...args, ...rest), /no model .*runs\/bolt\/model; --only-subjects names those/);
+    const run = ['unifybench', '--model', at('runs', '{subject}'), '--data', at('concepts'), '--only-subjects', 'mira'];
+    await assert.rejects(evaluate(...run, ...rest), /runs\/mira is a run's folder: its model is .*runs\/mira\/model/);
     const mistyped = evaluate(...args, ...rest, '--only-subjects', 'mirra');
     await assert.rejects(mistyped, /unifybench has no item of mirra, but of bolt, mira/);
     const report = reportOf(await evaluate(...args, ...rest, '--only-subjects', 'mira', '--json'));

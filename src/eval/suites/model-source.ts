@@ -1,5 +1,7 @@
 /** The model of an evaluation: one for all items, or one for each subject, by a `{subject}` in the folder's name. */
 import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { modelFolder } from '../../models/adaptation';
 import { loadModel } from '../../models/load';
 import type { UnifiedModel } from '../../models/unified';
 import { SuiteError } from './suite';
@@ -29,6 +31,9 @@ export class ModelFolder implements ModelSource {
 
   check(subjects: Iterable<string | undefined>): void {
     const folders = new Set([...new Set(subjects)].map((subject) => this.folderOf(subject)));
+    const isModel = (folder: string) => existsSync(path.join(folder, 'config.json'));
+    const runs = [...folders].filter((folder) => !isModel(folder) && isModel(modelFolder(folder)));
+    if (runs.length > 0) throw new SuiteError(`${runs[0]} is a run's folder: its model is ${modelFolder(runs[0])}`);
     const missing = [...folders].filter((folder) => !existsSync(folder));
     if (missing.length === 0) return;
     const hint = this.bySubject ? '; --only-subjects names those that there are' : '';
