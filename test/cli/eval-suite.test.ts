@@ -260,6 +260,30 @@ describe('unilab eval SUITE on a tiny Janus', () => {
     );
   });
 
+  it('nearest: what it finds goes into a file, with the command and the version that found it', async () => {
+    const data = at('near');
+    for (const [name, gray] of [
+      ['dog', 40],
+      ['cat', 220],
+    ] as const) {
+      mkdirSync(path.join(data, name), { recursive: true });
+      for (const i of [0, 1]) {
+        const rgb = Uint8Array.from({ length: 60 * 60 * 3 }, (_, at) => gray + ((at * (1 + i)) % 7));
+        writeFileSync(path.join(data, name, `0${i}.png`), await encodePng({ width: 60, height: 60, rgb }));
+      }
+    }
+    const prompts = (kind: string) =>
+      `${kind} Prompts\n\nprompt_list = [\n'a {0} {1}'.format(unique_token, class_token),\n]\n`;
+    const table = `Classes\n\nsubject_name,class\ndog,dog\ncat,cat\n\n${prompts('Object')}\n${prompts('Live Subject')}`;
+    writeFileSync(path.join(data, 'prompts_and_classes.txt'), table);
+    const { out } = await evaluate('nearest', '--data', data, '--out', at('nearest.json'), '--json');
+    const found = JSON.parse(out) as Record<string, unknown>;
+    assert.deepEqual(JSON.parse(readFileSync(at('nearest.json'), 'utf8')), found);
+    assert.deepEqual([found.share, found.images, found.subjects], [1, 4, 2]);
+    assert.equal(found.command, `bin/unilab eval nearest --data ${data} --out ${at('nearest.json')}`);
+    assert.match(String(found.version), /^\d+\.\d+\.\d+/);
+  });
+
   it('says what is missing', async () => {
     await assert.rejects(evaluate('dreambench'), /--model is needed/);
     await assert.rejects(evaluate('dreambench', '--model', model), /--data is needed: the folder dataset/);
