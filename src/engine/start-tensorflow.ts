@@ -7,6 +7,7 @@ import util from 'node:util';
 import { needsBf16Casts, useBf16Products, useOwnProducts } from './bf16-products';
 import { functionBackend } from './functions/binding';
 import { useMixedPrecision } from './functions';
+import { useOwnLinear } from './ops/layers';
 import { setOwnKernels } from './ops/kernel';
 import { EngineError, type EngineReport, type Precision, type StartOptions } from './report';
 import { useTraceableKernels } from './tensorflow-kernels';
@@ -41,7 +42,10 @@ export async function startTensorflow({ precision, mixed }: StartOptions, _force
   if (mixed) startMixedPrecision(precision, device);
   else if (precision === 'bf16' && device === 'cpu') {
     if (needsBf16Casts()) useBf16Products();
-    else useOwnProducts();
+    else {
+      useOwnProducts();
+      useOwnLinear();
+    }
   }
   return {
     engine: 'tensorflow',

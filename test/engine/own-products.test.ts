@@ -3,6 +3,7 @@ import { before, describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { startEngine, tf, traced } from '../../src/engine';
 import { hasOwnKernel } from '../../src/engine/ops/kernel';
+import { linear } from '../../src/engine/ops/layers';
 import { normal } from './numeric';
 
 /** To the nearest bfloat16, of two the even one. */
@@ -109,6 +110,59 @@ describe('products on the matrix unit', () => {
     assert.equal(program.report().programs[0].runs, 2);
     program.dispose();
     tf.dispose([a, b, plain]);
+  });
+
+  test('a linear map begins its sums with the bias: of any size, to the bit the same in every number of rows', (context) => {
+    if (lacks || !hasOwnKernel('UnilabLinear'))
+      return context.skip(lacks || 'the kernels are older: run `make engine`');
+    tf.tidy(() => {
+      const ones = linear(tf.ones([2, 3]), tf.ones([2, 3]), tf.tensor1d([0.5, -1]));
+      assert.deepEqual(ones.arraySync(), [
+        [3.5, 2],
+        [3.5, 2],
+      ]);
+    });
+    for (const [inner, outputs] of [
+      [3, 1],
+      [60, 33],
+      [700, 130],
+      [1100, 48],
+    ]) {
+      tf.tidy(() => {
+        const [x, weight, bias] = [matrix(300, inner, 3), matrix(outputs, inner, 4), normal([outputs], 5)];
+        const all = linear(x, weight, bias);
+        const { value, size } = expectedOf(x, weight, { left: false, right: true });
+        const [found, b] = [all.dataSync(), bias.dataSync()];
+        for (let i = 0; i < 300; i += 7)
+          for (let j = 0; j < outputs; j++) {
+            const apart = Math.abs(found[i * outputs + j] - value(i, j) - b[j]);
+            assert.ok(apart <= 2e-6 * (size(i, j) + Math.abs(b[j])), `${apart} apart at ${i}, ${j}`);
+          }
+        for (const rows of [1, 16, 17, 32, 33, 200]) {
+          const some = linear(tf.slice(x, [0, 0], [rows, inner]), weight, bias);
+          assert.deepEqual(some.dataSync(), tf.slice(all, [0, 0], [rows, outputs]).dataSync(), `${rows} rows`);
+        }
+      });
+    }
+  });
+
+  test('its gradients are those of a product and a sum, and none of what is frozen is computed', (context) => {
+    if (lacks || !hasOwnKernel('UnilabLinear'))
+      return context.skip(lacks || 'the kernels are older: run `make engine`');
+    tf.tidy(() => {
+      const [x, weight, bias] = [matrix(90, 60, 5), matrix(50, 60, 6), normal([50], 7)];
+      const composed = (p: tf.Tensor, q: tf.Tensor, r: tf.Tensor) => tf.add(tf.matMul(p, q, false, true), r);
+      const gradients = (map: typeof composed) =>
+        tf.grads((p, q, r) => tf.sum(tf.sin(map(p, q, r))))([x, weight, bias]);
+      const [own, expected] = [gradients(linear), gradients(composed)];
+      own.forEach((gradient, i) => {
+        const apart = tf.max(tf.abs(tf.sub(gradient, expected[i]))).dataSync()[0];
+        const most = tf.max(tf.abs(expected[i])).dataSync()[0];
+        assert.ok(apart <= 1e-4 * most, `gradient ${i}: ${apart} apart, largest ${most}`);
+      });
+      const frozen = tf.grad((p) => tf.sum(tf.sin(linear(p, weight, bias))))(x);
+      assert.deepEqual(frozen.dataSync(), own[0].dataSync());
+    });
   });
 
   test('an empty matrix has an empty product, or one of zeros', () =>

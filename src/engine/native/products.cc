@@ -63,19 +63,36 @@ void StoreAcross(const float* tile, float* y, int64_t stride, int64_t rows, int6
     _mm512_mask_storeu_ps(y + i * stride, mask, _mm512_castsi512_ps(r[i]));
 }
 
+// What the sums of 16 outputs begin with, as a tile of outputs by rows.
+void BiasAcross(const float* bias, int64_t outputs, float* tile) {
+  for (int64_t i = 0; i < kSide; i++) _mm512_store_ps(tile + i * kSide, _mm512_set1_ps(i < outputs ? bias[i] : 0.0f));
+}
+
 // 32 outputs of up to 32 rows. The weight is the left factor here.
-void FewOutputs(const Factor& w, int64_t output, const uint16_t* x, int64_t rows, uint16_t* tiles, float* y) {
+void FewOutputs(const Factor& w, int64_t output, const uint16_t* x, int64_t rows, const float* bias, uint16_t* tiles,
+                float* y) {
   const int64_t depth = Parts(w.inner, kDepth);
   for (int64_t half = 0; half < 2; half++) {
     for (int64_t k = 0; k < depth; k++)
       PackLeft(w, output + half * kSide, k * kDepth, tiles + (half * depth + k) * kTile);
   }
   constexpr int kStride = 64;
-  Settle();
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  alignas(64) float sums[4][kSide * kSide];
+  if (bias) {
+    BiasAcross(bias + output, w.outer - output, sums[0]);
+    BiasAcross(bias + output + kSide, w.outer - output - kSide, sums[1]);
+    Settle();
+    _tile_loadd(0, sums[0], kStride);
+    _tile_loadd(1, sums[1], kStride);
+    _tile_loadd(2, sums[0], kStride);
+    _tile_loadd(3, sums[1], kStride);
+  } else {
+    Settle();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
   for (int64_t k = 0; k < depth; k++) {
     _tile_loadd(4, tiles + k * kTile, kStride);
     _tile_loadd(5, tiles + (depth + k) * kTile, kStride);
@@ -88,7 +105,6 @@ void FewOutputs(const Factor& w, int64_t output, const uint16_t* x, int64_t rows
       _tile_dpbf16ps(3, 5, 7);
     }
   }
-  alignas(64) float sums[4][kSide * kSide];
   _tile_stored(0, sums[0], kStride);
   _tile_stored(1, sums[1], kStride);
   _tile_stored(2, sums[2], kStride);
@@ -100,8 +116,8 @@ void FewOutputs(const Factor& w, int64_t output, const uint16_t* x, int64_t rows
   }
 }
 
-// y [rows, outputs] = x w^T, of few rows.
-void FewRows(const Factor& x, const Factor& w, float* y) {
+// y [rows, outputs] = x w^T + bias, of few rows.
+void FewRows(const Factor& x, const Factor& w, const float* bias, float* y) {
   const int64_t depth = Parts(x.inner, kDepth), halves = Parts(x.outer, kSide);
   uint16_t* packed = right_tiles.Tiles(halves * depth);
   for (int64_t half = 0; half < halves; half++) {
@@ -112,7 +128,8 @@ void FewRows(const Factor& x, const Factor& w, float* y) {
     const TileUse use;
     uint16_t* tiles = left_tiles.Tiles(2 * depth);
 #pragma omp for schedule(static)
-    for (int64_t output = 0; output < w.outer; output += 2 * kSide) FewOutputs(w, output, packed, x.outer, tiles, y);
+    for (int64_t output = 0; output < w.outer; output += 2 * kSide)
+      FewOutputs(w, output, packed, x.outer, bias, tiles, y);
   }
 }
 
@@ -120,6 +137,7 @@ void FewRows(const Factor& x, const Factor& w, float* y) {
 struct Place {
   float* at;
   int64_t stride, rows, columns;
+  const float* bias;  // of its columns; nullptr: none
   bool IsWhole() const { return rows >= kSide && columns >= kSide; }
   bool IsEmpty() const { return rows <= 0 || columns <= 0; }
 };
@@ -165,8 +183,11 @@ void Store(int tile, float* to, int64_t stride) {
 
 void Begin(int tile, const Place& place, bool goes_on) {
   alignas(64) float spare[kSide * kSide];
-  if (!goes_on || place.IsEmpty()) {
+  if (place.IsEmpty() || (!goes_on && !place.bias)) {
     Zero(tile);
+  } else if (!goes_on) {
+    _mm512_store_ps(spare, _mm512_maskz_loadu_ps(FirstOf(place.columns), place.bias));
+    Load(tile, spare, 0);  // the same in every row
   } else if (place.IsWhole()) {
     Load(tile, place.at, place.stride);
   } else {
@@ -188,9 +209,10 @@ void End(int tile, const Place& place) {
 // 32 x 32 numbers of the result, `count` tiles of the inner index. Tiles of one row (or column) stand `apart`.
 void MultiplyFour(const uint16_t* a, int64_t a_apart, const uint16_t* b, int64_t b_apart, int64_t count, bool goes_on,
                   const Place& place) {
-  const Place right{place.at + kSide, place.stride, place.rows, place.columns - kSide};
-  const Place below{place.at + kSide * place.stride, place.stride, place.rows - kSide, place.columns};
-  const Place last{below.at + kSide, place.stride, below.rows, right.columns};
+  const float* next = place.bias ? place.bias + kSide : nullptr;
+  const Place right{place.at + kSide, place.stride, place.rows, place.columns - kSide, next};
+  const Place below{place.at + kSide * place.stride, place.stride, place.rows - kSide, place.columns, place.bias};
+  const Place last{below.at + kSide, place.stride, below.rows, right.columns, next};
   Settle();
   Begin(0, place, goes_on);
   Begin(1, right, goes_on);
@@ -214,7 +236,7 @@ void MultiplyFour(const uint16_t* a, int64_t a_apart, const uint16_t* b, int64_t
 
 // `rows` rows from `row` on, of the columns whose tiles are packed.
 void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const uint16_t* b, int64_t column, int64_t columns,
-                   float* y, int64_t stride) {
+                   const float* bias, float* y, int64_t stride) {
   const int64_t depth = Parts(a.inner, kDepth), chunk = kChunk / kDepth;
   uint16_t* tiles = left_tiles.Tiles(Parts(rows, 2 * kSide) * 2 * chunk);
   for (int64_t k = 0; k < depth; k += chunk) {
@@ -227,7 +249,8 @@ void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const uint16_t* b
     }
     for (int64_t i = 0; i < rows; i += 2 * kSide) {
       for (int64_t j = 0; j < columns; j += 2 * kSide) {
-        const Place place{y + (row + i) * stride + column + j, stride, rows - i, columns - j};
+        const Place place{y + (row + i) * stride + column + j, stride, rows - i, columns - j,
+                          bias ? bias + column + j : nullptr};
         MultiplyFour(tiles + i / kSide * chunk * kTile, chunk, b + (j / kSide * depth + k) * kTile, depth, count, k > 0,
                      place);
       }
@@ -235,8 +258,8 @@ void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const uint16_t* b
   }
 }
 
-// y [a.outer, b.outer], of any size.
-void Multiply(const Factor& a, const Factor& b, float* y) {
+// y [a.outer, b.outer], of any size. `bias`: one number a column, or none.
+void Multiply(const Factor& a, const Factor& b, const float* bias, float* y) {
   const int64_t depth = Parts(a.inner, kDepth), pair = 2 * kSide;
   const int64_t fitting = kKept / (depth * kTile * static_cast<int64_t>(sizeof(uint16_t))) / 2 * 2 * kSide;
   const int64_t width = std::min(std::max(pair, fitting), Parts(b.outer, pair) * pair);
@@ -256,7 +279,7 @@ void Multiply(const Factor& a, const Factor& b, float* y) {
 #pragma omp for schedule(dynamic)
       for (int64_t row = 0; row < a.outer; row += block) {
         const int64_t rows = std::min(block, a.outer - row), columns = std::min(width, b.outer - column);
-        MultiplyBlock(a, row, rows, tiles, column, columns, y, b.outer);
+        MultiplyBlock(a, row, rows, tiles, column, columns, bias, y, b.outer);
       }
     }
   }
@@ -275,9 +298,28 @@ void Product(Call& call) {
   float* y = call.Output(0, {a.outer, b.outer});
   if (!y) return;
   if (a.along && b.along && a.outer <= kFewRows) {
-    FewRows(a, b, y);
+    FewRows(a, b, nullptr, y);
   } else {
-    Multiply(a, b, y);
+    Multiply(a, b, nullptr, y);
+  }
+}
+
+// x [rows, inner], w [outputs, inner], bias [outputs] -> x w^T + bias. The sums begin with the bias.
+void Linear(Call& call) {
+  const Shape left = call.ShapeOf(0), right = call.ShapeOf(1);
+  const Factor x{call.Floats(0), left[1], left[0], left[1], true};
+  const Factor w{call.Floats(1), right[1], right[0], right[1], true};
+  if (x.inner != w.inner || call.Size(2) != w.outer) {
+    return call.Fail("a linear map of " + std::to_string(w.inner) + " to " + std::to_string(w.outer) +
+                     " numbers cannot be applied to rows of " + std::to_string(x.inner) + ", or with " +
+                     std::to_string(call.Size(2)) + " biases");
+  }
+  float* y = call.Output(0, {x.outer, w.outer});
+  if (!y) return;
+  if (x.outer <= kFewRows) {
+    FewRows(x, w, call.Floats(2), y);
+  } else {
+    Multiply(x, w, call.Floats(2), y);
   }
 }
 
@@ -285,7 +327,10 @@ void Product(Call& call) {
 
 std::vector<Definition> ProductOps() {
   if (!TilesAllowed()) return {};
-  return {{"UnilabProduct", {"a: float", "b: float"}, {"y: float"}, {"adj_x: bool", "adj_y: bool"}, &Run<Product>}};
+  return {
+      {"UnilabProduct", {"a: float", "b: float"}, {"y: float"}, {"adj_x: bool", "adj_y: bool"}, &Run<Product>},
+      {"UnilabLinear", {"x: float", "w: float", "bias: float"}, {"y: float"}, {}, &Run<Linear>},
+  };
 }
 
 }  // namespace unilab

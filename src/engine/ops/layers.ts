@@ -1,6 +1,39 @@
 /** Linear maps and embeddings. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
+import { hasOwnKernel, kernel, sumRows } from './kernel';
+
+/** A product of two matrices whose sums begin with the bias: no pass over the result adds it. */
+const OWN_LINEAR = 'UnilabLinear';
+
+let usesOwnLinear = false;
+
+/** From now on, linear maps with a bias are an operation of our own on the `tensorflow` backend, where there is such a kernel. */
+export function useOwnLinear(): void {
+  if (usesOwnLinear || !hasOwnKernel(OWN_LINEAR)) return;
+  usesOwnLinear = true;
+  tf.registerKernel({
+    kernelName: OWN_LINEAR,
+    backendName: 'tensorflow',
+    kernelFunc: ({ inputs: { x, weight, bias } }) => kernel(OWN_LINEAR, [], [x, weight, bias] as tf.Tensor[]),
+  });
+  // Registered, not a custom gradient: each part is computed only where it is asked for, none of a frozen weight's.
+  tf.registerGradient({
+    kernelName: OWN_LINEAR,
+    inputsToSave: ['x', 'weight'],
+    gradFunc: (dy, [x, weight]) => {
+      const slope = dy as tf.Tensor2D;
+      return {
+        x: () => tf.matMul(slope, weight),
+        weight: () => tf.matMul(slope, x, true),
+        bias: () => sumRows(slope), // TensorFlow's sum over rows takes two to four times as long
+      };
+    },
+  });
+}
+
+const isOwn = (x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null | undefined): bias is tf.Tensor =>
+  usesOwnLinear && hasOwnKernel(OWN_LINEAR) && [x, weight, bias].every((t) => t?.dtype === 'float32' && t.size > 0);
 
 export interface LinearOptions {
   /** True: the weight lies as `[in, out]`. Default false: `[out, in]`, as PyTorch stores it. */
@@ -30,7 +63,12 @@ export function linear(
   }
   // Composed from operations with gradients of their own, so that a frozen weight costs no gradient.
   return tf.tidy(() => {
-    const product = tf.matMul(tf.reshape(x, [-1, size]), weight, false, !transposed);
+    const flat = tf.reshape(x, [-1, size]);
+    if (!transposed && isOwn(x, weight, bias)) {
+      const own = tf.engine().runKernel<tf.Tensor>(OWN_LINEAR, { x: flat, weight, bias });
+      return tf.reshape(own, [...x.shape.slice(0, -1), outputs]);
+    }
+    const product = tf.matMul(flat, weight, false, !transposed);
     return tf.reshape(bias ? tf.add(product, bias) : product, [...x.shape.slice(0, -1), outputs]);
   });
 }
