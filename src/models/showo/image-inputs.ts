@@ -65,8 +65,11 @@ export function drawnInputs(
   };
 }
 
+/** A layout of so few tokens of text is not cut: another length would be another program to compile. */
+const SHORT_LAYOUT = 32;
+
 /**
- * The different texts, of half the layout's length where that holds them; with guidance the dropped one comes last.
+ * The different texts, of half a long layout's length where that holds them; with guidance the dropped one comes last.
  * @param count texts that there are to be, the dropped one left out
  */
 export function beginningRows(
@@ -79,6 +82,7 @@ export function beginningRows(
   const dropped = conditionTokens(config, null);
   const empty = Array.from({ length: count - conditions.length }, () => dropped);
   const rows = [...whole, ...empty, ...(guided ? [dropped] : [])];
+  if (config.max_text_len <= SHORT_LAYOUT) return rows;
   const { pad } = showoVocabulary(config);
   const half = Math.ceil(config.max_text_len / 2);
   const fits = rows.every((row) => row.slice(0, config.max_text_len - half).every((id) => id === pad));

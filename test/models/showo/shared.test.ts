@@ -74,15 +74,20 @@ describe('texts that images share', () => {
     }
   });
 
-  test('are computed once each, and without the padding where half the layout holds them', () => {
+  test('are computed once each, and without the padding where half a long layout holds them', () => {
     const { config } = model;
     const count = config.num_vq_tokens;
-    const inputs = drawnInputs(config, images(), true, everyCode(3, count));
-    const half = Math.ceil(config.max_text_len / 2);
-    // Two texts and the dropped one; three images twice, each with its begin and its end.
-    assert.deepEqual(inputs.ids.shape, [1, 3 * half + 6 * (count + 2)]);
-    assert.deepEqual(Array.from(inputs.owner.dataSync()), [0, 1, 0, 2, 2, 2]);
-    tf.dispose(inputs);
+    for (const [layout, length] of [
+      [config.max_text_len, config.max_text_len],
+      [32, 32],
+      [80, 40],
+    ]) {
+      const inputs = drawnInputs({ ...config, max_text_len: layout }, images(), true, everyCode(3, count));
+      // Two texts and the dropped one; three images twice, each with its begin and its end.
+      assert.deepEqual(inputs.ids.shape, [1, 3 * length + 6 * (count + 2)], `${layout}`);
+      assert.deepEqual(Array.from(inputs.owner.dataSync()), [0, 1, 0, 2, 2, 2]);
+      tf.dispose(inputs);
+    }
   });
 
   test('padding changes nothing, and only what is asked for is computed', () => {
