@@ -43,7 +43,7 @@ function section(
     parts.push(
       'Ablations: what they end with, beside the full method on the same seeds:',
       table(
-        ['without', 'metric', 'seeds', 'ablation', 'full', 'ablation - full'],
+        ['variant', 'metric', 'seeds', 'variant ends', 'full ends', 'variant - full'],
         Object.entries(found.ablations).flatMap(([variant, metrics]) =>
           Object.entries(metrics).map(([name, { seeds, after, afterFull, ci95 }]) => [
             variant,

@@ -19,8 +19,14 @@ class Printed {
     for (const value of values) if (value !== undefined && Number.isFinite(value)) this.known.add(printedNumber(value));
   }
 
+  /** A number and its interval, which are looked for together. */
+  addRange(value: number, interval: readonly number[] = []): void {
+    this.add(value);
+    this.known.add([value, ...interval].map(printedNumber).join());
+  }
+
   has = ({ value, low, high }: FigureNumber): boolean =>
-    [value, low, high].every((one) => one === undefined || this.known.has(printedNumber(one)));
+    this.known.has([value, low, high].flatMap((one) => (one === undefined ? [] : printedNumber(one))).join());
 }
 
 type Scores = ReadonlyMap<string, readonly number[]>;
@@ -44,21 +50,25 @@ function ofRuns(method: StoredRun['result']['method']): Printed {
   const printed = new Printed();
   const runs = readResults().filter(({ result }) => result.method === method);
   const scores = scoresOf(runs);
-  for (const [, metrics] of scores)
-    for (const [, values] of metrics) printed.add(mean(values.filter((value) => !Number.isNaN(value))));
   const variants = [...new Set(runs.map(({ result }) => result.variant))];
   const names = [...new Set(runs.flatMap(({ items }) => Object.keys(items.after)))];
   for (const variant of variants)
     for (const metric of names) {
-      for (const when of ['before', 'after'] as const)
-        printed.add(...(variantScore(runs, { method, variant, metric, when })?.ci95 ?? []));
+      for (const when of ['before', 'after'] as const) {
+        const values =
+          scores
+            .get(`${variant} ${when}`)
+            ?.get(metric)
+            ?.filter((value) => !Number.isNaN(value)) ?? [];
+        printed.addRange(mean(values), variantScore(runs, { method, variant, metric, when })?.ci95);
+      }
       for (const against of ['before', ...variants]) {
         const base = scores.get(against === 'before' ? `${variant} before` : `${against} after`)?.get(metric) ?? [];
         const own = scores.get(`${variant} after`)?.get(metric) ?? [];
         const both = own.flatMap((after, i) => (Number.isNaN(after - base[i]) ? [] : [[after, base[i]]]));
         const level = mean(both.map(([, before]) => before));
-        printed.add((100 * (mean(both.map(([after]) => after)) - level)) / level);
-        printed.add(...(relativeChange(runs, { method, metric, variant, against })?.ci95 ?? []));
+        const change = (100 * (mean(both.map(([after]) => after)) - level)) / level;
+        printed.addRange(change, relativeChange(runs, { method, metric, variant, against })?.ci95);
       }
     }
   return printed;
@@ -97,7 +107,7 @@ function ofCurves(): Printed {
         const values = there.map((curve) =>
           mean(curve.slice(Math.max(0, end - smooth), end).map((line) => line[metric])),
         );
-        printed.add(mean(values), Math.min(...values), Math.max(...values));
+        printed.addRange(mean(values), [Math.min(...values), Math.max(...values)]);
       }
   }
   return printed;
@@ -108,7 +118,7 @@ function ofBench(): Printed {
   const { models } = jsonOf('results', 'bench.json') as {
     models: { timings: { median: number; quartiles: number[] }[] }[];
   };
-  for (const { timings } of models) for (const { median, quartiles } of timings) printed.add(median, ...quartiles);
+  for (const { timings } of models) for (const { median, quartiles } of timings) printed.addRange(median, quartiles);
   return printed;
 }
 
