@@ -148,11 +148,28 @@ const crossed = ({ rows, panels }: RowsQuery) =>
     Object.entries(rows).map(([method, variant]) => ({ panel, metric, method, variant })),
   );
 
-/** Scores of our runs as rows of a chart; what is missing says why. */
+/**
+ * The seeds that all of some variants have been run with, those without any run left out: levels of other seeds, which may
+ * be other subjects, do not compare.
+ */
+export function sharedSeeds(
+  runs: readonly StoredRun[],
+  { method, rows }: Pick<RowsQuery, 'method' | 'rows'>,
+): number[] {
+  const seedsOf = (variant: string) =>
+    runs.flatMap(({ result }) => (result.method === method && result.variant === variant ? [result.seed] : []));
+  const variants = new Set(Object.values(rows).map((variant) => (variant === 'before' ? 'full' : variant)));
+  const all = [...variants].map(seedsOf).filter((seeds) => seeds.length > 0);
+  return (all[0] ?? []).filter((seed) => all.every((seeds) => seeds.includes(seed))).sort((a, b) => a - b);
+}
+
+/** Scores of our runs on the {@link sharedSeeds} of all rows, as rows of a chart; what is missing says why. */
 export function scoreRows(runs: readonly StoredRun[], query: RowsQuery): ScoreRow[] {
+  const seeds = sharedSeeds(runs, query);
+  const compared = runs.filter(({ result }) => seeds.includes(result.seed));
   return crossed(query).map(({ panel, metric, method, variant }) => {
     const of = variant === 'before' ? ({ variant: 'full', when: 'before' } as const) : { variant };
-    const found = metric === '' ? undefined : variantScore(runs, { method: query.method, metric, ...of });
+    const found = metric === '' ? undefined : variantScore(compared, { method: query.method, metric, ...of });
     return { panel, method, series: query.series, ...place(found, metric) };
   });
 }

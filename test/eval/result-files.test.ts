@@ -10,6 +10,7 @@ import {
   relativeChange,
   type RunItems,
   scoreRows,
+  sharedSeeds,
   type StoredRun,
   variantScore,
 } from '../../src/eval';
@@ -76,6 +77,13 @@ describe('results as rows of figures', () => {
         ['theirs', 'CoRL', 'not measured'],
         ['theirs', 'cycle', 'not measured'],
       ],
+    );
+    // With the control, which ran seed 1 alone, the full method's level is that seed's: of 1 and 0.5.
+    const both = { ...query, rows: { CoRL: 'full', control: 'control' }, panels: { ours: 'score' } };
+    assert.deepEqual(sharedSeeds(runs, both), [1]);
+    assert.deepEqual(
+      scoreRows(runs, both).map(({ value }) => value),
+      [0.75, 0.375],
     );
     const [, change] = changeRows(runs, { ...query, against: 'control' });
     assert.equal(change.value?.toFixed(3), '100.000');

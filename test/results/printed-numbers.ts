@@ -45,10 +45,10 @@ function scoresOf(runs: readonly StoredRun[]): ReadonlyMap<string, Scores> {
   return all;
 }
 
-/** Scores and changes of a method's runs. */
-function ofRuns(method: StoredRun['result']['method']): Printed {
+/** Scores and changes of a method's runs, of all of them or of some seeds. */
+function ofRuns(method: StoredRun['result']['method'], seeds?: readonly number[]): Printed {
   const printed = new Printed();
-  const runs = readResults().filter(({ result }) => result.method === method);
+  const runs = readResults().filter(({ result }) => result.method === method && (seeds?.includes(result.seed) ?? true));
   const scores = scoresOf(runs);
   const variants = [...new Set(runs.map(({ result }) => result.variant))];
   const names = [...new Set(runs.flatMap(({ items }) => Object.keys(items.after)))];
@@ -139,6 +139,9 @@ function ofClaims(): Printed {
   return printed;
 }
 
+/** See scripts/results/runs.ts. */
+const BASELINE_SEEDS = [1, 2];
+
 const METHODS = { 'unictokens-r1': 'sync-grpo', 'sync-r1': 'sync-grpo', corl: 'corl', 'mm-r1': 'mm-r1' } as const;
 
 /** Numbers of a notebook that stand in no file of `data/`. Simulated ones are of no run. */
@@ -160,5 +163,7 @@ function placesOf(notebook: string): readonly Printed[] {
 function made(notebook: string): readonly Printed[] {
   if (notebook === 'claims') return [ofClaims()];
   if (notebook === 'training') return [ofCurves(), ofBench()];
-  return [ofPaper(notebook), ofRuns(METHODS[notebook as keyof typeof METHODS]), ofCurves()];
+  const method = METHODS[notebook as keyof typeof METHODS];
+  // Levels of variants are compared on the seeds that baselines have, too.
+  return [ofPaper(notebook), ofRuns(method), ofRuns(method, BASELINE_SEEDS), ofCurves()];
 }
