@@ -41,7 +41,7 @@ export function checkShapes(
     if (!Object.hasOwn(expected, name)) unknown.push(`unknown: ${name} [${shape}]`);
     else if (found.findIndex(([other]) => other === name) < i) twice.push(`twice, under two names: ${name}`);
   });
-  const faults = [missing, misshaped, unknown, twice].flatMap((own) =>
+  const faults = [misshaped, missing, unknown, twice].flatMap((own) =>
     own.length <= LISTED ? own : [...own.slice(0, LISTED), `.. and ${own.length - LISTED} more like these`],
   );
   if (faults.length > 0)
