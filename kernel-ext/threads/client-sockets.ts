@@ -29,19 +29,44 @@ export class ClientSockets {
 
   constructor(private readonly connection: ConnectionInfo) {}
 
-  /** What is said before the sockets are open: a warning of Node.js, for one. ZeroMQ takes nothing while it binds. */
-  private early?: { readonly channel: ClientChannel; readonly frames: Frames }[] = [];
+  /**
+   * What waits for the event loop to look at the sockets, or for them to open: ZeroMQ takes nothing while it binds. Who
+   * has subscribed is greeted first: the next message that is sent would take the subscriber in and reach it before its
+   * welcome.
+   */
+  private waiting: { readonly channel: ClientChannel; readonly frames: Frames }[] = [];
+  private opened = false;
 
-  /** Sends at once: the sockets have neither a high-water mark nor a send timeout. */
+  /** Sends when the event loop has looked at the sockets once more, in the order of the calls. */
   send(channel: ClientChannel, frames: Frames): void {
-    if (this.early) this.early.push({ channel, frames });
-    else this.sockets[channel].send(frames as (string | Buffer)[]).catch(() => undefined);
+    if (this.waiting.push({ channel, frames }) === 1 && this.opened) this.flushSoon();
+  }
+
+  /** It looks at them between the two. */
+  private flushSoon(): void {
+    setImmediate(() => setImmediate(() => this.flush()));
+  }
+
+  /** Sends what waits, at once: the sockets have neither a high-water mark nor a send timeout. */
+  flush(): void {
+    if (!this.opened) return;
+    const said = this.waiting;
+    this.waiting = [];
+    for (const { channel, frames } of said) this.sendNow(channel, frames);
+  }
+
+  private sendNow(channel: ClientChannel, frames: Frames): void {
+    this.sockets[channel].send(frames as (string | Buffer)[]).catch(() => undefined);
   }
 
   publish(type: string, content: Json, parent: Partial<Header>): void {
+    this.send('iopub', this.published(type, content, parent));
+  }
+
+  private published(type: string, content: Json, parent: Partial<Header>): Frames {
     const header = newHeader(type, this.session, 'kernel');
     const message = { header, parent, metadata: {}, content, buffers: [], identities: [Buffer.from(type)] };
-    this.send('iopub', encode(this.connection.key, message));
+    return encode(this.connection.key, message);
   }
 
   reply(channel: ClientChannel, request: Message, content: Json): void {
@@ -66,16 +91,17 @@ export class ClientSockets {
     await this.bind(sockets.control, info.control_port);
     await this.bind(sockets.stdin, info.stdin_port);
     await this.bind(this.heartbeat, info.hb_port);
-    const said = this.early ?? [];
-    this.early = undefined;
-    for (const { channel, frames } of said) this.send(channel, frames);
+    this.opened = true;
+    this.flushSoon();
     void this.listen('shell', onMessage);
     void this.listen('control', onMessage);
     void each(sockets.stdin, onInput);
     void each(this.heartbeat, (frames) => this.heartbeat.send(frames));
     // Greets who subscribes.
     void each(sockets.iopub, ([frame]) => {
-      if (frame[0] === 1) this.publish('iopub_welcome', { subscription: frame.subarray(1).toString() }, {});
+      if (frame[0] !== 1) return;
+      const subscription = frame.subarray(1).toString();
+      this.sendNow('iopub', this.published('iopub_welcome', { subscription }, {}));
     });
   }
 
@@ -98,6 +124,7 @@ export class ClientSockets {
   }
 
   close(): void {
+    this.flush();
     for (const socket of [...Object.values(this.sockets), this.heartbeat]) socket.close();
   }
 }

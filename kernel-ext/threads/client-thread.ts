@@ -172,6 +172,7 @@ main.on('message', (message: ToClientThread) => {
     case 'signals':
       return void message.port.on('message', onSignal).unref();
     case 'mark':
+      sockets.flush();
       Atomics.add(data.flags, flags.marks, 1);
       return void Atomics.notify(data.flags, flags.marks);
     case 'echo':

@@ -10,7 +10,9 @@ before(async () => {
 });
 after(() => kernel.stop());
 
-const median = (times: readonly number[]): number => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)];
+/** What else the machine does makes cells slower, never quicker. */
+const lowerQuartile = (times: readonly number[]): number =>
+  [...times].sort((a, b) => a - b)[Math.floor(times.length / 4)];
 
 test('`1+1` takes at most twice as long with the debugger on', async () => {
   const client = new DebugClient(kernel);
@@ -27,7 +29,7 @@ test('`1+1` takes at most twice as long with the debugger on', async () => {
     await measure(times.on);
     await client.ask('disconnect', { restart: false, terminateDebuggee: false });
   }
-  const [off, on] = [median(times.off), median(times.on)];
+  const [off, on] = [lowerQuartile(times.off), lowerQuartile(times.on)];
   console.log(`1+1: ${off.toFixed(1)} ms, with the debugger ${on.toFixed(1)} ms (${(on / off).toFixed(2)} times)`);
   assert.ok(on <= 2 * off, `${on} ms with the debugger, ${off} ms without`);
 });
