@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Method } from '../../src/eval';
+import { projectVersion } from '../../src/io/version';
 import { writeFileAtomic } from '../../src/io/write-file';
 import type { StepTimes } from './work';
 
@@ -18,12 +19,15 @@ export interface MeasuredRatio {
   readonly supervised: number;
   readonly pairs: readonly StepTimes[];
   readonly machine: string;
+  /** What measured it, and at which version of the project. */
+  readonly command: string;
+  readonly version: string;
 }
 
 /** Method -> backbone -> what was measured. */
 export type StepTimesFile = Readonly<Partial<Record<Method, Readonly<Record<string, MeasuredRatio>>>>>;
 
-export function ratioOf(pairs: readonly StepTimes[]): MeasuredRatio {
+export function ratioOf(pairs: readonly StepTimes[]): Omit<MeasuredRatio, 'command' | 'version'> {
   const [reinforcement, supervised] = [
     median(pairs.map((pair) => pair.reinforcement)),
     median(pairs.map((pair) => pair.supervised)),
@@ -35,13 +39,13 @@ export function ratioOf(pairs: readonly StepTimes[]): MeasuredRatio {
 /** The ratio of the file; measured, and written there, when it has none. */
 export async function writtenRatio(
   file: string,
-  { method, backbone }: { readonly method: Method; readonly backbone: string },
+  { method, backbone, command }: { readonly method: Method; readonly backbone: string; readonly command: string },
   measure: () => Promise<readonly StepTimes[]>,
 ): Promise<number> {
   const known = read(file);
   const found = known[method]?.[backbone];
   if (found) return found.ratio;
-  const measured = ratioOf(await measure());
+  const measured: MeasuredRatio = { command, version: projectVersion(), ...ratioOf(await measure()) };
   const all: StepTimesFile = { ...known, [method]: { ...known[method], [backbone]: measured } };
   await mkdir(path.dirname(file), { recursive: true });
   await writeFileAtomic(file, `${JSON.stringify(all, null, 1)}\n`);

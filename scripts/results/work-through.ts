@@ -56,15 +56,15 @@ async function perform(
   await mkdir(folder, { recursive: true });
   const model = modelOf(run);
   const clock = new Clock(path.join(folder, 'seconds'), say);
+  const command = `make results RUNS=${nameOf(run)}${told}`;
   const ratio = () =>
-    writtenRatio(path.join(store.folder, 'step-times.json'), run, () => {
+    writtenRatio(path.join(store.folder, 'step-times.json'), { method, backbone, command }, () => {
       say('  measuring how long steps take');
       return runsOf.stepTimes(model, TIMED_PAIRS);
     });
   const tick = (stage: string, done: number, of: number) => clock.tick(stage, done, of);
   const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, set, ratio, tick });
   const { metrics, items } = runMetrics(before, after, seed, scope);
-  const command = `make results RUNS=${nameOf(run)}${told}`;
   const minutes = Number(clock.minutes.toFixed(1));
   const result = { method, variant, backbone, seed, command, version: projectVersion(), options, minutes, metrics };
   if (log) await store.writeCurve(run, log);

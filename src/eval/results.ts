@@ -126,6 +126,8 @@ export type Summary = Readonly<
       /** Full minus control, of all others. */
       readonly others: PooledMetrics;
       readonly ablations: Readonly<Record<string, Readonly<Record<string, PooledAblation>>>>;
+      /** The command of each run that is pooled here, with the version of the project that ran it. */
+      readonly runs: Readonly<Record<string, string>>;
     }
   >
 >;
@@ -150,6 +152,7 @@ export function summarize(
       headline: pick(gained, judged),
       others: pick(gained, (name) => !judged(name)),
       ablations: Object.fromEntries(compared),
+      runs: Object.fromEntries(own.map(({ result: { command, version } }) => [command, version])),
     };
     return [[method, found] as const];
   });

@@ -58,6 +58,20 @@ describe('what figures draw', () => {
     assert.ok(runs.length > 0);
   });
 
+  test('what is pooled names the runs that it is pooled from; step times name what measured them', () => {
+    const told = <T>(name: string) => JSON.parse(readFileSync(dataFolder('results', name), 'utf8')) as T;
+    const pooled = told<Record<string, { runs: Record<string, string> }>>('summary.json');
+    const named = Object.values(pooled).flatMap(({ runs: own }) => Object.entries(own));
+    const finished = readResults(dataFolder('results')).map(({ result: { command, version } }) => [command, version]);
+    const inOrder = (all: string[][]) => all.map((one) => one.join(' ')).sort();
+    assert.deepEqual(inOrder(named), inOrder(finished));
+    const times = told<Record<string, Record<string, { command: string; version: string }>>>('step-times.json');
+    for (const { command, version } of Object.values(times).flatMap((backbones) => Object.values(backbones))) {
+      assert.match(command, /^make results /);
+      assert.match(version, /^\d+\.\d+\.\d+\+[0-9a-f]{7,}$/);
+    }
+  });
+
   test('measurements of speed name their command, their seed and the versions that were measured', () => {
     for (const name of ['bench.json', 'bench-30M.json']) {
       const bench = JSON.parse(readFileSync(dataFolder('results', name), 'utf8')) as {
