@@ -93,6 +93,37 @@ describe('products on the matrix unit', () => {
     });
   });
 
+  test('what does not fit the caches is cut into pieces: each column is the same to the bit as among few', (context) => {
+    if (lacks) return context.skip(lacks);
+    tf.tidy(() => {
+      const [inner, columns] = [1300, 1100];
+      const a = matrix(70, inner, 3);
+      const lying = matrix(inner, columns, 4);
+      const all = tf.matMul(a, lying);
+      const { value, size } = expectedOf(a, lying, { left: false, right: false });
+      const found = all.dataSync();
+      for (const [i, j] of [
+        [0, 0],
+        [31, 1023],
+        [32, 1024],
+        [69, 1099],
+      ]) {
+        const apart = Math.abs(found[i * columns + j] - value(i, j));
+        assert.ok(apart <= 2e-6 * size(i, j), `${apart} apart at ${i}, ${j}`);
+      }
+      const standing = tf.transpose(lying);
+      const across = tf.transpose(a);
+      assert.deepEqual(tf.matMul(across, standing, true, true).dataSync(), found, 'from the other sides');
+      for (const [from, count] of [
+        [0, 40],
+        [1000, 100],
+      ]) {
+        const some = tf.matMul(a, tf.slice(lying, [0, from], [inner, count]));
+        assert.deepEqual(some.dataSync(), tf.slice(all, [0, from], [70, count]).dataSync(), `${count} columns`);
+      }
+    });
+  });
+
   test('traced, values and gradients are the same to the bit', (context) => {
     if (lacks) return context.skip(lacks);
     const [a, b] = [matrix(90, 60, 5), matrix(50, 60, 6)];
