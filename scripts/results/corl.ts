@@ -1,5 +1,11 @@
-/** Runs of CoRL: cold SFT, then unified reinforcement or further supervised steps; mini-geneval and mini-math. */
+/**
+ * Runs of CoRL: unified reinforcement or further supervised steps, after a cold SFT that all runs have in common;
+ * mini-geneval and mini-math.
+ */
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { Evaluation } from '../../src/data/task';
 import { Rng } from '../../src/engine';
 import { resolveOptions } from '../../src/io/options';
 import {
@@ -28,6 +34,12 @@ import { controlSteps, evaluatedOnce, followed, heldOut, inFolder, inTurns, type
 /** Chosen on other seeds, see docs/results.md. */
 const CHOSEN = {} as const;
 
+/** R_cycle's captions: after cold SFT a thought lists all that is seen, an answer does not. */
+const CAPTIONS = { captions: 'thoughts' } as const;
+
+/** Of the model that all runs start from; its seed is none of theirs. */
+const COLD_SFT = { steps: 600, seed: 101 } as const;
+
 /** Prompts of each of eight tags. */
 const HELD_OUT = 96;
 
@@ -35,21 +47,14 @@ export const corlRuns: MethodRuns = {
   async perform(work) {
     const { variant, seed } = work.run;
     const options = optionsOf(work);
-    const sft = resolveOptions(coldSftOptions, coldSftMini, { seed, ...smallSft(work) });
-    const setup = miniCorlSetup(work.folder, true);
+    const sft = resolveOptions(coldSftOptions, coldSftMini, COLD_SFT, smallSft(work));
+    const setup = miniCorlSetup(work.folder, true, CAPTIONS);
     const task = (await miniCorlTasks()).unified;
-    const base = await thinkingBase(work.model, work.folder);
-    await followed(
-      runColdSft(setup, { name: 'cold-sft', from: base, task, options: sft }),
-      'cold SFT',
-      sft.steps,
-      work,
-    );
-    const from = modelFolder(work.folder, 'cold-sft');
-    const before = await evaluated('before', from, task, options, work);
+    const from = await coldStarted(work, task, sft);
+    const before = await beforeOf(from, task, options, work);
     const told: Record<string, unknown> = { ...options, coldSft: sft };
     if (variant === 'control') {
-      const steps = await controlSteps(options.steps, work);
+      const steps = await controlSteps(options.steps, work, from);
       const more: ColdSftOptions = { ...sft, steps, seed: seed + 1e6 };
       await followed(runColdSft(setup, { name: variant, from, task, options: more }), 'control', steps, work);
       told.controlSteps = steps;
@@ -61,7 +66,7 @@ export const corlRuns: MethodRuns = {
   async stepTimes(model, pairs) {
     const steps = pairs + 3;
     const [learner, control] = [await loadThinking(model), await loadThinking(model)];
-    const rewards = await miniCorlRewards(learner);
+    const rewards = await miniCorlRewards(learner, CAPTIONS);
     try {
       const task = (await miniCorlTasks()).unified;
       const options = miniCorlOptions('unified', CHOSEN, { steps });
@@ -94,6 +99,28 @@ function optionsOf(work: Work): CorlOptions {
 }
 
 const smallSft = (work: Work) => (work.limit === undefined ? {} : { steps: work.limit, batchSize: 2 });
+
+/** Beside the runs' folders: what they have in common, made by the first of them. */
+const commonFolder = ({ folder, run }: Work) => path.join(path.dirname(folder), `corl-cold-sft-${run.backbone}`);
+
+/** The folder of the model that runs start from. */
+async function coldStarted(work: Work, task: MiniCorlTask, options: ColdSftOptions): Promise<string> {
+  const out = commonFolder(work);
+  const base = await thinkingBase(work.model, out);
+  const run = { name: 'cold-sft', from: base, task, options };
+  await followed(runColdSft(miniCorlSetup(out, true), run), 'cold SFT', options.steps, work);
+  return modelFolder(out, 'cold-sft');
+}
+
+/** Evaluated once for all variants of a seed; its sheet lies in the run's folder, too. */
+async function beforeOf(from: string, task: MiniCorlTask, options: CorlOptions, work: Work): Promise<Evaluation> {
+  const common = path.join(commonFolder(work), `seed-${options.seed}`);
+  await mkdir(common, { recursive: true });
+  const before = await evaluated('before', from, task, options, { ...work, folder: common });
+  for (const name of ['before.png', 'before-prompts.json'])
+    if (existsSync(path.join(common, name))) await copyFile(path.join(common, name), inFolder(work, name));
+  return before;
+}
 
 /** Mini-geneval and mini-math with the model of a folder. */
 function evaluated(name: string, from: string, task: MiniCorlTask, options: CorlOptions, work: Work) {

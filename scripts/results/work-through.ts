@@ -57,10 +57,10 @@ async function perform(
   const model = modelOf(run);
   const clock = new Clock(path.join(folder, 'seconds'), say);
   const command = `make results RUNS=${nameOf(run)}${told}`;
-  const ratio = () =>
+  const ratio = (from = model) =>
     writtenRatio(path.join(store.folder, 'step-times.json'), { method, backbone, command }, () => {
       say('  measuring how long steps take');
-      return runsOf.stepTimes(model, TIMED_PAIRS);
+      return runsOf.stepTimes(from, TIMED_PAIRS);
     });
   const tick = (stage: string, done: number, of: number) => clock.tick(stage, done, of);
   const { options, before, after, scope, log } = await runsOf.perform({ run, model, folder, limit, set, ratio, tick });

@@ -16,8 +16,11 @@ export interface Work {
   readonly limit?: number;
   /** `key=value` over what was chosen: tried on validation seeds alone. */
   readonly set?: readonly string[];
-  /** Supervised steps that take as long as one of reinforcement; the control asks. */
-  readonly ratio: () => Promise<number>;
+  /**
+   * Supervised steps that take as long as one of reinforcement; the control asks.
+   * @param from the checkpoint that is measured. Default: `model`
+   */
+  readonly ratio: (from?: string) => Promise<number>;
   /** Told of every step. */
   readonly tick: (stage: string, done: number, of: number) => Promise<void>;
 }
@@ -48,9 +51,9 @@ export interface MethodRuns {
 /** Held-out prompts, unless a limit is given. */
 export const heldOut = (count: number, { limit }: Pick<Work, 'limit'>) => (limit === undefined ? count : 2 * limit);
 
-/** Steps of the control, at least one. */
-export async function controlSteps(steps: number, { ratio, limit }: Work): Promise<number> {
-  return limit === undefined ? Math.max(1, Math.round(steps * (await ratio()))) : limit;
+/** Steps of the control, at least one. @param from the checkpoint that step times are measured on. Default: the run's model */
+export async function controlSteps(steps: number, { ratio, limit }: Work, from?: string): Promise<number> {
+  return limit === undefined ? Math.max(1, Math.round(steps * (await ratio(from)))) : limit;
 }
 
 /** Goes through all steps. */

@@ -111,7 +111,7 @@ async function follow(args: readonly string[], work: Work): Promise<number> {
   await startEngine();
   sayCompilations();
   const base = await thinkingBase(values.model ?? dataFolder('checkpoints', 'janus-mini'), out);
-  const steps = work({ values, setup: miniCorlSetup(out, resume, accuracy), base, tasks: await miniCorlTasks() });
+  const steps = work({ values, setup: miniCorlSetup(out, resume, { accuracy }), base, tasks: await miniCorlTasks() });
   const interruption = new Interruption();
   try {
     for (;;) {

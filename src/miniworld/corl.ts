@@ -13,6 +13,7 @@ import { type CorlOptions, corlMini, corlOptions, type CorlRewards, type CorlSta
 import type { CorlRunSetup, HeldRewards } from '../recipes/corl-run';
 import {
   answerReward,
+  type Captioner,
   cycleReward,
   defineReward,
   formatReward,
@@ -23,11 +24,21 @@ import {
   timReward,
 } from '../rewards';
 import { MiniCorlTask } from './corl-task';
-import { THINKING_WORDS } from './thinking';
+import { THINK_FIRST, THINKING_WORDS, thoughtIn } from './thinking';
 import { textCosines } from './rewards';
 
 /** What a model is asked when an image is to be put into words again. */
-const CAPTION_QUESTIONS = ['what is in the picture ?'];
+const CAPTION_QUESTION = 'what is in the picture ?';
+
+export interface MiniCorlRewardOptions {
+  /** `soft`: words that nearly agree count too, as in the released trainer. Default `binary`. */
+  readonly accuracy?: 'binary' | 'soft';
+  /**
+   * What R_cycle takes for a caption. `answers` (default): what the frozen model answers. `thoughts`: what it thinks
+   * first, which after cold SFT is a list of all that it sees; a model that was taught no thoughts gives none.
+   */
+  readonly captions?: 'answers' | 'thoughts';
+}
 
 /** Loads a checkpoint; a word-list model of another training gets the words that thinking and choosing need. */
 export async function loadThinking(
@@ -53,17 +64,19 @@ export async function thinkingBase(folder: string, out: string): Promise<string>
  * R_cycle by `mini_clip`'s patches and captions of the frozen model, R_TIM by the frozen model's token states (of Janus
  * mini where the model tells none), R_acc and R_format as they are.
  * @param model as it is before it learns
- * @param accuracy `soft`: words that nearly agree count too, as in the released trainer
  */
 export async function miniCorlRewards(
   model: UnifiedModel,
-  accuracy: 'binary' | 'soft' = 'binary',
+  { accuracy = 'binary', captions = 'answers' }: MiniCorlRewardOptions = {},
 ): Promise<HeldRewards> {
   const frozen = model.frozenCopy();
   const clip = await MiniClip.load();
   const representer = canRepresent(frozen) ? frozen : ((await loadThinking()) as RepresentingModel);
   const rewards: CorlRewards = {
-    cycle: cycleReward(patchDistance(clip), modelCaptioner(frozen, { questions: CAPTION_QUESTIONS, maxNewTokens: 12 })),
+    cycle: cycleReward(
+      patchDistance(clip),
+      captions === 'thoughts' ? thoughtCaptioner(frozen) : answerCaptioner(frozen),
+    ),
     tim: timReward(modelRepresenter(representer)),
     accuracy: answerReward(accuracy === 'soft' ? { form: 'soft' } : {}),
     format: formatReward(),
@@ -74,6 +87,18 @@ export async function miniCorlRewards(
     if (representer !== frozen) representer.dispose();
   };
   return { ...rewards, dispose };
+}
+
+const answerCaptioner = (frozen: UnifiedModel) =>
+  modelCaptioner(frozen, { questions: [CAPTION_QUESTION], maxNewTokens: 12 });
+
+/** `MODEL_thoughts`: what a frozen model thinks when it is asked what it sees, without tags and answer. */
+export function thoughtCaptioner(frozen: UnifiedModel): Captioner {
+  const inner = modelCaptioner(frozen, { questions: [`${CAPTION_QUESTION} ${THINK_FIRST}`], maxNewTokens: 20 });
+  return {
+    name: `${frozen.modelType}_thoughts`,
+    captions: async (images) => (await inner.captions(images)).map(thoughtIn),
+  };
 }
 
 /** The pilot study's: `mini_clip`'s score in the place of R_cycle; to be used with `weights.tim=0`. */
@@ -129,9 +154,9 @@ export async function miniCorlTasks(): Promise<Record<CorlStage, MiniCorlTask>> 
 export const miniCorlOptions = (stage: CorlStage, ...more: readonly (object | readonly string[])[]): CorlOptions =>
   resolveOptions(corlOptions, corlStages[stage], corlMini, ...more);
 
-/** What `runCorl`, `corlMethod` and `runParadigm` take, for the mini world. @param accuracy see {@link miniCorlRewards} */
-export function miniCorlSetup(out: string, resume = false, accuracy: 'binary' | 'soft' = 'binary'): CorlRunSetup {
-  return { load: loadThinking, rewards: (model) => miniCorlRewards(model, accuracy), out, resume };
+/** What `runCorl`, `corlMethod` and `runParadigm` take, for the mini world. */
+export function miniCorlSetup(out: string, resume = false, options: MiniCorlRewardOptions = {}): CorlRunSetup {
+  return { load: loadThinking, rewards: (model) => miniCorlRewards(model, options), out, resume };
 }
 
 export interface OpenCorlOptions {

@@ -33,6 +33,9 @@ export function thoughtOf(scene: Scene): string {
 export const thinkThenAnswer = (thought: string, answer: string) =>
   `<think> ${thought} </think> <answer> ${answer} </answer>`;
 
+/** The thought of a completion, cut where the tag closes or where an answer was cut off; without tags nothing is one. */
+export const thoughtIn = (completion: string) => /<think>(.*?)(?:<\/think>|$)/.exec(completion)?.[1].trim() ?? '';
+
 export const LETTERS = ['A', 'B', 'C', 'D'] as const;
 
 /** A question with four options, one of which is right. */

@@ -8,10 +8,11 @@ import { command, paradigmsCommand } from '../../src/cli/train-corl';
 import { Rng, startEngine, tf } from '../../src/engine';
 import { readSafetensors, toFloat32 } from '../../src/io';
 import { JanusModel } from '../../src/models/janus/model';
-import { loadThinking, miniCorlOptions, miniCorlRewards } from '../../src/miniworld/corl';
+import { loadThinking, miniCorlOptions, miniCorlRewards, thoughtCaptioner } from '../../src/miniworld/corl';
 import { MiniCorlTask, numbersCaption } from '../../src/miniworld/corl-task';
 import { mathProblem } from '../../src/miniworld/benchmarks/math';
-import { THINKING_WORDS } from '../../src/miniworld/thinking';
+import { THINKING_WORDS, thoughtIn } from '../../src/miniworld/thinking';
+import type { UnifiedModel } from '../../src/models/unified';
 import { HELD_OUT_COMBINATIONS } from '../../src/miniworld/world';
 import { corl } from '../../src/recipes/corl';
 import { answerAccuracy, answerFormat } from '../../src/rewards';
@@ -82,6 +83,37 @@ describe('new words', () => {
   test('near a word that is not known: refused', async () => {
     const model = tinyJanus();
     await assert.rejects(model.withWords({ '<think>': 'ponder' }, new Rng(1)), /no 'ponder'/);
+    model.dispose();
+  });
+});
+
+describe('thoughts as captions', () => {
+  test('what stands between the tags, also of a completion that was cut off', () => {
+    assert.equal(
+      thoughtIn('<think> red car , blue hat in the snow </think> <answer> two </answer>'),
+      'red car , blue hat in the snow',
+    );
+    assert.equal(thoughtIn('<think> red car , blue'), 'red car , blue');
+    assert.equal(thoughtIn('a red car'), '');
+  });
+
+  test('a reward that reads them says so by its name, and scores what the frozen model thinks', async () => {
+    const model = await loadThinking(base);
+    const rewards = await miniCorlRewards(model, { captions: 'thoughts' });
+    assert.equal(rewards.cycle.name, 'cycle_mini_clip_patches_janus_thoughts');
+    const asked: string[] = [];
+    const says = (text: string) => {
+      const frozen = {
+        modelType: 'janus',
+        prompt: (parts: readonly unknown[]) => asked.push(String(parts[1])),
+        sampleText: (requests: readonly unknown[]) => requests.map(() => ({ text })),
+      };
+      return thoughtCaptioner(frozen as unknown as UnifiedModel).captions([image, image]);
+    };
+    const image = { width: 1, height: 1, rgb: new Uint8Array(3) };
+    assert.deepEqual(await says('<think> red car </think> <answer> a </answer>'), ['red car', 'red car']);
+    assert.deepEqual(asked, Array(2).fill('what is in the picture ? think , then answer :'));
+    rewards.dispose();
     model.dispose();
   });
 });
