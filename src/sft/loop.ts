@@ -190,7 +190,8 @@ function checked<Batch>({ variables }: SupervisedTask<Batch>, grads: tf.NamedTen
   const reached = Object.entries(variables).filter(([, variable]) => variable.name in grads);
   const named = Object.fromEntries(reached.map(([name, variable]) => [name, grads[variable.name]]));
   const clipped = clipByGlobalNorm(named, maxGradNorm);
-  const weights = tf.addN(Object.values(variables).map((w) => tf.sum(tf.mul(w, 0))));
+  // Of numbers that are not finite no sum is, and 0 times it is NaN.
+  const weights = tf.mul<tf.Scalar>(tf.addN(Object.values(variables).map((w) => tf.sum(w))), 0);
   return { grads: clipped.grads, norm: clipped.norm, weights };
 }
 

@@ -11,7 +11,8 @@ import {
   warmupConstant,
   warmupCosine,
 } from '../../src/engine';
-import { PlainMoments } from '../../src/engine/ops/moments';
+import { hasOwnKernel } from '../../src/engine/ops/kernel';
+import { OwnMoments, PlainMoments } from '../../src/engine/ops/moments';
 import { close, normal } from './numeric';
 
 /** PyTorch's AdamW on one list of numbers, in float64, as its documentation writes it. */
@@ -53,6 +54,12 @@ describe('AdamW', () => {
   const grads = Array.from({ length: 20 }, (_, i) => [...new Rng(100 + i).normal(5)]);
   const variable = () => tf.tidy(() => tf.variable(tf.tensor1d(start)));
   const weights = () => ({ decayed: variable(), free: variable() });
+  const ruleOf = (i: number) => ({
+    ...options,
+    steps: i + 1,
+    correction2: Math.sqrt(1 - options.beta2 ** (i + 1)),
+    tensors: new Map<string, tf.Tensor1D>(),
+  });
   const make = () => new AdamW({ ...options, decay: (name) => name === 'decayed' });
 
   test('numbers are PyTorch’s, with and without decay', () => {
@@ -82,12 +89,39 @@ describe('AdamW', () => {
   test('plain moments take the same steps', () => {
     const [w, moments] = [variable(), new PlainMoments([5])];
     grads.forEach((g, i) => {
-      const rule = { ...options, steps: i + 1, correction2: Math.sqrt(1 - options.beta2 ** (i + 1)) };
-      tf.tidy(() => moments.update(w, tf.tensor1d(g), 1 - options.learningRate * options.weightDecay, rule));
+      tf.tidy(() => moments.update(w, tf.tensor1d(g), 1 - options.learningRate * options.weightDecay, ruleOf(i)));
     });
     tf.tidy(() => close(w, tf.tensor1d(reference(start, grads, options, true)), 1e-5, 'plain'));
     moments.dispose();
     w.dispose();
+  });
+
+  test('our own kernel takes the steps of plain moments, of many weights at once', (context) => {
+    if (!hasOwnKernel('UnilabAdamW')) return context.skip('there is no such kernel: run `make engine`');
+    const shape = [300, 130];
+    const empty = tf.memory().numTensors;
+    const [own, plain] = [new OwnMoments(shape), new PlainMoments(shape)];
+    const [w, expected] = tf.tidy(() => [tf.variable(normal(shape, 1)), tf.variable(normal(shape, 1))]);
+    const read: [tf.Tensor, Float32Array][] = [];
+    for (let i = 0; i < 4; i++) {
+      for (const moment of own.read()) read.push([moment, Float32Array.from(moment.dataSync())]);
+      const rule = ruleOf(i);
+      tf.tidy(() => {
+        own.update(w, normal(shape, 10 + i), 0.999, rule);
+        plain.update(expected, normal(shape, 10 + i), 0.999, rule);
+      });
+      assert.equal(rule.tensors.size, 1);
+      tf.dispose([...rule.tensors.values()]);
+    }
+    tf.tidy(() => {
+      close(w, expected, 1e-6, 'weights');
+      own.read().forEach((moment, k) => close(moment, plain.read()[k], 1e-6, `moment ${k}`));
+    });
+    for (const [moment, values] of read) assert.deepEqual(Float32Array.from(moment.dataSync()), values, 'read before');
+    own.dispose();
+    plain.dispose();
+    tf.dispose([w, expected, ...read.map(([moment]) => moment)]);
+    assert.equal(tf.memory().numTensors, empty);
   });
 
   test('a saved and loaded optimizer goes on exactly', () => {

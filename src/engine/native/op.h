@@ -70,6 +70,7 @@ std::vector<Definition> CacheOps();
 std::vector<Definition> DecoderOps();
 std::vector<Definition> DrawOps();
 std::vector<Definition> NormOps();
+std::vector<Definition> OptimizerOps();
 std::vector<Definition> ProductOps();
 std::vector<Definition> SoftmaxOps();
 

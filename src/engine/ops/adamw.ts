@@ -1,8 +1,7 @@
 /** AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2), numbers as PyTorch's. */
 import * as tf from '@tensorflow/tfjs';
 import { releaseTraced } from '../functions';
-import { onTensorflow } from './kernel';
-import { type Moments, PlainMoments, TensorflowMoments } from './moments';
+import { type Moments, newMoments } from './moments';
 
 export interface AdamWOptions {
   /** Step size; {@link AdamW.apply} can override it at each step. */
@@ -71,11 +70,16 @@ export class AdamW {
     this.steps++;
     const { beta1, beta2, epsilon, weightDecay, decay } = this.options;
     const correction2 = Math.sqrt(1 - beta2 ** this.steps);
-    for (const [name, grad] of Object.entries(grads)) {
-      const rate = this.options.rate(name, learningRate);
-      const rule = { beta1, beta2, learningRate: rate, epsilon, steps: this.steps, correction2 };
-      const keep = decay(name) ? 1 - rate * weightDecay : 1;
-      this.momentsOf(name, grad.shape).update(variables[name], grad, keep, rule);
+    const tensors = new Map<string, tf.Tensor1D>();
+    try {
+      for (const [name, grad] of Object.entries(grads)) {
+        const rate = this.options.rate(name, learningRate);
+        const rule = { beta1, beta2, learningRate: rate, epsilon, steps: this.steps, correction2, tensors };
+        const keep = decay(name) ? 1 - rate * weightDecay : 1;
+        this.momentsOf(name, grad.shape).update(variables[name], grad, keep, rule);
+      }
+    } finally {
+      tf.dispose([...tensors.values()]);
     }
   }
 
@@ -124,7 +128,7 @@ export class AdamW {
   private momentsOf(name: string, shape: number[]): Moments {
     let moments = this.moments.get(name);
     if (!moments) {
-      moments = onTensorflow() ? new TensorflowMoments(shape) : new PlainMoments(shape);
+      moments = newMoments(shape);
       this.moments.set(name, moments);
     }
     return moments;
