@@ -1,12 +1,14 @@
 /** Runs of MM-R1: cold start, then reinforcement or further supervised steps; evaluated on subjects never trained. */
 import path from 'node:path';
 import { resolveOptions } from '../../src/io/options';
-import { openMmR1 } from '../../src/miniworld/mm-r1';
+import { dataFolder } from '../../src/io/package-root';
+import { mmR1Start, openMmR1 } from '../../src/miniworld/mm-r1';
 import { mmR1Mini, type MmR1Options, mmR1Options, mmR1Variants } from '../../src/recipes';
+import { BACKBONES } from './runs';
 import { controlSteps, evaluatedOnce, followed, heldOut, inFolder, inTurns, type MethodRuns, type Work } from './work';
 
 /** Chosen on other seeds, see docs/results.md. */
-const CHOSEN = {} as const;
+const CHOSEN = { steps: 20, prompts: 8, learningRate: 5e-5, beta: 0 } as const;
 
 /** Four for each of 32 subjects. */
 const HELD_OUT = 128;
@@ -20,7 +22,7 @@ export const mmR1Runs: MethodRuns = {
     if (!Object.hasOwn(mmR1Variants, variant)) throw new RangeError(`MM-R1 has no variant '${variant}'`);
     const set = [`seed=${seed}`, ...(await countsOf(work))];
     const own = resolveOptions(mmR1Options, mmR1Mini, CHOSEN, mmR1Variants[variant as Variant], set, work.set ?? []);
-    const run = await openMmR1({ model, options: own, out: inFolder(work, 'run'), resume: true });
+    const run = await openMmR1({ model: startOf(model, own), options: own, out: inFolder(work, 'run'), resume: true });
     try {
       const evaluated = (name: string) =>
         evaluatedOnce(inFolder(work, `${name}.json`), () => run.evaluate(heldOut(HELD_OUT, work)));
@@ -41,7 +43,8 @@ export const mmR1Runs: MethodRuns = {
 
   async stepTimes(model, pairs) {
     const set = [`steps=${pairs + 3}`, `controlSteps=${pairs + 3}`];
-    const run = await openMmR1({ model, options: CHOSEN, set });
+    const own = resolveOptions(mmR1Options, mmR1Mini, CHOSEN, set);
+    const run = await openMmR1({ model: startOf(model, own), options: own });
     try {
       return await inTurns(run.steps(), run.control(), pairs);
     } finally {
@@ -49,6 +52,10 @@ export const mmR1Runs: MethodRuns = {
     }
   },
 };
+
+/** The listed backbone, cold-started where the run is not; a checkpoint of somebody's own as it is. */
+const startOf = (model: string, options: MmR1Options): string =>
+  model === dataFolder('checkpoints', BACKBONES['mm-r1']) ? mmR1Start(options) : model;
 
 /** Steps as the variant, the control's ratio and the limit want them. */
 async function countsOf(work: Work): Promise<string[]> {

@@ -7,7 +7,7 @@ import type { Evaluation } from '../data/task';
 import { startEngine } from '../engine';
 import { type Image, imagesToTensor } from '../io';
 import { help, resolveOptions } from '../io/options';
-import { dataFolder } from '../io/package-root';
+import { mmR1Start } from '../miniworld/mm-r1';
 import { miniXcotRewards } from '../miniworld/rewards';
 import { MiniXcotTask } from '../miniworld/xcot-task';
 import { mmR1Mini, mmR1Options, mmR1Variants } from '../recipes/mm-r1';
@@ -27,7 +27,7 @@ export const command: Command = {
   usage: `unilab train mm-r1 [--model FOLDER] [--data FOLDER] [--preset paper|mini] [--variant NAME] [--scorers FOLDER]
                    [--config FILE] [--set KEY=VALUE ...] [--out DIR] [--resume] [--held-out N]
 
-  --model FOLDER   a Chameleon's checkpoint (default: Chameleon mini)
+  --model FOLDER   a Chameleon's checkpoint (default: Chameleon mini; where coldStart.steps is 0, the one that has had its own)
   --data FOLDER    X-CoT records as buildXcot (src/data/xcot-engine.ts) leaves them (default: the mini world's subjects)
   --preset         paper (default) or mini: what differs is listed in src/recipes/mm-r1.ts
   --variant NAME   a row of the paper's tables: ${VARIANTS.join(', ')}
@@ -49,7 +49,7 @@ ${help(mmR1Options)}`,
     const { values } = parseArgs({
       args: args.slice(1), // behind the recipe's name
       options: {
-        model: { type: 'string', default: dataFolder('checkpoints', 'chameleon-mini') },
+        model: { type: 'string' },
         data: { type: 'string' },
         preset: { type: 'string', default: 'paper' },
         variant: { type: 'string', default: 'full' },
@@ -61,7 +61,7 @@ ${help(mmR1Options)}`,
         'held-out': { type: 'string' },
       },
     });
-    const { model, data, preset, variant, scorers, config, set, resume } = values;
+    const { data, preset, variant, scorers, config, set, resume } = values;
     if (!VARIANTS.includes(variant))
       throw new UsageError(`--variant is one of ${VARIANTS.join(', ')}, got '${variant}'`);
     const heldOut = values['held-out'] === undefined ? undefined : countOf('held-out', values['held-out']);
@@ -81,7 +81,7 @@ ${help(mmR1Options)}`,
       data === undefined
         ? await MiniXcotTask.open()
         : await XcotFolderTask.open(data, [rewards.similarity, rewards.text].map(scorerOf));
-    const out = values.out ?? path.join('out', 'mm-r1', variant);
+    const { model = mmR1Start(options), out = path.join('out', 'mm-r1', variant) } = values;
     try {
       return await follow(await MmR1Run.open({ model, task, rewards, options, out, resume }), out, heldOut);
     } finally {

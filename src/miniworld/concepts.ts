@@ -67,7 +67,14 @@ const RECOLORED_CONCEPTS: readonly (readonly [
 ];
 
 /** Hue in degrees of a concept's color. */
-const HUES: Readonly<Record<Color, number>> = { red: 4, yellow: 46, green: 130, blue: 215, purple: 275, pink: 325 };
+export const HUES: Readonly<Record<Color, number>> = {
+  red: 4,
+  yellow: 46,
+  green: 130,
+  blue: 215,
+  purple: 275,
+  pink: 325,
+};
 
 /** Subjects whose natural color is gray, and icons that are line drawings in black, gray and white. */
 const GRAY_SUBJECTS: ReadonlySet<string> = new Set(['rabbit', 'robot']);
@@ -162,14 +169,17 @@ function viewSvg(concept: Concept, view: number, size: number, draw: PersonArtis
   return recoloredSvg(concept.class as AnimalName | SubjectObjectName, style, concept.color as Color, size);
 }
 
-/** An animal or a thing in an unusual color. */
+/** An animal or a thing in an unusual color. @param color its name, or a hue in degrees */
 export function recoloredSvg(
   subject: AnimalName | SubjectObjectName,
   style: ArtStyle,
-  color: Color,
+  color: Color | number,
   size: number,
 ): string {
   const icon = loadIcon(style, SUBJECT_ICONS[subject]);
   const uncolored = LINE_DRAWINGS.has(`${style}/${subject}`) ? 'white' : GRAY_SUBJECTS.has(subject) ? 'greys' : 'none';
-  return svgDocument({ ...icon, body: tint(icon.body, HUES[color], uncolored) }, size);
+  return svgDocument(
+    { ...icon, body: tint(icon.body, typeof color === 'number' ? color : HUES[color], uncolored) },
+    size,
+  );
 }

@@ -2,7 +2,7 @@
 import { startEngine } from '../engine';
 import { resolveOptions } from '../io/options';
 import { dataFolder } from '../io/package-root';
-import { mmR1Mini, mmR1Options, mmR1Variants } from '../recipes/mm-r1';
+import { mmR1Mini, type MmR1Options, mmR1Options, mmR1Variants } from '../recipes/mm-r1';
 import { MmR1Run } from '../recipes/mm-r1-run';
 import { miniXcotRewards } from './rewards';
 import { MiniXcotTask, type XcotTruth } from './xcot-task';
@@ -14,11 +14,20 @@ export interface OpenMmR1Options {
   readonly options?: object;
   /** `key=value`, over `options`. */
   readonly set?: readonly string[];
-  /** A checkpoint's folder. Default: Chameleon mini. */
+  /** A checkpoint's folder. Default: {@link mmR1Start}. */
   readonly model?: string;
   /** The run's folder. Default: nothing is kept. */
   readonly out?: string;
   readonly resume?: boolean;
+}
+
+/**
+ * The checkpoint's folder that a run starts from: the Chameleon mini that has had its cold start, where sequences are the
+ * model's own and the run brings no cold start; otherwise Chameleon mini.
+ */
+export function mmR1Start({ structure, coldStart }: Pick<MmR1Options, 'structure' | 'coldStart'>): string {
+  const isWarm = structure === 'free' && coldStart.steps === 0;
+  return dataFolder('checkpoints', isWarm ? 'chameleon-mini-xcot' : 'chameleon-mini');
 }
 
 /**
@@ -31,8 +40,8 @@ export interface OpenMmR1Options {
  */
 export async function openMmR1(given: OpenMmR1Options = {}): Promise<MmR1Run<XcotTruth>> {
   const { variant = 'full', options = {}, set = [], out, resume } = given;
-  const { model = dataFolder('checkpoints', 'chameleon-mini') } = given;
   const resolved = resolveOptions(mmR1Options, mmR1Mini, mmR1Variants[variant], options, set);
+  const { model = mmR1Start(resolved) } = given;
   await startEngine();
   const task = await MiniXcotTask.open();
   return MmR1Run.open({ model, task, rewards: await miniXcotRewards(), options: resolved, out, resume });

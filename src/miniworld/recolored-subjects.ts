@@ -4,8 +4,8 @@ import { SIZES } from './scene';
 import { spriteKey, type SpriteSheet } from './sprites';
 import { ANIMALS, ART_STYLES, type ArtStyle, type Color, COLORS, SUBJECT_OBJECTS } from './world';
 
-/** The `style` of a scene item in a color. */
-export const recoloredStyle = (style: ArtStyle, color: Color) => `${style}-${color}`;
+/** The `style` of a scene item in a color, or in a hue (degrees). */
+export const recoloredStyle = (style: ArtStyle, color: Color | number) => `${style}-${color}`;
 
 /** Adds every animal and thing in every style and color to the sheet: 432 drawings. */
 export async function addRecoloredSubjects(sprites: SpriteSheet): Promise<void> {

@@ -6,11 +6,11 @@ import type { Rng } from '../engine';
 import type { SubjectPair, XcotRecord } from '../data/xcot';
 import type { Image } from '../io';
 import { describeItem, withArticle } from './captions';
-import { CONCEPTS } from './concepts';
+import { CONCEPTS, HUES, recoloredSvg } from './concepts';
 import { recoloredStyle } from './recolored-subjects';
 import { renderScene } from './render';
 import { besideLayout, CELL, relationOf, type Scene, type SceneItem, SIZES, SUBJECT_ROW, subjectColumn } from './scene';
-import type { SpriteSheet } from './sprites';
+import { spriteKey, type SpriteSheet } from './sprites';
 import {
   ANIMALS,
   type AnimalName,
@@ -32,8 +32,16 @@ import {
 /** A particular animal or thing. */
 export interface XcotSubject {
   readonly object: AnimalName | SubjectObjectName;
-  readonly color: Color;
+  /** null: one without a name. */
+  readonly color: Color | null;
+  /** Degrees. Default: the color's own. */
+  readonly hue?: number;
   readonly style: ArtStyle;
+}
+
+/** One in a color as it is named. */
+export interface NamedSubject extends XcotSubject {
+  readonly color: Color;
 }
 
 /** Pandas and penguins stay black and white in any color. */
@@ -53,14 +61,57 @@ const heldOutColors = new Map(
   }),
 );
 
+/** The middle between each color's hue and the next one's. */
+const huesBetween = [...COLORS]
+  .sort((a, b) => HUES[a] - HUES[b])
+  .map((color, i, ring) => {
+    const next = ring[(i + 1) % ring.length];
+    const gap = (HUES[next] - HUES[color] + 360) % 360;
+    return { colors: [color, next], hue: Math.round(HUES[color] + gap / 2) % 360 };
+  });
+
 /** 256 drawings of 64 subjects to train on, 128 drawings of 32 subjects held out. */
-export function xcotSubjects(split: Split): readonly XcotSubject[] {
+export function xcotSubjects(split: Split): readonly NamedSubject[] {
   return ALL.flatMap((object) => {
     const held = heldOutColors.get(object) ?? [];
     const colors = COLORS.filter((color) => held.includes(color) === (split === 'heldout'));
     return colors.flatMap((color) => ART_STYLES.map((style) => ({ object, color, style })));
   });
 }
+
+/** How far a shade is off the hue of its color, in degrees. */
+const SHADE = 12;
+
+/**
+ * What X-CoT is trained on: the drawings of split `train`, those a shade off, and hues between two colors' where neither
+ * of the two is held out. With few looks a model would learn them by heart, and copy none that it is shown.
+ */
+export const trainedSubjects: readonly XcotSubject[] = [
+  ...xcotSubjects('train'),
+  ...xcotSubjects('train').flatMap((subject): XcotSubject[] =>
+    [-SHADE, SHADE].map((shade) => ({ ...subject, hue: (HUES[subject.color] + shade + 360) % 360 })),
+  ),
+  ...ALL.flatMap((object) => {
+    const held = heldOutColors.get(object) ?? [];
+    const between = huesBetween.filter(({ colors }) => !colors.some((color) => held.includes(color)));
+    return between.flatMap(({ hue }) => ART_STYLES.map((style): XcotSubject => ({ object, color: null, hue, style })));
+  }),
+];
+
+/** Adds the drawings of all subjects to the sheet, held-out ones too. */
+export async function addXcotSubjects(sprites: SpriteSheet): Promise<void> {
+  const size = SIZES.subject;
+  const all = new Map(
+    [...trainedSubjects, ...xcotSubjects('heldout')].map((subject): [string, () => string] => [
+      spriteKey({ object: subject.object, color: null, category: 'subject', style: styleOf(subject), size }),
+      () => recoloredSvg(subject.object, subject.style, lookOf(subject), size),
+    ]),
+  );
+  await sprites.add([...all].map(([key, svg]) => [key, svg(), size] as const));
+}
+
+const lookOf = ({ color, hue }: XcotSubject): Color | number => hue ?? (color as Color);
+const styleOf = (subject: XcotSubject) => recoloredStyle(subject.style, lookOf(subject));
 
 /** What shall be drawn: a place, and what stands beside the subject. */
 export interface XcotWish {
@@ -84,14 +135,14 @@ export function wishText({ object }: XcotSubject, wish: XcotWish): string {
   return `${withArticle(object)}${beside} ${BACKGROUND_PHRASES[wish.background]}`;
 }
 
-const figureOf = ({ object, style, color }: XcotSubject, x: number, y: number): SceneItem => ({
-  object,
+const figureOf = (subject: XcotSubject, x: number, y: number): SceneItem => ({
+  object: subject.object,
   color: null,
   category: 'subject',
   x,
   y,
   size: SIZES.subject,
-  style: recoloredStyle(style, color),
+  style: styleOf(subject),
 });
 
 /** The subject with what stands beside it, where it shall be. */
@@ -115,8 +166,8 @@ export function focusScene(subject: XcotSubject): Scene {
   return { kind: 'subject', background: 'white', items: [figureOf(subject, x, SUBJECT_ROW)] };
 }
 
-/** "a blue dog". */
-export const subjectCaption = ({ object, color }: XcotSubject) => withArticle(`${color} ${object}`);
+/** "a blue dog"; "a dog" in a color without a name. */
+export const subjectCaption = ({ object, color }: XcotSubject) => withArticle(color ? `${color} ${object}` : object);
 
 /** "a blue dog left of a red cup at the beach". */
 export function planText(subject: XcotSubject, { items, background }: Scene): string {
@@ -134,7 +185,7 @@ export interface RenderedPair extends SubjectPair {
 export function renderPair(subject: XcotSubject, wish: XcotWish, rng: Rng, sprites: SpriteSheet): RenderedPair {
   const target = subjectScene(subject, wish, rng.split('target'));
   return {
-    id: `${subject.color} ${subject.object} ${subject.style} ${wishText(subject, wish)}`,
+    id: `${lookOf(subject)} ${subject.object} ${subject.style} ${wishText(subject, wish)}`,
     subject: subject.object,
     reference: imageOf(referenceScene(subject, wish, rng.split('reference')), sprites),
     target: imageOf(target, sprites),

@@ -18,16 +18,16 @@ import type { UnifiedModel } from '../models/unified';
 import { type Detections, SceneDetector } from './detector';
 import { backgroundProbability, presence } from './detector/score';
 import { centered, cosine, FIGURE_COLUMNS, figureFeatures } from './detector/subject-similarity';
-import { addRecoloredSubjects } from './recolored-subjects';
 import { loadSprites, type SpriteSheet } from './sprites';
-import type { Split } from './world';
 import {
+  addXcotSubjects,
   exactRecord,
   focusScene,
   imageOf,
   type RenderedPair,
   renderPair,
   subjectCaption,
+  trainedSubjects,
   type XcotSubject,
   xcotSubjects,
   xcotWishes,
@@ -70,17 +70,17 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
 
   static async open(): Promise<MiniXcotTask> {
     const sprites = await loadSprites();
-    await addRecoloredSubjects(sprites);
+    await addXcotSubjects(sprites);
     const detector = await SceneDetector.load();
     return new MiniXcotTask(sprites, detector, new SubjectFeatures(detector, sprites));
   }
 
   sample(rng: Rng): XcotExample<XcotTruth> {
-    return exampleOf(this.pair('train', rng));
+    return exampleOf(this.pair(rng));
   }
 
   record(rng: Rng): XcotRecord {
-    return exactRecord(this.pair('train', rng), this.sprites);
+    return exactRecord(this.pair(rng), this.sprites);
   }
 
   evaluate(model: UnifiedModel, rng: Rng, options: XcotEvaluationOptions = {}): Promise<Evaluation> {
@@ -98,8 +98,8 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
     this.detector.dispose();
   }
 
-  private pair(split: Split, rng: Rng): RenderedPair {
-    const [subject, wish] = [rng.pick(xcotSubjects(split)), rng.pick(xcotWishes(split))];
+  private pair(rng: Rng): RenderedPair {
+    const [subject, wish] = [rng.pick(trainedSubjects), rng.pick(xcotWishes('train'))];
     return renderPair(subject, wish, rng.split('pair'), this.sprites);
   }
 
