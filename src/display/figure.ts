@@ -52,7 +52,7 @@ export interface GridFigureOptions {
   /** Above the columns. */
   readonly columns: readonly string[];
   readonly rows: readonly { readonly label: string; readonly cells: readonly GridCell[] }[];
-  /** A cell's side in points. Default: what fills 486 points. */
+  /** A cell's width in points. Default: what fills 486 points. Rows are as high as their highest image. */
   readonly cell?: number;
 }
 
@@ -64,26 +64,37 @@ export async function gridFigure({
   rows,
   cell = (486 - label) / columns.length - 4,
 }: GridFigureOptions): Promise<string> {
-  const [top, line, pitch] = [14, 9, cell + 4];
+  const [line, pitch] = [9, cell + 4];
   const width = Math.max(FIGURE_WIDTHS.page, label + columns.length * pitch);
   const text = (x: number, y: number, said: string, anchor = 'middle', size = 7) =>
     `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="${size}" text-anchor="${anchor}">${escapeHtml(said)}</text>`;
   const parts = columns.map((name, c) => text(label + (c + 0.5) * pitch, 9, name));
-  for (const [r, row] of rows.entries()) {
-    const y = top + r * (pitch + line);
-    for (const [l, said] of lines(row.label, 22).entries()) parts.push(text(2, y + 9 + l * 8.5, said, 'start'));
-    for (const [c, { image, text: said = '' }] of row.cells.entries()) {
+  let y = 14;
+  for (const row of rows) {
+    const said = lines(row.label, 22);
+    said.forEach((one, l) => parts.push(text(2, y + 9 + l * 8.5, one, 'start')));
+    const drawn = await Promise.all(row.cells.map(async ({ image }) => image && (await inWidth(image, cell))));
+    const high = Math.max(9 + said.length * 8.5, ...drawn.map((one) => one?.height ?? 0));
+    for (const [c, { text: below = '' }] of row.cells.entries()) {
       const x = label + c * pitch + 2;
+      const image = drawn[c];
       if (image) {
-        const png = (await pngOf(image, 2)).toString('base64');
-        const place = `x="${x.toFixed(1)}" y="${y}" width="${cell.toFixed(1)}" height="${cell.toFixed(1)}"`;
-        parts.push(`<image ${place} xlink:href="data:image/png;base64,${png}"/>`);
+        const place = `x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${cell.toFixed(1)}" height="${image.height.toFixed(1)}"`;
+        parts.push(`<image ${place} xlink:href="data:image/png;base64,${image.png.toString('base64')}"/>`);
       }
-      parts.push(text(x + cell / 2, image ? y + cell + 7 : y + cell / 2, said, 'middle', 6));
+      parts.push(text(x + cell / 2, y + (image ? image.height + 7 : high / 2), below, 'middle', 6));
     }
+    y += high + 4 + line;
   }
-  const height = top + rows.length * (pitch + line);
+  const height = Math.ceil(y);
   return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="${width}" height="${height}">${parts.join('')}</svg>`;
+}
+
+/** An image, and its height in points when it is so many wide. */
+async function inWidth(image: ImageLike, width: number): Promise<{ readonly png: Buffer; readonly height: number }> {
+  const png = await pngOf(image, 2);
+  const size = await sharp(png).metadata();
+  return { png, height: (width * size.height) / size.width };
 }
 
 function lines(said: string, most: number): string[] {

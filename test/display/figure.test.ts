@@ -136,6 +136,14 @@ describe('figures', () => {
     const svg = await gridFigure({ columns: ['before', 'after'], rows: [{ label: 'a <red> car', cells }] });
     assert.equal(svg.match(/<image /g)?.length, 1);
     for (const text of ['before', 'after', 'not run', 'a &lt;red&gt; car']) assert.ok(svg.includes(`>${text}</text>`));
+    // A sheet that is twice as wide as high leaves no empty half under it: 14 above the row, 50 of image, 13 under it.
+    const wide = {
+      columns: [''],
+      rows: [{ label: '', cells: [{ image: { width: 8, height: 4, rgb: new Uint8Array(96) } }] }],
+      cell: 100,
+    };
+    assert.match(await gridFigure(wide), /<image x="94.0" y="14.0" width="100.0" height="50.0" /);
+    assert.match(await gridFigure(wide), /^<svg [^>]* height="77">/);
     const drawn = figureSvg(svg, note);
     const [one, two] = [await pdfOf(drawn, note), await pdfOf(drawn, note)];
     assert.ok(one.equals(two));
