@@ -47,21 +47,17 @@ function sizeOf({ beta1, learningRate, epsilon, steps, correction2 }: Rule): { s
   return { size: (learningRate * correction2) / (1 - beta1 ** steps), eps: epsilon * correction2 };
 }
 
-/** Moments as tensors that nobody else holds: our own kernel changes them in place. */
-export class OwnMoments implements Moments {
-  private m: tf.Tensor;
-  private v: tf.Tensor;
+/** Moments as tensors, which a subclass steps with. */
+abstract class TensorMoments implements Moments {
+  protected m: tf.Tensor;
+  protected v: tf.Tensor;
 
   constructor(shape: number[]) {
     this.m = tf.keep(tf.zeros(shape));
     this.v = tf.keep(tf.zeros(shape));
   }
 
-  update(variable: tf.Variable, grad: tf.Tensor, keep: number, rule: Rule): void {
-    const next = kernel(OWN_STEP, [], [variable, grad, this.m, this.v, numbersOf(keep, rule)]);
-    variable.assign(next);
-    next.dispose();
-  }
+  abstract update(variable: tf.Variable, grad: tf.Tensor, keep: number, rule: Rule): void;
 
   read(): [tf.Tensor, tf.Tensor] {
     return [copied(this.m), copied(this.v)];
@@ -75,6 +71,15 @@ export class OwnMoments implements Moments {
 
   dispose(): void {
     tf.dispose([this.m, this.v]);
+  }
+}
+
+/** Tensors that nobody else holds: our own kernel changes them in place. */
+export class OwnMoments extends TensorMoments {
+  update(variable: tf.Variable, grad: tf.Tensor, keep: number, rule: Rule): void {
+    const next = kernel(OWN_STEP, [], [variable, grad, this.m, this.v, numbersOf(keep, rule)]);
+    variable.assign(next);
+    next.dispose();
   }
 }
 
@@ -93,16 +98,8 @@ function numbersOf(keep: number, rule: Rule): tf.Tensor1D {
 /** The same numbers in memory of their own; a clone shares it. */
 const copied = (tensor: tf.Tensor): tf.Tensor => tf.mul(tensor, 1);
 
-/** Moments as plain tensors. */
-export class PlainMoments implements Moments {
-  private m: tf.Tensor;
-  private v: tf.Tensor;
-
-  constructor(shape: number[]) {
-    this.m = tf.keep(tf.zeros(shape));
-    this.v = tf.keep(tf.zeros(shape));
-  }
-
+/** Plain operations. */
+export class PlainMoments extends TensorMoments {
   update(variable: tf.Variable, grad: tf.Tensor, keep: number, rule: Rule): void {
     const { beta1, beta2 } = rule;
     const { size, eps } = sizeOf(rule);
@@ -116,20 +113,6 @@ export class PlainMoments implements Moments {
       this.v = tf.keep(v);
     });
     tf.dispose(old);
-  }
-
-  read(): [tf.Tensor, tf.Tensor] {
-    return [tf.clone(this.m), tf.clone(this.v)];
-  }
-
-  write(m: tf.Tensor, v: tf.Tensor): void {
-    this.dispose();
-    this.m = tf.keep(tf.clone(m));
-    this.v = tf.keep(tf.clone(v));
-  }
-
-  dispose(): void {
-    tf.dispose([this.m, this.v]);
   }
 }
 
