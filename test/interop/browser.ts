@@ -88,11 +88,9 @@ export class Lab {
   /** Opens a notebook and waits until its kernel answers. */
   async open(page: Page, name: string): Promise<void> {
     await page.goto(`${this.address}lab/workspaces/${path.parse(name).name}/tree/${name}?token=${this.token}`);
-    await page.waitForSelector('.jp-Notebook .jp-CodeCell', { timeout: 90_000 });
+    await page.waitForSelector('.jp-Notebook .jp-CodeCell');
     const session = 'window.jupyterapp?.shell.currentWidget?.context?.sessionContext';
-    await page.waitForFunction(`${session}?.session?.kernel?.connectionStatus === 'connected'`, undefined, {
-      timeout: 90_000,
-    });
+    await page.waitForFunction(`${session}?.session?.kernel?.connectionStatus === 'connected'`);
     await page.evaluate(`${session}.session.kernel.info.then(() => undefined)`);
   }
 
@@ -107,14 +105,16 @@ export class Lab {
 
 /**
  * Watches the first plot of the page from now on, ten times a second.
- * @returns how many different states it was seen in until then
+ * @returns waits until it was seen in so many different states
  */
-export async function watchPlot(page: Page): Promise<() => Promise<number>> {
+export async function watchPlot(page: Page): Promise<(states: number) => Promise<void>> {
   await page.evaluate(`window.plotStates = new Set(); setInterval(() => {
     const canvas = document.querySelector('.jp-OutputArea-output .vega-embed canvas');
     if (canvas?.width) window.plotStates.add(canvas.toDataURL());
   }, 100)`);
-  return () => page.evaluate<number>('window.plotStates.size');
+  return async (states) => {
+    await page.waitForFunction(`window.plotStates.size >= ${states}`);
+  };
 }
 
 /** Runs one of JupyterLab's commands and waits for its end. */

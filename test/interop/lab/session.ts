@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
+import { PATIENCE } from '../../eventually';
 import { Lab, startBrowser } from '../browser';
 import { JupyterWorld } from '../jupyter';
 
@@ -25,7 +26,7 @@ export class LabSession {
   async newPage(): Promise<void> {
     if (!this.browser) throw new Error('the session was not started');
     this.page = await this.browser.newPage({ viewport: { width: 1300, height: 1500 } });
-    this.page.setDefaultTimeout(90_000); // a machine under load is slow, not wrong
+    this.page.setDefaultTimeout(PATIENCE); // a machine under load is slow, not wrong
     this.dialogs = [];
     this.page.on('dialog', (dialog) => {
       this.dialogs.push(dialog.message());
