@@ -55,10 +55,14 @@ export async function addColorAugmentation(sprites: SpriteSheet): Promise<void> 
 export const canAugmentColors = (scene: Scene) => scene.items.every((item) => item.category === 'object');
 
 /** The scene with objects in random shades; objects of one name keep one look. Their `color` is then no longer true. */
-export function withAugmentedColors(scene: Scene, rng: Rng): Scene {
+export const withAugmentedColors = (scene: Scene, rng: Rng): Scene => withLooks(scene, rng, augmentedColorsOf);
+
+/** The scene with each name's objects in one of its looks, drawn at random; subjects stay as they are. */
+export function withLooks(scene: Scene, rng: Rng, looksOf: (object: string) => readonly string[]): Scene {
   const looks = new Map<string, string>();
   const items = scene.items.map((item) => {
-    const augmentedColor = looks.get(item.object) ?? rng.pick(augmentedColorsOf(item.object));
+    if (item.category !== 'object') return item;
+    const augmentedColor = looks.get(item.object) ?? rng.pick(looksOf(item.object));
     looks.set(item.object, augmentedColor);
     return { ...item, augmentedColor };
   });

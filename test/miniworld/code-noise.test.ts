@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Rng } from '../../src/engine';
-import { withWrongCodes } from '../../src/miniworld/curricula/code-noise';
+import { withWrongCodes, type WrongShare } from '../../src/miniworld/curricula/code-noise';
 
 const images = Array.from({ length: 6 }, (_, image) => Array.from({ length: 8 }, (_, place) => 100 * image + place));
 
@@ -24,13 +24,21 @@ test('a wrong code is one of another image at the same place, and each image has
   );
 });
 
-test('half of the codes are wrong on average where every image has wrong ones, but for those that drew themselves', () => {
+/** @returns the share of codes that are another image's, over 200 draws where every image has wrong ones */
+function wrongOf(share: WrongShare): number {
   const rng = new Rng(3);
   let wrong = 0;
   for (let i = 0; i < 200; i++)
-    withWrongCodes(images, 1, rng.split(i)).forEach((row, image) => {
+    withWrongCodes(images, 1, rng.split(i), share).forEach((row, image) => {
       wrong += Array.from(row).filter((code) => Math.floor(code / 100) !== image).length;
     });
-  const share = wrong / (200 * 6 * 8);
-  assert.ok(Math.abs(share - 0.5 * (5 / 6)) < 0.03, String(share));
+  return wrong / (200 * 6 * 8);
+}
+
+test('half of the codes are wrong on average, or 2 / pi of them by the cosine, but for those that drew themselves', () => {
+  for (const [share, mean] of [
+    ['uniform', 0.5],
+    ['cosine', 2 / Math.PI],
+  ] as const)
+    assert.ok(Math.abs(wrongOf(share) - mean * (5 / 6)) < 0.03, `${share}: ${wrongOf(share)}`);
 });

@@ -13,7 +13,7 @@ import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
 import { type ImageBatchInput, type ImageSource } from './showo-tokenizer-task';
-import { withBitNoise, withWrongCodes } from './code-noise';
+import { withBitNoise, withWrongCodes, type WrongShare } from './code-noise';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */
@@ -122,6 +122,8 @@ export interface ChameleonTrainingOptions {
   readonly codeBitFlip?: number;
   /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
   readonly wrongCodes?: number;
+  /** How many of its codes are wrong then. Default `uniform`. */
+  readonly wrongShare?: WrongShare;
   /** Height and width of the images, pixels. */
   readonly size: number;
 }
@@ -187,13 +189,13 @@ function makeRows(
 ): ChameleonRows {
   const { config, vocabulary: v } = model.network;
   const { cfgDropout = 0.1, sequences = 0, answerCorruption = 0, questionNoise = 0, codeBitFlip = 0 } = options;
-  const { textCorruption, wrongCodes = 0 } = options;
+  const { textCorruption, wrongCodes = 0, wrongShare } = options;
   const examples = Array.from({ length: options.images }, (_, i) => source.image(rng.split(`picture ${i}`)));
   const woven = Array.from({ length: sequences }, (_, i) => source.sequence?.(rng.split(`sequence ${i}`)) ?? []);
   const images = [...examples, ...woven.flat().filter((part) => 'pixels' in part)].map((part) => part.pixels);
   const codes = encode(images);
   const draws = rng.split('draws');
-  const read = withWrongCodes(codes.slice(0, examples.length), wrongCodes, rng.split('wrong codes'));
+  const read = withWrongCodes(codes.slice(0, examples.length), wrongCodes, rng.split('wrong codes'), wrongShare);
   const t2i = examples.map(({ caption }, i) => {
     // As sampling has it without a condition: the image alone, from position 0 on.
     const alone = draws.uniform() < cfgDropout;

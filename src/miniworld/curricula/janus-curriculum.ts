@@ -6,12 +6,10 @@ import {
   PRESENCE,
   PRESENCE_IN_SOME_AUGMENTED_COLORS,
 } from './scenes';
+import type { PatchLooks } from './janus-patches';
 import type { ImageStage, LanguageStage } from './stage';
 
-export interface VisionStage extends ImageStage {
-  /** Chance that the objects of a scene come in colors that have no name, see `patchSource`. Default 0. */
-  readonly colorAugmentation?: number;
-}
+export interface VisionStage extends ImageStage, PatchLooks {}
 
 export interface JanusStage extends LanguageStage {
   /** Whether the vision tower stays as it is. Default false. */
@@ -52,6 +50,16 @@ export const JANUS_IMAGE_STAGES = {
     seed: 6,
     batch: 24,
     colorAugmentation: 0.5,
+  },
+  /** Kinds in every hue but those around the held-out ones. */
+  'janus-vision-tones': {
+    steps: 2500,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 10,
+    optimizer: 'muon',
+    batch: 24,
+    tones: 0.75,
   },
 } satisfies Readonly<Record<string, VisionStage>>;
 
@@ -126,10 +134,7 @@ export const JANUS_STAGES = {
     noise: { cfgDropout: 0.1, answerCorruption: 0.5, questionNoise: 0.1 },
     scenes: OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   },
-  /**
-   * Drawing and reading, by orthogonal steps; colors of what never has them, and images drawn behind wrong codes. What
-   * ships has not been through it.
-   */
+  /** Drawing and reading, by orthogonal steps; colors of what never has them, and images drawn behind wrong codes. */
   'janus-orthogonal': {
     steps: 1000,
     learningRate: 2e-3,
@@ -141,5 +146,48 @@ export const JANUS_STAGES = {
     weights: { t2i: 1, mmu: 1, lm: 1 },
     noise: { cfgDropout: 0.1, answerCorruption: 0.35, questionNoise: 0.1, textCorruption: 0.2, wrongCodes: 0.6 },
     scenes: NAMES_IN_PAINT,
+  },
+  /**
+   * Drawing by the caption: nearly every image is drawn behind codes that are mostly another image's, as Show-o's are
+   * behind masks, so that no code can be told from those before it alone.
+   */
+  'janus-drawing': {
+    steps: 1400,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 9,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 32, asked: 2, questions: 9, texts: 2 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.35,
+      questionNoise: 0.1,
+      textCorruption: 0,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5 },
+  },
+  /** Answers and texts with the tower that knows kinds in any tone; drawing goes on beside. */
+  'janus-answers': {
+    steps: 900,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 11,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 16, asked: 10, questions: 9, texts: 10 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.35,
+      questionNoise: 0.1,
+      textCorruption: 0,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.5 },
   },
 } satisfies Readonly<Record<string, JanusStage>>;

@@ -1,5 +1,6 @@
 /** What Janus mini's vision tower learns to see: the kind, the color and the background of every patch. */
 import { canAugmentColors, withAugmentedColors } from '../color-augmentation';
+import { withTones } from '../tones';
 import { renderScene } from '../render';
 import { sampleScene, type Scene } from '../scene';
 import type { SpriteSheet } from '../sprites';
@@ -17,36 +18,55 @@ export const PATCH_CLASSES = { kind: KINDS.length + 1, color: COLORS.length + 2,
 
 /**
  * A scene of a split with the labels of its patches.
- * @param sprites with the augmented colors when there are any to be drawn
+ * @param sprites with the augmented colors and tones when there are any to be drawn
  * @param patch side of a patch, pixels
- * @param colorAugmentation chance that the objects of a scene without subjects come in colors that have no name. Default 0
  */
 export function patchSource(
   sprites: SpriteSheet,
   patch: number,
   split: Split,
-  colorAugmentation = 0,
+  { colorAugmentation = 0, tones = 0 }: PatchLooks = {},
 ): (rng: Rng) => LabeledImage {
   return (rng) => {
     const plain = sampleScene(rng, split);
     const draws = rng.split('shades');
     const augmented = canAugmentColors(plain) && draws.uniform() < colorAugmentation;
+    const toned = rng.split('tones');
+    if (toned.uniform() < tones) {
+      const scene = withTones(plain, toned);
+      return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch, UNSCORED) };
+    }
     const scene = augmented ? withAugmentedColors(plain, draws) : plain;
     return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch) };
   };
 }
 
-/** Labels row by row, `[(64 / patch)^2]` each. */
-export function patchLabels(scene: Scene, patch: number): Record<keyof typeof PATCH_CLASSES, Uint8Array> {
+/** In what the objects of a scene come beside their own colors. */
+export interface PatchLooks {
+  /** Chance that the objects of a scene without subjects come in colors that have no name, in [0, 1]. Default 0 */
+  readonly colorAugmentation?: number;
+  /** Chance that a scene's objects come in tones, see `withTones`; what color those are is not asked. Default 0 */
+  readonly tones?: number;
+}
+
+/** The label of what is not asked: what `crossEntropy` leaves out by default. */
+const UNSCORED = -100;
+
+/** Labels row by row, `[(64 / patch)^2]` each. @param unnamed the label of colors that have no name */
+export function patchLabels(
+  scene: Scene,
+  patch: number,
+  unnamed = COLORS.length + 1,
+): Record<keyof typeof PATCH_CLASSES, ArrayLike<number>> {
   const side = IMAGE_SIZE / patch;
-  const [kind, color] = [new Uint8Array(side * side), new Uint8Array(side * side)];
+  const [kind, color] = [new Uint8Array(side * side), new Int32Array(side * side)];
   for (const item of scene.items) {
     const [right, bottom] = [(item.x + item.size) / patch, (item.y + item.size) / patch];
     for (let y = item.y / patch; y < bottom; y++)
       for (let x = item.x / patch; x < right; x++) {
         kind[y * side + x] = KINDS.indexOf(item.object) + 1;
-        const unnamed = item.augmentedColor !== undefined;
-        color[y * side + x] = unnamed ? COLORS.length + 1 : item.color ? COLORS.indexOf(item.color) + 1 : 0;
+        const named = item.color ? COLORS.indexOf(item.color) + 1 : 0;
+        color[y * side + x] = item.augmentedColor === undefined ? named : unnamed;
       }
   }
   const background = new Uint8Array(side * side).fill(BACKGROUNDS.indexOf(scene.background));

@@ -20,13 +20,15 @@ import { packedSizes } from '../../nn/row-inputs';
 import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
-import { withWrongCodes } from './code-noise';
+import { withWrongCodes, type WrongShare } from './code-noise';
 import { partOf } from './janus-tokenizer-task';
 import { isTower } from './janus-vision-task';
 
 /** One image with what is said and asked about it, as ids. */
 export interface JanusImageExample {
   readonly pixels: Uint8Array;
+  /** What the questions are about, of the same size. Default: `pixels` */
+  readonly seen?: Uint8Array;
   readonly caption: readonly number[];
   readonly questions: readonly Turn[];
 }
@@ -63,6 +65,8 @@ export interface JanusTrainingOptions {
   readonly textCorruption?: number;
   /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
   readonly wrongCodes?: number;
+  /** How many of its codes are wrong then. Default `uniform`. */
+  readonly wrongShare?: WrongShare;
   /** Whether the vision tower stays as it is. Default false: it learns, too. */
   readonly frozenTower?: boolean;
   /** Height and width of the images, pixels. */
@@ -124,7 +128,7 @@ function janusInputs(
   examples: readonly JanusImageExample[],
   { prompts, answers, texts }: JanusRows,
   sizes: KindSizes<string>,
-  { asked, size, wrongCodes = 0 }: JanusTrainingOptions,
+  { asked, size, wrongCodes = 0, wrongShare }: JanusTrainingOptions,
   rng: Rng,
 ): JanusBatch {
   const { vq } = network.config;
@@ -132,8 +136,9 @@ function janusInputs(
   const bytes = examples.map((example) => example.pixels);
   const all = pixelsTensor(bytes, size, size);
   const flat = readValues<'int32'>(() => tokenizer.encodePixels(all));
-  const pixels = tf.slice(all, [0, 0, 0, 0], [asked, -1, -1, -1]);
   all.dispose();
+  const seen = examples.slice(0, asked).map((example) => example.seen ?? example.pixels);
+  const pixels = pixelsTensor(seen, size, size);
   const count = imageCodes(network.config);
   const codes = examples.map((_, i) => flat.slice(i * count, (i + 1) * count));
   return {
@@ -142,7 +147,7 @@ function janusInputs(
       prompts,
       codes,
       sizes.images,
-      withWrongCodes(codes, wrongCodes, rng.split('wrong codes')),
+      withWrongCodes(codes, wrongCodes, rng.split('wrong codes'), wrongShare),
     ),
     pixels,
     answers: withFeatures(network, answers, asked, sizes.answers),

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { addColorAugmentation } from '../color-augmentation';
 import { addPaintedSubjects } from '../painted-subjects';
 import { loadSprites } from '../sprites';
+import { addTones } from '../tones';
 import { IMAGE_SIZE } from '../world';
 import { Rng } from '../../engine';
 import { dataFolder } from '../../io/package-root';
@@ -50,6 +51,9 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-vision-colors': visionStage('janus-vision-colors'),
   'janus-noisy-answers': furtherStage('janus-noisy-answers'),
   'janus-orthogonal': furtherStage('janus-orthogonal'),
+  'janus-vision-tones': visionStage('janus-vision-tones'),
+  'janus-drawing': furtherStage('janus-drawing'),
+  'janus-answers': furtherStage('janus-answers'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */
@@ -62,7 +66,8 @@ function visionStage(name: ImageStageName): Stage {
       const model = await trainedJanus();
       const sprites = await loadSprites();
       if (settings.colorAugmentation) await addColorAugmentation(sprites);
-      const source = patchSource(sprites, model.config.vision.patch_size, 'train', settings.colorAugmentation);
+      if (settings.tones) await addTones(sprites);
+      const source = patchSource(sprites, model.config.vision.patch_size, 'train', settings);
       const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES };
       const task = janusVisionTask(model.network, source, options);
       return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };
@@ -95,6 +100,7 @@ async function languageTraining(name: JanusStageName, trained: JanusModel): Prom
   const sprites = await loadSprites();
   if (stage.scenes.colorAugmentation) await addColorAugmentation(sprites);
   if (stage.scenes.paintedSubjects) await addPaintedSubjects(sprites);
+  if (stage.scenes.tones) await addTones(sprites);
   const { config, store } = trained.network;
   const entries = codeEntries(trained.network);
   const shared = store.wrapping([CODE_ROWS], (table) => SumWeight.sharedRows(table, entries));

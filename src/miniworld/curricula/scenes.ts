@@ -2,15 +2,17 @@
 import { captionOf } from '../captions';
 import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColors } from '../color-augmentation';
 import { factQuestions } from '../facts';
-import { namingQuestions, presenceQuestions, questionsOf } from '../questions';
+import { namingQuestions, presenceQuestions, type Question, questionsOf } from '../questions';
+import { withTones } from '../tones';
 import { canPaint, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
 import { renderScene } from '../render';
 import { sampleKind, sampleScene, type SceneKind } from '../scene';
 import type { SpriteSheet } from '../sprites';
 import type { Split } from '../world';
 import type { Rng } from '../../engine';
-import type { ShowoSource } from './showo-task';
+import type { JanusSource } from './janus-task';
 import { loadTokenizer, type TextTokenizer } from '../../text';
+import type { Turn } from '../../nn/packed-rows';
 
 /** Which scenes a training sees, and what is asked about them. Default: as the mini world draws them. */
 export interface SceneMixture {
@@ -24,6 +26,8 @@ export interface SceneMixture {
   readonly colorAugmentation?: number;
   /** Chance that a scene shows an animal or a thing in a named color, see `withPaintedSubjects`. Default 0 */
   readonly paintedSubjects?: number;
+  /** Chance that questions are about the scene with its objects in tones, see `withTones`; Janus alone. Default 0 */
+  readonly tones?: number;
 }
 
 /** Whether something is there. */
@@ -80,7 +84,7 @@ export function sceneSource(
   text: TextTokenizer,
   split: Split,
   mixture: SceneMixture = {},
-): ShowoSource {
+): JanusSource {
   return {
     image(rng) {
       const kind = mixture.kinds && sampleKind(rng, split, mixture.kinds);
@@ -95,35 +99,29 @@ export function sceneSource(
       const all = [...questionsOf(scene, rng), ...hard, ...easy];
       const questions = painted ? paintedQuestions(all) : all;
       const caption = captionOf(scene, rng);
-      const colorAugmentation = rng.split('shades');
-      if (
-        mixture.colorAugmentation &&
-        canAugmentColors(scene) &&
-        colorAugmentation.uniform() < mixture.colorAugmentation
-      ) {
-        return {
-          pixels: renderScene(withAugmentedColors(scene, colorAugmentation), sprites),
-          caption: text.encode(withoutColors(caption)),
-          // The mini world's tokens are words: a word's place in the answer is its token's.
-          questions: augmentedQuestions(questions).map((q) => ({
-            question: text.encode(q.problem),
-            answer: text.encode(q.solution),
-            unscored: q.colorWords,
-          })),
-        };
-      }
+      // The mini world's tokens are words: a word's place in the answer is its token's.
+      const unnamed = () => augmentedQuestions(questions).map((q) => ({ ...turnOf(text, q), unscored: q.colorWords }));
+      const [shades, tones] = [rng.split('shades'), rng.split('tones')];
+      const shaded = canAugmentColors(scene) && shades.uniform() < (mixture.colorAugmentation ?? 0);
+      const toned = tones.uniform() < (mixture.tones ?? 0);
       return {
-        pixels: renderScene(scene, sprites),
-        caption: text.encode(caption),
-        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+        pixels: renderScene(shaded ? withAugmentedColors(scene, shades) : scene, sprites),
+        ...(toned ? { seen: renderScene(withTones(scene, tones), sprites) } : {}),
+        caption: text.encode(shaded ? withoutColors(caption) : caption),
+        questions: shaded || toned ? unnamed() : questions.map((q) => turnOf(text, q)),
       };
     },
     text(rng) {
       const { facts, questions } = factQuestions(rng, split);
       return {
         text: text.encode(facts),
-        questions: questions.map((q) => ({ question: text.encode(q.problem), answer: text.encode(q.solution) })),
+        questions: questions.map((q) => turnOf(text, q)),
       };
     },
   };
 }
+
+const turnOf = (text: TextTokenizer, { problem, solution }: Pick<Question, 'problem' | 'solution'>): Turn => ({
+  question: text.encode(problem),
+  answer: text.encode(solution),
+});

@@ -5,6 +5,7 @@ import { writeSafetensors } from '../../io';
 import type { ParamStore } from '../../nn/store';
 import type { LoopOptions, SupervisedTask } from '../../sft/loop';
 import { IMAGE_SIZE } from '../world';
+import type { WrongShare } from './code-noise';
 import type { SceneMixture } from './scenes';
 
 export type LoopSettings = Pick<
@@ -45,6 +46,8 @@ export interface LanguageStage extends LoopSettings {
     readonly codeBitFlip?: number;
     /** Chance that an image is drawn behind wrong codes, see `withWrongCodes`. Default 0. */
     readonly wrongCodes?: number;
+    /** How many of its codes are wrong then. Default `uniform`. */
+    readonly wrongShare?: WrongShare;
   };
   readonly scenes: SceneMixture;
 }
