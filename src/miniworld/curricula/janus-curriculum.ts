@@ -51,7 +51,7 @@ export const JANUS_IMAGE_STAGES = {
     batch: 24,
     colorAugmentation: 0.5,
   },
-  /** Kinds in every hue but those around the held-out ones. */
+  /** Kinds in every hue but those around the held-out ones; colors on what never has them. */
   'janus-vision-tones': {
     steps: 2500,
     learningRate: 2e-3,
@@ -59,7 +59,8 @@ export const JANUS_IMAGE_STAGES = {
     seed: 10,
     optimizer: 'muon',
     batch: 24,
-    tones: 0.75,
+    tones: 0.6,
+    paintedSubjects: 0.4,
   },
 } satisfies Readonly<Record<string, VisionStage>>;
 

@@ -1,5 +1,6 @@
 /** What Janus mini's vision tower learns to see: the kind, the color and the background of every patch. */
 import { canAugmentColors, withAugmentedColors } from '../color-augmentation';
+import { canPaint, withPaintedSubjects } from '../painted-subjects';
 import { withTones } from '../tones';
 import { renderScene } from '../render';
 import { sampleScene, type Scene } from '../scene';
@@ -18,24 +19,25 @@ export const PATCH_CLASSES = { kind: KINDS.length + 1, color: COLORS.length + 2,
 
 /**
  * A scene of a split with the labels of its patches.
- * @param sprites with the augmented colors and tones when there are any to be drawn
+ * @param sprites with the augmented colors, tones and painted subjects when there are any to be drawn
  * @param patch side of a patch, pixels
  */
 export function patchSource(
   sprites: SpriteSheet,
   patch: number,
   split: Split,
-  { colorAugmentation = 0, tones = 0 }: PatchLooks = {},
+  { colorAugmentation = 0, tones = 0, paintedSubjects = 0 }: PatchLooks = {},
 ): (rng: Rng) => LabeledImage {
   return (rng) => {
-    const plain = sampleScene(rng, split);
-    const draws = rng.split('shades');
-    const augmented = canAugmentColors(plain) && draws.uniform() < colorAugmentation;
-    const toned = rng.split('tones');
+    const sampled = sampleScene(rng, split);
+    const [draws, toned, paint] = [rng.split('shades'), rng.split('tones'), rng.split('paint')];
+    const painted = canPaint(sampled) && paint.uniform() < paintedSubjects;
+    const plain = painted ? withPaintedSubjects(sampled, paint) : sampled;
     if (toned.uniform() < tones) {
       const scene = withTones(plain, toned);
       return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch, UNSCORED) };
     }
+    const augmented = canAugmentColors(plain) && draws.uniform() < colorAugmentation;
     const scene = augmented ? withAugmentedColors(plain, draws) : plain;
     return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch) };
   };
@@ -47,6 +49,8 @@ export interface PatchLooks {
   readonly colorAugmentation?: number;
   /** Chance that a scene's objects come in tones, see `withTones`; what color those are is not asked. Default 0 */
   readonly tones?: number;
+  /** Chance that a scene shows an animal or a thing in a named color, see `withPaintedSubjects`. Default 0 */
+  readonly paintedSubjects?: number;
 }
 
 /** The label of what is not asked: what `crossEntropy` leaves out by default. */

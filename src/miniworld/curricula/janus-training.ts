@@ -67,6 +67,7 @@ function visionStage(name: ImageStageName): Stage {
       const sprites = await loadSprites();
       if (settings.colorAugmentation) await addColorAugmentation(sprites);
       if (settings.tones) await addTones(sprites);
+      if (settings.paintedSubjects) await addPaintedSubjects(sprites);
       const source = patchSource(sprites, model.config.vision.patch_size, 'train', settings);
       const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES };
       const task = janusVisionTask(model.network, source, options);
