@@ -71,4 +71,27 @@ export const CHAMELEON_STAGES = {
     },
     scenes: NAMES_IN_PAINT,
   },
+  /**
+   * Drawing by the caption: nearly every image is drawn behind codes that are mostly another image's, as Show-o's are
+   * behind masks, so that no code can be told from those before it alone.
+   */
+  'chameleon-drawing': {
+    steps: 800,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 5,
+    optimizer: 'muon',
+    batch: { images: 24, asked: 4, questions: 9, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.35,
+      questionNoise: 0.1,
+      textCorruption: 0,
+      codeBitFlip: 0.1,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5 },
+  },
 } satisfies Readonly<Record<string, LanguageStage & { readonly weights: { readonly xcot: number } }>>;

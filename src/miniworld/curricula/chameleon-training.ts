@@ -38,6 +38,7 @@ export const CHAMELEON_TRAINING: Readonly<Record<ImageStageName | ChameleonStage
   'chameleon-object-names': furtherStage('chameleon-object-names'),
   'chameleon-orthogonal': furtherStage('chameleon-orthogonal'),
   'chameleon-wrong-codes': furtherStage('chameleon-wrong-codes'),
+  'chameleon-drawing': furtherStage('chameleon-drawing'),
 };
 
 /** A stage that goes on from the weights that are there. */
