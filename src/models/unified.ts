@@ -224,7 +224,7 @@ export interface InterleavedModel<P extends Prompt = Prompt, T extends Transitio
   T
 > {
   sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
-  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
+  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: InterleavedLossOptions): tf.Scalar;
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): InterleavedModel<P, T>;
 }
 
@@ -245,6 +245,14 @@ export interface SupervisedLossOptions {
   /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1,
    *  unless the backbone's paper prints others: the class says so. */
   readonly weights?: Readonly<Partial<Record<InterleavedExample['task'], number>>>;
+}
+
+export interface InterleavedLossOptions extends SupervisedLossOptions {
+  /**
+   * Share of sequences whose drawn images are read behind codes that are mostly another image's, see `withWrongCodes`;
+   * what is scored stays. Default 0.
+   */
+  readonly wrongCodes?: number;
 }
 
 /** What a supervised step takes, prepared. */

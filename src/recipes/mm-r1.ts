@@ -57,6 +57,7 @@ const coldStart = {
   batch: option(z.int().positive(), 8, 'Sequences a step.'),
   learningRate: option(z.number().positive(), 2e-5, 'Peak, after a warm-up; then a cosine.'),
   cfgDropout: option(z.number().min(0).max(1), 0.1, 'Share of sequences of which the last image is learned alone.'),
+  wrongCodes: option(z.number().min(0).max(1), 0, 'Share of images that are learned behind mostly wrong codes.'),
 };
 
 /** Defaults are the paper's, and where it prints none, Lumina-mGPT's. */
@@ -107,7 +108,7 @@ export const mmR1Mini = {
   learningRate: 5e-5,
   beta: 0,
   weightDecay: 0,
-  coldStart: { steps: 0, batch: 8, learningRate: 5e-4 },
+  coldStart: { steps: 0, batch: 8, learningRate: 5e-4, wrongCodes: 0.7 },
   text: { maxNewTokens: 40 },
   image: { guidanceScale: 1 },
 } as const;
@@ -152,7 +153,7 @@ export interface MmR1Step {
 /** Supervised steps on X-CoT: the cold start, or the control in its place behind it. With a folder it can be gone on with. */
 export function supervise(
   { model, task }: Pick<MmR1Setup, 'model' | 'task'>,
-  { coldStart: { steps, batch, learningRate, cfgDropout }, controlSteps, weightDecay, seed }: MmR1Options,
+  { coldStart: { steps, batch, learningRate, cfgDropout, wrongCodes }, controlSteps, weightDecay, seed }: MmR1Options,
   stage: 'cold-start' | 'control',
   folder?: string,
 ): AsyncGenerator<StepReport, void> {
@@ -164,7 +165,10 @@ export function supervise(
       const records = await Promise.all(Array.from({ length: batch }, async (_, i) => task.record(rng.split(i))));
       return { examples: records.map(sequenceOf), rng: rng.split('loss') };
     },
-    loss: ({ examples, rng }) => ({ loss: learner.supervisedLoss(examples, rng, { cfgDropout }), metrics: {} }),
+    loss: ({ examples, rng }) => ({
+      loss: learner.supervisedLoss(examples, rng, { cfgDropout, wrongCodes }),
+      metrics: {},
+    }),
   };
   const isControl = stage === 'control';
   const loop: LoopOptions = { steps: isControl ? controlSteps : steps, learningRate, weightDecay, seed, folder };

@@ -13,7 +13,7 @@ import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
 import { type ImageBatchInput, type ImageSource } from './showo-tokenizer-task';
-import { withBitNoise, withWrongCodes, type WrongShare } from './code-noise';
+import { withBitNoise, withWrongCodes, type WrongShare } from '../../nn/code-noise';
 
 export interface VqganBatch extends ImageBatchInput {
   /** Whether the codebook is passed by. */

@@ -20,7 +20,7 @@ import { packedSizes } from '../../nn/row-inputs';
 import { BatchSizes, type KindSizes } from './batch-sizes';
 import type { SupervisedTask } from '../../sft/loop';
 import { pixelsTensor } from '../../io';
-import { withWrongCodes, type WrongShare } from './code-noise';
+import { withWrongCodes, type WrongShare } from '../../nn/code-noise';
 import { partOf } from './janus-tokenizer-task';
 import { isTower } from './janus-vision-task';
 

@@ -20,7 +20,7 @@ import {
 import { type PackedRow, type Turn, withWordNoise } from '../../nn/packed-rows';
 import { type PackedInputs, packedSizes } from '../../nn/row-inputs';
 import { BatchSizes, type KindSizes } from './batch-sizes';
-import { withBitNoise } from './code-noise';
+import { withBitNoise } from '../../nn/code-noise';
 import type { SupervisedTask } from '../../sft/loop';
 
 /** One image with what is said and asked about it, as ids. */

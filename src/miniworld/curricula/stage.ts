@@ -5,7 +5,7 @@ import { writeSafetensors } from '../../io';
 import type { ParamStore } from '../../nn/store';
 import type { LoopOptions, SupervisedTask } from '../../sft/loop';
 import { IMAGE_SIZE } from '../world';
-import type { WrongShare } from './code-noise';
+import type { WrongShare } from '../../nn/code-noise';
 import type { SceneMixture } from './scenes';
 
 export type LoopSettings = Pick<

@@ -9,13 +9,13 @@ import {
   type ConceptTokenOptions,
   type ImageOptions,
   type InterleavedExample,
+  type InterleavedLossOptions,
   type InterleavedModel,
   type PersonalizableModel,
   type Prompt,
   PromptTooLongError,
   type SampleRequest,
   type SupervisedBatch,
-  type SupervisedLossOptions,
   type TextOptions,
   type TextSegment,
   type Trajectory,
@@ -201,13 +201,17 @@ export class ChameleonModel
     return entropiesOf(this.current, transitions);
   }
 
-  supervisedBatch(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
+  supervisedBatch(
+    examples: readonly InterleavedExample[],
+    rng: Rng,
+    options?: InterleavedLossOptions,
+  ): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
     const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
     return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
   }
 
-  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
+  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: InterleavedLossOptions): tf.Scalar {
     return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 

@@ -4,6 +4,7 @@
  */
 import { crossEntropy, type Rng, tf } from '../../engine';
 import type { Image } from '../../io';
+import { withWrongCodes } from '../../nn/code-noise';
 import { llamaRotary } from '../../nn/llama';
 import { IGNORE, type PackedRow, packTurns, scoredCount, type Turn, withWordNoise } from '../../nn/packed-rows';
 import {
@@ -19,9 +20,9 @@ import type { TextCodec } from '../../text/asked';
 import {
   type EncodedImage,
   type InterleavedExample,
+  type InterleavedLossOptions,
   PromptTooLongError,
   type SequenceExample,
-  type SupervisedLossOptions,
 } from '../unified';
 import { answerIds, promptEncoder } from './concept-tokens';
 import type { ChameleonConfig } from './config';
@@ -76,10 +77,10 @@ export function supervisedInputs(
   reader: ExampleReader,
   examples: readonly InterleavedExample[],
   rng: Rng,
-  options: SupervisedLossOptions = {},
+  options: InterleavedLossOptions = {},
 ): KindInputs<PackedInputs> {
-  const { cfgDropout = 0.1, answerCorruption = 0, weights = {}, sizes } = options;
-  for (const [name, share] of Object.entries({ cfgDropout, answerCorruption }))
+  const { cfgDropout = 0.1, answerCorruption = 0, wrongCodes = 0, weights = {}, sizes } = options;
+  for (const [name, share] of Object.entries({ cfgDropout, answerCorruption, wrongCodes }))
     if (!(share >= 0 && share <= 1)) throw new RangeError(`${name} is ${share}, expected a share from 0 to 1`);
   for (const [kind, weight] of Object.entries(weights))
     if (!Number.isFinite(weight)) throw new RangeError(`the weight of '${kind}' is ${weight}, expected a number`);
@@ -96,8 +97,8 @@ export function supervisedInputs(
       rng.split('corruption'),
     ),
     text: ofKind(examples, 'text').map((example) => textRow(reader, example)),
-    sequence: ofKind(examples, 'sequence').map((example) =>
-      sequenceRow(reader, example, encoded, dropout.uniform() < cfgDropout),
+    sequence: behindWrongCodes(ofKind(examples, 'sequence'), encoded, wrongCodes, rng.split('wrong codes')).map(
+      ({ example, read }) => sequenceRow(reader, example, encoded, dropout.uniform() < cfgDropout, read),
     ),
   };
   const kinds = (Object.keys(rows) as Kind[]).filter((kind) => rows[kind].length > 0);
@@ -164,12 +165,30 @@ function imageAlone({ config, vocabulary }: ChameleonNetwork, { codes, grid }: E
   return plainRow({ ids, labels: ids });
 }
 
-/** `bos prompt answer eos`, or its last image alone. */
+/** Sequences with the codes that each of their drawn images is read with; place by place those of one image of its size. */
+function behindWrongCodes(examples: readonly SequenceExample[], encoded: Encoded, chance: number, rng: Rng) {
+  const drawn = examples.flatMap(({ answer }, of) =>
+    answer.flatMap((part) => (typeof part === 'string' ? [] : [{ of, image: codesOf(part, encoded) }])),
+  );
+  const read = examples.map((): EncodedImage[] => []);
+  drawn.forEach(({ of, image }, i) => {
+    const alike = drawn.map((one) => one.image.codes).filter(({ length }) => length === image.codes.length);
+    const [codes] = withWrongCodes([image.codes], chance, rng.split(i), 'cosine', alike);
+    read[of].push({ ...image, codes: Int32Array.from(codes) });
+  });
+  return examples.map((example, i) => ({ example, read: read[i] }));
+}
+
+/**
+ * `bos prompt answer eos`, or its last image alone.
+ * @param read what the images of the answer are read with; what is scored are their own codes
+ */
 function sequenceRow(
   { network, text }: ExampleReader,
   { prompt, answer }: SequenceExample,
   encoded: Encoded,
   dropped: boolean,
+  read: readonly EncodedImage[],
 ): PackedRow {
   const { config, vocabulary: v, concept } = network;
   const images = answer.filter((part) => typeof part !== 'string');
@@ -182,7 +201,11 @@ function sequenceRow(
       : ({ kind: 'image', ...codesOf(part, encoded), scored } as const);
   const end = { kind: 'text', ids: endOfRequest(config, v), scored: false } as const;
   const asked = [...prompt.map((part) => partOf(part, false)), end];
-  return spoken(network, trainingExample(config, v, [...asked, ...answer.map((part) => partOf(part, true))]));
+  const rowOf = (parts: SequenceExample['answer']) =>
+    trainingExample(config, v, [...asked, ...parts.map((part) => partOf(part, true))]);
+  const left = [...read];
+  const { ids } = rowOf(answer.map((part) => (typeof part === 'string' ? part : (left.shift() ?? part))));
+  return spoken(network, { ids, labels: rowOf(answer).labels });
 }
 
 /** A row in which no token of a subject is scored that is never said. */

@@ -9,7 +9,7 @@ import { MagvitTokenizer } from '../../../src/models/showo/image-tokenizer';
 import { ShowoModel } from '../../../src/models/showo/model';
 import type { ShowoNetwork } from '../../../src/models/showo/network';
 import { numberWords } from './tiny-showo';
-import { withBitNoise } from '../../../src/miniworld/curricula/code-noise';
+import { withBitNoise } from '../../../src/nn/code-noise';
 import { IGNORE, type PackedRow, withWordNoise } from '../../../src/nn/packed-rows';
 import {
   answerInputs,

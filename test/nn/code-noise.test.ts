@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Rng } from '../../src/engine';
-import { withWrongCodes, type WrongShare } from '../../src/miniworld/curricula/code-noise';
+import { withWrongCodes, type WrongShare } from '../../src/nn/code-noise';
 
 const images = Array.from({ length: 6 }, (_, image) => Array.from({ length: 8 }, (_, place) => 100 * image + place));
 

@@ -1,5 +1,5 @@
 /** Noise on the image codes that a model reads while it trains. */
-import type { Rng } from '../../engine';
+import type { Rng } from '../engine';
 
 /** Codes with one bit flipped here and there: codes that differ in one bit look alike, and are to be read alike. */
 export function withBitNoise(codes: ArrayLike<number>, bits: number, chance: number, rng: Rng): number[] {
@@ -18,6 +18,7 @@ export type WrongShare = 'uniform' | 'cosine';
  * ones they are learned from every code.
  * @param chance that an image has wrong codes at all, in [0, 1]
  * @param share how many of its codes are wrong then
+ * @param others the other images, of the same places. Default: the given ones
  * @returns as many rows; images without wrong codes are the given ones
  */
 export function withWrongCodes(
@@ -25,13 +26,14 @@ export function withWrongCodes(
   chance: number,
   rng: Rng,
   share: WrongShare = 'uniform',
+  others = images,
 ): readonly ArrayLike<number>[] {
   if (chance === 0) return images;
   return images.map((codes) => {
     if (rng.uniform() >= chance) return codes;
     const draw = rng.uniform();
     const wrong = share === 'cosine' ? Math.cos((draw * Math.PI) / 2) : draw;
-    const other = rng.pick(images);
+    const other = rng.pick(others);
     return Array.from(codes, (code, i) => (rng.uniform() < wrong ? other[i] : code));
   });
 }
