@@ -45,6 +45,8 @@ type Requests = readonly SampleRequest<ChameleonPrompt>[];
 /** Layers that get an adapter unless others are asked for. */
 const ATTENTION = ['q_proj', 'k_proj', 'v_proj', 'o_proj'];
 
+type Shown = readonly InterleavedExample[];
+
 export class ChameleonModel
   implements
     AdaptableModel<ChameleonPrompt, ChameleonTransition>,
@@ -201,17 +203,13 @@ export class ChameleonModel
     return entropiesOf(this.current, transitions);
   }
 
-  supervisedBatch(
-    examples: readonly InterleavedExample[],
-    rng: Rng,
-    options?: InterleavedLossOptions,
-  ): SupervisedBatch {
+  supervisedBatch(examples: Shown, rng: Rng, options?: InterleavedLossOptions): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
     const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
     return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
   }
 
-  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: InterleavedLossOptions): tf.Scalar {
+  supervisedLoss(examples: Shown, rng: Rng, options?: InterleavedLossOptions): tf.Scalar {
     return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 
