@@ -224,7 +224,7 @@ export interface InterleavedModel<P extends Prompt = Prompt, T extends Transitio
   T
 > {
   sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
-  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: InterleavedLossOptions): tf.Scalar;
+  supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): InterleavedModel<P, T>;
 }
 
@@ -240,19 +240,17 @@ export interface SupervisedLossOptions {
   /** Share of images whose prompt is dropped, so that guidance has an unconditional branch. Of a sequence the last image
    *  stands alone then. Default 0.1. */
   readonly cfgDropout?: number;
+  /**
+   * Share of drawn images that are read behind codes which are mostly another image's of the batch, see `withWrongCodes`;
+   * what is scored stays. For models that draw code after code; masked decoding (Show-o) has its masks for it, and leaves
+   * it out. Default 0.
+   */
+  readonly wrongCodes?: number;
   /** Share of an answer's input tokens that are exchanged for random words; what is scored stays. Default 0. */
   readonly answerCorruption?: number;
   /** Weight of each kind of example, in a loss that is the sum over kinds of weight x mean over scored tokens. Default 1,
    *  unless the backbone's paper prints others: the class says so. */
   readonly weights?: Readonly<Partial<Record<InterleavedExample['task'], number>>>;
-}
-
-export interface InterleavedLossOptions extends SupervisedLossOptions {
-  /**
-   * Share of sequences whose drawn images are read behind codes that are mostly another image's, see `withWrongCodes`;
-   * what is scored stays. Default 0.
-   */
-  readonly wrongCodes?: number;
 }
 
 /** What a supervised step takes, prepared. */

@@ -20,12 +20,13 @@ export const coldSftOptions = z.strictObject({
   weightDecay: option(z.number().min(0), 0, "AdamW's."),
   maxGradNorm: option(z.number().positive(), 1, 'Global norm that gradients are clipped to.'),
   cfgDropout: option(z.number().min(0).max(1), 0.1, 'Share of images whose prompt is dropped.'),
+  wrongCodes: option(z.number().min(0).max(1), 0, 'Share of images that are learned behind mostly wrong codes.'),
   seed: option(z.int(), 1, 'Of everything that is random.'),
 });
 export type ColdSftOptions = z.infer<typeof coldSftOptions>;
 
 /** For a model of a few million parameters: a higher learning rate, fewer steps of fewer examples. */
-export const coldSftMini = { steps: 150, batchSize: 8, learningRate: 3e-4 } as const;
+export const coldSftMini = { steps: 150, batchSize: 8, learningRate: 3e-4, wrongCodes: 0.9 } as const;
 
 type Loss = () => tf.Scalar;
 
@@ -51,7 +52,7 @@ export async function* coldSft(
 }
 
 function supervisedTask(model: UnifiedModel, task: CorlTask, options: ColdSftOptions): SupervisedTask<Loss> {
-  const { batchSize, cfgDropout } = options;
+  const { batchSize, cfgDropout, wrongCodes } = options;
   return {
     name: 'corl cold SFT',
     variables: model.variables(),
@@ -59,7 +60,7 @@ function supervisedTask(model: UnifiedModel, task: CorlTask, options: ColdSftOpt
       const examples: CorlExample[] = [];
       for (let i = 0; i < batchSize; i++) examples.push(await task.sample(rng.split(`example ${i}`)));
       const shown = examples.flatMap((example) => lessonsOf(example, options));
-      return () => model.supervisedLoss(shown, rng.split('loss'), { cfgDropout });
+      return () => model.supervisedLoss(shown, rng.split('loss'), { cfgDropout, wrongCodes });
     },
     loss: (lossOf) => ({ loss: lossOf(), metrics: {} }),
   };

@@ -9,13 +9,13 @@ import {
   type ConceptTokenOptions,
   type ImageOptions,
   type InterleavedExample,
-  type InterleavedLossOptions,
   type InterleavedModel,
   type PersonalizableModel,
   type Prompt,
   PromptTooLongError,
   type SampleRequest,
   type SupervisedBatch,
+  type SupervisedLossOptions,
   type TextOptions,
   type TextSegment,
   type Trajectory,
@@ -203,13 +203,13 @@ export class ChameleonModel
     return entropiesOf(this.current, transitions);
   }
 
-  supervisedBatch(examples: Shown, rng: Rng, options?: InterleavedLossOptions): SupervisedBatch {
+  supervisedBatch(examples: Shown, rng: Rng, options?: SupervisedLossOptions): SupervisedBatch {
     const { text, imageTokenizer, current: network } = this;
     const { tensors, weights } = supervisedInputs({ network, text, imageTokenizer }, examples, rng, options);
     return { tensors, loss: () => supervisedLoss(network, { tensors, weights }) };
   }
 
-  supervisedLoss(examples: Shown, rng: Rng, options?: InterleavedLossOptions): tf.Scalar {
+  supervisedLoss(examples: Shown, rng: Rng, options?: SupervisedLossOptions): tf.Scalar {
     return tf.tidy(() => this.supervisedBatch(examples, rng, options).loss());
   }
 

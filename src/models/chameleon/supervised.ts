@@ -20,9 +20,9 @@ import type { TextCodec } from '../../text/asked';
 import {
   type EncodedImage,
   type InterleavedExample,
-  type InterleavedLossOptions,
   PromptTooLongError,
   type SequenceExample,
+  type SupervisedLossOptions,
 } from '../unified';
 import { answerIds, promptEncoder } from './concept-tokens';
 import type { ChameleonConfig } from './config';
@@ -77,7 +77,7 @@ export function supervisedInputs(
   reader: ExampleReader,
   examples: readonly InterleavedExample[],
   rng: Rng,
-  options: InterleavedLossOptions = {},
+  options: SupervisedLossOptions = {},
 ): KindInputs<PackedInputs> {
   const { cfgDropout = 0.1, answerCorruption = 0, wrongCodes = 0, weights = {}, sizes } = options;
   for (const [name, share] of Object.entries({ cfgDropout, answerCorruption, wrongCodes }))
@@ -87,9 +87,10 @@ export function supervisedInputs(
   if (examples.length === 0) throw new RangeError('a supervised step needs one example at least');
   const dropout = rng.split('dropout');
   const encoded = encodeOnce(reader, examples);
+  const read = behindWrongCodes(drawnOf(examples), encoded, wrongCodes, rng.split('wrong codes'));
   const rows: Record<Kind, PackedRow[]> = {
     generate: ofKind(examples, 'generate').map((example) =>
-      imageRow(reader, example, encoded, dropout.uniform() < cfgDropout),
+      imageRow(reader, example, encoded, dropout.uniform() < cfgDropout, read),
     ),
     understand: withWordNoise(
       answerRows(reader, ofKind(examples, 'understand'), encoded),
@@ -97,8 +98,8 @@ export function supervisedInputs(
       rng.split('corruption'),
     ),
     text: ofKind(examples, 'text').map((example) => textRow(reader, example)),
-    sequence: behindWrongCodes(ofKind(examples, 'sequence'), encoded, wrongCodes, rng.split('wrong codes')).map(
-      ({ example, read }) => sequenceRow(reader, example, encoded, dropout.uniform() < cfgDropout, read),
+    sequence: ofKind(examples, 'sequence').map((example) =>
+      sequenceRow(reader, example, encoded, dropout.uniform() < cfgDropout, read),
     ),
   };
   const kinds = (Object.keys(rows) as Kind[]).filter((kind) => rows[kind].length > 0);
@@ -148,16 +149,18 @@ function imageRow(
   { prompt, image }: ExampleOf<'generate'>,
   encoded: Encoded,
   dropped: boolean,
+  read: Read,
 ): PackedRow {
   const { config, vocabulary: v, concept } = network;
-  const { codes, grid } = codesOf(image, encoded);
-  if (dropped) return imageAlone(network, { codes, grid });
-  const ids = [...promptEncoder(text, concept)(prompt), ...endOfRequest(config, v)];
-  const parts = [
-    { kind: 'text', ids, scored: false },
-    { kind: 'image', codes, grid, scored: true },
-  ] as const;
-  return plainRow(trainingExample(config, v, parts));
+  const own = codesOf(image, encoded);
+  if (dropped) return imageAlone(network, own);
+  const words = [...promptEncoder(text, concept)(prompt), ...endOfRequest(config, v)];
+  const rowOf = (shown: EncodedImage) =>
+    trainingExample(config, v, [
+      { kind: 'text', ids: words, scored: false },
+      { kind: 'image', ...shown, scored: true },
+    ]);
+  return plainRow({ ids: rowOf(read.get(image) ?? own).ids, labels: rowOf(own).labels });
 }
 
 function imageAlone({ config, vocabulary }: ChameleonNetwork, { codes, grid }: EncodedImage): PackedRow {
@@ -165,18 +168,24 @@ function imageAlone({ config, vocabulary }: ChameleonNetwork, { codes, grid }: E
   return plainRow({ ids, labels: ids });
 }
 
-/** Sequences with the codes that each of their drawn images is read with; place by place those of one image of its size. */
-function behindWrongCodes(examples: readonly SequenceExample[], encoded: Encoded, chance: number, rng: Rng) {
-  const drawn = examples.flatMap(({ answer }, of) =>
-    answer.flatMap((part) => (typeof part === 'string' ? [] : [{ of, image: codesOf(part, encoded) }])),
-  );
-  const read = examples.map((): EncodedImage[] => []);
-  drawn.forEach(({ of, image }, i) => {
-    const alike = drawn.map((one) => one.image.codes).filter(({ length }) => length === image.codes.length);
-    const [codes] = withWrongCodes([image.codes], chance, rng.split(i), 'cosine', alike);
-    read[of].push({ ...image, codes: Int32Array.from(codes) });
+/** The images that examples draw, in their order. */
+const drawnOf = (examples: readonly InterleavedExample[]) =>
+  examples.flatMap((example) => {
+    if (example.task === 'generate') return [example.image];
+    return example.task === 'sequence' ? example.answer.filter((part) => typeof part !== 'string') : [];
   });
-  return examples.map((example, i) => ({ example, read: read[i] }));
+
+/** What drawn images are read with; place by place, those of one other image of their size. */
+type Read = ReadonlyMap<Image | EncodedImage, EncodedImage>;
+
+function behindWrongCodes(drawn: readonly (Image | EncodedImage)[], encoded: Encoded, chance: number, rng: Rng): Read {
+  const images = drawn.map((image) => codesOf(image, encoded));
+  const read = images.map((image, i) => {
+    const alike = images.map(({ codes }) => codes).filter(({ length }) => length === image.codes.length);
+    const [codes] = withWrongCodes([image.codes], chance, rng.split(i), 'cosine', alike);
+    return { ...image, codes: Int32Array.from(codes) };
+  });
+  return new Map(drawn.map((image, i) => [image, read[i]]));
 }
 
 /**
@@ -188,7 +197,7 @@ function sequenceRow(
   { prompt, answer }: SequenceExample,
   encoded: Encoded,
   dropped: boolean,
-  read: readonly EncodedImage[],
+  read: Read,
 ): PackedRow {
   const { config, vocabulary: v, concept } = network;
   const images = answer.filter((part) => typeof part !== 'string');
@@ -203,8 +212,7 @@ function sequenceRow(
   const asked = [...prompt.map((part) => partOf(part, false)), end];
   const rowOf = (parts: SequenceExample['answer']) =>
     trainingExample(config, v, [...asked, ...parts.map((part) => partOf(part, true))]);
-  const left = [...read];
-  const { ids } = rowOf(answer.map((part) => (typeof part === 'string' ? part : (left.shift() ?? part))));
+  const { ids } = rowOf(answer.map((part) => (typeof part === 'string' ? part : (read.get(part) ?? part))));
   return spoken(network, { ids, labels: rowOf(answer).labels });
 }
 

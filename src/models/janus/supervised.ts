@@ -7,6 +7,7 @@ import type { Image } from '../../io';
 import { sizeFor } from '../../nn/buckets';
 import { type PackedRow, packTurns as pack, type Turn, withWordNoise } from '../../nn/packed-rows';
 import { packedSizes, roundedSizes, scoredHidden } from '../../nn/row-inputs';
+import { withWrongCodes } from '../../nn/code-noise';
 import { presentOnly, weightedLosses } from '../supervised';
 import type { EncodedImage, SupervisedExample, SupervisedLossOptions } from '../unified';
 import type { JanusConfig } from './config';
@@ -86,7 +87,7 @@ export function supervisedInputs(
   learner: Learner,
   examples: readonly SupervisedExample[],
   rng: Rng,
-  { cfgDropout = 0.1, answerCorruption = 0, weights = {}, sizes }: SupervisedLossOptions = {},
+  { cfgDropout = 0.1, answerCorruption = 0, wrongCodes = 0, weights = {}, sizes }: SupervisedLossOptions = {},
 ): SupervisedInputs {
   if (examples.length === 0) throw new RangeError('a supervised loss needs an example at least');
   const { network } = learner;
@@ -110,9 +111,10 @@ export function supervisedInputs(
     return packTurns(network.config, [], [{ question: [bos], answer: learner.prompts.answer(text) }]);
   });
   const drawn = images.length > 0 ? imageRows(learner, images, cfgDropout, rng.split('dropout'), sizes) : undefined;
+  const read = withWrongCodes(drawn?.codes ?? [], wrongCodes, rng.split('wrong codes'), 'cosine');
   const tensors = tf.tidy(() => ({
     understand: questions.length > 0 ? questionTensors() : undefined,
-    generate: drawn && imageInputs(network, drawn.prompts, drawn.codes, drawn.sizes),
+    generate: drawn && imageInputs(network, drawn.prompts, drawn.codes, drawn.sizes, read),
     text: texts.length > 0 ? packed('text', textRows) : undefined,
   }));
   return { tensors: presentOnly(tensors), weights };

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { readValues, startEngine, Rng, tf } from '../../../src/engine';
 import { JanusModel } from '../../../src/models/janus/model';
+import { imageInputs } from '../../../src/models/janus/inputs';
+import { imageLoss } from '../../../src/models/janus/supervised';
+import { withWrongCodes } from '../../../src/nn/code-noise';
 import type { SupervisedExample, SupervisedLossOptions } from '../../../src/models/unified';
 import { ask, fixtureModel, noiseImage, WORDS } from './fixture';
 
@@ -51,6 +54,22 @@ describe('the supervised loss', () => {
     assert.notEqual(loss([drawn], { cfgDropout: 1 }), loss([drawn], { cfgDropout: 0 }));
     assert.equal(loss(list, { answerCorruption: 0.5 }), loss(list, { answerCorruption: 0.5 }));
     assert.throws(() => loss([]), RangeError);
+  });
+
+  test('images are read behind wrong codes of another image, and scored as they are', () => {
+    const images = [noiseImage(model, 3), noiseImage(model, 4)];
+    const drawn = images.map((image): SupervisedExample => ({ task: 'generate', prompt: 'w5 w6', image }));
+    const options = (wrongCodes: number) => ({ cfgDropout: 0, wrongCodes });
+    assert.equal(loss([drawn[0]], options(1)), loss([drawn[0]], options(0))); // there is no other image
+    assert.notEqual(loss(drawn, options(1)), loss(drawn, options(0)));
+    const codes = model.imageTokenizer.encode(images).map((one) => Array.from(one));
+    const read = withWrongCodes(codes, 1, new Rng(1).split('wrong codes'), 'cosine');
+    const { ids } = model.prompt(['w5 w6'], 'generate');
+    const expected = readValues(() => {
+      const inputs = imageInputs(model.network, [ids, ids], codes, undefined, read);
+      return imageLoss(model.network, inputs);
+    })[0];
+    near(loss(drawn, options(1)), expected);
   });
 
   test('leaves nothing behind, and its gradient reaches what it should', () => {
