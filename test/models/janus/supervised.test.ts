@@ -57,7 +57,7 @@ describe('the supervised loss', () => {
   });
 
   test('images are read behind wrong codes of another image, and scored as they are', () => {
-    const images = [noiseImage(model, 3), noiseImage(model, 4)];
+    const images = [3, 4, 5, 6].map((seed) => noiseImage(model, seed));
     const drawn = images.map((image): SupervisedExample => ({ task: 'generate', prompt: 'w5 w6', image }));
     const options = (wrongCodes: number) => ({ cfgDropout: 0, wrongCodes });
     assert.equal(loss([drawn[0]], options(1)), loss([drawn[0]], options(0))); // there is no other image
@@ -66,7 +66,13 @@ describe('the supervised loss', () => {
     const read = withWrongCodes(codes, 1, new Rng(1).split('wrong codes'), 'cosine');
     const { ids } = model.prompt(['w5 w6'], 'generate');
     const expected = readValues(() => {
-      const inputs = imageInputs(model.network, [ids, ids], codes, undefined, read);
+      const inputs = imageInputs(
+        model.network,
+        images.map(() => ids),
+        codes,
+        undefined,
+        read,
+      );
       return imageLoss(model.network, inputs);
     })[0];
     near(loss(drawn, options(1)), expected);
