@@ -21,3 +21,16 @@ export async function eventually<T>(check: () => T | Promise<T>, patience = PATI
     await sleep(20);
   }
 }
+
+/** Waits for a promise. @throws Error where it has not settled after `patience` ms */
+export async function within<T>(promise: Promise<T>, what: string, patience = PATIENCE): Promise<T> {
+  let alarm: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    alarm = setTimeout(() => reject(new Error(`${what}: not within ${patience / 1000} s`)), patience);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(alarm);
+  }
+}

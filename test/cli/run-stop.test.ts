@@ -15,6 +15,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Rng } from '../../src/engine/random';
+import { eventually } from '../eventually';
 
 const root = mkdtempSync(path.join(tmpdir(), 'unilab-stop-'));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -63,11 +64,9 @@ function run(
   return started;
 }
 
-async function until({ folder, said }: Run, mark: string): Promise<void> {
-  for (let i = 0; !existsSync(path.join(folder, mark)); i++) {
-    assert.ok(i < 600, said);
-    await sleep(50);
-  }
+/** Waits until a cell has written this file. */
+function until(started: Run, mark: string): Promise<void> {
+  return eventually(() => assert.ok(existsSync(path.join(started.folder, mark)), started.said));
 }
 
 /** The outputs of a notebook on the disk, as text, one for each cell. @throws Error when it is no JSON */
@@ -80,7 +79,8 @@ const temporary = ({ folder }: Run): string[] =>
   readdirSync(path.join(folder, 'temp')).filter((name) => name.startsWith('unilab'));
 
 const begun = "require('node:fs').writeFileSync('begun', '')";
-const long = `console.log('begun to train'); ${begun}; await new Promise((r) => setTimeout(r, 60_000));`;
+/** Says that it has begun when it waits, after what it prints. */
+const long = `console.log('begun to train'); setImmediate(() => ${begun}); await new Promise((r) => setTimeout(r, 3_600_000));`;
 
 test('each signal that ends a run leaves notebook and page with what ran, and nothing else', posix, async () => {
   for (const [signal, status] of [
@@ -93,7 +93,6 @@ test('each signal that ends a run leaves notebook and page with what ran, and no
       ['--out', 'out.ipynb', '--html', 'out.html'],
     );
     await until(started, 'begun');
-    await sleep(300);
     started.child.kill(signal);
     assert.equal(await started.ended, status, started.said);
     const [first, second, third] = outputs(path.join(started.folder, 'out.ipynb'));
@@ -112,16 +111,21 @@ test('a second signal ends at once, also a cell that never yields', posix, async
   );
   await until(started, 'begun');
   started.child.kill('SIGTERM');
-  await sleep(300);
-  started.child.kill('SIGTERM');
+  // Two signals at one time are one to the system. Whoever waits longer says it again.
+  const again = setInterval(() => started.child.kill('SIGTERM'), 1000);
   assert.equal(await started.ended, 143);
+  clearInterval(again);
   assert.match(outputs(path.join(started.folder, 'out.ipynb'))[0], /kept/);
   assert.deepEqual(temporary(started), []);
 });
 
 test('a run that is stopped before its first cell writes nothing', posix, async () => {
-  const started = run(['1'], ['--out', 'out.ipynb']);
-  for (let i = 0; temporary(started).length === 0 && i < 600; i++) await sleep(5);
+  // The kernel, whose connection file is among its arguments, does nothing at all.
+  const held = path.join(root, 'held.cjs');
+  const wait = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)';
+  writeFileSync(held, `if (/connection\\.json/.test(process.argv.join())) ${wait};`);
+  const started = run(['1'], ['--out', 'out.ipynb'], { NODE_OPTIONS: `--require ${held}` });
+  await eventually(() => assert.equal(temporary(started).length, 1));
   started.child.kill('SIGTERM');
   assert.equal(await started.ended, 143);
   assert.ok(!existsSync(path.join(started.folder, 'out.ipynb')));
@@ -169,7 +173,8 @@ test(
     const cells = Array.from(
       { length: 50 },
       (_, i) =>
-        `require('node:fs').writeFileSync('at-${i}', ''); console.log('cell ${i}'); await new Promise((r) => setTimeout(r, 20));`,
+        // The last one never ends: the signal always finds the run going on.
+        `require('node:fs').writeFileSync('at-${i}', ''); console.log('cell ${i}'); await new Promise((r) => setTimeout(r, ${i < 49 ? 20 : 3_600_000}));`,
     );
     const stop = async (): Promise<void> => {
       const [last, wait] = [rng.int(45), rng.int(60)];
@@ -205,7 +210,7 @@ test('a kernel that dies leaves what its cell had shown', posix, async () => {
   const started = run(
     [
       "console.log('first')",
-      "console.log('shown'); await new Promise((r) => setTimeout(r, 300)); process.kill(process.pid, 'SIGKILL')",
+      "console.log('shown'); await new Promise((r) => setTimeout(r, 500)); process.kill(process.pid, 'SIGKILL')",
     ],
     ['--out', 'out.ipynb'],
   );

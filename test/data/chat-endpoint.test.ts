@@ -12,6 +12,7 @@ import {
   type ChatReply,
 } from '../../src/data/chat-endpoint';
 import { readImage } from '../../src/io';
+import { PATIENCE } from '../eventually';
 
 interface Body {
   readonly model: string;
@@ -41,7 +42,7 @@ async function serve(handler: Handler) {
   });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   const endpoint = (options: Partial<ChatEndpointOptions> = {}) =>
-    new ChatEndpoint({ baseUrl, model: 'judge', timeout: 2000, ...options });
+    new ChatEndpoint({ baseUrl, model: 'judge', timeout: PATIENCE, ...options });
   return { seen, endpoint, baseUrl };
 }
 
@@ -118,11 +119,9 @@ describe('ChatEndpoint', () => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{');
     });
-    const started = Date.now();
-    const replies = await endpoint({ timeout: 200, maxRetries: 1 }).ask([{ parts: ['stall'] }, { parts: ['go'] }]);
+    const replies = await endpoint({ timeout: 3000, maxRetries: 1 }).ask([{ parts: ['stall'] }, { parts: ['go'] }]);
     assert.match('error' in replies[0] ? replies[0].error : '', /timed out/i);
     assert.deepEqual(replies[1], { value: 'here', text: 'here', cached: false });
-    assert.ok(Date.now() - started < 5000);
   });
 
   it('cannot be flooded', async () => {
@@ -134,7 +133,7 @@ describe('ChatEndpoint', () => {
       response.on('drain', more);
       more();
     });
-    const [reply] = await endpoint({ maxRetries: 0, timeout: 20_000 }).ask([{ parts: ['?'] }]);
+    const [reply] = await endpoint({ maxRetries: 0 }).ask([{ parts: ['?'] }]);
     assert.match('error' in reply ? reply.error : '', /longer than 8388608 bytes/);
   });
 

@@ -39,7 +39,7 @@ for (const set of SETS) {
           errors.join('\n'),
         );
         assert.equal(items.length, left, errors.join('\n'));
-        assert.ok(performance.now() - started < 60_000);
+        assert.ok(performance.now() - started < 300_000);
       });
     }
   });

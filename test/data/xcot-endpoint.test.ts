@@ -11,6 +11,7 @@ import { endpointParts } from '../../src/data/xcot-endpoint';
 import { buildXcot, type XcotError, type XcotProgress } from '../../src/data/xcot-engine';
 import { loadXcotRecord, readXcotLines } from '../../src/data/xcot-folder';
 import { type Image, JsonLines } from '../../src/io';
+import { PATIENCE } from '../eventually';
 
 const closing: (() => void)[] = [];
 after(() => closing.forEach((close) => close()));
@@ -57,7 +58,7 @@ async function serve(handler: Handler) {
   });
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   const endpoint = (options: Partial<ChatEndpointOptions> = {}) =>
-    new ChatEndpoint({ baseUrl, model: 'eyes', timeout: 20_000, maxRereads: 1, ...options });
+    new ChatEndpoint({ baseUrl, model: 'eyes', timeout: PATIENCE, maxRereads: 1, ...options });
   return { seen, endpoint };
 }
 
@@ -147,7 +148,7 @@ describe('X-CoT by a vision endpoint', () => {
       say(response, good(asked));
     });
     const out = folder();
-    assert.deepEqual(await build(endpoint({ timeout: 1500 }), out), { done: 2, failed: 3, skipped: 0 });
+    assert.deepEqual(await build(endpoint({ timeout: 4000 }), out), { done: 2, failed: 3, skipped: 0 });
     const errors = await JsonLines.read<XcotError>(path.join(out, 'errors.jsonl'));
     assert.deepEqual(
       errors.map(({ id, part }) => [id, part]),

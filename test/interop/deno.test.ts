@@ -4,8 +4,8 @@ import { accessSync, constants, existsSync, mkdtempSync, readdirSync, rmSync } f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
+import { eventually } from '../eventually';
 
 const root = path.resolve(__dirname, '../..');
 const built = path.join(root, 'dist/src/display/index.js');
@@ -66,7 +66,7 @@ describe("Deno's kernel", { skip }, () => {
     const request = client.execute(code);
     await request.reply;
     await request.idle;
-    for (let i = 0; i < 100 && seen.length < count; i++) await sleep(50);
+    await eventually(() => assert.ok(seen.length >= count, `${code}: ${seen.join()}`));
     stop();
     return seen;
   }

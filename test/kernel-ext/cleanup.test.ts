@@ -1,15 +1,12 @@
 /** What runs on when a cell is interrupted, and where output goes that comes late. */
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ran, TestKernel } from './kernel';
+import { eventually } from '../eventually';
+import { begunWaiting, type Ran, TestKernel } from './kernel';
 
-/** Cells note what they do in `log`, and call `begun()` when they may be interrupted. */
-const prelude = `import { writeFileSync } from 'node:fs';
-const log: string[] = [];
-const begun = (): void => writeFileSync('begun', '');
+/** Cells note what they do in `log`, and call `begun()` right before the await in which they may be interrupted. */
+const prelude = `const log: string[] = [];
+const begun = (): void => { ${begunWaiting} };
 const nap = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const save = async (name: string): Promise<void> => { await nap(30); await nap(30); log.push(name); };`;
 
@@ -21,17 +18,10 @@ before(async () => {
 beforeEach(() => kernel.run('log.length = 0;'));
 after(() => kernel.stop());
 
-async function begins(): Promise<void> {
-  const mark = path.join(kernel.folder, 'begun');
-  while (!existsSync(mark)) await sleep(20);
-  rmSync(mark);
-  await sleep(100);
-}
-
 /** Interrupts a cell once. @returns how it ended, and what it had noted by then */
 async function interrupted(code: string): Promise<{ readonly ran: Ran; readonly log: string }> {
   const running = kernel.run(code);
-  await begins();
+  await kernel.begins();
   kernel.client.interrupt();
   const ran = await running;
   return { ran, log: String((await kernel.run('log.splice(0).join(" ")')).result?.['text/plain']) };
@@ -118,13 +108,13 @@ test('a library that waits is left, and its generators are closed', async () => 
 
 test('a second interrupt cuts cleaning up short, and a loop that goes on regardless', async () => {
   for (const code of [
-    "begun(); try { await nap(1e8); } finally { log.push('cleans'); await nap(1e8); log.push('never'); }",
-    "begun(); for (;;) { try { await nap(50); } catch { log.push('cleans'); } }",
+    "begun(); try { await nap(1e8); } finally { log.push('cleans'); begun(); await nap(1e8); log.push('never'); }",
+    "begun(); for (;;) { try { await nap(50); } catch { log.push('cleans'); begun(); } }",
   ]) {
     const running = kernel.run(code);
-    await begins();
+    await kernel.begins();
     kernel.client.interrupt();
-    await sleep(300);
+    await kernel.begins();
     kernel.client.interrupt();
     assert.equal((await running).reply.ename, 'Interrupted');
     assert.match(String((await kernel.run('log.splice(0).join(" ")')).result?.['text/plain']), /^'cleans/);
@@ -136,12 +126,11 @@ test('an interrupt with no cell running ends what cells have left behind; during
   const ticks = async (): Promise<number> => Number((await kernel.run('ticks')).result?.['text/plain']);
   await interrupted('begun(); await nap(1e8);');
   const before = await ticks();
-  await sleep(100);
-  assert.ok((await ticks()) > before);
+  await eventually(async () => assert.ok((await ticks()) > before));
   kernel.client.interrupt();
-  await sleep(100);
+  await kernel.quiet();
   const ended = await ticks();
-  await sleep(100);
+  await kernel.run('await nap(100);');
   assert.equal(await ticks(), ended);
 });
 

@@ -1,6 +1,7 @@
 /** A debugger's client as JupyterLab is one: requests over the control channel, events over iopub. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json, Message } from '../../kernel-ext/protocol/messages';
+import { PATIENCE } from '../eventually';
 import type { Ran, TestKernel } from './kernel';
 
 export interface Variable {
@@ -16,9 +17,6 @@ export interface StackFrame {
   readonly line: number;
   readonly source: { readonly path: string };
 }
-
-/** Longest wait for an event, in milliseconds. */
-const patience = 60_000;
 
 export class DebugClient {
   private readonly events: Json[] = [];
@@ -77,11 +75,11 @@ export class DebugClient {
 
   /** The next event of this name. @throws Error where none comes */
   async event(name: string): Promise<Json> {
-    for (const until = performance.now() + patience; performance.now() < until; await sleep(5)) {
+    for (const until = performance.now() + PATIENCE; performance.now() < until; await sleep(5)) {
       const at = this.events.findIndex((one) => one.event === name);
       if (at >= 0) return this.events.splice(at, 1)[0].body as Json;
     }
-    throw new Error(`no event '${name}' within ${patience / 1000} s`);
+    throw new Error(`no event '${name}' within ${PATIENCE / 1000} s`);
   }
 
   /** Waits until the code stops. @returns why, and where: the frames as `name:line` */

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Json } from '../../kernel-ext/protocol/messages';
 import { Rng } from '../../src/engine/random';
 import { DebugClient } from './debug-client';
-import { TestKernel } from './kernel';
+import { begun, TestKernel } from './kernel';
 
 let kernel: TestKernel;
 let client: DebugClient;
@@ -235,14 +235,14 @@ test('two signals in a row end stopped code, and nothing else', async () => {
     if (round % 3 > 0) kernel.client.interrupt();
     else await kernel.send('interrupt_request', {}, 'control');
     assert.equal((await running).reply.ename, 'Interrupted', `round ${round}`);
-    await sleep(100); // the second may still be on its way
+    await kernel.quiet(); // the second may still be on its way
     assert.equal((await kernel.run('2 + 2')).result?.['text/plain'], '4', `round ${round}`);
   }
 });
 
 test('a loop that calls nothing is paused, and answers for itself', async () => {
-  const running = kernel.run('let turns = 0;\nfor (;;) {\n  turns += 1;\n  if (turns < 0) break;\n}');
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  const running = kernel.run(`let turns = 0;\nfor (;;) {\n  turns += 1;\n  if (turns === 2000) ${begun}\n}`);
+  await kernel.begins();
   await client.ask('pause', { threadId: 1 });
   assert.equal((await client.stopped()).reason, 'pause');
   assert.ok(Number((await client.scopes()).Locals.turns) > 1000);

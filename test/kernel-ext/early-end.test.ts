@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ran, TestKernel } from './kernel';
+import { begun, begunWaiting, type Ran, TestKernel } from './kernel';
 
 let kernel: TestKernel;
 before(async () => {
@@ -120,9 +119,9 @@ test('a cell interrupted by a signal or by a message leaves what it declared', a
   const wait = 'await new Promise((r) => setTimeout(r, 20));';
   for (const [i, interrupt] of [bySignal, byMessage].entries()) {
     const request = kernel.client.execute(
-      `const lab${i} = { steps: 0 }; type Lab${i} = typeof lab${i};\nfor (;;) { lab${i}.steps++; ${wait} }\nconst end${i} = 1;`,
+      `const lab${i} = { steps: 0 }; type Lab${i} = typeof lab${i};\nfor (;;) { if (++lab${i}.steps === 3) { ${begunWaiting} } ${wait} }\nconst end${i} = 1;`,
     );
-    await sleep(700);
+    await kernel.begins();
     interrupt();
     assert.equal((await request.reply).content.ename, 'Interrupted');
     await gives(`const copy${i}: Lab${i} = lab${i}; copy${i}.steps > 0`, 'true');
@@ -132,16 +131,15 @@ test('a cell interrupted by a signal or by a message leaves what it declared', a
 
 test('a loop that never yields leaves what it declared when it is stopped', async () => {
   for (const code of [
-    'const state = { n: 0 }; for (;;) state.n++;',
-    'const state = { n: 0 }; await null; for (;;) state.n++;',
+    `const state = { n: 1 }; ${begun} for (;;) state.n++;`,
+    `const state = { n: 1 }; await null; ${begun} for (;;) state.n++;`,
   ]) {
     const request = kernel.client.execute(code);
-    await sleep(700);
-    for (let times = 0, ended = false; !ended && times < 3; times++) {
-      kernel.client.interrupt();
-      ended = await Promise.race([request.reply.then(() => true), sleep(1500).then(() => false)]);
-    }
+    await kernel.begins();
+    kernel.client.interrupt();
+    const again = setInterval(() => kernel.client.interrupt(), 1500);
     assert.equal((await request.reply).content.ename, 'Interrupted', code);
+    clearInterval(again);
     await gives('state.n > 0', 'true');
   }
 });
@@ -149,10 +147,10 @@ test('a loop that never yields leaves what it declared when it is stopped', asyn
 test('what an ended cell left behind keeps its own names, and no others', async () => {
   await kernel.run("const late = 'early'; let shared = 0;");
   const code = `const tick = setInterval(() => shared++, 5);
-const late = await (async () => { await new Promise((r) => setTimeout(r, 300)); return 5; })();`;
+const late = await (async () => { await new Promise<void>((r) => setTimeout(() => { r(); ${begunWaiting} }, 300)); return 5; })();`;
   const request = kernel.client.execute(`void Promise.reject(new Error('stray'));\n${code}`);
   assert.equal((await request.reply).content.evalue, 'stray');
-  await sleep(500);
+  await kernel.begins();
   await gives('clearInterval(tick); late.toUpperCase()', "'EARLY'");
   await gives('shared > 0', 'true');
 });

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, rmSync } from 'node:fs';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Rng } from '../../src/engine/random';
+import { within } from '../eventually';
 import { TestKernel } from './kernel';
 
 /** Cells call `begun()` right before the code that never yields. */
@@ -17,32 +16,27 @@ before(async () => {
 });
 after(() => kernel.stop());
 
-async function begins({ folder }: TestKernel): Promise<void> {
-  const mark = path.join(folder, 'begun');
-  while (!existsSync(mark)) await sleep(50);
-  rmSync(mark);
-  await sleep(100);
-}
-
-/** Runs a cell that never yields and interrupts it again and again. @returns how many interrupts it took */
-async function stopped(code: string): Promise<number> {
+/** Runs a cell that never yields, interrupts it so many times, and waits for its end. */
+async function stopped(code: string, interrupts: 1 | 2): Promise<void> {
   const request = kernel.client.execute(code);
   let ended = false;
   void request.reply.then(() => (ended = true));
-  let count = 0;
-  for (await begins(kernel); !ended && count < 2; await sleep(1500)) {
-    count += 1;
+  await kernel.begins();
+  kernel.client.interrupt();
+  if (interrupts === 2) {
+    // Two signals at one time are one to the system.
+    await sleep(1500);
+    assert.equal(ended, false, `${code}: stopped at the first interrupt`);
     kernel.client.interrupt();
   }
-  const reply = await Promise.race([request.reply, sleep(60_000).then(() => assert.fail('not interrupted'))]);
+  const reply = await within(request.reply, `the end of an interrupted cell: ${code}`);
   await request.idle;
   assert.deepEqual([reply.content.status, reply.content.ename], ['error', 'Interrupted'], code);
-  return count;
 }
 
 test('a loop before any await stops at the first interrupt', async () => {
-  assert.equal(await stopped('begun(); while (true) {}'), 1);
-  assert.equal(await stopped('begun(); try { while (true) {} } catch { reached = 1; }'), 1);
+  await stopped('begun(); while (true) {}', 1);
+  await stopped('begun(); try { while (true) {} } catch { reached = 1; }', 1);
 });
 
 test('a loop after an await stops at the second interrupt, wherever the cell came from', async () => {
@@ -52,7 +46,7 @@ test('a loop after an await stops at the second interrupt, wherever the cell cam
     'const spin = async () => { await null; begun(); for (;;) Math.sqrt(2); };\nawait Promise.all([spin(), new Promise(() => undefined)]);',
     "process.stdout.write('before\\n'); await null; begun(); for (;;) {}",
   ])
-    assert.equal(await stopped(code), 2, code);
+    await stopped(code, 2);
 });
 
 test('after that the kernel goes on: variables, displays, awaits, imports and input are there', async () => {
@@ -68,7 +62,7 @@ test('after that the kernel goes on: variables, displays, awaits, imports and in
 
 test('a loop right after an answer from input stops, too', async () => {
   kernel.client.onInput = () => '';
-  assert.equal(await stopped("await input('go?'); begun(); while (true) {}"), 2);
+  await stopped("await input('go?'); begun(); while (true) {}", 2);
   assert.equal((await kernel.run("await input('again?')")).reply.status, 'ok');
   kernel.client.onInput = undefined;
 });
@@ -78,16 +72,17 @@ test('two signals close to each other end the cell, and nothing else', async () 
   for (let round = 0; round < 12; round++) {
     const first = round % 2 ? 'await null; begun(); ' : 'begun(); ';
     const request = kernel.client.execute(`${first}${round % 3 ? 'while (true) {}' : 'await new Promise(() => 0);'}`);
-    await begins(kernel);
+    await kernel.begins();
     kernel.client.interrupt();
     await sleep(rng.uniform() * 30);
     kernel.client.interrupt();
     // A loop after an await needs two, and the system may have made one of these: then a third is due, as from a person.
-    const reply = await Promise.race([request.reply, sleep(3000)]);
-    if (!reply && round % 2) kernel.client.interrupt();
-    const late = sleep(20_000).then(() => assert.fail(`round ${round}: not interrupted`));
-    assert.equal((await Promise.race([request.reply, late])).content.ename, 'Interrupted');
-    await sleep(200); // the second may still be on its way
+    const isLoop = round % 3 > 0;
+    const again = setTimeout(() => round % 2 && isLoop && kernel.client.interrupt(), 3000);
+    const reply = await within(request.reply, `round ${round}: the end of an interrupted cell`);
+    clearTimeout(again);
+    assert.equal(reply.content.ename, 'Interrupted');
+    await kernel.quiet(); // the second may still be on its way
     assert.equal((await kernel.run('reached')).reply.status, 'ok');
   }
 });
@@ -97,15 +92,18 @@ test('what not even that stops is ended by the next interrupt, for the client to
   await own.run(prelude);
   // A wait inside of Node.js: no JavaScript is there to be stopped.
   const request = own.client.execute(
-    "const { execFileSync } = await import('node:child_process');\nbegun();\nexecFileSync(process.execPath, ['-e', 'setTimeout(() => 0, 15_000)'], { stdio: 'ignore' });",
+    `const { execFileSync } = await import('node:child_process');
+begun();
+execFileSync(process.execPath, ['-e', 'const { ppid } = process; setInterval(() => process.ppid === ppid || process.exit(), 50)'], { stdio: 'ignore' });`,
   );
-  await begins(own);
+  await own.begins();
   // Impatience alone does not end it: the one that does comes a second after the code was to stop.
-  for (const pause of [300, 300, 1300, 0]) {
-    own.client.child.kill('SIGINT');
-    await sleep(pause);
-  }
-  const exit = await Promise.race([own.client.exited, sleep(20_000).then(() => assert.fail('still alive'))]);
+  const impatient = setInterval(() => own.client.child.kill('SIGINT'), 300);
+  await sleep(1000);
+  clearInterval(impatient);
+  const patient = setInterval(() => own.client.child.kill('SIGINT'), 1300);
+  const exit = await within(own.client.exited, 'the end of the kernel');
+  clearInterval(patient);
   assert.equal(exit.signal, 'SIGKILL');
   await assert.rejects(request.reply, /the kernel died/);
   await own.stop();

@@ -1,10 +1,11 @@
 /** What the kernel's tests share: a real kernel process, and what a cell brought. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
 import { kernelSpec } from '../../kernel-ext/process/kernelspec';
+import { eventually, within } from '../eventually';
 import type { Header, Json, Message } from '../../kernel-ext/protocol/messages';
 
 /** `UNILAB_TEST_PLAIN=1` runs these tests against plain tslab, to see them fail. */
@@ -15,6 +16,15 @@ const plainTslab = [
   '--config-path',
   '{connection_file}',
 ];
+
+/** In a cell: tells {@link TestKernel.begins} at once. */
+export const begun = "require('node:fs').writeFileSync('begun', '');";
+/** In a cell: tells it in a later turn of the event loop, when the cell awaits. */
+export const begunWaiting = `setImmediate(() => { ${begun} });`;
+/** In a cell: what is true until {@link TestKernel.goOn}. */
+export const isToWait = "!require('node:fs').existsSync('go')";
+/** In a cell: awaits {@link TestKernel.goOn}. */
+export const awaitsGo = `while (${isToWait}) await new Promise((resolve) => setTimeout(resolve, 10));`;
 
 /** Longest wait for an answer, in milliseconds; plain tslab leaves some requests without one. */
 const patience = process.env.UNILAB_TEST_PLAIN ? 10_000 : 240_000;
@@ -45,7 +55,7 @@ export class TestKernel {
     const client = await KernelClient.start({
       argv: process.env.UNILAB_TEST_PLAIN ? plainTslab : kernelSpec().argv,
       cwd,
-      timeout: 120_000,
+      timeout: 240_000,
       transport: process.env.UNILAB_TEST_PLAIN ? 'tcp' : undefined,
       env: { UNILAB_HISTORY: path.join(cwd, 'history.jsonl'), ...env },
     });
@@ -76,10 +86,7 @@ export class TestKernel {
     const begun = performance.now();
     const request = this.client.request(type, content, channel, (message) => all.push(message), header);
     const both = Promise.all([request.reply, request.idle]);
-    const late = sleep(patience, undefined, { ref: false }).then(() =>
-      Promise.reject(new Error(`no reply or no idle to ${type}`)),
-    );
-    const [reply] = await Promise.race([both, late]);
+    const [reply] = await within(both, `reply and idle to ${type}`, patience);
     const outputs = all.filter((one) => !['status', 'execute_input'].includes(one.header.msg_type));
     const stream = (name: string): string =>
       outputs
@@ -96,6 +103,32 @@ export class TestKernel {
       result: result?.content.data as Record<string, string> | undefined,
       milliseconds: performance.now() - begun,
     };
+  }
+
+  /** Waits until a cell has said that it has begun. */
+  async begins(): Promise<void> {
+    const mark = path.join(this.folder, 'begun');
+    await eventually(() => rmSync(mark));
+  }
+
+  /** Lets cells go on that wait for it, while `during` lasts: whoever waits next waits anew. */
+  async goOn<T>(during: Promise<T>): Promise<T> {
+    const mark = path.join(this.folder, 'go');
+    writeFileSync(mark, '');
+    const result = await during;
+    rmSync(mark);
+    return result;
+  }
+
+  /**
+   * Waits for signals that are on their way: their threads get their turns as the main thread does, so the wait is as
+   * long as the machine is slow.
+   */
+  async quiet(): Promise<void> {
+    for (let i = 0; i < 10; i++) {
+      await this.send('comm_info_request', {});
+      await sleep(10);
+    }
   }
 
   async stop(): Promise<void> {

@@ -1,17 +1,16 @@
 /** The kernelspec as other programs use it: VS Code and Jupyter start `argv` with a connection file, and nothing else. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
 import { newConnection } from '../../kernel-ext/protocol/connection';
 import { type KernelSpec, kernelSpec } from '../../kernel-ext/process/kernelspec';
 import { ClientSockets } from '../../kernel-ext/threads/client-sockets';
-import { TestKernel } from './kernel';
+import { begun, TestKernel } from './kernel';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'unilab-launch-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -25,7 +24,7 @@ test('the installed kernel.json starts the kernel from any folder, without a PAT
   assert.equal(spec.interrupt_mode, 'signal');
   assert.ok(path.isAbsolute(spec.argv[0]) && spec.argv.includes('{connection_file}'));
   const env = { PATH: undefined, JPY_PARENT_PID: undefined, UNILAB_HISTORY: 'off' };
-  const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 120_000, transport: 'tcp' });
+  const client = await KernelClient.start({ argv: spec.argv, cwd: folder, env, timeout: 240_000, transport: 'tcp' });
   const code = "import * as unilab from 'unilab';\n[process.cwd(), typeof unilab.imageGrid].join(' ')";
   const shown: unknown[] = [];
   const request = client.execute(code, {}, (message) => {
@@ -49,7 +48,7 @@ test('a kernel one of whose ports is taken ends at once and says so', async () =
       const file = path.join(folder, `${name}.json`);
       writeFileSync(file, JSON.stringify(connection));
       const [command, ...args] = kernelSpec().argv.map((part) => part.replace('{connection_file}', file));
-      const kernel = spawnSync(command, args, { cwd: folder, encoding: 'utf8', timeout: 60_000 });
+      const kernel = spawnSync(command, args, { cwd: folder, encoding: 'utf8', timeout: 240_000 });
       assert.equal(kernel.status, 1, `${name}: ${kernel.signal ?? kernel.stderr}`);
       assert.match(kernel.stderr, new RegExp(`tcp://127\\.0\\.0\\.1:${port} cannot be opened: Address already in use`));
     }
@@ -107,9 +106,9 @@ test('two kernels at once know nothing of each other', async () => {
     await Promise.all([one.run('const mine = 1;'), two.run('const mine: string = "two";')]);
     const [first, second] = await Promise.all([one.run('mine'), two.run('mine')]);
     assert.deepEqual([first.result?.['text/plain'], second.result?.['text/plain']], ['1', "'two'"]);
-    const loop = one.client.execute("require('node:fs').writeFileSync('begun', ''); while (true) {}");
+    const loop = one.client.execute(`${begun} while (true) {}`);
     // An interrupt that comes before the loop would stop nothing.
-    while (!existsSync(path.join(one.folder, 'begun'))) await sleep(50);
+    await one.begins();
     assert.equal((await two.run('1 + 1')).result?.['text/plain'], '2', 'while the other one is busy');
     one.client.interrupt();
     assert.equal((await loop.reply).content.status, 'error');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { after, before, test } from 'node:test';
-import { type Ran, TestKernel } from './kernel';
+import { begunWaiting, type Ran, TestKernel } from './kernel';
 
 let root: string;
 let folder: string;
@@ -189,9 +189,13 @@ test('two files of the same text are two files; each runs once, and again after 
 });
 
 test('an interrupt ends a file that awaits', async () => {
-  put('endless.ts', 'export const endless = await new Promise<number>(() => setTimeout(() => undefined, 60_000));\n');
+  put(
+    'endless.ts',
+    `${begunWaiting}\nexport const endless = await new Promise<number>(() => setTimeout(() => undefined, 3_600_000));\n`,
+  );
   const running = kernel.run("import { endless } from './endless';\nendless");
-  setTimeout(() => void kernel.client.interrupt(), 1500);
+  await kernel.begins();
+  kernel.client.interrupt();
   assert.equal((await running).reply.ename, 'Interrupted');
   await gives('1 + 1', '2');
 });

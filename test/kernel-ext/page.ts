@@ -1,10 +1,8 @@
 /** The page's side of widgets, as a front end keeps it: models by the id of their comm, updated as messages come. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import assert from 'node:assert/strict';
 import type { Json, Message } from '../../kernel-ext/protocol/messages';
+import { eventually } from '../eventually';
 import type { TestKernel } from './kernel';
-
-/** Longest wait for something to be so, in milliseconds. */
-const patience = 60_000;
 
 export interface PageModel {
   readonly state: Json;
@@ -91,7 +89,6 @@ export class Page {
 
   /** Waits until something is so. @throws Error when it does not come to be */
   async until(what: () => boolean): Promise<void> {
-    for (const end = performance.now() + patience; !what(); await sleep(10))
-      if (performance.now() > end) throw new Error(`this did not come to be: ${String(what)}`);
+    await eventually(() => assert.ok(what(), `this did not come to be: ${String(what)}`));
   }
 }

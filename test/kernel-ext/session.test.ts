@@ -3,9 +3,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KernelClient } from '../../kernel-ext/protocol/client';
-import { TestKernel, types } from './kernel';
+import { eventually, within } from '../eventually';
+import { awaitsGo, begun, begunWaiting, isToWait, TestKernel, types } from './kernel';
 
 let kernel: TestKernel;
 before(async () => (kernel = await TestKernel.start()));
@@ -21,14 +21,17 @@ test('kernel_info has a status and speaks 5.5', async () => {
 
 test('usage_request tells memory and processor time, also while a cell computes', async () => {
   await kernel.send('usage_request', {}, 'control');
-  const busy = kernel.run('const until = Date.now() + 1500; while (Date.now() < until);');
-  await sleep(1000);
-  const { reply, milliseconds } = await kernel.send('usage_request', {}, 'control');
-  assert.ok(milliseconds < 400, `${milliseconds} ms`);
-  assert.equal(String(reply.pid), (await kernel.run('process.pid')).result?.['text/plain']);
-  assert.ok((reply.kernel_memory as number) > 20e6 && (reply.kernel_cpu as number) > 1, JSON.stringify(reply));
+  const busy = kernel.run(`${begun} while (${isToWait});`);
+  await kernel.begins();
+  // The cell ends when it is told to: all of this is answered before.
+  const reply = await eventually(async () => {
+    const usage = (await kernel.send('usage_request', {}, 'control')).reply;
+    assert.ok((usage.kernel_memory as number) > 20e6 && (usage.kernel_cpu as number) > 1, JSON.stringify(usage));
+    return usage;
+  });
   assert.ok((reply.host_virtual_memory as { total: number }).total > (reply.kernel_memory as number));
-  await busy;
+  assert.equal((await kernel.goOn(busy)).reply.status, 'ok');
+  assert.equal(String(reply.pid), (await kernel.run('process.pid')).result?.['text/plain']);
 });
 
 test('the working folder is the notebook’s', async () => {
@@ -36,11 +39,12 @@ test('the working folder is the notebook’s', async () => {
   assert.equal(ran.result?.['text/plain'], `'${realpathSync(kernel.folder)}'`);
 });
 
+/** @param code says that it has begun when it is to be interrupted */
 async function interrupted(code: string, how: () => unknown): Promise<string> {
   const request = kernel.client.execute(code);
-  await sleep(500);
+  await kernel.begins();
   await how();
-  const reply = await Promise.race([request.reply, sleep(30_000).then(() => assert.fail('not interrupted'))]);
+  const reply = await within(request.reply, 'the end of an interrupted cell');
   await request.idle;
   assert.equal(reply.content.status, 'error');
   return String(reply.content.ename);
@@ -48,30 +52,28 @@ async function interrupted(code: string, how: () => unknown): Promise<string> {
 
 test('interrupts stop a loop, an await, and a training loop between steps, which closes its source', async () => {
   await kernel.run('0');
-  assert.equal(await interrupted('while (true) {}', () => kernel.client.interrupt()), 'Interrupted');
-  assert.equal(await interrupted('await new Promise(() => undefined)', () => kernel.client.interrupt()), 'Interrupted');
+  assert.equal(await interrupted(`${begun} while (true) {}`, () => kernel.client.interrupt()), 'Interrupted');
+  const endless = `${begunWaiting} await new Promise(() => undefined)`;
+  assert.equal(await interrupted(endless, () => kernel.client.interrupt()), 'Interrupted');
   await kernel.run(
     'let made = 0; let closed = false;\nasync function* steps() { try { while (true) { yield ++made; await new Promise((r) => setTimeout(r, 10)); } } finally { closed = true; } }',
   );
   const byMessage = (): Promise<unknown> => kernel.send('interrupt_request', {}, 'control');
   assert.equal(
-    await interrupted('for await (const step of steps()) { if (step < 0) break; }', byMessage),
+    await interrupted(`for await (const step of steps()) { if (step === 3) { ${begun} } }`, byMessage),
     'Interrupted',
   );
-  await sleep(200);
-  const first = await kernel.run('[made, closed]');
-  await sleep(200);
-  const second = await kernel.run('[made, closed]');
-  assert.match(String(first.result?.['text/plain']), /, true \]/);
-  assert.deepEqual(first.result, second.result, 'no step is made after the interrupt');
+  await eventually(async () => assert.equal((await kernel.run('closed')).result?.['text/plain'], 'true'));
+  const later = await kernel.run('const then = made; await new Promise((r) => setTimeout(r, 200)); made - then');
+  assert.equal(later.result?.['text/plain'], '0', 'no step is made after the interrupt');
 });
 
 test('code that was interrupted stops at its next await, and jupyter.signal tells it', async () => {
-  await kernel.run('let reached = 0; let told = false;');
-  const code =
-    "jupyter.signal.addEventListener('abort', () => { told = true; });\nawait new Promise((r) => setTimeout(r, 900)); reached = 1;";
+  await kernel.run('let reached = 0; let told = false; let end = (): void => undefined;');
+  const code = `jupyter.signal.addEventListener('abort', () => { told = true; });
+${begunWaiting} await new Promise<void>((r) => { end = r; }); reached = 1;`;
   await interrupted(code, () => kernel.client.interrupt());
-  await sleep(900);
+  await kernel.run('end(); await new Promise((r) => setTimeout(r, 50));');
   assert.equal((await kernel.run('[reached, told]')).result?.['text/plain'], '[ 0, true ]');
   assert.equal((await kernel.run('await Promise.resolve(3)')).result?.['text/plain'], '3');
 });
@@ -159,14 +161,10 @@ test('input asks the client; where nobody can be asked it says so', async () => 
 });
 
 test('requests about code are answered while a cell awaits', async () => {
-  const long = kernel.client.execute('await new Promise((r) => setTimeout(r, 1500)); 1');
-  await sleep(200);
-  const quick = await Promise.race([
-    kernel.send('kernel_info_request', {}),
-    long.reply.then(() => assert.fail('had to wait')),
-  ]);
-  assert.equal(quick.reply.status, 'ok');
-  await long.idle;
+  const long = kernel.run(`${begunWaiting} ${awaitsGo} 1`);
+  await kernel.begins();
+  assert.equal((await kernel.send('kernel_info_request', {})).reply.status, 'ok');
+  assert.equal((await kernel.goOn(long)).reply.status, 'ok');
 });
 
 test('a message with a wrong signature is dropped, and the kernel goes on', async () => {
@@ -174,11 +172,15 @@ test('a message with a wrong signature is dropped, and the kernel goes on', asyn
   const right = inner.connection.key;
   inner.connection = { ...inner.connection, key: 'wrong' };
   const request = kernel.client.execute("console.log('forged')");
-  await sleep(100);
   inner.connection = { ...inner.connection, key: right };
-  const answered = await Promise.race([request.reply.then(() => true), sleep(500).then(() => false)]);
-  assert.equal(answered, false);
+  let answered = false;
+  void request.reply.then(
+    () => (answered = true),
+    () => undefined,
+  );
+  // What comes later is answered later.
   assert.equal((await kernel.run('1')).reply.status, 'ok');
+  assert.equal(answered, false);
 });
 
 test('shutdown ends the process although timers run, and says whether a restart follows', async () => {
@@ -186,7 +188,7 @@ test('shutdown ends the process although timers run, and says whether a restart 
   await own.run('setInterval(() => undefined, 1000); 1');
   const { reply } = await own.send('shutdown_request', { restart: true }, 'control');
   assert.deepEqual(reply, { status: 'ok', restart: true });
-  const exit = await Promise.race([own.client.exited, sleep(10_000).then(() => assert.fail('still alive'))]);
+  const exit = await within(own.client.exited, 'the end of the kernel');
   assert.deepEqual(exit, { code: 0, signal: null });
   await own.stop();
 });
@@ -224,8 +226,7 @@ async function endsAfterItsParent(cell: string): Promise<void> {
   };
   assert.ok(alive());
   parent.kill('SIGKILL');
-  for (let i = 0; i < 100 && alive(); i++) await sleep(100);
-  assert.equal(alive(), false);
+  await eventually(() => assert.equal(alive(), false));
 }
 
 test('a kernel that cannot start is told', async () => {

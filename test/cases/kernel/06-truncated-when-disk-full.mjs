@@ -16,7 +16,7 @@ const { status, stdout, stderr } = spawnSync('bash', ['-c', script], {
   cwd: folder,
   encoding: 'utf8',
   env,
-  timeout: 120000,
+  timeout: 280000,
 });
 const left = fs.readFileSync(path.join(folder, 'mine.ipynb'), 'utf8');
 verdict([

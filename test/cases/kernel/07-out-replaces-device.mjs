@@ -9,7 +9,7 @@ const folder = folderWith({ 'case.ipynb': notebookText(['1+1']) });
 const pipe = path.join(folder, 'pipe');
 spawnSync('mkfifo', [pipe]);
 const reader = spawn('cat', [pipe], { stdio: 'ignore' });
-spawnSync(unilab, ['run', 'case.ipynb', '--out', pipe], { cwd: folder, timeout: 60000 });
+spawnSync(unilab, ['run', 'case.ipynb', '--out', pipe], { cwd: folder, timeout: 280000 });
 const still = fs.statSync(pipe).isFIFO();
 reader.kill();
 verdict([

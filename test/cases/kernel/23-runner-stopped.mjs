@@ -8,7 +8,7 @@ import { folderWith, notebookText, unilab, verdict } from './lib/notebook.mjs';
 const folder = folderWith({
   'case.ipynb': notebookText([
     "console.log('an hour of training');",
-    "require('fs').writeFileSync('begun', ''); await new Promise(r => setTimeout(r, 60000))",
+    "setImmediate(() => require('fs').writeFileSync('begun', '')); await new Promise(r => setTimeout(r, 3600000))",
   ]),
 });
 const temp = path.join(folder, 'temp');
@@ -19,9 +19,8 @@ const child = spawn(unilab, ['run', 'case.ipynb', '--out', 'out.ipynb'], {
   stdio: 'ignore',
 });
 const ended = new Promise((resolve) => child.on('exit', (code, signal) => resolve(code ?? signal)));
-for (let i = 0; i < 300 && !fs.existsSync(path.join(folder, 'begun')); i++)
-  await new Promise((r) => setTimeout(r, 100));
-await new Promise((r) => setTimeout(r, 300));
+for (let i = 0; i < 2400 && !fs.existsSync(path.join(folder, 'begun')); i++)
+  await new Promise((r) => setTimeout(r, 50));
 child.kill('SIGTERM');
 const status = await ended;
 const file = path.join(folder, 'out.ipynb');
