@@ -60,6 +60,32 @@ async function worker(queue, failed) {
   }
 }
 
+/** Those that take longest, the longest first: begun last, one of them would run while the other place is empty. */
+const LONGEST = [
+  'notebooks/notebooks',
+  'interop/clients',
+  'interop/lab',
+  'io/kills',
+  'cases/rl',
+  'cases/kernel',
+  'cli/run-stop',
+  'kernel-ext/endurance',
+  'kernel-ext/session',
+  'cli/bench',
+  'engine/traced-runs',
+  'results/figure-numbers',
+  'docs/extending',
+  'parity/parity',
+  'eval/suites',
+  'kernel-ext/interrupts',
+].map((name) => path.join(root, 'test', `${name}.test.ts`));
+
+/** The longest first, all others in the order of their names. */
+function longestFirst(files) {
+  const first = LONGEST.filter((file) => files.includes(file));
+  return [...first, ...files.filter((file) => !first.includes(file))];
+}
+
 function testFiles(folder) {
   return fs
     .readdirSync(folder, { withFileTypes: true })
@@ -80,7 +106,7 @@ async function main() {
     await Promise.all(Array.from({ length: Math.min(2, os.cpus().length) }, () => worker(queue, failed)));
     await run([path.join(root, 'scripts/setup/jupyter.mjs'), '--optional'], { show: true });
   }
-  const files = chosen.length > 0 ? chosen : testFiles(path.join(root, 'test'));
+  const files = chosen.length > 0 ? chosen : longestFirst(testFiles(path.join(root, 'test')));
   console.log(`== tests: ${files.length} files`);
   // Two files at a time: each keeps more than one core busy only now and then.
   const options = [
