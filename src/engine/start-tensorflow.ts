@@ -8,6 +8,7 @@ import { needsBf16Casts, useBf16Products, useOwnProducts } from './bf16-products
 import { functionBackend } from './functions/binding';
 import { useMixedPrecision } from './functions';
 import { useOwnLinear } from './ops/layers';
+import { useProjectedAttention } from './ops/projected-attention';
 import { setOwnKernels } from './ops/kernel';
 import { EngineError, type EngineReport, type Precision, type StartOptions } from './report';
 import { useTraceableKernels } from './tensorflow-kernels';
@@ -45,6 +46,7 @@ export async function startTensorflow({ precision, mixed }: StartOptions, _force
     else {
       useOwnProducts();
       useOwnLinear();
+      useProjectedAttention();
     }
   }
   return {

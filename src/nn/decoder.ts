@@ -93,12 +93,18 @@ export function padRight(
   return { ids: rows.map((row) => [...row, ...new Array<number>(length - row.length).fill(pad)]), counts };
 }
 
-/** Equal items once: which are different, and for each of the list the place among those. */
-export function distinct<T>(list: readonly T[]): { unique: T[]; of: number[] } {
-  const places = new Map<T, number>();
+/**
+ * Equal items once: which are different, and for each of the list the place among those.
+ * @param keyOf what equal items have in common; default: they are one and the same
+ */
+export function distinct<T>(list: readonly T[], keyOf: (item: T) => unknown = (item) => item) {
+  const places = new Map<unknown, number>();
+  const unique: T[] = [];
   const of = list.map((item) => {
-    if (!places.has(item)) places.set(item, places.size);
-    return places.get(item) as number;
+    const key = keyOf(item);
+    const place = places.get(key) ?? unique.push(item) - 1;
+    places.set(key, place);
+    return place;
   });
-  return { unique: [...places.keys()], of };
+  return { unique, of };
 }

@@ -4,7 +4,15 @@
  * rests stand behind each other in one row of tokens, `[1, beginnings x shared + rows x tokens, ..]`; attention takes them
  * apart. The numbers are those of separate rows.
  */
-import { attention, embedding, type KeysValues, tf } from '../engine';
+import {
+  attention,
+  embedding,
+  hasProjectedAttention,
+  type KeysValues,
+  projectedAttention,
+  type ProjectedInputs,
+  tf,
+} from '../engine';
 import { rotary, type RotaryTables } from './rotary';
 
 /** Tokens that attend alike. */
@@ -69,8 +77,23 @@ export interface Projected {
   readonly v: tf.Tensor4D;
 }
 
+/** Tokens of either kind, as the one operation takes them. */
+export function sequencesOf(rows: Attending | SharedRows): Pick<ProjectedInputs, 'rows' | 'begun'> {
+  if (!('beginning' in rows)) return { rows };
+  return { rows: rows.rest, begun: { ...rows.beginning, owner: rows.owner } };
+}
+
 /** `[1, beginnings x shared + rows x tokens, heads x headDim]`, in the tokens' order. */
-export function attendShared({ q, k, v }: Projected, { beginning, rest, owner }: SharedRows): tf.Tensor3D {
+export function attendShared({ q, k, v }: Projected, shared: SharedRows): tf.Tensor3D {
+  if (!hasProjectedAttention()) return attendApart({ q, k, v }, shared);
+  return tf.tidy(() => {
+    const flat = (x: tf.Tensor4D) => tf.reshape<tf.Rank.R3>(x, [1, x.shape[1], -1]);
+    return projectedAttention({ q: flat(q), k: flat(k), v: flat(v), ...sequencesOf(shared) }) as tf.Tensor3D;
+  });
+}
+
+/** {@link attendShared} with beginnings and rests taken apart. */
+function attendApart({ q, k, v }: Projected, { beginning, rest, owner }: SharedRows): tf.Tensor3D {
   return tf.tidy(() => {
     const [, all, heads, dim] = q.shape;
     const [rows] = owner.shape;

@@ -9,8 +9,8 @@ NAPI_MODULE_INIT() {
   static std::vector<std::string> names;
   if (names.empty()) {
     for (const auto& ops :
-         {unilab::ActivationOps(), unilab::BegunOps(), unilab::CacheOps(), unilab::DecoderOps(), unilab::DrawOps(),
-          unilab::NormOps(), unilab::OptimizerOps(), unilab::ProductOps(), unilab::SoftmaxOps()}) {
+         {unilab::ActivationOps(), unilab::AttendOps(), unilab::BegunOps(), unilab::CacheOps(), unilab::DecoderOps(),
+          unilab::DrawOps(), unilab::NormOps(), unilab::OptimizerOps(), unilab::ProductOps(), unilab::SoftmaxOps()}) {
       for (const auto& definition : ops) {
         if (problem.empty()) problem = unilab::Register(definition);
         names.push_back(definition.name);

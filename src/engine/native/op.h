@@ -65,6 +65,7 @@ std::string Register(const Definition& definition);
 
 // The operations of each file.
 std::vector<Definition> ActivationOps();
+std::vector<Definition> AttendOps();
 std::vector<Definition> BegunOps();
 std::vector<Definition> CacheOps();
 std::vector<Definition> DecoderOps();

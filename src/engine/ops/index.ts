@@ -17,6 +17,12 @@ export {
 } from './likelihood';
 export { groupNorm, layerNorm, rmsNorm } from './norms';
 export { Muon, type MuonOptions, orthogonalized } from './muon';
+export {
+  type AttendingSequences,
+  hasProjectedAttention,
+  projectedAttention,
+  type ProjectedInputs,
+} from './projected-attention';
 export * as reference from './reference';
 export { type Schedule, warmupConstant, warmupCosine, type WarmupCosineOptions } from './schedules';
 export { turned, type TurnTables } from './turns';

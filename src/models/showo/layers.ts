@@ -2,12 +2,21 @@
  * Show-o's layers: Phi-1.5's block (attention and MLP side by side under one LayerNorm), with a LayerNorm on every
  * head's queries and keys, over one vocabulary of text, special tokens and image codes.
  */
-import { attention, begunAttention, embedding, geluTanh, hasBegunAttention, tf } from '../../engine';
+import {
+  attention,
+  begunAttention,
+  embedding,
+  geluTanh,
+  hasBegunAttention,
+  hasProjectedAttention,
+  projectedAttention,
+  tf,
+} from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
 import { Module } from '../../nn/module';
 import type { KvCache } from '../../nn/kv-cache';
 import { rotary, type RotaryConfig, type RotaryTables } from '../../nn/rotary';
-import { type Attending, attendShared, type Beginnings, type SharedRows } from '../../nn/shared-rows';
+import { type Attending, attendShared, type Beginnings, sequencesOf, type SharedRows } from '../../nn/shared-rows';
 import { checkShowoConfig, type ShowoConfig, showoVocabulary } from './config';
 
 /** GPT-2's scaling of what is added to the residual stream keeps its variance flat. */
@@ -59,6 +68,8 @@ class PhiAttention extends Module<ShowoConfig> {
   private mixed(x: tf.Tensor3D, rows: PhiRows, layer: number): tf.Tensor3D {
     const projected = { q: this.q_proj.forward(x), k: this.k_proj.forward(x), v: this.v_proj.forward(x) };
     if ('begun' in rows && hasBegunAttention()) return this.attendBegun(projected, rows, layer);
+    if (!('begun' in rows || 'cache' in rows || 'holds' in rows) && hasProjectedAttention())
+      return projectedAttention({ ...projected, norms: this.norms(), ...sequencesOf(rows) }) as tf.Tensor3D;
     const [batch, tokens, hidden] = x.shape;
     const split = (h: tf.Tensor3D) => tf.reshape<tf.Rank.R4>(h, [batch, tokens, -1, this.headDim]);
     const q = this.q_layernorm.forward(split(projected.q));
@@ -85,13 +96,17 @@ class PhiAttention extends Module<ShowoConfig> {
     { begun, owner, mask, tables }: BegunRows,
     layer: number,
   ): tf.Tensor3D {
-    const normOf = ({ weight, bias }: LayerNorm) => ({ weight: weight.value, bias: bias.value });
-    const norms = { q: normOf(this.q_layernorm), k: normOf(this.k_layernorm) };
+    const { epsilon, ...norms } = this.norms();
     const { rotated } = rotaryOf(this.config);
     return begunAttention(
       { ...projected, norms, tables, begun: begun.of(layer), owner, mask },
-      { epsilon: this.config.layer_norm_eps, rotated, scale: this.headDim ** -0.5 },
+      { epsilon, rotated, scale: this.headDim ** -0.5 },
     );
+  }
+
+  private norms() {
+    const normOf = ({ weight, bias }: LayerNorm) => ({ weight: weight.value, bias: bias.value });
+    return { q: normOf(this.q_layernorm), k: normOf(this.k_layernorm), epsilon: this.config.layer_norm_eps };
   }
 }
 
