@@ -1,5 +1,5 @@
 /** The layers that everything is made of: linear, embedding, norms, convolution. */
-import { groupNorm, layerNorm, rmsNorm, tf } from '../engine';
+import { groupNorm, layerNorm, linear, rmsNorm, tf } from '../engine';
 import { Module, Parameter } from './module';
 
 /** Standard deviation of first weights, as GPT-2 and its followers begin. */
@@ -37,11 +37,8 @@ export class Linear extends Module<Required<Omit<LinearOptions, 'tiedTo'>>> {
   outputs<X extends tf.Tensor>(x: X, from: number, count: number): X {
     this.checkInputs(x);
     return tf.tidy(() => {
-      const flat = tf.reshape<tf.Rank.R2>(x, [-1, this.weight.shape[1]]);
       const weight = tf.slice(this.weight.value, [from, 0], [count, -1]);
-      const product = tf.matMul(flat, weight, false, true);
-      const sum = this.bias ? tf.add(product, tf.slice(this.bias.value, [from], [count])) : product;
-      return tf.reshape(sum, [...x.shape.slice(0, -1), count]) as X;
+      return linear(x, weight, this.bias && tf.slice(this.bias.value, [from], [count])) as X;
     });
   }
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { DRAWN, drawTokens, LEFT_OUT, Rng, startEngine, tf } from '../../src/engine';
-import { drawTokensPlain } from '../../src/engine/ops/drawing';
+import { DRAWN, drawTokens, LEFT_OUT, mixtureOf, Rng, startEngine, tf } from '../../src/engine';
+import { drawTokensPlain, mixturePlain } from '../../src/engine/ops/drawing';
+import { agree, normal } from './numeric';
 
 before(async () => {
   await startEngine({ precision: 'float32', quiet: true });
@@ -97,6 +98,14 @@ describe('drawing ids', () => {
     assert.ok(places.filter((i) => own.ids[i] !== plain.ids[i]).length <= 1);
     for (const i of places) if (own.ids[i] === plain.ids[i]) near([own.logProbs[i]], [plain.logProbs[i]], 1e-4);
   });
+
+  test('guided logits: three times one half less twice the other; as one operation what its parts are, in gradients too', () =>
+    tf.tidy(() => {
+      assert.deepEqual(mixtureOf(tf.tensor2d([5, 1, 2, 3], [2, 2]), 1, 3).arraySync(), [[11, -3]]);
+      const logits = normal([14, 300], 4);
+      const of = (mix: typeof mixtureOf) => (x: tf.Tensor) => mix(x as tf.Tensor2D, 7, 2.5);
+      agree(of(mixtureOf), of(mixturePlain), [logits], 1e-6, 'mixture');
+    }));
 
   test('draws as often as it says', () => {
     const row = [1, 2, 3, 4].map((w) => Math.log(w / 10));

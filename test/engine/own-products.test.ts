@@ -191,6 +191,10 @@ describe('products on the matrix unit', () => {
         const most = tf.max(tf.abs(expected[i])).dataSync()[0];
         assert.ok(apart <= 1e-4 * most, `gradient ${i}: ${apart} apart, largest ${most}`);
       });
+      const column = tf.valueAndGrads((r) => tf.sum(linear(x, weight, r)))([bias]);
+      assert.deepEqual([...column.grads[0].dataSync()], new Array<number>(50).fill(90));
+      const deep = tf.grads((p, q, r) => tf.sum(tf.sin(linear(p, q, r))))([tf.reshape(x, [3, 30, 60]), weight, bias]);
+      deep.forEach((gradient, i) => assert.deepEqual(gradient.dataSync(), own[i].dataSync(), `gradient ${i}, rank 3`));
       const frozen = tf.grad((p) => tf.sum(tf.sin(linear(p, weight, bias))))(x);
       assert.deepEqual(frozen.dataSync(), own[0].dataSync());
     });

@@ -95,10 +95,39 @@ void DrawTokens(Call& call) {
   }
 }
 
+// logits [2 n, classes], with and without a condition -> scale with - (scale - 1) without [n, classes]
+void Mixture(Call& call) {
+  const float* logits = call.Floats(0);
+  const Shape shape = call.ShapeOf(0);
+  const int64_t half = call.Size(0) / 2;
+  const float scale = call.attributes.scale, rest = scale - 1.0f;
+  float* mixed = call.Output(0, {shape[0] / 2, shape[1]});
+  if (!mixed) return;
+#pragma omp parallel for simd if (half > kSmall) schedule(static)
+  for (int64_t i = 0; i < half; i++) mixed[i] = logits[i] * scale - logits[half + i] * rest;
+}
+
+// The gradient of a mixture -> that of its logits
+void MixtureGrad(Call& call) {
+  const float* dy = call.Floats(0);
+  const Shape shape = call.ShapeOf(0);
+  const int64_t half = call.Size(0);
+  const float scale = call.attributes.scale, rest = 1.0f - scale;
+  float* slopes = call.Output(0, {2 * shape[0], shape[1]});
+  if (!slopes) return;
+#pragma omp parallel for simd if (half > kSmall) schedule(static)
+  for (int64_t i = 0; i < half; i++) {
+    slopes[i] = dy[i] * scale;
+    slopes[half + i] = dy[i] * rest;
+  }
+}
+
 }  // namespace
 
 std::vector<Definition> DrawOps() {
   return {
+      {"UnilabMixture", {"logits: float"}, {"mixed: float"}, {"scale: float"}, &Run<Mixture>},
+      {"UnilabMixtureGrad", {"dy: float"}, {"dlogits: float"}, {"scale: float"}, &Run<MixtureGrad>},
       {"UnilabDrawTokens",
        {"logits: float", "given: int32", "numbers: float"},
        {"drawn: float"},

@@ -158,9 +158,22 @@ void PackPart(const Factor& b, const Piece& piece, int64_t part) {
   }
 }
 
+// Adds the numbers of a tile's width of the inner index, which lies across memory.
+void AddInner(const Factor& f, int64_t outer, int64_t inner, float* sums) {
+  const __mmask16 columns = FirstOf(f.outer - outer);
+  const int64_t end = std::min(f.inner, inner + kDepth);
+  __m512 even = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
+  for (int64_t k = inner; k < end; k += 2) {
+    even = _mm512_add_ps(even, _mm512_maskz_loadu_ps(columns, f.at + k * f.stride + outer));
+    if (k + 1 < end) odd = _mm512_add_ps(odd, _mm512_maskz_loadu_ps(columns, f.at + (k + 1) * f.stride + outer));
+  }
+  const __m512 before = _mm512_maskz_loadu_ps(columns, sums + outer);
+  _mm512_mask_storeu_ps(sums + outer, columns, _mm512_add_ps(before, _mm512_add_ps(even, odd)));
+}
+
 // `rows` rows from `row` on, of a piece's columns.
 void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const Piece& piece, const float* bias, float* y,
-                   int64_t stride) {
+                   int64_t stride, float* inner_sums) {
   const int64_t pairs = Parts(rows, 2 * kSide), most = kChunk / kDepth, sums = 4 * kSide * kSide;
   uint16_t* tiles = left_tiles.Tiles(pairs * 2 * most);
   // A tile of sums has as many bytes as one of bfloat16.
@@ -171,7 +184,9 @@ void MultiplyBlock(const Factor& a, int64_t row, int64_t rows, const Piece& piec
     for (int64_t u = 0; u < (a.along ? sides : count); u++) {
       for (int64_t v = 0; v < (a.along ? count : sides); v++) {
         const int64_t i = a.along ? u : v, j = a.along ? v : u;
-        PackLeft(a, row + i * kSide, (piece.from + k + j) * kDepth, tiles + (2 * (i / 2 * count + j) + i % 2) * kTile);
+        const int64_t outer = row + i * kSide, inner = (piece.from + k + j) * kDepth;
+        PackLeft(a, outer, inner, tiles + (2 * (i / 2 * count + j) + i % 2) * kTile);
+        if (inner_sums && piece.column == 0) AddInner(a, outer, inner, inner_sums);
       }
     }
     for (int64_t i = 0; i < pairs; i++) {
@@ -208,7 +223,8 @@ int64_t BlockOf(const Factor& a, int64_t threads) {
 
 }  // namespace
 
-void Multiply(const Factor& a, const Factor& b, const float* bias, float* y) {
+void Multiply(const Factor& a, const Factor& b, const float* bias, float* y, float* sums) {
+  if (sums) std::fill_n(sums, a.outer, 0.0f);
   const Cut cut(a, b);
   uint16_t* tiles = right_tiles.Tiles(cut.Tiles());
 #pragma omp parallel if (a.outer * b.outer * a.inner > kAlone)
@@ -222,7 +238,7 @@ void Multiply(const Factor& a, const Factor& b, const float* bias, float* y) {
         for (int64_t part = 0; part < PackParts(b, piece); part++) PackPart(b, piece, part);
 #pragma omp for schedule(dynamic)
         for (int64_t row = 0; row < a.outer; row += block)
-          MultiplyBlock(a, row, std::min(block, a.outer - row), piece, bias, y, b.outer);
+          MultiplyBlock(a, row, std::min(block, a.outer - row), piece, bias, y, b.outer, sums);
       }
     }
   }

@@ -35,8 +35,9 @@ class Scratch {
 // y [x.outer, w.outer] = x w^T + bias, of few rows: both factors lie along the inner index. No bias: nullptr.
 void FewRows(const Factor& x, const Factor& w, const float* bias, float* y);
 
-// y [a.outer, b.outer], of any size. `bias`: one number a column, or none.
-void Multiply(const Factor& a, const Factor& b, const float* bias, float* y);
+// y [a.outer, b.outer], of any size. `bias`: one number a column, or none. `sums` [a.outer], or none: those of the left
+// factor over the inner index, which lies across memory; they are not rounded.
+void Multiply(const Factor& a, const Factor& b, const float* bias, float* y, float* sums = nullptr);
 
 }  // namespace unilab
 #endif

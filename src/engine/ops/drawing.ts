@@ -1,8 +1,10 @@
 /** Drawing ids from logits where they are, so that nothing as large as they are is read. */
 import * as tf from '@tensorflow/tfjs';
+import { withGradient } from './custom';
 import { float, hasOwnKernel, kernel } from './kernel';
 
 const OPERATION = 'UnilabDrawTokens';
+const MIXTURE = 'UnilabMixture';
 
 /** In place of a given id: one is to be drawn; the row is left out, and its numbers mean nothing. */
 export const DRAWN = -1;
@@ -46,6 +48,18 @@ export function drawTokensPlain(
 /** Logits that ids are drawn from, `[n, classes]`, of those that {@link drawTokens} takes. */
 export function mixtureOf(logits: tf.Tensor2D, n: number, scale: number): tf.Tensor2D {
   if (logits.shape[0] === n) return logits;
+  if (hasOwnKernel(MIXTURE) && logits.size > 0) {
+    const scaled = () => [float('scale', scale)];
+    return withGradient([logits], () => ({
+      value: kernel(MIXTURE, scaled(), [logits]),
+      gradient: (dy) => kernel(`${MIXTURE}Grad`, scaled(), [dy]),
+    })) as tf.Tensor2D;
+  }
+  return mixturePlain(logits, n, scale);
+}
+
+/** {@link mixtureOf} two halves in plain tf.js operations. */
+export function mixturePlain(logits: tf.Tensor2D, n: number, scale: number): tf.Tensor2D {
   const [conditional, dropped] = [tf.slice(logits, [0, 0], [n, -1]), tf.slice(logits, [n, 0], [n, -1])];
   return tf.sub(tf.mul(conditional, scale), tf.mul(dropped, scale - 1));
 }

@@ -1,16 +1,17 @@
 /** Linear maps and embeddings. */
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
-import { hasOwnKernel, kernel, sumRows } from './kernel';
+import { bool, hasOwnKernel, kernel, kernels, sumRows } from './kernel';
 
 /** A product of two matrices whose sums begin with the bias: no pass over the result adds it. */
 const OWN_LINEAR = 'UnilabLinear';
+const OWN_PRODUCT = 'UnilabProduct';
 
 let usesOwnLinear = false;
 
 /** From now on, linear maps with a bias are an operation of our own on the `tensorflow` backend, where there is such a kernel. */
 export function useOwnLinear(): void {
-  if (usesOwnLinear || !hasOwnKernel(OWN_LINEAR)) return;
+  if (usesOwnLinear || !hasOwnKernel(`${OWN_LINEAR}Grad`)) return;
   usesOwnLinear = true;
   tf.registerKernel({
     kernelName: OWN_LINEAR,
@@ -22,18 +23,43 @@ export function useOwnLinear(): void {
     kernelName: OWN_LINEAR,
     inputsToSave: ['x', 'weight'],
     gradFunc: (dy, [x, weight]) => {
-      const slope = dy as tf.Tensor2D;
+      const slope = dy as tf.Tensor;
+      let ofBias: tf.Tensor | undefined;
       return {
-        x: () => tf.matMul(slope, weight),
-        weight: () => tf.matMul(slope, x, true),
-        bias: () => sumRows(slope), // TensorFlow's sum over rows takes two to four times as long
+        x: () => kernel(OWN_PRODUCT, [bool('adj_x', false), bool('adj_y', false)], [slope, weight]),
+        weight: () => {
+          // In one pass over dy. Where the bias is frozen, its gradient goes with what is around.
+          const [ofWeight, sums] = kernels(`${OWN_LINEAR}Grad`, [], [slope, x], 2);
+          if (passOn(sums)) ofBias = sums;
+          return ofWeight;
+        },
+        bias: () => ofBias ?? sumRows(slope), // TensorFlow's sum over rows takes two to four times as long
       };
     },
   });
 }
 
+interface Scope {
+  readonly id: number;
+  readonly track: tf.Tensor[];
+}
+
+/** A tensor that was made in a tidy stays as long as what is around that tidy. @returns false: nothing is around it */
+function passOn(tensor: tf.Tensor): boolean {
+  const { scopeStack } = tf.engine().state as unknown as { readonly scopeStack: readonly Scope[] };
+  const [around, own] = scopeStack.slice(-2);
+  const at = own?.track.indexOf(tensor) ?? -1;
+  if (at < 0) return false;
+  own.track.splice(at, 1);
+  around.track.push(tensor);
+  (tensor as { scopeId: number }).scopeId = around.id;
+  return true;
+}
+
 const isOwn = (x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor | null | undefined): bias is tf.Tensor =>
-  usesOwnLinear && hasOwnKernel(OWN_LINEAR) && [x, weight, bias].every((t) => t?.dtype === 'float32' && t.size > 0);
+  usesOwnLinear &&
+  hasOwnKernel(`${OWN_LINEAR}Grad`) &&
+  [x, weight, bias].every((t) => t?.dtype === 'float32' && t.size > 0);
 
 export interface LinearOptions {
   /** True: the weight lies as `[in, out]`. Default false: `[out, in]`, as PyTorch stores it. */
@@ -63,11 +89,8 @@ export function linear(
   }
   // Composed from operations with gradients of their own, so that a frozen weight costs no gradient.
   return tf.tidy(() => {
+    if (!transposed && isOwn(x, weight, bias)) return tf.engine().runKernel<tf.Tensor>(OWN_LINEAR, { x, weight, bias });
     const flat = tf.reshape(x, [-1, size]);
-    if (!transposed && isOwn(x, weight, bias)) {
-      const own = tf.engine().runKernel<tf.Tensor>(OWN_LINEAR, { x: flat, weight, bias });
-      return tf.reshape(own, [...x.shape.slice(0, -1), outputs]);
-    }
     const product = tf.matMul(flat, weight, false, !transposed);
     return tf.reshape(bias ? tf.add(product, bias) : product, [...x.shape.slice(0, -1), outputs]);
   });
