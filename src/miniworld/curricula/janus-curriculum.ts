@@ -62,6 +62,17 @@ export const JANUS_IMAGE_STAGES = {
     tones: 0.6,
     paintedSubjects: 0.4,
   },
+  /** Colors once more: most of the lessons before were in tones, whose color is not asked. */
+  'janus-vision-paint': {
+    steps: 800,
+    learningRate: 1e-3,
+    weightDecay: 0.05,
+    seed: 12,
+    optimizer: 'muon',
+    batch: 24,
+    tones: 0.3,
+    paintedSubjects: 0.7,
+  },
 } satisfies Readonly<Record<string, VisionStage>>;
 
 /** The language model and the image head, each stage from the weights of the one before. */
@@ -190,5 +201,25 @@ export const JANUS_STAGES = {
       wrongShare: 'cosine',
     },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.5 },
+  },
+  /** Looking instead of guessing, as `janus-noisy-answers`, with kinds that are the same behind any color word. */
+  'janus-looking': {
+    steps: 450,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 13,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 14, asked: 14, questions: 9, texts: 6 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.5,
+      questionNoise: 0.25,
+      textCorruption: 0,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.6 },
   },
 } satisfies Readonly<Record<string, JanusStage>>;

@@ -54,6 +54,8 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-vision-tones': visionStage('janus-vision-tones'),
   'janus-drawing': furtherStage('janus-drawing'),
   'janus-answers': furtherStage('janus-answers'),
+  'janus-vision-paint': visionStage('janus-vision-paint'),
+  'janus-looking': furtherStage('janus-looking'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */

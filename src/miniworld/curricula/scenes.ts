@@ -8,7 +8,7 @@ import { canPaint, paintedQuestions, withPaintedSubjects } from '../painted-subj
 import { renderScene } from '../render';
 import { sampleKind, sampleScene, type SceneKind } from '../scene';
 import type { SpriteSheet } from '../sprites';
-import type { Split } from '../world';
+import { COLORS, type Split } from '../world';
 import type { Rng } from '../../engine';
 import type { JanusSource } from './janus-task';
 import { loadTokenizer, type TextTokenizer } from '../../text';
@@ -26,7 +26,10 @@ export interface SceneMixture {
   readonly colorAugmentation?: number;
   /** Chance that a scene shows an animal or a thing in a named color, see `withPaintedSubjects`. Default 0 */
   readonly paintedSubjects?: number;
-  /** Chance that questions are about the scene with its objects in tones, see `withTones`; Janus alone. Default 0 */
+  /**
+   * Chance that questions are about the scene with its objects in tones, see `withTones`, and color words in answers any
+   * ones that are not scored; Janus alone. Default 0
+   */
   readonly tones?: number;
 }
 
@@ -99,8 +102,6 @@ export function sceneSource(
       const all = [...questionsOf(scene, rng), ...hard, ...easy];
       const questions = painted ? paintedQuestions(all) : all;
       const caption = captionOf(scene, rng);
-      // The mini world's tokens are words: a word's place in the answer is its token's.
-      const unnamed = () => augmentedQuestions(questions).map((q) => ({ ...turnOf(text, q), unscored: q.colorWords }));
       const [shades, tones] = [rng.split('shades'), rng.split('tones')];
       const shaded = canAugmentColors(scene) && shades.uniform() < (mixture.colorAugmentation ?? 0);
       const toned = tones.uniform() < (mixture.tones ?? 0);
@@ -108,7 +109,10 @@ export function sceneSource(
         pixels: renderScene(shaded ? withAugmentedColors(scene, shades) : scene, sprites),
         ...(toned ? { seen: renderScene(withTones(scene, tones), sprites) } : {}),
         caption: text.encode(shaded ? withoutColors(caption) : caption),
-        questions: shaded || toned ? unnamed() : questions.map((q) => turnOf(text, q)),
+        questions:
+          shaded || toned
+            ? unnamedTurns(text, questions, toned ? tones : undefined)
+            : questions.map((q) => turnOf(text, q)),
       };
     },
     text(rng) {
@@ -125,3 +129,18 @@ const turnOf = (text: TextTokenizer, { problem, solution }: Pick<Question, 'prob
   question: text.encode(problem),
   answer: text.encode(solution),
 });
+
+/**
+ * Turns about objects whose colors have no name: color words in answers are read, not scored.
+ * @param anyColor draws the words that are read. Default: as they are
+ */
+function unnamedTurns(text: TextTokenizer, questions: readonly Question[], anyColor?: Rng): Turn[] {
+  const colors = COLORS.flatMap((color) => text.encode(color));
+  return augmentedQuestions(questions).map((question) => {
+    const turn = turnOf(text, question);
+    // The mini world's tokens are words: a word's place in the answer is its token's.
+    const unscored = question.colorWords;
+    const read = (word: number, at: number) => (anyColor && unscored.includes(at) ? anyColor.pick(colors) : word);
+    return { ...turn, answer: turn.answer.map(read), unscored };
+  });
+}
