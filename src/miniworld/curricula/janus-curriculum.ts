@@ -62,17 +62,6 @@ export const JANUS_IMAGE_STAGES = {
     tones: 0.6,
     paintedSubjects: 0.4,
   },
-  /** Colors once more: most of the lessons before were in tones, whose color is not asked. */
-  'janus-vision-paint': {
-    steps: 800,
-    learningRate: 1e-3,
-    weightDecay: 0.05,
-    seed: 12,
-    optimizer: 'muon',
-    batch: 24,
-    tones: 0.3,
-    paintedSubjects: 0.7,
-  },
 } satisfies Readonly<Record<string, VisionStage>>;
 
 /** The language model and the image head, each stage from the weights of the one before. */

@@ -54,7 +54,6 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-vision-tones': visionStage('janus-vision-tones'),
   'janus-drawing': furtherStage('janus-drawing'),
   'janus-answers': furtherStage('janus-answers'),
-  'janus-vision-paint': visionStage('janus-vision-paint'),
   'janus-looking': furtherStage('janus-looking'),
 };
 
