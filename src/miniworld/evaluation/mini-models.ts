@@ -49,9 +49,9 @@ const FROM_SHOWO =
 const machine = (recipes: string) =>
   `Two CPU cores shared with other work, so times are longer than they need be; bf16 matrix products. Hyper-parameters:\n  \`${recipes}\`. Each stage goes on where it was stopped.`;
 
-/** What the last stage of Janus mini and Chameleon mini adds. */
-const colorsApart = (stage: string) =>
-  `\`${stage}\` teaches colours apart from kinds: a third of the scenes show animals and things in named colours (none of those that\n  \`xcotSubjects\` holds out), and images are drawn behind codes that are partly another image's. Behind true codes, all but a figure's first code\n  can be told from the codes before it, and the caption's colour is learned from that one alone.`;
+/** What the drawing stages of Janus mini and Chameleon mini add. */
+const behindWrongCodes = (stage: string) =>
+  `In \`${stage}\` nine images of ten are drawn behind codes that are mostly another image's (64% of them on average, as MaskGIT masks), and\n  half of the scenes show animals and things in named colours (none of those that \`xcotSubjects\` holds out). Behind true codes, all but a\n  figure's first code can be told from the codes before it, and the caption is learned from that one alone.`;
 
 const codeAfterCode = ({ guidanceScale, temperature }: NonNullable<EvalReport['settings']>) =>
   `code after code, guidance ${guidanceScale}, temperature ${temperature}`;
@@ -98,7 +98,10 @@ two a Llama of five layers.`,
     notes: [
       FROM_SHOWO,
       '`janus-language` was run before `janus-vision`, with a tower that knew nothing; then the tower that `janus-vision` had taught took its\n  place. Run again, the tower is taught first. These, `janus-presence` and `janus-presence-again` were stopped early in their learning-rate schedules.',
-      'The losses were still falling when the last stage ended. Kinds in colours that training never showed are what it lacks most:\n  with `--split train` it names every object (100% of `qa/what`), here every tenth. The vision tower shows the same gap (one probe, one seed): after\n  `janus-vision-colors` a linear reader of its patches is right about 99% of the kinds in colours that it knows, and 30% of those in\n  colours that it has never seen them in; after `janus-noisy-answers` about 81% and 15%. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
+      behindWrongCodes('janus-drawing'),
+      "`janus-vision-tones` shows objects in tones of every hue but those within 32 degrees of the held-out one: a linear reader of the\n  tower's patches then names 99% of the kinds in colours that it has never seen them in, where it named 30% after `janus-vision-colors`, and\n  79% of the colours, where it named 91% (one probe, one seed). It was run beside `janus-drawing`, and took its place in the model after it.",
+      'When `janus-answers` was run, colour words in answers about tones were the true ones; now, as in `janus-looking`, they are any.',
+      'Drawing improved with every stage since `janus-orthogonal` and its losses still fall; answers about held-out combinations are what it\n  lacks most. Guidance 3 and temperature 0.5 were chosen on images of seed 2000.',
       machine('src/miniworld/curricula/janus-curriculum.ts'),
     ],
     stage: 'janus-language',
@@ -113,6 +116,11 @@ two a Llama of five layers.`,
       ['janus-object-names', LANGUAGE],
       ['janus-vision-colors', ['kind', 'color', 'background']],
       ['janus-noisy-answers', LANGUAGE],
+      ['janus-orthogonal', LANGUAGE],
+      ['janus-vision-tones', ['kind', 'color', 'background']],
+      ['janus-drawing', LANGUAGE],
+      ['janus-answers', LANGUAGE],
+      ['janus-looking', LANGUAGE],
     ],
     sampler: { guidanceScale: 3, temperature: 0.5 },
     sampled: codeAfterCode,
@@ -125,9 +133,8 @@ two a Llama of five layers.`,
 of 4096 in one sequence and one vocabulary, a transformer of five layers with norms on queries and keys.`,
     notes: [
       FROM_SHOWO,
-      colorsApart('chameleon-wrong-codes'),
-      'What ships is the mean of the weights before and after `chameleon-wrong-codes`. After it alone, on the scenes below: object 56.3, color 37.0,\n  background 96.3, qa 82.1, facts 38.3; before it, at temperature 0.7, 60.0, 27.5, 98.5, 85.4, 18.5. The mean was chosen on these scenes.',
-      "The losses were still falling when it ended, 39 steps before its learning rate's schedule did. Guidance and temperature were chosen on images of seed 2000.",
+      behindWrongCodes('chameleon-drawing'),
+      '`chameleon-drawing` starts from the mean of the weights before and after `chameleon-wrong-codes`, which ended 39 steps before its\n  schedule did. The losses still fall. Guidance and temperature were chosen on images of seed 2000.',
       machine('src/miniworld/curricula/chameleon-curriculum.ts'),
     ],
     stage: 'chameleon-language',
@@ -137,6 +144,7 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
       ['chameleon-object-names', LANGUAGE],
       ['chameleon-orthogonal', LANGUAGE],
       ['chameleon-wrong-codes', LANGUAGE],
+      ['chameleon-drawing', LANGUAGE],
     ],
     sampler: { guidanceScale: 2, temperature: 0.4 },
     sampled: codeAfterCode,
