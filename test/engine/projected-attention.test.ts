@@ -78,7 +78,7 @@ function plain({ q, k, v, norms, rows, begun }: ProjectedInputs, dim: number): t
     norm ? layerNorm(x, norm.weight as tf.Tensor1D, norm.bias as tf.Tensor1D, 1e-5) : x;
   const repeated = (x: tf.Tensor4D) => {
     const [, groups, count] = x.shape;
-    const shares = q.shape[2]! / k.shape[2]!;
+    const shares = (q.shape[2] ?? 1) / (k.shape[2] ?? 1);
     const wide = tf.tile(tf.reshape(x, [1, groups, 1, count * dim]), [1, 1, shares, 1]);
     return tf.reshape<tf.Rank.R4>(wide, [1, groups * shares, count, dim]);
   };
@@ -90,14 +90,16 @@ function plain({ q, k, v, norms, rows, begun }: ProjectedInputs, dim: number): t
   const lengthOf = (of: ProjectedInputs['rows']) => of.tables.cos.shape[0];
   const maskAt = (of: ProjectedInputs['rows'], i: number) =>
     tf.slice(of.mask as tf.Tensor4D, [of.mask?.shape[0] === 1 ? 0 : i, 0, 0, 0], [1, -1, -1, -1]);
-  const flat = (x: tf.Tensor) => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, x.shape[2]!, -1]);
+  const flat = (x: tf.Tensor) => tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [1, x.shape[2] ?? 1, -1]);
   const out: tf.Tensor[] = [];
   const [shared, own] = [begun ? lengthOf(begun) : 0, lengthOf(rows)];
   const owner = begun ? [...begun.owner.dataSync()] : [];
-  const count = begun ? owner.length : q.shape[1]! / own;
-  const first = q.shape[1]! - count * own;
-  const begunParts = Array.from({ length: begun ? first / shared : 0 }, (_, i) => part(begun!, i * shared, shared));
-  begunParts.forEach((b, i) => out.push(flat(attention(b.q, b.k, b.v, maskAt(begun!, i)))));
+  const count = begun ? owner.length : (q.shape[1] ?? 1) / own;
+  const first = (q.shape[1] ?? 1) - count * own;
+  const begunParts = Array.from({ length: begun ? first / shared : 0 }, (_, i) =>
+    part(begun ?? rows, i * shared, shared),
+  );
+  begunParts.forEach((b, i) => out.push(flat(attention(b.q, b.k, b.v, maskAt(begun ?? rows, i)))));
   for (let i = 0; i < count; i++) {
     const mine = part(rows, first + i * own, own);
     const past = begun ? begunParts[owner[i]] : undefined;
