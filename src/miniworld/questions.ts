@@ -187,3 +187,18 @@ export function questionsOf(scene: Scene, rng: Rng): Question[] {
   QUESTIONS_BY_KIND[scene.kind](list, scene.items);
   return rng.shuffle(list.questions);
 }
+
+/**
+ * A question for the color of the only object with another one's name, for training: whatever it is called, its color is
+ * what is seen, so that colors are not guessed from names. Any other question as it is.
+ */
+export function underAnyName(scene: Scene, question: Question, rng: Rng): Question {
+  const names = new Set(scene.items.filter(({ color }) => color !== null).map(({ object }) => object));
+  if (question.type !== 'what_colour' || names.size !== 1) return question;
+  const [own] = names;
+  const other = rng.pick(OBJECTS.filter((object) => object !== own));
+  const words = question.problem
+    .split(' ')
+    .map((word) => (word === own ? other : word === plural(own) ? plural(other) : word));
+  return { ...question, problem: words.join(' ') };
+}

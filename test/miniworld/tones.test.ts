@@ -4,6 +4,7 @@ import { before, test } from 'node:test';
 import { HUES } from '../../src/miniworld/concepts';
 import { patchSource } from '../../src/miniworld/curricula/janus-patches';
 import { sceneSource } from '../../src/miniworld/curricula/scenes';
+import { underAnyName } from '../../src/miniworld/questions';
 import { renderScene } from '../../src/miniworld/render';
 import { sampleScene } from '../../src/miniworld/scene';
 import { loadSprites, type SpriteSheet } from '../../src/miniworld/sprites';
@@ -76,4 +77,26 @@ test('what is asked about is seen in tones, what is drawn is not; no question as
       });
   }
   assert.ok(seen > 25, String(seen));
+});
+
+test('the only object may be called anything when its color is asked for; other questions and pairs stay as they are', () => {
+  const item = { category: 'object', x: 24, y: 24, size: 16 } as const;
+  const [fish, cup] = [
+    { ...item, object: 'fish', color: 'blue' },
+    { ...item, object: 'cup', color: 'red' },
+  ] as const;
+  const color = { type: 'what_colour', problem: 'what colour is the fish ?', solution: 'blue' } as const;
+  const many = { ...color, problem: 'what colour are the fish ?' };
+  const one = { kind: 'single', items: [fish], background: 'snow' } as const;
+  const names = new Set<string>();
+  for (let i = 0; i < 200; i++) {
+    const { problem, solution } = underAnyName(one, color, new Rng(i));
+    assert.equal(solution, 'blue');
+    names.add(/^what colour is the (\w+) \?$/.exec(problem)?.[1] ?? problem);
+  }
+  assert.deepEqual([...names].sort(), OBJECTS.filter((object) => object !== 'fish').sort());
+  assert.notEqual(underAnyName({ ...one, kind: 'count', items: [fish, fish] }, many, new Rng(1)).problem, many.problem);
+  assert.equal(underAnyName({ ...one, kind: 'pair', items: [fish, cup] }, color, new Rng(1)), color);
+  const what = { type: 'what', problem: 'what is in the picture ?', solution: 'a blue fish' } as const;
+  assert.equal(underAnyName(one, what, new Rng(1)), what);
 });

@@ -211,4 +211,24 @@ export const JANUS_STAGES = {
     },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.6 },
   },
+  /** Colors that are seen, whatever a thing is called. */
+  'janus-any-name': {
+    steps: 350,
+    learningRate: 1.5e-3,
+    weightDecay: 0.05,
+    seed: 14,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 14, asked: 14, questions: 9, texts: 2 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.5,
+      questionNoise: 0.25,
+      textCorruption: 0,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.3, anyName: 0.7 },
+  },
 } satisfies Readonly<Record<string, JanusStage>>;

@@ -55,6 +55,7 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-drawing': furtherStage('janus-drawing'),
   'janus-answers': furtherStage('janus-answers'),
   'janus-looking': furtherStage('janus-looking'),
+  'janus-any-name': furtherStage('janus-any-name'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */

@@ -2,7 +2,7 @@
 import { captionOf } from '../captions';
 import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColors } from '../color-augmentation';
 import { factQuestions } from '../facts';
-import { namingQuestions, presenceQuestions, type Question, questionsOf } from '../questions';
+import { namingQuestions, presenceQuestions, type Question, questionsOf, underAnyName } from '../questions';
 import { withTones } from '../tones';
 import { canPaint, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
 import { renderScene } from '../render';
@@ -31,6 +31,8 @@ export interface SceneMixture {
    * ones that are not scored; Janus alone. Default 0
    */
   readonly tones?: number;
+  /** Chance that a question for the color of the only object calls it by another name, see `underAnyName`. Default 0 */
+  readonly anyName?: number;
 }
 
 /** Whether something is there. */
@@ -100,7 +102,10 @@ export function sceneSource(
       const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
       const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
       const all = [...questionsOf(scene, rng), ...hard, ...easy];
-      const questions = painted ? paintedQuestions(all) : all;
+      const names = rng.split('names');
+      const questions = (painted ? paintedQuestions(all) : all).map((question) =>
+        names.uniform() < (mixture.anyName ?? 0) ? underAnyName(scene, question, names) : question,
+      );
       const caption = captionOf(scene, rng);
       const [shades, tones] = [rng.split('shades'), rng.split('tones')];
       const shaded = canAugmentColors(scene) && shades.uniform() < (mixture.colorAugmentation ?? 0);
