@@ -29,7 +29,7 @@ const checkpoints = () =>
     : [];
 
 const quick = [
-  'steps=4',
+  'steps=5',
   'groupSize=2',
   'dsog.batch=3',
   'dsog.targetPassRate=0.8',
@@ -63,13 +63,13 @@ const check = (right, holds, found) => {
 const inOrder = (count) => steps().join() === Array.from({ length: count }, (_, i) => i + 1).join();
 
 const train = [...command, ...set(quick)];
-const killed = await run(train, { signal: 'SIGKILL', after: 1 });
+const killed = await run(train, { signal: 'SIGKILL', after: 2 });
 check(
-  '(a) killed by -9 after a step: there is a checkpoint',
+  '(a) killed by -9 after 2 steps: there is a checkpoint',
   killed.status === 'SIGKILL' && checkpoints().length > 0,
   `exit ${killed.status}, no checkpoint; ${killed.printed.slice(-500)}`,
 );
-const stopped = await run([...train, '--resume'], { signal: 'SIGINT', after: 2 });
+const stopped = await run([...train, '--resume'], { signal: 'SIGINT', after: 3 });
 const had = steps().length;
 check(
   '(b) resumed and stopped by Ctrl-C: exit 130, a checkpoint of the last step, every step in the log',
@@ -79,13 +79,13 @@ check(
 const ended = await run([...train, '--resume']);
 check(
   '(b) resumed: metrics.jsonl has every step',
-  ended.status === 0 && inOrder(4),
+  ended.status === 0 && inOrder(5),
   `exit ${ended.status}; ${steps()}; ${ended.printed.slice(-500)}`,
 );
 const idle = await run([...train, '--resume']);
 check(
-  '(c) run again with nothing left to do: metrics.jsonl still has the 4 steps',
-  idle.status === 0 && inOrder(4),
+  '(c) run again with nothing left to do: metrics.jsonl still has the 5 steps',
+  idle.status === 0 && inOrder(5),
   `exit ${idle.status}; ${steps()}; ${idle.printed.slice(-500)}`,
 );
 const lines = fs.readFileSync(file('metrics.jsonl'), 'utf8').trim().split('\n');
@@ -113,7 +113,7 @@ check(
 const forgotten = await run([...script, '--quick']);
 check(
   '(e) without --resume a folder with a run is left alone',
-  forgotten.status === 1 && /resume/.test(forgotten.printed) && inOrder(4),
+  forgotten.status === 1 && /resume/.test(forgotten.printed) && inOrder(5),
   `exit ${forgotten.status}; ${forgotten.printed.slice(-500)}`,
 );
 if (process.argv.includes('--keep')) console.log(`kept: ${out}`);
