@@ -7,6 +7,7 @@ import { readSafetensors, writeSafetensors } from '../src/io';
 import { dataFolder } from '../src/io/package-root';
 import { type ShowoConfig, showoVocabulary } from '../src/models/showo/config';
 import { conditionTokens, imageStart } from '../src/models/showo/layout';
+import { distinct } from '../src/nn/decoder';
 import { MagvitTokenizer } from '../src/models/showo/image-tokenizer';
 import { MAGVIT_MINI } from '../src/miniworld/curricula/showo-config';
 import { ShowoModel } from '../src/models/showo/model';
@@ -132,8 +133,16 @@ export async function shippedImageTokenizer(): Promise<MagvitTokenizer> {
   return MagvitTokenizer.fromTensors(MAGVIT_MINI, await readSafetensors(IMAGE_TOKENIZER), IMAGE_TOKENIZER);
 }
 
-/** A piece as replay takes it. */
-export function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): ImageTransition {
+/** Pieces as replay takes them. Those of one prompt have one array of it, as a rollout leaves them. */
+export function piecesOf(pieces: readonly PlainPiece[], guidanceScale: number): ImageTransition[] {
+  const { unique, of } = distinct(
+    pieces.map(({ condition }) => condition),
+    (ids) => ids.join(),
+  );
+  return pieces.map((piece, i) => pieceOf({ ...piece, condition: unique[of[i]] }, guidanceScale));
+}
+
+function pieceOf({ condition, before, ids }: PlainPiece, guidanceScale: number): ImageTransition {
   return {
     segment: 'generation',
     condition,

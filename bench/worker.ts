@@ -19,7 +19,7 @@ import { ShowoNetwork } from '../src/models/showo/network';
 import type { ImageTransition } from '../src/models/showo/policy';
 import { ShowoImageSampler } from '../src/models/showo/sampler';
 import { type StepReport, trainSupervised } from '../src/sft/loop';
-import { BENCH_TRAINING, type BenchInputs, type BenchParts, pieceOf, readInputs, writeInputs } from './inputs';
+import { BENCH_TRAINING, type BenchInputs, type BenchParts, piecesOf, readInputs, writeInputs } from './inputs';
 import { GrpoBench } from './grpo';
 import { type Answer, serveLines } from './line-worker';
 import type { Work } from './report';
@@ -84,7 +84,7 @@ async function worksOf(parts: BenchParts, grpo: GrpoBench): Promise<Record<Work,
   const { model, inputs, janus } = parts;
   const { sizes } = inputs;
   const steps = await trainingSteps(model, inputs);
-  const pieces = inputs.pieces.map((piece) => pieceOf(piece, sizes.guidanceScale));
+  const pieces = piecesOf(inputs.pieces, sizes.guidanceScale);
   // Positions are rotary: the same weights draw larger images.
   const large = new ShowoNetwork(new ShowoLayers({ ...model.config, num_vq_tokens: 256 }).with(model.store));
   let rollouts = 0;

@@ -22,7 +22,7 @@ export type DrawnInputs = SharedRows & {
 
 /** An image on its way. */
 export interface Drawn {
-  /** Ids of the prompt. Images of one prompt share its computation. */
+  /** Ids of the prompt. Images that have one array in common share its computation. */
   readonly condition: readonly number[];
   /** -1 where unknown. */
   readonly codes: ArrayLike<number>;
@@ -47,10 +47,7 @@ export function drawnInputs(
   places: readonly CodePlace[],
   size = places.length,
 ): DrawnInputs {
-  const { unique, of } = distinct(
-    images.map(({ condition }) => condition),
-    (ids) => ids.join(),
-  );
+  const { unique, of } = distinct(images.map(({ condition }) => condition));
   const texts = beginningRows(config, unique, guided, sizeFor(unique.length, 4));
   const owner = guided ? [...of, ...of.map(() => texts.length - 1)] : of;
   const known = images.map(({ codes }) => imageIds(config, codes));
