@@ -36,12 +36,20 @@ export const augmentedColorsOf = (object: string): string[] =>
   );
 
 /** Adds every object in each of its shades to the sheet. */
-export async function addColorAugmentation(sprites: SpriteSheet): Promise<void> {
+export const addColorAugmentation = (sprites: SpriteSheet): Promise<void> =>
+  addLooks(sprites, augmentedColorsOf, AUGMENTED_COLORS);
+
+/** Adds every object in each of its looks to the sheet. @param tones what the looks are, by name */
+export async function addLooks(
+  sprites: SpriteSheet,
+  looksOf: (object: string) => readonly string[],
+  tones: Readonly<Record<string, Target>>,
+): Promise<void> {
   const drawings: [key: string, svg: string, size: number][] = [];
   for (const object of OBJECTS) {
     const icon = loadIcon(...OBJECT_ICONS[object]);
-    for (const augmentedColor of augmentedColorsOf(object)) {
-      const painted = { ...icon, body: recolor(icon.body, AUGMENTED_COLORS[augmentedColor]) };
+    for (const augmentedColor of looksOf(object)) {
+      const painted = { ...icon, body: recolor(icon.body, tones[augmentedColor]) };
       for (const size of OBJECT_SIZES) {
         const key = spriteKey({ object, color: null, category: 'object', size, augmentedColor });
         drawings.push([key, svgDocument(painted, size), size]);

@@ -5,12 +5,11 @@
  */
 import type { Rng } from '../engine/random';
 import { HUES } from './concepts';
-import { loadIcon, OBJECT_ICONS, svgDocument } from './icons';
-import { withLooks } from './color-augmentation';
-import { recolor, type Target } from './recolor';
+import { addLooks, withLooks } from './color-augmentation';
+import type { Target } from './recolor';
 import type { Scene } from './scene';
-import { OBJECT_SIZES, spriteKey, type SpriteSheet } from './sprites';
-import { type Color, COLORS, isHeldOut, OBJECTS } from './world';
+import type { SpriteSheet } from './sprites';
+import { type Color, COLORS, isHeldOut } from './world';
 
 /** Degrees of hue between a tone and the color that its object is held out in: as far as pink is from red. */
 const NEAREST = 32;
@@ -40,20 +39,7 @@ export function tonesOf(object: string): string[] {
 }
 
 /** Adds every object in each of its tones to the sheet: some 4,000 drawings, a few seconds. */
-export async function addTones(sprites: SpriteSheet): Promise<void> {
-  const drawings: [key: string, svg: string, size: number][] = [];
-  for (const object of OBJECTS) {
-    const icon = loadIcon(...OBJECT_ICONS[object]);
-    for (const augmentedColor of tonesOf(object)) {
-      const svg = { ...icon, body: recolor(icon.body, TONES[augmentedColor]) };
-      for (const size of OBJECT_SIZES) {
-        const key = spriteKey({ object, color: null, category: 'object', size, augmentedColor });
-        drawings.push([key, svgDocument(svg, size), size]);
-      }
-    }
-  }
-  await sprites.add(drawings);
-}
+export const addTones = (sprites: SpriteSheet): Promise<void> => addLooks(sprites, tonesOf, TONES);
 
 /** The scene with its objects in random tones, its subjects as they were. The objects' `color` is then no longer true. */
 export const withTones = (scene: Scene, rng: Rng): Scene => withLooks(scene, rng, tonesOf);

@@ -164,32 +164,13 @@ class HeadWorker {
     return count;
   }
 
-  // Scaled and masked scores of a query, in place. @returns the largest
-  float Masked(float* scores, const float* mask, int64_t keys) const {
-    float top = -INFINITY;
-    if (mask) {
-#pragma omp simd reduction(max : top)
-      for (int64_t j = 0; j < keys; j++) {
-        scores[j] = scores[j] * scale_ + mask[j];
-        top = std::max(top, scores[j]);
-      }
-    } else {
-#pragma omp simd reduction(max : top)
-      for (int64_t j = 0; j < keys; j++) {
-        scores[j] *= scale_;
-        top = std::max(top, scores[j]);
-      }
-    }
-    return top;
-  }
-
   void Mix(const Sequences& of, int64_t i, int64_t from, int64_t head, int64_t keys, float* out, float* sums) {
     const int64_t count = TakeQueries(of, i, from, head), stride = Padded(keys);
     TileProduct(query_tiles_, key_tiles_, count, keys, s_.dim, scores_, stride, false);
     float share[kQueries];
     for (int64_t t = 0; t < count; t++) {
       float* row = scores_ + t * stride;
-      const float top = Masked(row, of.MaskOf(i, from + t), keys);
+      const float top = MaskedScores(row, scale_, of.MaskOf(i, from + t), keys, row);
       share[t] = 1.0f / ExpSum(row, top, keys, row);
       float* kept = sums + ((of.first + i * of.tokens + from + t) * s_.heads + head) * 2;
       kept[0] = top;
@@ -237,7 +218,7 @@ class HeadWorker {
 
   // Scores become probabilities, and gradients of those the gradients of what stands before scaling.
   void Slopes(float* scores, float* slopes, const float* mask, int64_t keys, const float* kept, float dot) const {
-    Masked(scores, mask, keys);
+    MaskedScores(scores, scale_, mask, keys, scores);
     ExpSum(scores, kept[0], keys, scores);
     const float share = kept[1], scale = scale_;
 #pragma omp simd

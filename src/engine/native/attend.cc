@@ -189,16 +189,7 @@ void FourTiles(const uint16_t* a, const uint16_t* b, int64_t depth, float* y, in
     _tile_zero(2);
     _tile_zero(3);
   }
-  for (int64_t k = 0; k < depth; k++, a += 2 * kTile, b += 2 * kTile) {
-    _tile_loadd(4, a, 64);
-    _tile_loadd(6, b, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + kTile, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + kTile, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
+  AddFourProducts(a, b, depth);
   _tile_stored(0, y, bytes);
   _tile_stored(1, y + kSide, bytes);
   _tile_stored(2, below, bytes);

@@ -115,16 +115,7 @@ void MultiplyFour(const uint16_t* a, const uint16_t* b, int64_t count, const Pla
   } else {
     for (int tile = 0; tile < 4; tile++) Load(tile, step.kept + tile * kSide * kSide, kSide);
   }
-  for (int64_t k = 0; k < count; k++, a += 2 * kTile, b += 2 * kTile) {
-    _tile_loadd(4, a, 64);
-    _tile_loadd(6, b, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(7, b + kTile, 64);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_loadd(5, a + kTile, 64);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
+  AddFourProducts(a, b, count);
   if (step.last) {
     const Places places(place);
     for (int tile = 0; tile < 4; tile++) End(tile, places.four[tile]);

@@ -48,6 +48,25 @@ inline Lane ExpBelow(Lane x) {
   return (Lane)((Bits)p + ((Bits)shifted << 23));
 }
 
+// Scores times `scale`, with the mask added if there is one; `to` may be where they stand. @returns the largest
+inline float MaskedScores(const float* scores, float scale, const float* mask, int64_t count, float* to) {
+  float top = -INFINITY;
+  if (mask) {
+#pragma omp simd reduction(max : top)
+    for (int64_t i = 0; i < count; i++) {
+      to[i] = scores[i] * scale + mask[i];
+      top = std::max(top, to[i]);
+    }
+  } else {
+#pragma omp simd reduction(max : top)
+    for (int64_t i = 0; i < count; i++) {
+      to[i] = scores[i] * scale;
+      top = std::max(top, to[i]);
+    }
+  }
+  return top;
+}
+
 // The sum of exp(x[i] - top), where no x[i] is above top; the exponentials go to `to`, if it is there.
 inline float ExpSum(const float* x, float top, int64_t count, float* to) {
   Lane sums = {};

@@ -23,22 +23,12 @@ void MaskedSoftmax(Call& call) {
   for (int64_t r = 0; r < rows; r++) {
     const float* from = scores + r * keys;
     float* to = out + r * keys;
-    float top = -INFINITY;
+    const float* add = nullptr;
     if (mask) {
       const int64_t b = (r / (heads * queries)) % seen[0], h = (r / queries) % heads % seen[1], q = r % queries % seen[2];
-      const float* add = mask + ((b * seen[1] + h) * seen[2] + q) * keys;
-#pragma omp simd reduction(max : top)
-      for (int64_t i = 0; i < keys; i++) {
-        to[i] = from[i] * scale + add[i];
-        top = std::max(top, to[i]);
-      }
-    } else {
-#pragma omp simd reduction(max : top)
-      for (int64_t i = 0; i < keys; i++) {
-        to[i] = from[i] * scale;
-        top = std::max(top, to[i]);
-      }
+      add = mask + ((b * seen[1] + h) * seen[2] + q) * keys;
     }
+    const float top = MaskedScores(from, scale, add, keys, to);
     const float share = 1.0f / ExpSum(to, top, keys, to);
 #pragma omp simd
     for (int64_t i = 0; i < keys; i++) to[i] *= share;

@@ -131,5 +131,19 @@ class TileUse {
   ~TileUse() { _tile_release(); }
 };
 
+// Adds to the four tiles 0 to 3 the products of `count` pairs of tiles of each factor, which stand behind each other.
+inline void AddFourProducts(const uint16_t* a, const uint16_t* b, int64_t count) {
+  for (int64_t k = 0; k < count; k++, a += 2 * kTile, b += 2 * kTile) {
+    _tile_loadd(4, a, 64);
+    _tile_loadd(6, b, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(7, b + kTile, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_loadd(5, a + kTile, 64);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
 }  // namespace unilab
 #endif
