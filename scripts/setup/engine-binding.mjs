@@ -77,6 +77,29 @@ export function buildBinding(source, store, target) {
   }
 }
 
+const BINDING = 'tfjs_binding.node';
+const COMFORTS = ['unilab_quiet.node', 'unilab_ops.node'];
+
+/** Whether a folder holds the binding, and our own kernels where they can be compiled. */
+export function isWhole(folder) {
+  const kernels = nodeHeaders() && ['g++', 'c++'].some(has) ? ['unilab_ops.node'] : [];
+  return [BINDING, ...kernels].every((name) => fs.existsSync(path.join(folder, name)));
+}
+
+/** Copies what was built beside the package; what an earlier build had and this one has not is taken away. */
+export function placeBinding(built, output) {
+  fs.mkdirSync(output, { recursive: true });
+  const names = fs.readdirSync(built);
+  for (const name of COMFORTS) if (!names.includes(name)) fs.rmSync(path.join(output, name), { force: true });
+  for (const name of names) {
+    // Copied beside and renamed, so that a running process keeps the file it has mapped.
+    const to = path.join(output, name);
+    const aside = `${to}.${process.pid}`;
+    fs.copyFileSync(path.join(built, name), aside);
+    fs.renameSync(aside, to);
+  }
+}
+
 /** Where what the binding gets besides lies. */
 export const bindingSources = path.join(here, '..', '..', 'src', 'engine', 'binding');
 

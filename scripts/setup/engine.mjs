@@ -13,7 +13,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { bindingSources, buildBinding, kernelSources, lacksForBinding, packageFolder } from './engine-binding.mjs';
+import {
+  bindingSources,
+  buildBinding,
+  isWhole,
+  kernelSources,
+  lacksForBinding,
+  packageFolder,
+  placeBinding,
+} from './engine-binding.mjs';
 import { home, Missing, quietly, say, seconds, withLock } from './engine-common.mjs';
 import { fetchLibraries, flavour, lacksForLibraries, storeFolder, storeIsWhole } from './engine-libraries.mjs';
 
@@ -39,7 +47,7 @@ function link(wheel) {
   const store = storeFolder(kind);
   const key = bindingKey(target, store);
   const output = path.join(target, 'lib', 'napi-v8');
-  if (linkedKey(output) === key && storeIsWhole(store)) {
+  if (linkedKey(output) === key && storeIsWhole(store) && isWhole(output)) {
     say(`TensorFlow is linked already (${store}).`);
     return;
   }
@@ -47,14 +55,13 @@ function link(wheel) {
   withLock(path.join(home(), 'engine', '.lock'), () => {
     const built = path.join(store, 'bindings', key);
     const toFetch = !storeIsWhole(store);
-    const toBuild = toFetch || !fs.existsSync(path.join(built, 'tfjs_binding.node'));
+    const toBuild = toFetch || !isWhole(built);
     // All that is missing is said at once, before anything is downloaded.
     const lacks = [...(toFetch ? lacksForLibraries() : []), ...(toBuild ? lacksForBinding() : [])];
     if (lacks.length > 0) throw new Missing(...lacks);
     if (toFetch) fetchLibraries(kind, store, wheel);
     if (toBuild) buildBinding(target, store, built);
-    fs.mkdirSync(output, { recursive: true });
-    for (const name of fs.readdirSync(built)) placeFile(path.join(built, name), path.join(output, name));
+    placeBinding(built, output);
   });
   const version = quietly(() => verify(target));
   // Written last: whoever is interrupted before this links again.
@@ -90,13 +97,6 @@ function bindingKey(target, store) {
   hash.update(/^(flags|Features).*$/m.exec(fs.readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '');
   const { version } = JSON.parse(fs.readFileSync(path.join(target, 'package.json'), 'utf8'));
   return `tfjs-node-${version}-node${process.versions.modules}-${hash.digest('hex').slice(0, 12)}`;
-}
-
-/** Copies beside and renames, so that a running process keeps the file it has mapped. */
-function placeFile(from, to) {
-  const aside = `${to}.${process.pid}`;
-  fs.copyFileSync(from, aside);
-  fs.renameSync(aside, to);
 }
 
 function verify(target) {

@@ -34,6 +34,8 @@ export interface EngineReport {
   readonly tfjs: string;
   /** Whether UniLab's own fused TensorFlow kernels are in use (CPU only). */
   readonly ownKernels?: boolean;
+  /** Whether functions are traced and run as one; the tensorflow engine alone. */
+  readonly traced?: boolean;
   /** Whether compiled functions are in TensorFlow's own mixed precision. */
   readonly mixedPrecision?: boolean;
   /** What TensorFlow was linked for: with CUDA's libraries it runs on a CPU, too. */

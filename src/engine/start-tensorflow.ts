@@ -6,7 +6,7 @@ import path from 'node:path';
 import util from 'node:util';
 import { needsBf16Casts, useBf16Products, useOwnProducts } from './bf16-products';
 import { functionBackend } from './functions/binding';
-import { useMixedPrecision } from './functions';
+import { tracingWorks, useMixedPrecision } from './functions';
 import { useOwnLinear } from './ops/layers';
 import { useProjectedAttention } from './ops/projected-attention';
 import { setOwnKernels } from './ops/kernel';
@@ -56,6 +56,7 @@ export async function startTensorflow({ precision, mixed }: StartOptions, _force
     library: backend.binding.TF_Version,
     tfjs: tf.version_core,
     ownKernels: ownKernels !== undefined,
+    traced: tracingWorks(),
     flavor: linkedFlavor(),
     mixedPrecision: mixed,
   };

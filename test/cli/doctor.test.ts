@@ -22,6 +22,16 @@ describe('doctor', () => {
     assert.equal(health.kernel.installed, !health.fixes.some((fix) => fix.includes('kernel is not installed')));
   });
 
+  test('whether functions are traced is what the engine says, not what the process that asks it would', () => {
+    const line = (UNILAB_TRACE: string) => {
+      const env = { ...process.env, UNILAB_TRACE };
+      const { stdout } = spawnSync(process.execPath, [unilab, 'doctor'], { encoding: 'utf8', env });
+      return stdout.includes('engine       tensorflow') ? /^traced functions +(\w+)/m.exec(stdout)?.[1] : undefined;
+    };
+    const [on, off] = [line('1'), line('0')];
+    if (on !== undefined) assert.deepEqual([on, off], ['on', 'off']);
+  });
+
   test('an engine that cannot be had is a line with its fix, and exit status 1', () => {
     const env = { ...process.env, UNILAB_ENGINE: 'cuda' };
     const { status, stdout } = spawnSync(process.execPath, [unilab, 'doctor'], { encoding: 'utf8', env });

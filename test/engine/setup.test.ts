@@ -4,8 +4,16 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { startEngine } from '../../src/engine';
 
 const script = path.resolve(__dirname, '../../scripts/setup/engine.mjs');
+const binding = path.resolve(__dirname, '../../scripts/setup/engine-binding.mjs');
+
+interface Binding {
+  isWhole(folder: string): boolean;
+  placeBinding(built: string, output: string): void;
+}
 
 /** Runs the set-up with nothing in PATH and an empty UNILAB_HOME: it can link nothing and must change nothing. */
 function bareMachine(args: readonly string[] = [], more: Readonly<Record<string, string>> = {}) {
@@ -39,5 +47,27 @@ describe('engine set-up', { skip: process.platform !== 'linux' && 'TensorFlow is
     assert.match(bareMachine([], { UNILAB_TENSORFLOW: 'rocm' }).stderr, /'rocm': set it to cpu or cuda, or unset it\./);
     const forced = bareMachine([], { UNILAB_TENSORFLOW: 'cuda' }).stderr;
     assert.match(forced, process.arch === 'x64' ? /^engine: Python 3 is missing/ : /CUDA libraries for x64/);
+  });
+
+  test('what an earlier build had and this one has not is taken away', async () => {
+    const { isWhole, placeBinding } = (await import(pathToFileURL(binding).href)) as Binding;
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'unilab-setup-'));
+    const [built, output] = ['built', 'output'].map((name) => path.join(folder, name));
+    const write = (where: string, ...names: string[]) => {
+      fs.mkdirSync(where, { recursive: true });
+      for (const name of names) fs.writeFileSync(path.join(where, name), `${path.basename(where)} ${name}`);
+    };
+    write(output, 'tfjs_binding.node', 'unilab_ops.node', 'unilab.json');
+    write(built, 'tfjs_binding.node');
+    placeBinding(built, output);
+    assert.deepEqual(fs.readdirSync(output).sort(), ['tfjs_binding.node', 'unilab.json']);
+    assert.equal(fs.readFileSync(path.join(output, 'tfjs_binding.node'), 'utf8'), 'built tfjs_binding.node');
+    const compiles = isWhole(output) === false; // there is a compiler: without the kernels it is not whole
+    write(output, 'unilab_ops.node');
+    assert.equal(isWhole(output), true);
+    fs.rmSync(folder, { recursive: true });
+    // Where they can be compiled, they are: nothing that tests them is left out unseen.
+    const report = await startEngine({ quiet: true });
+    if (report.engine === 'tensorflow' && process.env.UNILAB_NATIVE !== '0' && compiles) assert.ok(report.ownKernels);
   });
 });

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { begun, type Ran, TestKernel, types } from './kernel';
+import { awaitsGo, begun, begunWaiting, type Ran, TestKernel, types } from './kernel';
 
 let kernel: TestKernel;
 before(async () => (kernel = await TestKernel.start()));
@@ -95,12 +95,13 @@ test('a thrown string, a thrown undefined, an exit and a failing display are fai
 
 test('after an error only what was queued is aborted, and only where stop_on_error is set', async () => {
   const send = (code: string, stop_on_error: boolean) => kernel.client.execute(code, { stop_on_error });
-  const [first, second, third] = [send("throw new Error('stop')", true), send('1', true), send('2', true)];
-  assert.deepEqual(await Promise.all([first, second, third].map(async (one) => (await one.reply).content.status)), [
-    'error',
-    'aborted',
-    'aborted',
-  ]);
+  // The first one fails when it is told to: the others are there by then, for the kernel has answered what came after them.
+  const first = send(`${begunWaiting} ${awaitsGo} throw new Error('stop')`, true);
+  await kernel.begins();
+  const [second, third] = [send('1', true), send('2', true)];
+  for (let i = 0; i < 5; i++) await kernel.send('usage_request', {}, 'control');
+  const replies = Promise.all([first, second, third].map(async (one) => (await one.reply).content.status));
+  assert.deepEqual(await kernel.goOn(replies), ['error', 'aborted', 'aborted']);
   await third.idle;
   assert.equal((await kernel.run('3')).reply.status, 'ok', 'what comes later runs at once');
   const [failing, next] = [send("throw new Error('go on')", false), send('4', true)];

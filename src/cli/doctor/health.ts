@@ -1,7 +1,7 @@
 /** What a machine has, how fast it is, and what to do about what is missing. */
 import { spawn } from 'node:child_process';
 import os from 'node:os';
-import { type EngineReport, measureMatmul, type Precision, startEngine, tracingWorks } from '../../engine';
+import { type EngineReport, measureMatmul, type Precision, startEngine } from '../../engine';
 import { findKernelspec } from './kernelspec';
 
 /** Side of the matrices that are multiplied. */
@@ -94,7 +94,7 @@ export function describeHealth(health: Health): string {
           ...(engine.engine === 'tensorflow'
             ? ([
                 ['fused ops', engine.ownKernels ? 'compiled' : 'none'],
-                ['traced functions', tracingWorks() ? 'on (UNILAB_TRACE=0 turns them off)' : 'off'],
+                ['traced functions', engine.traced ? 'on (UNILAB_TRACE=0 turns them off)' : 'off'],
               ] satisfies [string, string][])
             : []),
           ['precision', `${engine.precision} (UNILAB_PRECISION=float32 or bf16)`],

@@ -1,5 +1,7 @@
 // Arithmetic that compilers turn into vector instructions.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
