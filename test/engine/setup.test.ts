@@ -11,8 +11,8 @@ const script = path.resolve(__dirname, '../../scripts/setup/engine.mjs');
 const binding = path.resolve(__dirname, '../../scripts/setup/engine-binding.mjs');
 
 interface Binding {
-  isWhole(folder: string): boolean;
-  placeBinding(built: string, output: string): void;
+  readonly isWhole: (folder: string) => boolean;
+  readonly placeBinding: (built: string, output: string) => void;
 }
 
 /** Runs the set-up with nothing in PATH and an empty UNILAB_HOME: it can link nothing and must change nothing. */
