@@ -6,13 +6,13 @@ import type { UnifiedModel } from '../models/unified';
 import { evaluateMini } from './benchmarks/benchmark';
 import { miniGenEval } from './benchmarks/geneval';
 import { MATH_TAGS, mathProblem, miniMath } from './benchmarks/math';
-import { captionOf, plural, shortName, withArticle } from './captions';
+import { captionOf, inNumbers, shortName } from './captions';
 import { type Question, questionsOf } from './questions';
 import { renderScene } from './render';
 import { sampleScene, type Scene } from './scene';
 import { loadSprites, type SpriteSheet } from './sprites';
 import { canChoose, choiceQuestion, THINK_FIRST, thinkThenAnswer, thoughtOf } from './thinking';
-import { BACKGROUND_PHRASES, IMAGE_SIZE, NUMBER_WORDS } from './world';
+import { BACKGROUND_PHRASES, IMAGE_SIZE } from './world';
 
 /** Which questions: of both kinds, choices alone, or free ones alone (the data of the unified and of the refined stages). */
 export type QuestionMix = 'both' | 'mcq' | 'open';
@@ -97,13 +97,6 @@ function numberExample(rng: Rng): Described {
   return { ...problem, prompt: numbersCaption(problem.scene) };
 }
 
-/** "two red cars and a blue hat in the snow". */
-export function numbersCaption({ items, background }: Scene): string {
-  const counts = new Map<string, number>();
-  for (const item of items) counts.set(shortName(item), (counts.get(shortName(item)) ?? 0) + 1);
-  const said = [...counts].map(([name, count]) => {
-    const [color, object] = name.split(' ');
-    return count === 1 ? withArticle(name) : `${NUMBER_WORDS[count]} ${color} ${plural(object)}`;
-  });
-  return `a photo of ${said.join(' and ')} ${BACKGROUND_PHRASES[background]}`;
-}
+/** "a photo of two red cars and a blue hat in the snow". */
+export const numbersCaption = ({ items, background }: Scene): string =>
+  `a photo of ${inNumbers(items.map(shortName))} ${BACKGROUND_PHRASES[background]}`;

@@ -24,7 +24,7 @@ import {
   timReward,
 } from '../rewards';
 import { MiniCorlTask } from './corl-task';
-import { THINK_FIRST, THINKING_WORDS, thoughtIn } from './thinking';
+import { countedThought, THINK_FIRST, THINKING_WORDS, thoughtIn } from './thinking';
 import { textCosines } from './rewards';
 
 /** What a model is asked when an image is to be put into words again. */
@@ -35,7 +35,7 @@ export interface MiniCorlRewardOptions {
   readonly accuracy?: 'binary' | 'soft';
   /**
    * What R_cycle takes for a caption. `answers` (default): what the frozen model answers. `thoughts`: what it thinks
-   * first, which after cold SFT is a list of all that it sees; a model that was taught no thoughts gives none.
+   * first, which after cold SFT is a list of all that it sees, with things of one name counted; a model that was taught no thoughts gives none.
    */
   readonly captions?: 'answers' | 'thoughts';
 }
@@ -92,12 +92,12 @@ export async function miniCorlRewards(
 const answerCaptioner = (frozen: UnifiedModel) =>
   modelCaptioner(frozen, { questions: [CAPTION_QUESTION], maxNewTokens: 12 });
 
-/** `MODEL_thoughts`: what a frozen model thinks when it is asked what it sees, without tags and answer. */
+/** `MODEL_thoughts`: what a frozen model thinks when it is asked what it sees, without tags and answer, and counted. */
 export function thoughtCaptioner(frozen: UnifiedModel): Captioner {
   const inner = modelCaptioner(frozen, { questions: [`${CAPTION_QUESTION} ${THINK_FIRST}`], maxNewTokens: 20 });
   return {
     name: `${frozen.modelType}_thoughts`,
-    captions: async (images) => (await inner.captions(images)).map(thoughtIn),
+    captions: async (images) => (await inner.captions(images)).map((said) => countedThought(thoughtIn(said))),
   };
 }
 

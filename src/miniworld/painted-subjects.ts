@@ -4,6 +4,7 @@
  */
 import type { Rng } from '../engine/random';
 import { loadIcon, SUBJECT_ICONS, svgDocument } from './icons';
+import { shortName } from './captions';
 import type { Question } from './questions';
 import { recolor } from './recolor';
 import { type Scene, type SceneItem, type SceneKind, SIZES } from './scene';
@@ -58,3 +59,25 @@ export function withPaintedSubjects(scene: Scene, rng: Rng): Scene {
 /** Questions about such a scene whose words the mini world has, and that name none of the held-out colors. */
 export const paintedQuestions = (questions: readonly Question[]) =>
   questions.filter(({ type }) => type !== 'how_many' && type !== 'yes_no');
+
+/**
+ * Whether a painted animal or thing is there: yes for its own name, no for one that differs in the color or in the kind.
+ * Answers then depend on both words, as they must where the two were never named together. Two a painted figure.
+ */
+export function paintedPresence(scene: Scene, rng: Rng): Question[] {
+  const shown = new Set(scene.items.map(shortName));
+  const ask = (name: string, solution: string): Question => ({
+    type: 'yes_no',
+    problem: `is there a ${name} ?`,
+    solution,
+  });
+  return scene.items
+    .filter(({ category, color }) => category === 'subject' && color !== null)
+    .flatMap((item) => {
+      const near = PAINTED.filter(
+        ({ object, color }) => (object === item.object) !== (color === item.color) && !shown.has(`${color} ${object}`),
+      );
+      const other = rng.pick(near);
+      return [ask(shortName(item), 'yes'), ask(`${other.color} ${other.object}`, 'no')];
+    });
+}

@@ -4,7 +4,7 @@
  */
 import type { Rng } from '../engine';
 import { HAIR_COLORS } from './people';
-import { shortName, withArticle } from './captions';
+import { inNumbers, shortName, withArticle } from './captions';
 import type { Question, QuestionType } from './questions';
 import { PLACEMENTS, type Scene, type SceneItem } from './scene';
 import { BACKGROUND_PHRASES, COLORS, NUMBER_WORDS, OBJECTS, SUBJECTS } from './world';
@@ -35,6 +35,14 @@ export const thinkThenAnswer = (thought: string, answer: string) =>
 
 /** The thought of a completion, cut where the tag closes or where an answer was cut off; without tags nothing is one. */
 export const thoughtIn = (completion: string) => /<think>(.*?)(?:<\/think>|$)/.exec(completion)?.[1].trim() ?? '';
+
+/** A thought as a caption says it, things of one name counted: "two red cars and a blue hat in the snow". */
+export function countedThought(thought: string): string {
+  const where = Object.values(BACKGROUND_PHRASES).find((phrase) => thought.endsWith(phrase)) ?? '';
+  const names = thought.slice(0, thought.length - where.length).split(',');
+  const named = inNumbers(names.map((name) => name.trim()).filter((name) => name !== ''));
+  return `${named} ${where}`.trim();
+}
 
 export const LETTERS = ['A', 'B', 'C', 'D'] as const;
 

@@ -25,6 +25,7 @@ import {
   groupAdvantages,
   importanceSamplingLevels,
   rewardMetrics,
+  scaleRewardsOption,
   surrogates,
   trainStep,
   trainStepShape,
@@ -80,6 +81,7 @@ export const corlOptions = z.strictObject({
     'Of the sum of all rewards for both outputs, or of each output by its own rewards.',
     { paper: 'CoRL, Eq. 5-6: joint' },
   ),
+  scaleRewards: scaleRewardsOption,
   ...adaptationShape,
   ...trainStepShape,
   ...paperShape,
@@ -289,7 +291,8 @@ const grouped = (scores: readonly Score[], size: number): number[][] =>
     scores.slice(g * size, (g + 1) * size).map(({ value }) => value),
   );
 
-function advantagesOf({ scores, images, answers }: Scored, { advantages, groupSize }: CorlOptions): Advantages {
-  const of = (some: readonly Score[]) => groupAdvantages('grpo', grouped(some, groupSize)).advantages;
+function advantagesOf({ scores, images, answers }: Scored, options: CorlOptions): Advantages {
+  const { advantages, groupSize, scaleRewards } = options;
+  const of = (some: readonly Score[]) => groupAdvantages('grpo', grouped(some, groupSize), { scaleRewards }).advantages;
   return advantages === 'joint' ? of(scores) : { understanding: of(answers), generation: of(images) };
 }

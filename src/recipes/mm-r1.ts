@@ -28,7 +28,15 @@ import {
   weightedSum,
   XCOT_FORMAT,
 } from '../rewards';
-import { checkSpread, completionMetrics, groupAdvantages, rewardMetrics, trainStep, trainStepShape } from '../rl';
+import {
+  checkSpread,
+  completionMetrics,
+  groupAdvantages,
+  rewardMetrics,
+  scaleRewardsOption,
+  trainStep,
+  trainStepShape,
+} from '../rl';
 import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../sft';
 import { keepingRefused, loggedSamples } from './samples';
 
@@ -88,6 +96,7 @@ export const mmR1Options = z.strictObject({
     paper: 'Sec. 3.4',
   }),
   controlSteps: option(z.int().min(0), 0, 'Further supervised steps after the cold start: the control of equal time.'),
+  scaleRewards: scaleRewardsOption,
   ...adaptationShape,
   ...trainStepShape,
   beta: option(z.number().min(0), 0.01, 'Weight of the KL penalty (k3).'),
@@ -202,7 +211,7 @@ export async function* mmR1<Truth>(
       const examples = requests.map(({ example }) => example);
       const scores = await score(setup, examples, samples, options);
       const groups = prompts.map((_, p) => scores.slice(p * groupSize, (p + 1) * groupSize).map(({ value }) => value));
-      const { advantages } = groupAdvantages('grpo', groups);
+      const { advantages } = groupAdvantages('grpo', groups, options);
       const logged = run && (await loggedSamples(model.imageTokenizer, samples, scores));
       clock.push(performance.now());
       const update = await keepingRefused(run, state.step + 1, logged, () => {

@@ -1,4 +1,6 @@
 /** From rewards to advantages: how much better a sample is than the others of its group. */
+import * as z from 'zod';
+import { option } from '../io/options';
 
 /** A number, or what stands for none: a reward that could not be computed (JSON writes NaN as null). */
 export type MaybeReward = number | null | undefined;
@@ -13,6 +15,14 @@ export interface AdvantageOptions {
   /** `rloo`: also subtract the batch's mean and divide by its standard deviation. Default false. */
   readonly normalize?: boolean;
 }
+
+/** `scaleRewards` as an option of a recipe. */
+export const scaleRewardsOption = option(
+  z.enum(['group', 'batch', 'none']),
+  'group',
+  'What a standard deviation that advantages are divided by is over. Where most groups are all right, that of a group is noise.',
+  { paper: 'TRL; none: Dr.GRPO' },
+);
 
 type Groups = readonly (readonly number[])[];
 type Advantage = (groups: Groups, options: AdvantageOptions) => number[][];

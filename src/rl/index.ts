@@ -6,6 +6,7 @@ export {
   groupAdvantages,
   type MaybeReward,
   type RewardColumn,
+  scaleRewardsOption,
   weightedSums,
 } from './advantages';
 export {

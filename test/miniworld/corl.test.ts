@@ -11,7 +11,8 @@ import { JanusModel } from '../../src/models/janus/model';
 import { loadThinking, miniCorlOptions, miniCorlRewards, thoughtCaptioner } from '../../src/miniworld/corl';
 import { MiniCorlTask, numbersCaption } from '../../src/miniworld/corl-task';
 import { mathProblem } from '../../src/miniworld/benchmarks/math';
-import { THINKING_WORDS, thoughtIn } from '../../src/miniworld/thinking';
+import { spiceLike } from '../../src/rewards/spice-like';
+import { countedThought, THINKING_WORDS, thoughtIn } from '../../src/miniworld/thinking';
 import type { UnifiedModel } from '../../src/models/unified';
 import { HELD_OUT_COMBINATIONS } from '../../src/miniworld/world';
 import { corl } from '../../src/recipes/corl';
@@ -97,6 +98,17 @@ describe('thoughts as captions', () => {
     assert.equal(thoughtIn('a red car'), '');
   });
 
+  test('things of one name are counted, so that a caption of another number agrees less', () => {
+    const two = countedThought('red car , blue hat , red car in the snow');
+    assert.equal(two, 'two red cars and a blue hat in the snow');
+    assert.equal(countedThought('pink fish , pink fish , pink fish'), 'three pink fish');
+    assert.equal(countedThought('orange fish , umbrella at night'), 'an orange fish and an umbrella at night');
+    assert.equal(countedThought(' , '), '');
+    const prompt = 'a photo of two red cars and a blue hat in the snow';
+    assert.equal(spiceLike(two, prompt), 1);
+    assert.ok(spiceLike(countedThought('red car , blue hat in the snow'), prompt) < 0.95);
+  });
+
   test('a reward that reads them says so by its name, and scores what the frozen model thinks', async () => {
     const model = await loadThinking(base);
     const rewards = await miniCorlRewards(model, { captions: 'thoughts' });
@@ -111,7 +123,7 @@ describe('thoughts as captions', () => {
       return thoughtCaptioner(frozen as unknown as UnifiedModel).captions([image, image]);
     };
     const image = { width: 1, height: 1, rgb: new Uint8Array(3) };
-    assert.deepEqual(await says('<think> red car </think> <answer> a </answer>'), ['red car', 'red car']);
+    assert.deepEqual(await says('<think> red car </think> <answer> a </answer>'), ['a red car', 'a red car']);
     assert.deepEqual(asked, Array(2).fill('what is in the picture ? think , then answer :'));
     rewards.dispose();
     model.dispose();

@@ -5,6 +5,7 @@ import { startCodesFromCodebook } from '../../src/miniworld/curricula/janus-code
 import { janusMini } from '../../src/miniworld/curricula/janus-config';
 import { type JanusSource, janusTask } from '../../src/miniworld/curricula/janus-task';
 import { janusTokenizerTask } from '../../src/miniworld/curricula/janus-tokenizer-task';
+import { janusVisionTask, type LabeledImage } from '../../src/miniworld/curricula/janus-vision-task';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { JanusImageTokenizer } from '../../src/models/janus/image-tokenizer';
 import { understandingIds } from '../../src/models/janus/layout';
@@ -147,6 +148,26 @@ describe('training', () => {
     const missing = learned(false).filter((name) => !frozen.includes(name));
     assert.ok(missing.length > 0 && missing.every((name) => name.startsWith('model.vision_model.')));
     network.dispose();
+  });
+
+  test('a tower learns hues where they are asked, and refuses images without any', async () => {
+    const network = JanusNetwork.random(tinyConfig(), new Rng(1));
+    const patches = 4;
+    const looks = (rng: Rng): LabeledImage => {
+      const red = rng.int(2);
+      const pixels = Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, i) => (i % 3 === (red ? 0 : 2) ? 255 : 0));
+      return { pixels, labels: {}, hues: [red ? 0 : 240, NaN, red ? 0 : 240, NaN] };
+    };
+    const options = { batch: 8, size: SIDE, classes: { nothing: 2 }, hue: 1 };
+    const labeled = (rng: Rng) => ({ ...looks(rng), labels: { nothing: Array<number>(patches).fill(0) } });
+    const reports = await collect(janusVisionTask(network, labeled, options), 60, 1e-2);
+    const errors = reports.map(({ metrics }) => metrics.hue);
+    assert.ok(Math.abs(errors[0] - 1) < 1e-3, String(errors[0])); // a head of zeros is one away from the circle
+    assert.ok(errors[59] < 0.05, String(errors[59]));
+    const without = (rng: Rng) => ({ ...labeled(rng), hues: undefined });
+    const task = janusVisionTask(network, without, options);
+    await assert.rejects(async () => task.batch(0, new Rng(1)), /no hues for the 4 patches/);
+    network.store.dispose();
   });
 
   test('unused codes go where latents are', () => {

@@ -16,6 +16,7 @@ import { NAMES_AND_PRESENCE, NAMES_IN_PAINT, sceneSource } from '../../src/miniw
 import {
   addPaintedSubjects,
   canPaint,
+  paintedPresence,
   paintedQuestions,
   withPaintedSubjects,
 } from '../../src/miniworld/painted-subjects';
@@ -92,4 +93,26 @@ test('a mixture shows them as often as it says', () => {
   assert.equal(share(NAMES_AND_PRESENCE), 0);
   const seen = share(NAMES_IN_PAINT);
   assert.ok(seen > 0.2 && seen < 0.4, String(seen));
+});
+
+test('whether one is there: its own name, and one that differs in a single word and is nowhere in the scene', () => {
+  const toTrainOn = new Set(xcotSubjects('train').map(({ object, color }) => `${color} ${object}`));
+  let both = 0;
+  for (const { plain, scene, rng } of paintedScenes) {
+    const questions = paintedPresence(scene, rng);
+    if (!canPaint(plain)) {
+      assert.deepEqual(questions, []);
+      continue;
+    }
+    const names = questions.map(({ problem }) => problem.replace(/^is there a (.*) \?$/, '$1'));
+    const shown = scene.items.map(({ color, object }) => `${color} ${object}`);
+    questions.forEach(({ solution }, q) => assert.equal(solution, shown.includes(names[q]) ? 'yes' : 'no', names[q]));
+    for (let q = 0; q < names.length; q += 2) {
+      const [yes, no] = [names[q].split(' '), names[q + 1].split(' ')];
+      assert.equal(Number(yes[0] !== no[0]) + Number(yes[1] !== no[1]), 1, `${names[q]}, ${names[q + 1]}`);
+      assert.ok(toTrainOn.has(names[q + 1]));
+    }
+    both += Number(questions.length === 4);
+  }
+  assert.ok(both > 0);
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { HUES } from '../../src/miniworld/concepts';
-import { patchSource } from '../../src/miniworld/curricula/janus-patches';
+import { patchHues, patchSource } from '../../src/miniworld/curricula/janus-patches';
 import { sceneSource } from '../../src/miniworld/curricula/scenes';
 import { underAnyName } from '../../src/miniworld/questions';
 import { renderScene } from '../../src/miniworld/render';
@@ -99,4 +99,19 @@ test('the only object may be called anything when its color is asked for; other 
   assert.equal(underAnyName({ ...one, kind: 'pair', items: [fish, cup] }, color, new Rng(1)), color);
   const what = { type: 'what', problem: 'what is in the picture ?', solution: 'a blue fish' } as const;
   assert.equal(underAnyName(one, what, new Rng(1)), what);
+});
+
+test('hues of patches: of colors, tones and shades; none where there is no figure, no color, or a gray one', () => {
+  const scene = sampleScene(new Rng(3), 'train', 'single');
+  const at = (item: object) => {
+    const hues = patchHues({ ...scene, items: [{ ...scene.items[0], x: 8, y: 16, size: 8, ...item }] }, 8);
+    assert.equal(hues.length, 64);
+    hues.forEach((hue, i) => assert.ok(i === 2 * 8 + 1 || Number.isNaN(hue), String(i)));
+    return hues[2 * 8 + 1];
+  };
+  assert.equal(at({ color: 'blue' }), 215);
+  assert.equal(at({ color: 'red', augmentedColor: 'deep-120' }), 120);
+  assert.equal(at({ color: 'red', augmentedColor: 'teal' }), 174);
+  assert.ok(Number.isNaN(at({ color: 'red', augmentedColor: 'slate' })));
+  assert.ok(Number.isNaN(at({ color: null })));
 });

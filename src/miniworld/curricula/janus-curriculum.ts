@@ -9,7 +9,10 @@ import {
 import type { PatchLooks } from './janus-patches';
 import type { ImageStage, LanguageStage } from './stage';
 
-export interface VisionStage extends ImageStage, PatchLooks {}
+export interface VisionStage extends ImageStage, PatchLooks {
+  /** Weight of hues, see `janusVisionTask`. Default 0. */
+  readonly hue?: number;
+}
 
 export interface JanusStage extends LanguageStage {
   /** Whether the vision tower stays as it is. Default false. */
@@ -61,6 +64,18 @@ export const JANUS_IMAGE_STAGES = {
     batch: 24,
     tones: 0.6,
     paintedSubjects: 0.4,
+  },
+  /** The same with hues, which can be read between those that a kind was shown in. */
+  'janus-vision-hues': {
+    steps: 2500,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 15,
+    optimizer: 'muon',
+    batch: 24,
+    tones: 0.5,
+    paintedSubjects: 0.4,
+    hue: 2,
   },
 } satisfies Readonly<Record<string, VisionStage>>;
 
@@ -230,5 +245,25 @@ export const JANUS_STAGES = {
       wrongShare: 'cosine',
     },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.3, anyName: 0.7 },
+  },
+  /** Answers with the tower that tells hues, and whether something is there by both of its words; drawing goes on beside. */
+  'janus-seeing': {
+    steps: 1200,
+    learningRate: 2e-3,
+    weightDecay: 0.05,
+    seed: 16,
+    optimizer: 'muon',
+    frozenTower: true,
+    batch: { images: 16, asked: 14, questions: 9, texts: 3 },
+    weights: { t2i: 1, mmu: 1, lm: 1 },
+    noise: {
+      cfgDropout: 0.1,
+      answerCorruption: 0.5,
+      questionNoise: 0.1,
+      textCorruption: 0,
+      wrongCodes: 0.9,
+      wrongShare: 'cosine',
+    },
+    scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, paintedPresence: true, tones: 0.3, anyName: 0.5 },
   },
 } satisfies Readonly<Record<string, JanusStage>>;

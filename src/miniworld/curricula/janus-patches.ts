@@ -1,9 +1,11 @@
 /** What Janus mini's vision tower learns to see: the kind, the color and the background of every patch. */
 import { canAugmentColors, withAugmentedColors } from '../color-augmentation';
 import { canPaint, withPaintedSubjects } from '../painted-subjects';
-import { withTones } from '../tones';
+import { TONES, withTones } from '../tones';
+import { AUGMENTED_COLORS } from '../color-augmentation';
+import { HUES } from '../concepts';
 import { renderScene } from '../render';
-import { sampleScene, type Scene } from '../scene';
+import { sampleScene, type Scene, type SceneItem } from '../scene';
 import type { SpriteSheet } from '../sprites';
 import { BACKGROUNDS, COLORS, IMAGE_SIZE, OBJECTS, type Split, SUBJECTS } from '../world';
 import type { Rng } from '../../engine';
@@ -35,11 +37,15 @@ export function patchSource(
     const plain = painted ? withPaintedSubjects(sampled, paint) : sampled;
     if (toned.uniform() < tones) {
       const scene = withTones(plain, toned);
-      return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch, UNSCORED) };
+      return {
+        pixels: renderScene(scene, sprites),
+        labels: patchLabels(scene, patch, UNSCORED),
+        hues: patchHues(scene, patch),
+      };
     }
     const augmented = canAugmentColors(plain) && draws.uniform() < colorAugmentation;
     const scene = augmented ? withAugmentedColors(plain, draws) : plain;
-    return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch) };
+    return { pixels: renderScene(scene, sprites), labels: patchLabels(scene, patch), hues: patchHues(scene, patch) };
   };
 }
 
@@ -64,15 +70,38 @@ export function patchLabels(
 ): Record<keyof typeof PATCH_CLASSES, ArrayLike<number>> {
   const side = IMAGE_SIZE / patch;
   const [kind, color] = [new Uint8Array(side * side), new Int32Array(side * side)];
-  for (const item of scene.items) {
-    const [right, bottom] = [(item.x + item.size) / patch, (item.y + item.size) / patch];
-    for (let y = item.y / patch; y < bottom; y++)
-      for (let x = item.x / patch; x < right; x++) {
-        kind[y * side + x] = KINDS.indexOf(item.object) + 1;
-        const named = item.color ? COLORS.indexOf(item.color) + 1 : 0;
-        color[y * side + x] = item.augmentedColor === undefined ? named : unnamed;
-      }
+  for (const [item, at] of figurePatches(scene, patch)) {
+    kind[at] = KINDS.indexOf(item.object) + 1;
+    const named = item.color ? COLORS.indexOf(item.color) + 1 : 0;
+    color[at] = item.augmentedColor === undefined ? named : unnamed;
   }
   const background = new Uint8Array(side * side).fill(BACKGROUNDS.indexOf(scene.background));
   return { kind, color, background };
+}
+
+/** Hues row by row, degrees: of named colors, of tones, and of shades that have one; NaN where nothing has a color. */
+export function patchHues(scene: Scene, patch: number): Float32Array {
+  const side = IMAGE_SIZE / patch;
+  const hues = new Float32Array(side * side).fill(NaN);
+  for (const [item, at] of figurePatches(scene, patch)) hues[at] = hueOf(item);
+  return hues;
+}
+
+/** Below it, a shade has no hue that could be seen. */
+const LEAST_SATURATION = 0.3;
+
+function hueOf({ color, augmentedColor }: SceneItem): number {
+  if (augmentedColor === undefined) return color ? HUES[color] : NaN;
+  const { hue, saturation } = TONES[augmentedColor] ?? AUGMENTED_COLORS[augmentedColor];
+  return saturation < LEAST_SATURATION ? NaN : hue;
+}
+
+/** Every figure with each patch that it lies in; later ones lie in front. */
+function* figurePatches({ items }: Scene, patch: number): Generator<readonly [SceneItem, number]> {
+  const side = IMAGE_SIZE / patch;
+  for (const item of items) {
+    const [right, bottom] = [(item.x + item.size) / patch, (item.y + item.size) / patch];
+    for (let y = item.y / patch; y < bottom; y++)
+      for (let x = item.x / patch; x < right; x++) yield [item, y * side + x];
+  }
 }

@@ -52,10 +52,12 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-noisy-answers': furtherStage('janus-noisy-answers'),
   'janus-orthogonal': furtherStage('janus-orthogonal'),
   'janus-vision-tones': visionStage('janus-vision-tones'),
+  'janus-vision-hues': visionStage('janus-vision-hues'),
   'janus-drawing': furtherStage('janus-drawing'),
   'janus-answers': furtherStage('janus-answers'),
   'janus-looking': furtherStage('janus-looking'),
   'janus-any-name': furtherStage('janus-any-name'),
+  'janus-seeing': furtherStage('janus-seeing'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */
@@ -71,7 +73,7 @@ function visionStage(name: ImageStageName): Stage {
       if (settings.tones) await addTones(sprites);
       if (settings.paintedSubjects) await addPaintedSubjects(sprites);
       const source = patchSource(sprites, model.config.vision.patch_size, 'train', settings);
-      const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES };
+      const options = { batch: settings.batch, size: IMAGE_SIZE, classes: PATCH_CLASSES, hue: settings.hue };
       const task = janusVisionTask(model.network, source, options);
       return { task: { ...task, name }, save: (folder) => model.savePretrained(folder) };
     },

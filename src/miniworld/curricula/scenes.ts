@@ -4,7 +4,7 @@ import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColor
 import { factQuestions } from '../facts';
 import { namingQuestions, presenceQuestions, type Question, questionsOf, underAnyName } from '../questions';
 import { withTones } from '../tones';
-import { canPaint, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
+import { canPaint, paintedPresence, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
 import { renderScene } from '../render';
 import { sampleKind, sampleScene, type SceneKind } from '../scene';
 import type { SpriteSheet } from '../sprites';
@@ -26,6 +26,8 @@ export interface SceneMixture {
   readonly colorAugmentation?: number;
   /** Chance that a scene shows an animal or a thing in a named color, see `withPaintedSubjects`. Default 0 */
   readonly paintedSubjects?: number;
+  /** Whether it is asked if those are there, see `paintedPresence`. Default false */
+  readonly paintedPresence?: boolean;
   /**
    * Chance that questions are about the scene with its objects in tones, see `withTones`, and color words in answers any
    * ones that are not scored; Janus alone. Default 0
@@ -103,7 +105,8 @@ export function sceneSource(
       const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
       const all = [...questionsOf(scene, rng), ...hard, ...easy];
       const names = rng.split('names');
-      const questions = (painted ? paintedQuestions(all) : all).map((question) =>
+      const inPaint = painted && mixture.paintedPresence ? paintedPresence(scene, rng.split('painted')) : [];
+      const questions = [...(painted ? paintedQuestions(all) : all), ...inPaint].map((question) =>
         names.uniform() < (mixture.anyName ?? 0) ? underAnyName(scene, question, names) : question,
       );
       const caption = captionOf(scene, rng);
