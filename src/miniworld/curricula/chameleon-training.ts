@@ -39,6 +39,8 @@ export const CHAMELEON_TRAINING: Readonly<Record<ImageStageName | ChameleonStage
   'chameleon-orthogonal': furtherStage('chameleon-orthogonal'),
   'chameleon-wrong-codes': furtherStage('chameleon-wrong-codes'),
   'chameleon-drawing': furtherStage('chameleon-drawing'),
+  'chameleon-composing': furtherStage('chameleon-composing'),
+  'chameleon-seeing': furtherStage('chameleon-seeing'),
 };
 
 /** A stage that goes on from the weights that are there. */
