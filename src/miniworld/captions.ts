@@ -13,14 +13,17 @@ export const plural = (object: string) => (object === 'fish' ? 'fish' : `${objec
 /** "red car", "fox", "person": the shortest name that tells a figure apart. */
 export const shortName = (item: SceneItem) => (item.color ? `${item.color} ${item.object}` : item.object);
 
-/** Names one by one, counted: "two red cars and a blue hat". More than six of a name are said to be six. */
-export function inNumbers(names: readonly string[]): string {
+/**
+ * Names one by one, counted: "two red cars and a blue hat". More than six of a name are said to be six.
+ * @param single how a name that comes once is said. Default: with its article
+ */
+export function inNumbers(names: readonly string[], single: (name: string) => string = withArticle): string {
   const counts = new Map<string, number>();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   const said = [...counts].map(([name, count]) => {
     const words = name.split(' ');
     const things = [...words.slice(0, -1), plural(words[words.length - 1])].join(' ');
-    return count === 1 ? withArticle(name) : `${NUMBER_WORDS[Math.min(count, NUMBER_WORDS.length - 1)]} ${things}`;
+    return count === 1 ? single(name) : `${NUMBER_WORDS[Math.min(count, NUMBER_WORDS.length - 1)]} ${things}`;
   });
   return said.join(' and ');
 }

@@ -97,6 +97,6 @@ function numberExample(rng: Rng): Described {
   return { ...problem, prompt: numbersCaption(problem.scene) };
 }
 
-/** "a photo of two red cars and a blue hat in the snow". */
+/** "two red cars and one blue hat in the snow": a number for each, so that no such scene is called what a pair is called. */
 export const numbersCaption = ({ items, background }: Scene): string =>
-  `a photo of ${inNumbers(items.map(shortName))} ${BACKGROUND_PHRASES[background]}`;
+  `${inNumbers(items.map(shortName), (name) => `one ${name}`)} ${BACKGROUND_PHRASES[background]}`;

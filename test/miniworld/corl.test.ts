@@ -55,7 +55,7 @@ describe('the task', () => {
     const { scene } = mathProblem('counting', new Rng(1), 'train');
     const item = (object: 'car' | 'hat') => ({ ...scene.items[0], object, color: 'red' as const });
     const counted = { ...scene, background: 'snow' as const, items: [item('car'), item('hat'), item('car')] };
-    assert.equal(numbersCaption(counted), 'a photo of two red cars and a red hat in the snow');
+    assert.equal(numbersCaption(counted), 'two red cars and one red hat in the snow');
   });
 });
 
