@@ -106,8 +106,8 @@ export type CorlStage = keyof typeof corlStages;
 /**
  * For a model of a few million parameters on two CPU cores, in every stage. Each line is a difference from the paper: a
  * higher learning rate for a model a thousand times smaller; few groups a step, of eight members; answers of a few
- * words; the guidance that its images are best with, and log-probs under it: those without move three times as far in
- * what is sampled. Most groups about one thing are all right, so their spread is noise and divides nothing.
+ * words; the guidance that its images are best with, and log-probs under it, which are those that codes are drawn by;
+ * advantages are not divided by a group's spread, which is next to nothing where all members are right.
  */
 export const corlMini = {
   steps: 30,

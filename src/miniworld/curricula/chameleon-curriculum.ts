@@ -15,6 +15,17 @@ export const CHAMELEON_IMAGE_STAGES = {
   },
 } satisfies Readonly<Record<string, ImageStage & { readonly refreshUntil: number }>>;
 
+/** Nearly every image is drawn behind codes that are mostly another image's, as Show-o's are behind masks; texts stand as they are. */
+const BEHIND_WRONG_CODES: LanguageStage['noise'] = {
+  cfgDropout: 0.1,
+  answerCorruption: 0.35,
+  questionNoise: 0.1,
+  textCorruption: 0,
+  codeBitFlip: 0.1,
+  wrongCodes: 0.9,
+  wrongShare: 'cosine',
+};
+
 /** The language model. */
 export const CHAMELEON_STAGES = {
   /** Words and image codes in one sequence. */
@@ -83,15 +94,7 @@ export const CHAMELEON_STAGES = {
     optimizer: 'muon',
     batch: { images: 24, asked: 4, questions: 9, texts: 6 },
     weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.35,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      codeBitFlip: 0.1,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: BEHIND_WRONG_CODES,
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5 },
   },
   /** The same for longer, with more facts to be read. */
@@ -103,15 +106,7 @@ export const CHAMELEON_STAGES = {
     optimizer: 'muon',
     batch: { images: 28, asked: 4, questions: 9, texts: 10 },
     weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.35,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      codeBitFlip: 0.1,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: BEHIND_WRONG_CODES,
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5 },
   },
   /** Whether something is there, by both of its words; drawing goes on beside. */
@@ -123,15 +118,7 @@ export const CHAMELEON_STAGES = {
     optimizer: 'muon',
     batch: { images: 20, asked: 12, questions: 9, texts: 3 },
     weights: { t2i: 1, mmu: 1, lm: 1, xcot: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.35,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      codeBitFlip: 0.1,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: BEHIND_WRONG_CODES,
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, paintedPresence: true },
   },
 } satisfies Readonly<Record<string, LanguageStage & { readonly weights: { readonly xcot: number } }>>;

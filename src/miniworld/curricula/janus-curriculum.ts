@@ -19,6 +19,16 @@ export interface JanusStage extends LanguageStage {
   readonly frozenTower?: boolean;
 }
 
+/** Nearly every image is drawn behind codes that are mostly another image's, as Show-o's are behind masks; texts stand as they are. */
+const BEHIND_WRONG_CODES: LanguageStage['noise'] = {
+  cfgDropout: 0.1,
+  answerCorruption: 0.35,
+  questionNoise: 0.1,
+  textCorruption: 0,
+  wrongCodes: 0.9,
+  wrongShare: 'cosine',
+};
+
 /** The VQ tokenizer and the vision tower. */
 export const JANUS_IMAGE_STAGES = {
   /** The VQ tokenizer, which starts from Show-o mini's: little is left to be learned. */
@@ -176,14 +186,7 @@ export const JANUS_STAGES = {
     frozenTower: true,
     batch: { images: 32, asked: 2, questions: 9, texts: 2 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.35,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: BEHIND_WRONG_CODES,
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5 },
   },
   /** Answers and texts with the tower that knows kinds in any tone; drawing goes on beside. */
@@ -196,14 +199,7 @@ export const JANUS_STAGES = {
     frozenTower: true,
     batch: { images: 16, asked: 10, questions: 9, texts: 10 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.35,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: BEHIND_WRONG_CODES,
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.5 },
   },
   /** Looking instead of guessing, as `janus-noisy-answers`, with kinds that are the same behind any color word. */
@@ -216,14 +212,7 @@ export const JANUS_STAGES = {
     frozenTower: true,
     batch: { images: 14, asked: 14, questions: 9, texts: 6 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.5,
-      questionNoise: 0.25,
-      textCorruption: 0,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: { ...BEHIND_WRONG_CODES, answerCorruption: 0.5, questionNoise: 0.25 },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.6 },
   },
   /** Colors that are seen, whatever a thing is called. */
@@ -236,14 +225,7 @@ export const JANUS_STAGES = {
     frozenTower: true,
     batch: { images: 14, asked: 14, questions: 9, texts: 2 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.5,
-      questionNoise: 0.25,
-      textCorruption: 0,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: { ...BEHIND_WRONG_CODES, answerCorruption: 0.5, questionNoise: 0.25 },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, tones: 0.3, anyName: 0.7 },
   },
   /** Answers with the tower that tells hues, and whether something is there by both of its words; drawing goes on beside. */
@@ -256,14 +238,7 @@ export const JANUS_STAGES = {
     frozenTower: true,
     batch: { images: 16, asked: 14, questions: 9, texts: 3 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
-    noise: {
-      cfgDropout: 0.1,
-      answerCorruption: 0.5,
-      questionNoise: 0.1,
-      textCorruption: 0,
-      wrongCodes: 0.9,
-      wrongShare: 'cosine',
-    },
+    noise: { ...BEHIND_WRONG_CODES, answerCorruption: 0.5 },
     scenes: { ...NAMES_IN_PAINT, paintedSubjects: 0.5, paintedPresence: true, tones: 0.3, anyName: 0.5 },
   },
 } satisfies Readonly<Record<string, JanusStage>>;
