@@ -172,8 +172,8 @@ function resizedXcot(task: MiniXcotTask, side: number): XcotTask<XcotTruth> {
       const example = task.sample(rng);
       return { ...example, references: [await resized(example.references[0])] };
     },
-    record: async (rng): Promise<XcotRecord> => {
-      const record = task.record(rng);
+    record: async (rng, of): Promise<XcotRecord> => {
+      const record = task.record(rng, of);
       const [reference, focus, target] = await Promise.all(
         [record.reference, record.focus, record.target].map(resized),
       );

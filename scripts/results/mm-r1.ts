@@ -8,7 +8,7 @@ import { BACKBONES } from './runs';
 import { controlSteps, evaluatedOnce, followed, heldOut, inFolder, inTurns, type MethodRuns, type Work } from './work';
 
 /** Chosen on other seeds, see docs/results.md. */
-const CHOSEN = { steps: 20, prompts: 8, learningRate: 5e-5, beta: 0 } as const;
+const CHOSEN = { steps: 60, prompts: 8, learningRate: 5e-5, beta: 0 } as const;
 
 /** Four for each of 32 subjects. */
 const HELD_OUT = 128;
@@ -62,7 +62,7 @@ async function countsOf(work: Work): Promise<string[]> {
   const { variant } = work.run;
   const full: MmR1Options = resolveOptions(mmR1Options, mmR1Mini, CHOSEN);
   const own: MmR1Options = resolveOptions(mmR1Options, mmR1Mini, CHOSEN, mmR1Variants[variant as Variant]);
-  const control = variant === 'control' ? [`controlSteps=${await controlSteps(full.steps, work)}`] : [];
+  const control = variant.startsWith('control') ? [`controlSteps=${await controlSteps(full.steps, work)}`] : [];
   if (work.limit === undefined) return control;
   const { limit } = work;
   const small = [`steps=${Math.min(limit, own.steps)}`, `coldStart.steps=${Math.min(limit, own.coldStart.steps)}`];

@@ -43,7 +43,16 @@ const ABLATIONS: Readonly<Record<Method, readonly string[]>> = {
     'dreambooth',
   ],
   corl: ['cycle', 'tim', 'separate-advantages'],
-  'mm-r1': ['base', 'reasoning', 'without-grpo', 'without-xcot', 'format', 'format+similarity', 'format+text'],
+  'mm-r1': [
+    'control-targets',
+    'base',
+    'reasoning',
+    'without-grpo',
+    'without-xcot',
+    'format',
+    'format+similarity',
+    'format+text',
+  ],
 };
 
 const METHODS = Object.keys(HEADLINES) as Method[];

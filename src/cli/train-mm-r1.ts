@@ -67,7 +67,7 @@ ${help(mmR1Options)}`,
     const heldOut = values['held-out'] === undefined ? undefined : countOf('held-out', values['held-out']);
     const changes = mmR1Variants[variant as keyof typeof mmR1Variants];
     const options = resolveOptions(mmR1Options, presetIn(PRESETS, preset), changes, readConfig(config), set);
-    if (variant === 'control' && options.controlSteps === 0)
+    if (variant.startsWith('control') && options.controlSteps === 0)
       throw new UsageError(
         "the control needs --set controlSteps=N: reinforcement's seconds over those of a supervised step",
       );

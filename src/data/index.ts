@@ -17,7 +17,14 @@ export {
 export { exactParts, buildXcot, type XcotError, type XcotParts, type XcotProgress } from './xcot-engine';
 export { endpointParts } from './xcot-endpoint';
 export { loadXcotRecord, readXcotLines, XcotFolderTask } from './xcot-folder';
-export { evaluateXcot, type SubjectPair, type XcotExample, type XcotRecord, type XcotTask } from './xcot';
+export {
+  evaluateXcot,
+  type SubjectPair,
+  type XcotExample,
+  type XcotRecord,
+  type XcotRecordsOf,
+  type XcotTask,
+} from './xcot';
 export { sampleXcot, STRUCTURES, type Structure } from './xcot-sample';
 export { type DreamBenchSubject, dreamBenchPrompt, dreamBenchTask, readDreamBench } from './dreambench';
 export { askModel } from './ask-model';

@@ -49,9 +49,15 @@ export interface XcotEvaluationOptions extends EvaluationOptions {
   readonly structure?: Structure;
 }
 
+/** Whose records: of the subjects that the cold start shows, or of those that reinforcement draws. */
+export type XcotRecordsOf = 'cold-start' | 'reinforcement';
+
 export interface XcotTask<Truth = unknown> extends Task<XcotExample<Truth>> {
-  /** What the cold start shows; of no subject that the evaluation asks about. */
-  record(rng: Rng): XcotRecord | Promise<XcotRecord>;
+  /**
+   * What supervised steps show; of no subject that the evaluation asks about.
+   * @param of default `cold-start`; the same to a task that reserves no subjects for reinforcement
+   */
+  record(rng: Rng, of?: XcotRecordsOf): XcotRecord | Promise<XcotRecord>;
   evaluate(model: UnifiedModel, rng: Rng, options?: XcotEvaluationOptions): Promise<Evaluation>;
 }
 

@@ -82,27 +82,48 @@ export function xcotSubjects(split: Split): readonly NamedSubject[] {
 /** How far a shade is off the hue of its color, in degrees. */
 const SHADE = 12;
 
-/**
- * What X-CoT is trained on: the drawings of split `train`, those a shade off, and hues between two colors' where neither
- * of the two is held out. With few looks a model would learn them by heart, and copy none that it is shown.
- */
-export const trainedSubjects: readonly XcotSubject[] = [
-  ...xcotSubjects('train'),
-  ...xcotSubjects('train').flatMap((subject): XcotSubject[] =>
+/** One of the colors of each kind that no supervised step shows. */
+const reservedColors = new Map(
+  ALL.map((object, i): [string, Color] => {
+    const held = heldOutColors.get(object) ?? [];
+    const free = COLORS.filter((color) => !held.includes(color));
+    return [object, free[i % free.length]];
+  }),
+);
+const isReserved = ({ object, color }: NamedSubject) => reservedColors.get(object) === color;
+
+const withShades = (subjects: readonly NamedSubject[]): readonly XcotSubject[] => [
+  ...subjects,
+  ...subjects.flatMap((subject): XcotSubject[] =>
     [-SHADE, SHADE].map((shade) => ({ ...subject, hue: (HUES[subject.color] + shade + 360) % 360 })),
   ),
+];
+
+/**
+ * What supervised X-CoT shows: three of the four colors of split `train` of each kind, those a shade off, and hues between
+ * two colors' where neither of the two is held out or reserved. With few looks a model would learn them by heart, and copy
+ * none that it is shown.
+ */
+export const shownSubjects: readonly XcotSubject[] = [
+  ...withShades(xcotSubjects('train').filter((subject) => !isReserved(subject))),
   ...ALL.flatMap((object) => {
-    const held = heldOutColors.get(object) ?? [];
-    const between = huesBetween.filter(({ colors }) => !colors.some((color) => held.includes(color)));
+    const hidden = [...(heldOutColors.get(object) ?? []), reservedColors.get(object)];
+    const between = huesBetween.filter(({ colors }) => !colors.some((color) => hidden.includes(color)));
     return between.flatMap(({ hue }) => ART_STYLES.map((style): XcotSubject => ({ object, color: null, hue, style })));
   }),
 ];
+
+/**
+ * What reinforcement asks for: the fourth color of each kind and its shades, strangers after the cold start. On subjects
+ * that it has shown, rewards stand at their ceiling, and there is nothing to tell good copies from bad ones.
+ */
+export const reservedSubjects: readonly XcotSubject[] = withShades(xcotSubjects('train').filter(isReserved));
 
 /** Adds the drawings of all subjects to the sheet, held-out ones too. */
 export async function addXcotSubjects(sprites: SpriteSheet): Promise<void> {
   const size = SIZES.subject;
   const all = new Map(
-    [...trainedSubjects, ...xcotSubjects('heldout')].map((subject): [string, () => string] => [
+    [...shownSubjects, ...reservedSubjects, ...xcotSubjects('heldout')].map((subject): [string, () => string] => [
       spriteKey({ object: subject.object, color: null, category: 'subject', style: styleOf(subject), size }),
       () => recoloredSvg(subject.object, subject.style, lookOf(subject), size),
     ]),
@@ -158,6 +179,17 @@ export function referenceScene(subject: XcotSubject, wish: XcotWish, rng: Rng): 
   const background = rng.pick(BACKGROUNDS.filter((other) => other !== wish.background));
   const others = TRAIN_COMBINATIONS.filter(({ object }) => object !== wish.object?.object);
   return subjectScene(subject, { background, object: rng.uniform() < 0.5 ? rng.pick(others) : null }, rng);
+}
+
+/** Images of all subjects of split `train` beside things, alone, and alone on white. */
+export function subjectImages(sprites: SpriteSheet): (rng: Rng) => Uint8Array {
+  const [subjects, wishes] = [[...shownSubjects, ...reservedSubjects], xcotWishes('train')];
+  return (rng) => {
+    const [subject, wish] = [rng.pick(subjects), rng.pick(wishes)];
+    const at = rng.uniform();
+    const alone = at < 0.2 ? focusScene(subject) : subjectScene(subject, { ...wish, object: null }, rng);
+    return renderScene(at < 0.5 ? alone : subjectScene(subject, wish, rng), sprites);
+  };
 }
 
 /** The subject alone on white, in the center. */

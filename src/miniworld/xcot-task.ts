@@ -9,6 +9,7 @@ import {
   type XcotEvaluationOptions,
   type XcotExample,
   type XcotRecord,
+  type XcotRecordsOf,
   type XcotTask,
 } from '../data/xcot';
 import type { Evaluation } from '../data/task';
@@ -27,7 +28,8 @@ import {
   type RenderedPair,
   renderPair,
   subjectCaption,
-  trainedSubjects,
+  reservedSubjects,
+  shownSubjects,
   type XcotSubject,
   xcotSubjects,
   xcotWishes,
@@ -76,11 +78,12 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
   }
 
   sample(rng: Rng): XcotExample<XcotTruth> {
-    return exampleOf(this.pair(rng));
+    return exampleOf(this.pair(rng, reservedSubjects));
   }
 
-  record(rng: Rng): XcotRecord {
-    return exactRecord(this.pair(rng), this.sprites);
+  /** See {@link shownSubjects} and {@link reservedSubjects}. */
+  record(rng: Rng, of: XcotRecordsOf = 'cold-start'): XcotRecord {
+    return exactRecord(this.pair(rng, of === 'cold-start' ? shownSubjects : reservedSubjects), this.sprites);
   }
 
   evaluate(model: UnifiedModel, rng: Rng, options: XcotEvaluationOptions = {}): Promise<Evaluation> {
@@ -98,8 +101,8 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
     this.detector.dispose();
   }
 
-  private pair(rng: Rng): RenderedPair {
-    const [subject, wish] = [rng.pick(trainedSubjects), rng.pick(xcotWishes('train'))];
+  private pair(rng: Rng, subjects: readonly XcotSubject[]): RenderedPair {
+    const [subject, wish] = [rng.pick(subjects), rng.pick(xcotWishes('train'))];
     return renderPair(subject, wish, rng.split('pair'), this.sprites);
   }
 

@@ -96,6 +96,11 @@ export const mmR1Options = z.strictObject({
     paper: 'Sec. 3.4',
   }),
   controlSteps: option(z.int().min(0), 0, 'Further supervised steps after the cold start: the control of equal time.'),
+  controlRecords: option(
+    z.enum(['cold-start', 'reinforcement']),
+    'cold-start',
+    "Whose records the control learns: the cold start's, or targets of the subjects that reinforcement has none of.",
+  ),
   scaleRewards: scaleRewardsOption,
   ...adaptationShape,
   ...trainStepShape,
@@ -122,10 +127,11 @@ export const mmR1Mini = {
   image: { guidanceScale: 1 },
 } as const;
 
-/** The rows of Tables 2 and 3, each as what it changes, and the control. */
+/** The rows of Tables 2 and 3, each as what it changes, the control, and one that has targets where reinforcement has none. */
 export const mmR1Variants = {
   full: {},
   control: { steps: 0 },
+  'control-targets': { steps: 0, controlRecords: 'reinforcement' },
   base: { steps: 0, coldStart: { steps: 0 }, structure: 'direct' },
   reasoning: { steps: 0, coldStart: { steps: 0 }, structure: 'guided' },
   'without-grpo': { steps: 0 },
@@ -162,16 +168,20 @@ export interface MmR1Step {
 /** Supervised steps on X-CoT: the cold start, or the control in its place behind it. With a folder it can be gone on with. */
 export function supervise(
   { model, task }: Pick<MmR1Setup, 'model' | 'task'>,
-  { coldStart: { steps, batch, learningRate, cfgDropout, wrongCodes }, controlSteps, weightDecay, seed }: MmR1Options,
+  options: MmR1Options,
   stage: 'cold-start' | 'control',
   folder?: string,
 ): AsyncGenerator<StepReport, void> {
+  const { coldStart, controlSteps, controlRecords, weightDecay, seed } = options;
+  const { steps, batch, learningRate, cfgDropout, wrongCodes } = coldStart;
+  const isControl = stage === 'control';
+  const of = isControl ? controlRecords : 'cold-start';
   const learner = interleaved(model);
   const supervised: SupervisedTask<{ examples: readonly InterleavedExample[]; rng: Rng }> = {
     name: `mm-r1-${stage}`,
     variables: model.variables(),
     batch: async (_step, rng) => {
-      const records = await Promise.all(Array.from({ length: batch }, async (_, i) => task.record(rng.split(i))));
+      const records = await Promise.all(Array.from({ length: batch }, async (_, i) => task.record(rng.split(i), of)));
       return { examples: records.map(sequenceOf), rng: rng.split('loss') };
     },
     loss: ({ examples, rng }) => ({
@@ -179,7 +189,6 @@ export function supervise(
       metrics: {},
     }),
   };
-  const isControl = stage === 'control';
   const loop: LoopOptions = { steps: isControl ? controlSteps : steps, learningRate, weightDecay, seed, folder };
   return trainSupervised(supervised, loop);
 }

@@ -3,7 +3,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { startEngine, Rng, tf } from '../../src/engine';
+import { readValues, startEngine, Rng, tf } from '../../src/engine';
 import { IGNORE } from '../../src/models/chameleon/layout';
 import { chameleonMini, startCodesFromCodebook } from '../../src/miniworld/curricula/chameleon-config';
 import { ChameleonModel } from '../../src/models/chameleon/model';
@@ -90,6 +90,30 @@ test('the image tokenizer learns, unused codes come into use, and nothing leaks'
   const mean = (from: number) => losses.slice(from, from + 5).reduce((sum, loss) => sum + loss / 5, 0);
   assert.ok(mean(35) < 0.85 * mean(0), `${mean(0)} -> ${mean(35)}`);
   assert.equal(new Set(counts.slice(1)).size, 1, `${counts}`);
+  tokenizer.dispose();
+});
+
+test('the decoder alone learns where the stage says so: codes stay what they were', async () => {
+  const tokenizer = ChameleonImageTokenizer.random(tinyConfig(), new Rng(3));
+  const image = flag(new Rng(7)).pixels;
+  const codesOf = () => tokenizer.encode([{ width: 8, height: 8, rgb: image }]);
+  const [codes, drawn] = [codesOf(), readValues(() => tokenizer.decode(codesOf()))];
+  const task = vqganTask(tokenizer, (rng) => flag(rng).pixels, {
+    batch: 4,
+    size: 8,
+    refreshUntil: -1,
+    part: 'decoder',
+  });
+  for (const name of Object.keys(task.variables)) assert.match(name, /^(decoder|post_quant_conv)\./);
+  const losses: number[] = [];
+  for await (const { metrics } of trainSupervised(task, { steps: 30, learningRate: 1e-2, seed: 1 }))
+    losses.push(metrics.l1);
+  assert.ok(losses[29] < losses[0], `${losses[0]} -> ${losses[29]}`);
+  assert.deepEqual(codesOf(), codes);
+  assert.notDeepEqual(
+    readValues(() => tokenizer.decode(codes)),
+    drawn,
+  );
   tokenizer.dispose();
 });
 

@@ -1,6 +1,12 @@
 /** Chameleon mini's curriculum: first the VQGAN, then the language model around it. */
 import { NAMES_AND_PRESENCE, NAMES_IN_PAINT, OBJECT_NAMES } from './scenes';
+import type { VqganTrainingOptions } from './chameleon-task';
 import type { ImageStage, LanguageStage } from './stage';
+
+export interface VqganStage extends ImageStage, Pick<VqganTrainingOptions, 'refreshUntil' | 'part'> {
+  /** Share of images of X-CoT's subjects, of split `train`. Default 0. */
+  readonly subjects?: number;
+}
 
 /** The image tokenizer. */
 export const CHAMELEON_IMAGE_STAGES = {
@@ -13,7 +19,18 @@ export const CHAMELEON_IMAGE_STAGES = {
     batch: 16,
     refreshUntil: -1,
   },
-} satisfies Readonly<Record<string, ImageStage & { readonly refreshUntil: number }>>;
+  /** The decoder once more, with animals and things in colors that are not theirs: half of the images are X-CoT's. */
+  'chameleon-decoder': {
+    steps: 4000,
+    learningRate: 1e-3,
+    weightDecay: 0,
+    seed: 2,
+    batch: 16,
+    refreshUntil: -1,
+    part: 'decoder',
+    subjects: 0.5,
+  },
+} satisfies Readonly<Record<string, VqganStage>>;
 
 /** Nearly every image is drawn behind codes that are mostly another image's, as Show-o's are behind masks; texts stand as they are. */
 const BEHIND_WRONG_CODES: LanguageStage['noise'] = {

@@ -33,6 +33,8 @@ export interface VqganTrainingOptions {
   readonly refreshUntil?: number;
   /** Images whose codes are looked at. Default 96. */
   readonly probe?: number;
+  /** What learns; codes stay what they are where it is the decoder alone. Default `all`. */
+  readonly part?: 'all' | 'decoder';
 }
 
 /**
@@ -48,6 +50,8 @@ export function vqganTask(
   options: VqganTrainingOptions,
 ): SupervisedTask<VqganBatch> {
   const { batch, size, plainSteps = 0, refreshEvery = 10, refreshUntil = plainSteps, probe = 96 } = options;
+  const { part = 'all' } = options;
+  const learns = (name: string) => part === 'all' || /^(decoder|post_quant_conv)\./.test(name);
   const images = (count: number, rng: Rng) =>
     pixelsTensor(
       Array.from({ length: count }, (_, i) => source(rng.split(i))),
@@ -56,7 +60,7 @@ export function vqganTask(
     );
   return {
     name: 'vqgan',
-    variables: tokenizer.vqgan.variables(),
+    variables: Object.fromEntries(Object.entries(tokenizer.vqgan.variables()).filter(([name]) => learns(name))),
     batch: (step, rng) => {
       if (step >= plainSteps && step <= refreshUntil && (step - plainSteps) % refreshEvery === 0) {
         const pixels = images(probe, rng.split('probe'));

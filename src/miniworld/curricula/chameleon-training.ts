@@ -6,13 +6,14 @@ import { addPaintedSubjects } from '../painted-subjects';
 import { loadSprites } from '../sprites';
 import { vocabulary } from '../vocabulary';
 import { IMAGE_SIZE } from '../world';
+import { addXcotSubjects, subjectImages } from '../xcot-subjects';
 import { Rng } from '../../engine';
 import { dataFolder } from '../../io/package-root';
 import { ChameleonModel } from '../../models/chameleon/model';
 import type { MagvitTokenizer } from '../../models/showo/image-tokenizer';
 import { SumWeight } from '../../nn/weights';
 import { chameleonMini, codeEntries, startCodesFromCodebook } from './chameleon-config';
-import { CHAMELEON_IMAGE_STAGES, CHAMELEON_STAGES } from './chameleon-curriculum';
+import { CHAMELEON_IMAGE_STAGES, CHAMELEON_STAGES, type VqganStage } from './chameleon-curriculum';
 import { chameleonTask, vqganTask } from './chameleon-task';
 import { miniText, sceneImages, sceneSource } from './scenes';
 import { trainedTokenizer } from './showo-tokenizer';
@@ -30,6 +31,7 @@ export const CHAMELEON_TRAINING: Readonly<Record<ImageStageName | ChameleonStage
     folder: CHAMELEON_FOLDER,
     prepare: async (seed) => tokenizerTraining(await trainedTokenizer(), seed),
   },
+  'chameleon-decoder': decoderStage('chameleon-decoder'),
   'chameleon-language': {
     settings: CHAMELEON_STAGES['chameleon-language'],
     folder: CHAMELEON_FOLDER,
@@ -49,6 +51,24 @@ function furtherStage(name: ChameleonStageName): Stage {
     settings: CHAMELEON_STAGES[name],
     folder: CHAMELEON_FOLDER,
     prepare: async () => languageTraining(name, await trainedChameleon()),
+  };
+}
+
+/** A stage of the decoder of the weights that are there: codes, and with them the language model, stay what they are. */
+function decoderStage(name: ImageStageName): Stage {
+  const settings: VqganStage = CHAMELEON_IMAGE_STAGES[name];
+  return {
+    settings,
+    folder: CHAMELEON_FOLDER,
+    async prepare() {
+      const model = await trainedChameleon();
+      const sprites = await loadSprites();
+      await addXcotSubjects(sprites);
+      const [scenes, subjects] = [sceneImages(sprites, 'train'), subjectImages(sprites)];
+      const source = (rng: Rng) => (rng.uniform() < (settings.subjects ?? 0) ? subjects(rng) : scenes(rng));
+      const task = vqganTask(model.imageTokenizer, source, { ...settings, size: IMAGE_SIZE });
+      return { task: { ...task, name }, save: saveBf16(model) };
+    },
   };
 }
 
