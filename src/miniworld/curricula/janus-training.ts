@@ -58,6 +58,9 @@ export const JANUS_TRAINING: Readonly<Record<ImageStageName | JanusStageName, St
   'janus-looking': furtherStage('janus-looking'),
   'janus-any-name': furtherStage('janus-any-name'),
   'janus-seeing': furtherStage('janus-seeing'),
+  'janus-keeping': furtherStage('janus-keeping'),
+  'janus-telling': furtherStage('janus-telling'),
+  'janus-comparing': furtherStage('janus-comparing'),
 };
 
 /** A stage of the vision tower of the weights that are there; the rest stays as it is. */

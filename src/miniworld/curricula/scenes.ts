@@ -2,7 +2,14 @@
 import { captionOf } from '../captions';
 import { augmentedQuestions, canAugmentColors, withAugmentedColors, withoutColors } from '../color-augmentation';
 import { factQuestions } from '../facts';
-import { namingQuestions, presenceQuestions, type Question, questionsOf, underAnyName } from '../questions';
+import {
+  namingQuestions,
+  nearQuestions,
+  presenceQuestions,
+  type Question,
+  questionsOf,
+  underAnyName,
+} from '../questions';
 import { withTones } from '../tones';
 import { canPaint, paintedPresence, paintedQuestions, withPaintedSubjects } from '../painted-subjects';
 import { renderScene } from '../render';
@@ -20,6 +27,8 @@ export interface SceneMixture {
   readonly kinds?: Readonly<Record<SceneKind, number>>;
   /** Whether easier questions about presence come too, see `presenceQuestions`. Default false */
   readonly presence?: boolean;
+  /** Whether presence is asked for by names that differ in a word from what is there, see `nearQuestions`. Default false */
+  readonly nearPresence?: boolean;
   /** Whether names are asked for, see `namingQuestions`, and presence only once. Default false */
   readonly naming?: boolean;
   /** Chance that the objects of a scene without subjects come in shades that have no name, see `inShades`. Default 0 */
@@ -103,7 +112,8 @@ export function sceneSource(
       const again = [rng.split('again'), rng.split('and again')].flatMap((s) => questionsOf(scene, s));
       const hard = mixture.naming ? namingQuestions(scene) : again.filter((q) => q.type === 'yes_no');
       const easy = mixture.presence ? presenceQuestions(scene, rng.split('presence')) : [];
-      const all = [...questionsOf(scene, rng), ...hard, ...easy];
+      const near = mixture.nearPresence ? nearQuestions(scene, rng.split('near')) : [];
+      const all = [...questionsOf(scene, rng), ...hard, ...easy, ...near];
       const names = rng.split('names');
       const inPaint = painted && mixture.paintedPresence ? paintedPresence(scene, rng.split('painted')) : [];
       const questions = [...(painted ? paintedQuestions(all) : all), ...inPaint].map((question) =>
