@@ -14,7 +14,7 @@ import {
 } from '../data/xcot';
 import type { Evaluation } from '../data/task';
 import type { Rng } from '../engine';
-import { imagesToTensor } from '../io';
+import { type Image, imagesToTensor } from '../io';
 import type { UnifiedModel } from '../models/unified';
 import { type Detections, SceneDetector } from './detector';
 import { backgroundProbability, presence } from './detector/score';
@@ -94,6 +94,11 @@ export class MiniXcotTask implements XcotTask<XcotTruth> {
   /** See {@link heldOutXcot}. */
   heldOut(count: number, rng: Rng): XcotExample<XcotTruth>[] {
     return heldOutXcot(count, rng, this.sprites);
+  }
+
+  /** The true image of what a held-out example asks for. */
+  targetOf({ truth }: XcotExample<XcotTruth>): Image {
+    return imageOf(truth.target, this.sprites);
   }
 
   /** Frees the detector. */

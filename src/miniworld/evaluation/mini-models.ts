@@ -144,7 +144,7 @@ of 4096 in one sequence and one vocabulary, a transformer of five layers with no
       behindWrongCodes('chameleon-drawing'),
       '`chameleon-drawing` starts from the mean of the weights before and after `chameleon-wrong-codes`, which ended 39 steps before its\n  schedule did. Guidance and temperature were chosen on images of seed 2000.',
       '`chameleon-composing` is the same lesson for twice as long; of two short lessons in answers behind it, the one that asks whether painted\n  animals and things are there (`chameleon-seeing`) was chosen on scenes of seed 2000. Losses of drawing still fall.',
-      '`chameleon-decoder` teaches the decoder of the image tokenizer alone, half of it on animals and things in colours that are not theirs (none of\n  those that `xcotSubjects` holds out); codes, and with them the language model, stay what they were. Before it a true image of a held-out subject\n  that went through the tokenizer was known again in 65 of 100, after it in 85.',
+      '`chameleon-decoder` teaches the decoder of the image tokenizer alone, half of it on animals and things in colours that are not theirs (none of\n  those that `xcotSubjects` holds out); codes, and with them the language model, stay what they were. Before it a true image of a held-out subject\n  that went through the tokenizer was known again in 63 of 100, after it in 85.',
       machine('src/miniworld/curricula/chameleon-curriculum.ts'),
     ],
     stage: 'chameleon-language',
