@@ -57,7 +57,7 @@ test('a tiny Chameleon goes through cold start, reinforcement and comparison', (
 
 test('what is wrong with a command line is said by name', () => {
   for (const [args, said] of [
-    [['--variant', 'half'], /--variant is one of full, control, base/],
+    [['--variant', 'half'], /--variant is one of full, control, control-targets, base/],
     [['--variant', 'control'], /controlSteps=N/],
     [['--scorers', path.join(root, 'nothing')], /nothing lacks\n {2}dreamsim/],
   ] as const) {
