@@ -5,6 +5,7 @@ import {
   OBJECT_NAMES_IN_HALF_AUGMENTED_COLORS,
   PRESENCE,
   PRESENCE_IN_SOME_AUGMENTED_COLORS,
+  type SceneMixture,
 } from './scenes';
 import type { PatchLooks } from './janus-patches';
 import type { ImageStage, LanguageStage } from './stage';
@@ -27,6 +28,17 @@ const BEHIND_WRONG_CODES: LanguageStage['noise'] = {
   textCorruption: 0,
   wrongCodes: 0.9,
   wrongShare: 'cosine',
+};
+
+/** Names in paint, and whether something is there by names that differ in one word from what is. */
+const NEAR_NAMES: SceneMixture = {
+  ...NAMES_IN_PAINT,
+  colorAugmentation: 0.2,
+  paintedSubjects: 0.4,
+  paintedPresence: true,
+  nearPresence: true,
+  tones: 0.2,
+  anyName: 0.4,
 };
 
 /** The VQ tokenizer and the vision tower. */
@@ -266,17 +278,9 @@ export const JANUS_STAGES = {
     batch: { images: 16, asked: 16, questions: 9, texts: 3 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
     noise: { ...BEHIND_WRONG_CODES, answerCorruption: 0.5, wrongCodes: 0.4 },
-    scenes: {
-      ...NAMES_IN_PAINT,
-      colorAugmentation: 0.2,
-      paintedSubjects: 0.4,
-      paintedPresence: true,
-      nearPresence: true,
-      tones: 0.2,
-      anyName: 0.4,
-    },
+    scenes: NEAR_NAMES,
   },
-  /** The same with questions as they are: behind words that are wrong now and then, no answer depends on two of them. */
+  /** The same with questions as they are, and fewer wrong names: with words wrong now and then the answer had stayed "yes". */
   'janus-comparing': {
     steps: 1000,
     learningRate: 2e-3,
@@ -287,14 +291,6 @@ export const JANUS_STAGES = {
     batch: { images: 16, asked: 16, questions: 9, texts: 3 },
     weights: { t2i: 1, mmu: 1, lm: 1 },
     noise: { ...BEHIND_WRONG_CODES, answerCorruption: 0.5, questionNoise: 0, wrongCodes: 0.4 },
-    scenes: {
-      ...NAMES_IN_PAINT,
-      colorAugmentation: 0.2,
-      paintedSubjects: 0.4,
-      paintedPresence: true,
-      nearPresence: true,
-      tones: 0.2,
-      anyName: 0.2,
-    },
+    scenes: { ...NEAR_NAMES, anyName: 0.2 },
   },
 } satisfies Readonly<Record<string, JanusStage>>;
