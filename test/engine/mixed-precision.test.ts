@@ -6,7 +6,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 function run(env: Record<string, string>) {
   const args = ['--require', 'ts-node/register/transpile-only', path.join(__dirname, 'mixed-precision.ts')];
-  return spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, UNILAB_NATIVE: '0', ...env } });
+  return spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    env: { ...process.env, UNILAB_NATIVE: '0', UNILAB_TRACE: '1', ...env },
+  });
 }
 
 /** What a run found; undefined, and the test skipped, where TensorFlow is not linked. */
