@@ -224,6 +224,7 @@ export interface InterleavedModel<P extends Prompt = Prompt, T extends Transitio
   T
 > {
   sampleSequences(requests: readonly SampleRequest<P>[], options?: SequenceOptions): Trajectory<T>[];
+  supervisedBatch?(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): SupervisedBatch;
   supervisedLoss(examples: readonly InterleavedExample[], rng: Rng, options?: SupervisedLossOptions): tf.Scalar;
   frozenCopy(dtype?: 'F32' | 'BF16', follows?: boolean): InterleavedModel<P, T>;
 }

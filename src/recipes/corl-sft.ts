@@ -6,9 +6,9 @@
 import * as z from 'zod';
 import type { CorlExample, CorlTask } from '../data/corl-task';
 import { option } from '../io/options';
-import type { tf } from '../engine';
+import type { Rng } from '../engine';
 import type { SupervisedExample, UnifiedModel } from '../models/unified';
-import { type StepReport, type SupervisedTask, trainSupervised } from '../sft';
+import { drawnTask, type StepReport, trainSupervised } from '../sft';
 
 export const coldSftOptions = z.strictObject({
   steps: option(z.int().positive(), 1375, 'Optimizer steps, at most.', { paper: 'CoRL, Table 3: an epoch' }),
@@ -28,8 +28,6 @@ export type ColdSftOptions = z.infer<typeof coldSftOptions>;
 /** For a model of a few million parameters: a higher learning rate, fewer steps of fewer examples. */
 export const coldSftMini = { steps: 150, batchSize: 8, learningRate: 3e-4, wrongCodes: 0.9 } as const;
 
-type Loss = () => tf.Scalar;
-
 /**
  * Reports step by step; leave the `for await` between steps at any time.
  * @param folder of the run; one found there is gone on with
@@ -41,29 +39,26 @@ export async function* coldSft(
   folder?: string,
 ): AsyncGenerator<StepReport, void> {
   if (!options.images && !options.answers) throw new RangeError('neither images nor answers are to be learned from');
-  const { steps, seconds, learningRate, weightDecay, maxGradNorm, seed } = options;
+  const { steps, seconds, learningRate, weightDecay, maxGradNorm, seed, cfgDropout, wrongCodes } = options;
   const loop = { steps, learningRate, weightDecay, maxGradNorm, seed, floor: 1, warmupSteps: 0, folder };
   let spent = 0;
-  for await (const report of trainSupervised(supervisedTask(model, task, options), loop)) {
+  const learning = drawnTask(model, {
+    name: 'corl cold SFT',
+    draw: (rng) => lessons(task, options, rng),
+    settings: { cfgDropout, wrongCodes },
+  });
+  for await (const report of trainSupervised(learning, loop)) {
     yield report;
     spent += report.seconds;
     if (seconds !== null && spent >= seconds) return;
   }
 }
 
-function supervisedTask(model: UnifiedModel, task: CorlTask, options: ColdSftOptions): SupervisedTask<Loss> {
-  const { batchSize, cfgDropout, wrongCodes } = options;
-  return {
-    name: 'corl cold SFT',
-    variables: model.variables(),
-    batch: async (_step, rng) => {
-      const examples: CorlExample[] = [];
-      for (let i = 0; i < batchSize; i++) examples.push(await task.sample(rng.split(`example ${i}`)));
-      const shown = examples.flatMap((example) => lessonsOf(example, options));
-      return () => model.supervisedLoss(shown, rng.split('loss'), { cfgDropout, wrongCodes });
-    },
-    loss: (lossOf) => ({ loss: lossOf(), metrics: {} }),
-  };
+/** What is learned of as many examples as a step has. */
+async function lessons(task: CorlTask, options: ColdSftOptions, rng: Rng): Promise<SupervisedExample[]> {
+  const examples: CorlExample[] = [];
+  for (let i = 0; i < options.batchSize; i++) examples.push(await task.sample(rng.split(`example ${i}`)));
+  return examples.flatMap((example) => lessonsOf(example, options));
 }
 
 function lessonsOf(example: CorlExample, { images, answers }: ColdSftOptions): SupervisedExample[] {

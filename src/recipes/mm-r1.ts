@@ -17,7 +17,7 @@ import { AdamW, Rng } from '../engine';
 import type { Run } from '../io';
 import { group, option } from '../io/options';
 import { adaptationShape } from '../models/adaptation';
-import type { InterleavedExample, Trajectory, UnifiedModel } from '../models/unified';
+import type { Trajectory, UnifiedModel } from '../models/unified';
 import {
   columnsOf,
   type Reward,
@@ -37,7 +37,7 @@ import {
   trainStep,
   trainStepShape,
 } from '../rl';
-import { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from '../sft';
+import { drawnTask, type LoopOptions, type StepReport, trainSupervised } from '../sft';
 import { keepingRefused, loggedSamples } from './samples';
 
 const sec41 = { paper: 'MM-R1, Sec. 4.1' };
@@ -176,21 +176,16 @@ export function supervise(
   const { steps, batch, learningRate, cfgDropout, wrongCodes } = coldStart;
   const isControl = stage === 'control';
   const of = isControl ? controlRecords : 'cold-start';
-  const learner = interleaved(model);
-  const supervised: SupervisedTask<{ examples: readonly InterleavedExample[]; rng: Rng }> = {
+  const learning = drawnTask(interleaved(model), {
     name: `mm-r1-${stage}`,
-    variables: model.variables(),
-    batch: async (_step, rng) => {
+    draw: async (rng) => {
       const records = await Promise.all(Array.from({ length: batch }, async (_, i) => task.record(rng.split(i), of)));
-      return { examples: records.map(sequenceOf), rng: rng.split('loss') };
+      return records.map(sequenceOf);
     },
-    loss: ({ examples, rng }) => ({
-      loss: learner.supervisedLoss(examples, rng, { cfgDropout, wrongCodes }),
-      metrics: {},
-    }),
-  };
+    settings: { cfgDropout, wrongCodes },
+  });
   const loop: LoopOptions = { steps: isControl ? controlSteps : steps, learningRate, weightDecay, seed, folder };
-  return trainSupervised(supervised, loop);
+  return trainSupervised(learning, loop);
 }
 
 /** Leave the `for await` between steps at any time. With a run, the same call goes on from there, bit for bit. */
