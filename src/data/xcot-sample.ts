@@ -1,6 +1,7 @@
 /** How an X-CoT comes about: as one sequence of the model's own, turn by turn, or not at all. */
 import { type Rng, tf } from '../engine';
 import { type Image, tensorToImages } from '../io';
+import { decodeInPasses } from '../models/passes';
 import type {
   ImageOptions,
   ImageSegment,
@@ -125,7 +126,7 @@ export async function imagesOf(
   drawn: readonly ImageSegment[],
 ): Promise<Image[]> {
   const codes = drawn.map((segment) => segment.codes);
-  const pixels = tf.tidy(() => tf.clipByValue(imageTokenizer.decode(codes, drawn[0].grid), -1, 1));
+  const pixels = tf.tidy(() => tf.clipByValue(decodeInPasses(imageTokenizer, codes, drawn[0].grid), -1, 1));
   try {
     return await tensorToImages(pixels);
   } finally {

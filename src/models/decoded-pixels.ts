@@ -1,9 +1,10 @@
 /** Codes as pixels, for whoever looks at many images again and again. */
 import { runTraced, tf } from '../engine';
 import { evenPart, partsOf } from '../nn/buckets';
+import { imagesAPass } from './passes';
 import type { ImageTokenizer } from './unified';
 
-/** Images of a pass: more take as long one by one as all at once, and one shape serves however many there are. */
+/** Images of a pass, of small ones: more take as long one by one as all at once, and one shape serves however many there are. */
 const MOST = 12;
 
 /**
@@ -13,9 +14,10 @@ const MOST = 12;
 export function decodedPixels(
   tokenizer: ImageTokenizer,
   codes: readonly ArrayLike<number>[],
-  grid?: readonly [rows: number, columns: number],
+  grid: readonly [rows: number, columns: number] = tokenizer.grid,
 ): tf.Tensor4D {
-  const size = evenPart(codes.length, MOST);
+  const [height, width] = grid.map((side) => side * tokenizer.stride);
+  const size = evenPart(codes.length, Math.min(MOST, imagesAPass(width, height)));
   return tf.tidy(() => {
     const parts = partsOf(codes, size).map((part) => {
       const whole = [...part, ...Array.from({ length: size - part.length }, () => part[0])];

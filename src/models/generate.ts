@@ -2,6 +2,7 @@
 import { Rng } from '../engine';
 import { type Image, tensorToImages } from '../io';
 import type { Asked, GeneratedImage, Seeded } from '../text/asked';
+import { decodeInPasses } from './passes';
 import type { ImageOptions, TextOptions, UnifiedModel } from './unified';
 
 /**
@@ -54,7 +55,7 @@ export async function decodeImages(
   grid?: readonly [rows: number, columns: number],
 ): Promise<Image[]> {
   if (codes.length === 0) return [];
-  const pixels = model.imageTokenizer.decode(codes, grid);
+  const pixels = decodeInPasses(model.imageTokenizer, codes, grid);
   try {
     return await tensorToImages(pixels);
   } finally {

@@ -1,10 +1,11 @@
 /** Chameleon's VQGAN: images to codes and back, and the loss that trains it. */
 import { readValues, releaseTraced, type Rng, tf } from '../../engine';
 import { codesInUse } from '../../nn/vqgan-codebook';
-import { type Image, imagesToTensor } from '../../io';
+import type { Image } from '../../io';
 import { ParamStore } from '../../nn/store';
 import { Vqgan } from '../../nn/vqgan';
 import { nearestCodes } from '../../nn/vqgan-codebook';
+import { encodeInPasses } from '../passes';
 import type { ImageTokenizer } from '../unified';
 import { type ChameleonConfig, defaultGrid } from './config';
 
@@ -60,12 +61,7 @@ export class ChameleonImageTokenizer implements ImageTokenizer {
     const sizes = new Set(images.map(({ width, height }) => `${width} x ${height}`));
     for (const size of sizes) {
       const alike = [...new Set(images)].filter(({ width, height }) => `${width} x ${height}` === size);
-      const pixels = imagesToTensor(alike);
-      try {
-        this.encodePixels(pixels).forEach((row, i) => codes.set(alike[i], row));
-      } finally {
-        pixels.dispose();
-      }
+      encodeInPasses(alike, (pixels) => this.vqgan.encode(pixels)).forEach((row, i) => codes.set(alike[i], row));
     }
     return images.map((image) => codes.get(image) as Int32Array);
   }

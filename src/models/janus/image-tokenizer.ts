@@ -2,10 +2,11 @@
  * Janus' image tokenizer: VQ-16 of LlamaGen (Sun et al. 2024) between pixels and codes, and the loss that it is trained
  * with.
  */
-import { inFloat32, logSoftmax, readValues, type Rng, tf } from '../../engine';
-import { type Image, imagesToTensor } from '../../io';
+import { inFloat32, logSoftmax, type Rng, tf } from '../../engine';
+import type { Image } from '../../io';
 import type { Vqgan } from '../../nn/vqgan';
 import { codebookEntries, codesInUse, l2Normalize, nearestCodes, quantize } from '../../nn/vqgan-codebook';
+import { encodeInPasses } from '../passes';
 import type { ImageTokenizer } from '../unified';
 import type { JanusVqConfig } from './config';
 
@@ -41,16 +42,13 @@ export class JanusImageTokenizer implements ImageTokenizer {
 
   /** @throws RangeError for images whose sides are not the grid's times the stride */
   encode(images: readonly Image[]): Int32Array[] {
-    if (images.length === 0) return [];
     const [rows, columns] = this.grid;
     for (const { width, height } of images)
       if (height !== rows * this.stride || width !== columns * this.stride)
         throw new RangeError(
           `an image is ${width} x ${height}; this tokenizer takes ${columns * this.stride} x ${rows * this.stride}: resize it first`,
         );
-    const flat = readValues<'int32'>(() => this.encodePixels(imagesToTensor(images)));
-    const count = rows * columns;
-    return images.map((_, i) => flat.slice(i * count, (i + 1) * count));
+    return encodeInPasses(images, (pixels) => this.encodePixels(pixels));
   }
 
   /**

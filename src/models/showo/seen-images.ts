@@ -1,6 +1,6 @@
 /** Images as codes, each encoded once as long as it lives: epochs over few of them cost one encoding of each. */
-import { readValues } from '../../engine';
-import { type Image, imagesToTensor } from '../../io';
+import type { Image } from '../../io';
+import { encodeInPasses } from '../passes';
 import type { MagvitTokenizer } from './image-tokenizer';
 
 export class SeenImages {
@@ -23,11 +23,8 @@ export class SeenImages {
         );
     }
     const fresh = [...new Set(images)].filter((image) => !this.seen.has(image));
-    if (fresh.length > 0) {
-      const flat = readValues<'int32'>(() => this.magvit.encode(imagesToTensor(fresh)));
-      const count = rows * columns;
-      fresh.forEach((image, i) => this.seen.set(image, flat.slice(i * count, (i + 1) * count)));
-    }
+    const codes = encodeInPasses(fresh, (pixels) => this.magvit.encode(pixels));
+    fresh.forEach((image, i) => this.seen.set(image, codes[i]));
     return images.map((image) => this.seen.get(image) as Int32Array);
   }
 }
