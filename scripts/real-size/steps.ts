@@ -107,6 +107,7 @@ export const stepOfCorl: StepTaker = async ({ model, scratch, side, done }) => {
 export const stepOfMmR1: StepTaker = async ({ model, scratch, side, done }) => {
   const options = {
     ...COMMON,
+    prompts: 1,
     structure: 'guided',
     text: { maxNewTokens: 4 },
     coldStart: { steps: 1, batch: 1 },
