@@ -8,5 +8,5 @@ export {
   conceptSteps,
   learnConceptTokens,
 } from './concept-tokens';
-export { drawnTask, type DrawnTaskOptions } from './drawn-task';
+export { drawnTask, type DrawnTaskOptions, type Learner } from './drawn-task';
 export { type LoopOptions, type StepReport, type SupervisedTask, trainSupervised } from './loop';
