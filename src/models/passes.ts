@@ -5,8 +5,8 @@ import { partsOf } from '../nn/buckets';
 import type { ImageTokenizer } from './unified';
 
 /**
- * Pixels of a pass: 64 images of 64 x 64, one of 512 x 512. At the published widths a convolutional coder holds some
- * thousand numbers a pixel at once, more than a GiB a pass.
+ * Pixels of a pass: 64 images of 64 x 64, one of 512 x 512. At the published widths a convolutional coder holds so many
+ * numbers a pixel that a few images at once are most of what a step needs.
  */
 const PIXELS = 2 ** 18;
 
