@@ -3,10 +3,8 @@
  * them as its own handles, the other engines' as bits in an array of ours.
  */
 import * as tf from '@tensorflow/tfjs';
+import { BFLOAT16 } from './functions/binding';
 import { onTensorflow } from './ops/kernel';
-
-/** TensorFlow's number for bfloat16 (`DT_BFLOAT16`). */
-const BFLOAT16 = 14;
 
 /** Where the bits are. */
 interface Place {

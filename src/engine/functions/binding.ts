@@ -1,6 +1,9 @@
 /** What is used of TensorFlow's binding for Node, and of the tf.js backend in front of it. */
 import * as tf from '@tensorflow/tfjs';
 
+/** TensorFlow's number for bfloat16 (`DT_BFLOAT16`), which tf.js has no type for. */
+export const BFLOAT16 = 14;
+
 /** One attribute of an operation, with the binding's number for its type. */
 export interface Attribute {
   readonly name: string;

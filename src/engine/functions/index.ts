@@ -1,5 +1,5 @@
 export { RepeatedStep } from './repeated';
-export { useMixedPrecision } from './rewriting';
+export { useMixedPrecision } from './call-attributes';
 export { TraceError } from './trace-error';
 export {
   onTrace,

@@ -1,6 +1,7 @@
 /** A program that is kept: compared with what is asked for now, and run as one TensorFlow function. */
 import type { Attribute, Backend, Binding, Metadata, Values } from './binding';
 import { functionGraph } from './graph-def';
+import { givenResults } from './kept-casts';
 import {
   type Captured,
   type Operation,
@@ -12,7 +13,7 @@ import {
   STAND_INS,
   type Upload,
 } from './program';
-import { callAttributes } from './rewriting';
+import { callAttributes } from './call-attributes';
 import { isLarge, shapeNumbers } from './shape-numbers';
 
 /** An operation that is asked for. */
@@ -31,6 +32,8 @@ export class Plan {
   private readonly decideShapes: ReadonlySet<number>;
   private readonly resultAt: ReadonlyMap<number, number>;
   private registered: string | undefined;
+  /** The same program with more inputs. */
+  private lean: { readonly key: string; readonly plan: Plan } | undefined;
   /** Times that it ran as a function. */
   runs = 0;
   /** Seconds that writing it, giving it to TensorFlow and its first run took: TensorFlow optimizes it then. */
@@ -45,11 +48,12 @@ export class Plan {
   constructor(
     private readonly label: string,
     readonly program: Program,
-    integer: number,
+    private readonly integer: number,
+    fed: Iterable<number> = [],
   ) {
     this.decideShapes = shapeNumbers(program, integer);
     const large = program.steps.flatMap((step, i) => (step.kind === 'upload' && isLarge(step) ? [i] : []));
-    this.fed = new Set(large.filter((i) => !this.decideShapes.has(i)));
+    this.fed = new Set([...fed, ...large.filter((i) => !this.decideShapes.has(i))]);
     for (const i of this.fed) (program.steps[i] as Upload).values = undefined;
     this.resultAt = new Map(program.results.map((ref, k) => [ref, k]));
   }
@@ -70,6 +74,33 @@ export class Plan {
 
   get operations(): number {
     return this.program.steps.filter(({ kind }) => kind === 'operation').length;
+  }
+
+  /**
+   * The same program with what some of its steps make as inputs; it is kept, and goes with this one.
+   * @returns undefined where TensorFlow refuses it
+   */
+  given(binding: Binding, steps: readonly number[]): Plan | undefined {
+    const key = [...this.inputSteps, '|', ...steps].join();
+    if (this.lean?.key !== key) {
+      this.lean?.plan.remove(binding);
+      const program = givenResults(this.program, steps);
+      this.lean = { key, plan: new Plan(this.label, program, this.integer, [...this.fed, ...steps]) };
+    }
+    const { plan } = this.lean;
+    return plan.prepare(binding, new Map()) === undefined ? plan : undefined;
+  }
+
+  /** What is counted, with that of the same program with more inputs. */
+  get counts(): { readonly runs: number; readonly seconds: number; readonly compilations: number } {
+    const { runs, seconds, compilations } = this;
+    const more = this.lean?.plan;
+    if (!more) return { runs, seconds, compilations };
+    return {
+      runs: runs + more.runs,
+      seconds: seconds + more.seconds,
+      compilations: compilations + more.compilations,
+    };
   }
 
   /** @returns why an upload does not fit; undefined when it does */
@@ -142,17 +173,19 @@ export class Plan {
    * Runs the function, which was prepared.
    * @param captured ids of the tensors from outside
    * @param uploads what was uploaded, by step
+   * @param inTurn see `callAttributes`
    * @returns what the program leaves, in the order of `program.results`
    */
   run(
     { binding }: Backend,
     captured: readonly number[],
     uploads: ReadonlyMap<number, { id: number }>,
+    inTurn = false,
   ): { ref: Ref; id: number }[] {
     if (this.registered === undefined) throw new Error('the function was not prepared');
     const given = [...uploads].filter(([at]) => this.fed.has(at)).map(([, { id }]) => id);
     const start = performance.now();
-    const attributes = callAttributes(binding.TF_ATTR_STRING);
+    const attributes = callAttributes(binding.TF_ATTR_STRING, inTurn);
     const ids = [...captured, ...given];
     const outputs = binding.executeOp(this.registered, attributes, ids, this.program.results.length);
     this.runs++;
@@ -164,6 +197,8 @@ export class Plan {
   remove(binding: Binding): void {
     if (this.registered !== undefined) binding.removeFunction(this.registered);
     this.registered = undefined;
+    this.lean?.plan.remove(binding);
+    this.lean = undefined;
   }
 
   private register(binding: Binding): string {

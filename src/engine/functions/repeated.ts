@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { type Backend, functionBackend } from './binding';
+import { castsOf, keepCasts, type KeptCasts } from './kept-casts';
 import type { Plan } from './plan';
 import { type Operation, outputOf, stepOf, type Upload } from './program';
 import type { Session } from './session';
@@ -13,12 +14,18 @@ import { mayTrace, programsOf } from './traced';
 interface Ready {
   readonly plan: Plan;
   readonly functionName: string;
+  /** What runs: the plan, or the same program without the casts of weights. */
+  readonly runs: Plan;
   /** Ids of the tensors from outside; those of the inputs stand at `slots`, -1 for one that is not used. */
   readonly captured: readonly number[];
   readonly slots: readonly number[];
   readonly shapes: readonly string[];
   /** Numbers of the function's own, uploaded once, by step. */
   readonly constants: ReadonlyMap<number, { readonly id: number }>;
+  /** Weights as products need them. */
+  readonly casts: KeptCasts | undefined;
+  /** All that the function is given beside what is captured, in the order of its steps. */
+  readonly given: ReadonlyMap<number, { readonly id: number }>;
   /** Weights that may be assigned, and the numbers that they had. */
   readonly weights: readonly { readonly variable: tf.Variable; readonly dataId: object }[];
 }
@@ -56,6 +63,7 @@ export class RepeatedStep {
   forget(): void {
     const binding = functionBackend()?.binding;
     for (const { id } of this.ready?.constants.values() ?? []) binding?.deleteTensor(id);
+    this.ready?.casts?.release();
     this.ready = undefined;
   }
 }
@@ -78,28 +86,36 @@ function readyFrom(plan: Plan, session: Session, backend: Backend, inputs: reado
   const { captured } = session;
   const ids = backend.getInputTensorIds(inputs);
   const used = new Set(captured);
-  const weights = Object.values(tf.engine().registeredVariables).flatMap((variable) =>
-    used.has(backend.tensorMap.get(variable.dataId)?.id ?? -1) ? [{ variable, dataId: variable.dataId }] : [],
-  );
-  const constants = plan.inputSteps.map((at) => {
+  const weights = Object.values(tf.engine().registeredVariables).flatMap((variable) => {
+    const id = backend.tensorMap.get(variable.dataId)?.id ?? -1;
+    return used.has(id) ? [{ id, variable, dataId: variable.dataId }] : [];
+  });
+  const uploads = plan.inputSteps.map((at) => {
     const { shape, dtype } = program.steps[at] as Upload;
     const values = session.uploads.get(at)?.values;
     if (!values) throw new Error(`step ${at} of '${functionName}' was given no numbers`);
     return [at, { id: backend.binding.createTensor(shape, dtype, values) }] as const;
   });
+  const constants = new Map(uploads);
+  const rounds = castsOf(program, new Set(weights.map(({ id }) => captured.indexOf(id))));
+  const lean = rounds.length > 0 ? plan.given(backend.binding, rounds) : undefined;
+  const casts = lean && keepCasts(backend, program, rounds, captured);
   return {
     plan,
     functionName,
+    runs: lean ?? plan,
     captured: [...captured],
     slots: ids.map((id) => captured.indexOf(id)),
     shapes: inputs.map(shapeOf),
-    constants: new Map(constants),
+    constants,
+    casts,
+    given: new Map([...constants, ...(casts?.ids ?? [])].sort(([a], [b]) => a - b)),
     weights,
   };
 }
 
 function runReady(
-  { plan, captured, slots, constants }: Ready,
+  { plan, runs, captured, slots, given }: Ready,
   backend: Backend,
   inputs: readonly tf.Tensor[],
 ): tf.Tensor {
@@ -107,7 +123,7 @@ function runReady(
   backend.getInputTensorIds(inputs).forEach((id, i) => {
     if (slots[i] >= 0) ids[slots[i]] = id;
   });
-  const [{ ref, id }] = plan.run(backend, ids, constants);
+  const [{ ref, id }] = runs.run(backend, ids, given, true);
   const { shape, dtype } = (plan.program.steps[stepOf(ref)] as Operation).outputs[outputOf(ref)];
   return backend.createOutputTensor({ id, shape: [...shape], dtype }) as tf.Tensor;
 }

@@ -219,9 +219,9 @@ export class Programs {
     if ('plan' in done) {
       const { plan } = done;
       this.plans = [plan, ...this.plans.filter((other) => other !== plan)];
-      if (plan.compilations > plan.told)
-        listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
-      plan.told = plan.compilations;
+      const { compilations } = plan.counts;
+      if (compilations > plan.told) listeners.forEach((listener) => listener({ name: this.name, ...describe(plan) }));
+      plan.told = compilations;
       return plan;
     }
     this.eager++;
@@ -238,6 +238,6 @@ export class Programs {
 }
 
 function describe(plan: Plan): TracedProgram {
-  const { operations, inputs, compilations, seconds, runs } = plan;
-  return { operations, inputs, results: plan.program.results.length, compilations, seconds, runs };
+  const { operations, inputs, counts } = plan;
+  return { operations, inputs, results: plan.program.results.length, ...counts };
 }

@@ -1,6 +1,7 @@
 /**
- * What TensorFlow's graph optimizer (grappler) does to compiled functions: nothing, so that they compute what single
- * operations do, to the bit; or mixed precision, which rounds more than the project's own casts: logits, too.
+ * How compiled functions are run. TensorFlow's graph optimizer (grappler) does nothing to them, so that they compute what
+ * single operations do, to the bit; or mixed precision, which rounds more than the project's own casts: logits, too. And
+ * their operations are handed to threads as they become ready, or run in turn.
  */
 import type { Attribute } from './binding';
 
@@ -18,9 +19,16 @@ export function useMixedPrecision(on: boolean): void {
   bytes = on ? configuration() : undefined;
 }
 
-/** Attributes of a call of a function. @param stringType the binding's number for strings */
-export function callAttributes(stringType: number): readonly Attribute[] {
-  return bytes ? [{ name: 'config_proto', type: stringType, value: bytes }] : [];
+/**
+ * Attributes of a call of a function.
+ * @param stringType the binding's number for strings
+ * @param inTurn its operations run one after the other, where it is called: for many that are small, whose handing over
+ *   from thread to thread costs what is gained by two at once
+ */
+export function callAttributes(stringType: number, inTurn: boolean): readonly Attribute[] {
+  const given: Attribute[] = bytes ? [{ name: 'config_proto', type: stringType, value: bytes }] : [];
+  if (inTurn) given.push({ name: 'executor_type', type: stringType, value: 'SINGLE_THREADED_EXECUTOR' });
+  return given;
 }
 
 /** A serialized `ConfigProto`. */
