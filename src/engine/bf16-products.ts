@@ -2,17 +2,20 @@
  * Matrix products and convolutions in bfloat16 on CPUs. With AMX, oneDNN rounds by itself
  * (`ONEDNN_DEFAULT_FPMATH_MODE`), and products of two matrices are a kernel of our own, which rounds the same way and
  * takes a third to two thirds of the time. With AVX-512 alone oneDNN only rounds bfloat16 tensors, which tf.js has no
- * type for. So inputs are cast, multiplied and cast back as TensorFlow's own handles: half the time.
+ * type for. So inputs are cast, multiplied and cast back as TensorFlow's own handles: half the time. Of few rows the cast of
+ * the weight is most of the work: their products are kernels of our own, which a repeated step gives its weights as they
+ * need them.
  */
 import * as tf from '@tensorflow/tfjs';
 import { readFileSync } from 'node:fs';
+import { BFLOAT16 } from './functions/binding';
 import { hasOwnKernel } from './ops/kernel';
-
-/** TensorFlow's number for bfloat16 (`DT_BFLOAT16`). */
-const BFLOAT16 = 14;
 
 /** Products with fewer multiplications stay in float32: the casts would cost what the product saves. */
 const WORTH_CASTING = 2 ** 22;
+
+/** Weights of fewer numbers are multiplied as they are, by few rows. */
+const WORTH_ROUNDING = 2 ** 14;
 
 interface Attribute {
   readonly name: string;
@@ -33,6 +36,7 @@ interface Backend {
     readonly TF_FLOAT: number;
     readonly TF_ATTR_TYPE: number;
     readonly TF_ATTR_BOOL: number;
+    readonly TF_ATTR_INT: number;
     executeOp(name: string, attributes: readonly Attribute[], ids: readonly number[], outputs: number): Metadata[];
     deleteTensor(id: number): void;
   };
@@ -52,6 +56,9 @@ const CAST_INPUTS: Readonly<Record<string, readonly [number, number]>> = {
 
 /** Our own product of two matrices, where the processor has a unit for it. */
 const OWN_PRODUCT = 'UnilabProduct';
+
+/** Our own product of few rows with a weight `[outputs, inner]`, for processors without such a unit. */
+const FEW_ROWS = { weight: 'UnilabPairs', product: 'UnilabFewRows', most: 32 } as const;
 
 let installed = false;
 let exact = 0;
@@ -91,6 +98,7 @@ export function useBf16Products(): void {
   const plain = methods.executeSingleOutput;
   methods.executeSingleOutput = function (this: Backend, name, attributes, inputs) {
     const at = exact > 0 ? undefined : CAST_INPUTS[name];
+    if (at && isOfFewRows(name, attributes, inputs)) return ofFewRows(this, plain, inputs);
     if (!at || !isWorth(name, inputs, at)) return plain.call(this, name, attributes, inputs);
     return inBf16(this, name, attributes, inputs, at);
   };
@@ -112,6 +120,25 @@ export function useOwnProducts(): void {
 
 const isMatrix = ({ dtype, shape }: tf.TensorInfo): boolean =>
   dtype === 'float32' && shape.length === 2 && shape[0] * shape[1] > 0;
+
+function isOfFewRows(name: string, attributes: readonly Attribute[], inputs: readonly tf.TensorInfo[]): boolean {
+  const [x, weight] = inputs;
+  if (name !== 'BatchMatMulV2' || !inputs.every(isMatrix) || x.shape[0] > FEW_ROWS.most) return false;
+  const flag = (of: string) => attributes.some((attribute) => attribute.name === of && attribute.value === true);
+  const size = weight.shape[0] * weight.shape[1];
+  return !flag('adj_x') && flag('adj_y') && size >= WORTH_ROUNDING && hasOwnKernel(FEW_ROWS.product);
+}
+
+function ofFewRows(backend: Backend, run: Execute, [x, weight]: readonly tf.TensorInfo[]): tf.TensorInfo {
+  const { binding } = backend;
+  const pairs = run.call(backend, FEW_ROWS.weight, [], [weight]);
+  try {
+    const outputs = { name: 'outputs', type: binding.TF_ATTR_INT, value: weight.shape[0] };
+    return run.call(backend, FEW_ROWS.product, [outputs], [x, pairs]);
+  } finally {
+    (pairs as tf.Tensor).dispose();
+  }
+}
 
 function isWorth(name: string, inputs: readonly tf.TensorInfo[], at: readonly [number, number]): boolean {
   const [a, b] = at.map((i) => inputs[i]);

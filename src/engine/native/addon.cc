@@ -10,7 +10,8 @@ NAPI_MODULE_INIT() {
   if (names.empty()) {
     for (const auto& ops :
          {unilab::ActivationOps(), unilab::AttendOps(), unilab::BegunOps(), unilab::CacheOps(), unilab::DecoderOps(),
-          unilab::DrawOps(), unilab::NormOps(), unilab::OptimizerOps(), unilab::ProductOps(), unilab::SoftmaxOps()}) {
+          unilab::DrawOps(), unilab::FewRowsOps(), unilab::NormOps(), unilab::OptimizerOps(), unilab::ProductOps(),
+          unilab::SoftmaxOps()}) {
       for (const auto& definition : ops) {
         if (problem.empty()) problem = unilab::Register(definition);
         names.push_back(definition.name);

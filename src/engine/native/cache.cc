@@ -8,6 +8,9 @@
 namespace unilab {
 namespace {
 
+// Below this many multiplications of keys one thread is faster than waking the others.
+constexpr int64_t kAlone = 1 << 19;
+
 // The sizes of one run.
 struct Sizes {
   int64_t heads, groups, tokens, dim, capacity;
@@ -76,7 +79,7 @@ void CachedAttention(Call& call) {
   const float scale = call.attributes.scale;
   const int64_t fresh = s.tokens * s.dim, queries = s.heads / s.groups * fresh, most = s.capacity * s.dim;
   const int64_t longest = *std::max_element(lengths, lengths + batch) + s.tokens;
-#pragma omp parallel if (batch * s.heads * fresh * longest > kSmall)
+#pragma omp parallel if (batch * s.heads * fresh * longest > kAlone)
   {
     std::vector<float> scores(longest);
 #pragma omp for schedule(static)

@@ -15,6 +15,9 @@ void* Create(TF_OpKernelConstruction* construction) {
   int64_t groups = 1;
   TF_OpKernelConstruction_GetAttrInt64(construction, "groups", &groups, status);
   if (TF_GetCode(status) == TF_OK) attributes->groups = groups;
+  int64_t outputs = 0;
+  TF_OpKernelConstruction_GetAttrInt64(construction, "outputs", &outputs, status);
+  if (TF_GetCode(status) == TF_OK) attributes->outputs = outputs;
   unsigned char flag = 0;
   TF_OpKernelConstruction_GetAttrBool(construction, "adj_x", &flag, status);
   if (TF_GetCode(status) == TF_OK) attributes->adj_x = flag;
@@ -62,16 +65,24 @@ Shape Call::ShapeOf(int input) const {
   return shape;
 }
 
-float* Call::Output(int index, const Shape& shape) {
+float* Call::Output(int index, const Shape& shape) { return static_cast<float*>(Allocated(index, TF_FLOAT, shape)); }
+
+int32_t* Call::IntsOutput(int index, const Shape& shape) {
+  return static_cast<int32_t*>(Allocated(index, TF_INT32, shape));
+}
+
+// Both types take four bytes.
+void* Call::Allocated(int index, TF_DataType type, const Shape& shape) {
   size_t bytes = sizeof(float);
   for (int64_t size : shape) bytes *= size;
-  TF_Tensor* tensor = TF_AllocateOutput(context_, index, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes, status_);
+  const int axes = static_cast<int>(shape.size());
+  TF_Tensor* tensor = TF_AllocateOutput(context_, index, type, shape.data(), axes, bytes, status_);
   if (TF_GetCode(status_) != TF_OK) {
     TF_OpKernelContext_Failure(context_, status_);
     return nullptr;
   }
   outputs_.push_back(tensor);
-  return static_cast<float*>(TF_TensorData(tensor));
+  return TF_TensorData(tensor);
 }
 
 void Call::Fail(const std::string& message) {

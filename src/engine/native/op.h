@@ -14,6 +14,7 @@ struct Attributes {
   float epsilon = 0;
   float scale = 1;
   int64_t groups = 1;
+  int64_t outputs = 0;
   bool adj_x = false, adj_y = false;
 };
 
@@ -32,12 +33,15 @@ class Call {
   Shape ShapeOf(int input) const;
   // Allocates an output; nullptr when there is no memory (then the run has failed).
   float* Output(int index, const Shape& shape);
+  int32_t* IntsOutput(int index, const Shape& shape);
   // Ends the run with an error for people.
   void Fail(const std::string& message);
 
   const Attributes& attributes;
 
  private:
+  void* Allocated(int index, TF_DataType type, const Shape& shape);
+
   TF_OpKernelContext* context_;
   TF_Status* status_;
   std::vector<TF_Tensor*> inputs_;
@@ -55,7 +59,7 @@ struct Definition {
   const char* name;
   std::vector<const char*> inputs;      // such as "x: float"
   std::vector<const char*> outputs;     // such as "y: float"
-  std::vector<const char*> attributes;  // "epsilon: float", "scale: float", "groups: int", "adj_x: bool" or "adj_y: bool"
+  std::vector<const char*> attributes;  // "epsilon: float", "scale: float", "groups: int", "outputs: int", "adj_x: bool" or "adj_y: bool"
   void (*run)(void* attributes, TF_OpKernelContext* context);
   bool writes = false;  // It changes an input in place: it is neither left out, nor merged with another one.
 };
@@ -70,6 +74,7 @@ std::vector<Definition> BegunOps();
 std::vector<Definition> CacheOps();
 std::vector<Definition> DecoderOps();
 std::vector<Definition> DrawOps();
+std::vector<Definition> FewRowsOps();
 std::vector<Definition> NormOps();
 std::vector<Definition> OptimizerOps();
 std::vector<Definition> ProductOps();
