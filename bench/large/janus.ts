@@ -1,4 +1,5 @@
 /** Janus' language model at its published size: what loading it costs, and a token after contexts of several lengths. */
+import { readValues, type tf } from '../../src/engine';
 import { openSafetensors } from '../../src/io';
 import type { JanusConfig } from '../../src/models/janus/config';
 import { Decoder } from '../../src/nn/decoder';
@@ -66,8 +67,8 @@ async function decode(network: JanusNetwork, context: number, tokens: number): P
   });
   const said: number[] = [];
   // What a token costs ends when it can be said: its logits are read.
-  const say = (logits: () => Float32Array): Promise<Spent> =>
-    spend(() => void said.push(likeliest(logits(), 0, vocab)));
+  const say = (logits: () => tf.Tensor2D): Promise<Spent> =>
+    spend(() => void said.push(likeliest(readValues(logits), 0, vocab)));
   try {
     const prompt = Array.from({ length: context }, (_, i) => (i * 7919 + 11) % vocab);
     const whole = await say(() =>

@@ -1,7 +1,7 @@
 /** Rows of a language model on their way: prompts in at once, then one token a row and step, with a cache. */
-import { readValues, tf } from '../engine';
+import { tf } from '../engine';
 import { type Following, FollowingStep, type StepInputs } from './following-step';
-import { KvCache } from './kv-cache';
+import { KvCache, rowsOf } from './kv-cache';
 import type { RotaryConfig } from './rotary';
 
 export interface DecoderOptions<I extends StepInputs> {
@@ -41,27 +41,27 @@ export class Decoder<I extends StepInputs> {
    * @param counts tokens of each prompt
    * @param of the prompt that each row goes on from: those that share one cost its reading once
    * @param read hidden states of the prompts, `[prompts, tokens, hidden]`
-   * @returns logits of what follows, `[rows * classes]`
+   * @returns logits of what follows, `[rows, classes]`, the caller's to dispose
    */
-  start(counts: readonly number[], of: readonly number[], read: (cache: KvCache) => tf.Tensor3D): Float32Array {
+  start(counts: readonly number[], of: readonly number[], read: (cache: KvCache) => tf.Tensor3D): tf.Tensor2D {
     const { cache, options } = this;
-    const logits = readValues(() => {
+    const logits = tf.tidy(() => {
       const hidden = read(cache);
       const [, tokens, width] = hidden.shape;
       const last = counts.map((count, b) => b * tokens + count - 1);
       return options.head(tf.gather(tf.reshape<tf.Rank.R2>(hidden, [-1, width]), tf.tensor1d(last, 'int32')));
     });
     cache.select(of);
-    return repeated(logits, counts.length, of);
+    return rowsOf(logits, of);
   }
 
-  /** One token a row. @returns logits of what follows, `[rows * classes]` */
-  next(tokens: readonly number[]): Float32Array {
+  /** One token a row. @returns logits of what follows, `[rows, classes]`, the caller's to dispose */
+  next(tokens: readonly number[]): tf.Tensor2D {
     const { cache, options, step } = this;
     const rows = cache.spread(tokens.map((token) => [token]));
     const logits = step.run(cache, 1, () => options.inputs(rows));
     cache.count(tokens.map(() => 1));
-    return cache.gathered(readValues(() => logits));
+    return cache.gathered(logits);
   }
 
   /** Goes on with the given rows. */
@@ -73,14 +73,6 @@ export class Decoder<I extends StepInputs> {
     this.step.dispose();
     this.cache.dispose();
   }
-}
-
-/** Of numbers `[rows * width]`, those of the given rows, in their order; a row may come again. */
-export function repeated(numbers: Float32Array, rows: number, of: readonly number[]): Float32Array {
-  const width = numbers.length / rows;
-  const all = new Float32Array(of.length * width);
-  of.forEach((from, b) => all.set(numbers.subarray(from * width, (from + 1) * width), b * width));
-  return all;
 }
 
 /** Rows of one length, padded on the right, and how many tokens of each are its own. */

@@ -66,14 +66,12 @@ export class KvCache {
     return all;
   }
 
-  /** Of numbers of all computed rows, `[batch * width]`, those of the rows that go on, in their order. */
-  gathered(numbers: Float32Array): Float32Array {
-    const { places, batch = places.length } = this;
-    if (places.length === batch && places.every((place, i) => place === i)) return numbers;
-    const width = numbers.length / batch;
-    const own = new Float32Array(places.length * width);
-    places.forEach((place, i) => own.set(numbers.subarray(place * width, (place + 1) * width), i * width));
-    return own;
+  /**
+   * Of all computed rows, `[batch, width]`, those that go on, in their order.
+   * @param numbers disposed, unless it is what is returned
+   */
+  gathered(numbers: tf.Tensor2D): tf.Tensor2D {
+    return rowsOf(numbers, this.places);
   }
 
   /**
@@ -199,6 +197,19 @@ export class KvCache {
       this.held[i] = { keys, values };
       release(layer);
     });
+  }
+}
+
+/**
+ * Some rows of numbers, in an order; a row may come again.
+ * @param numbers `[rows, width]`, disposed, unless it is what is returned
+ */
+export function rowsOf(numbers: tf.Tensor2D, rows: readonly number[]): tf.Tensor2D {
+  if (rows.length === numbers.shape[0] && rows.every((row, i) => row === i)) return numbers;
+  try {
+    return tf.tidy(() => tf.gather(numbers, tf.tensor1d(Int32Array.from(rows), 'int32')));
+  } finally {
+    numbers.dispose();
   }
 }
 

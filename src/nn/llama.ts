@@ -3,7 +3,7 @@
  * SwiGLU. With the two options that Chameleon adds: norms on every head's queries and keys, norms after the blocks.
  * It starts from embeddings, because Janus mixes text with images there.
  */
-import { attention, inFloat32, layerNorm, swiglu, tf } from '../engine';
+import { attention, inFloat32, layerNorm, swapHeads, swiglu, tf } from '../engine';
 import { BLOCKED, causalMask } from './causal-mask';
 import type { KvCache } from './kv-cache';
 import type { LlamaConfig } from './llama-config';
@@ -93,11 +93,11 @@ export class LlamaAttention extends Module<LlamaConfig> {
     }
     const { mask, sees, tables, cache } = context;
     const turned = (h: tf.Tensor4D, norm: HeadNorm | undefined) =>
-      rotary(tf.transpose<tf.Tensor4D>(norm ? norm.forward(h) : h, [0, 2, 1, 3]), tables);
+      rotary(swapHeads(norm ? norm.forward(h) : h), tables);
     const q = turned(split(this.q_proj.forward(x)), this.q_norm);
     const own = {
       keys: turned(split(this.k_proj.forward(x)), this.k_norm),
-      values: tf.transpose<tf.Tensor4D>(split(this.v_proj.forward(x)), [0, 2, 1, 3]),
+      values: swapHeads(split(this.v_proj.forward(x))),
     };
     const among = () => {
       // Query heads of one key-value head stand below each other.
@@ -105,7 +105,7 @@ export class LlamaAttention extends Module<LlamaConfig> {
       return tf.reshape(attention(grouped, own.keys, own.values, mask, dim ** -0.5), [batch, heads, tokens, dim]);
     };
     const all = cache ? cache.kv.attend(cache.layer, q, own, dim ** -0.5, among) : among();
-    const mixed = tf.transpose(sees ? tf.mul(all, sees) : all, [0, 2, 1, 3]);
+    const mixed = swapHeads(sees ? tf.mul(all, sees) : all);
     return this.o_proj.forward(tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, heads * dim]));
   }
 

@@ -19,6 +19,11 @@ export function checkSampling({ temperature = 1, topK, topP = 1 }: SamplingOptio
   if (!(topP > 0 && topP <= 1)) throw new RangeError(`topP is ${topP}, expected a number above 0 and at most 1`);
 }
 
+/** Whether any token can be drawn, each as likely as the softmax has it. */
+export function drawsFromAll({ temperature = 1, topK = Infinity, topP = 1 }: SamplingOptions): boolean {
+  return temperature > 0 && topK === Infinity && topP >= 1;
+}
+
 /** The temperature that log-probs are taken at: greedy choices are scored by the model's own distribution. */
 export function scoringTemperature({ temperature = 1 }: SamplingOptions): number {
   return temperature === 0 ? 1 : temperature;

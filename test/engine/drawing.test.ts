@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { DRAWN, drawTokens, LEFT_OUT, mixtureOf, Rng, startEngine, tf } from '../../src/engine';
+import { DRAWN, drawRecorded, drawTokens, LEFT_OUT, mixtureOf, Rng, startEngine, tf } from '../../src/engine';
 import { drawTokensPlain, mixturePlain } from '../../src/engine/ops/drawing';
 import { agree, normal } from './numeric';
 
@@ -105,6 +105,19 @@ describe('drawing ids', () => {
       const logits = normal([14, 300], 4);
       const of = (mix: typeof mixtureOf) => (x: tf.Tensor) => mix(x as tf.Tensor2D, 7, 2.5);
       agree(of(mixtureOf), of(mixturePlain), [logits], 1e-6, 'mixture');
+    }));
+
+  test('what is recorded: log p of the mixture, or of the logits with the condition', () =>
+    tf.tidy(() => {
+      // With it 1/2, 1/4, 1/4, without it even: guided by 2 the mixture is 4 to 1 to 1.
+      const logits = tf.log<tf.Tensor2D>(tf.tensor2d([2, 1, 1, 1, 1, 1], [2, 3]));
+      const recorded = (scale: number, records: 'guided' | 'conditional', from = logits) =>
+        drawRecorded(from, tf.tensor1d([DRAWN], 'int32'), tf.tensor1d([0.9]), scale, records)
+          .arraySync()
+          .flat();
+      near(recorded(2, 'guided'), [2, Math.log(1 / 6)]);
+      near(recorded(2, 'conditional'), [2, Math.log(1 / 6), Math.log(1 / 4)]);
+      near(recorded(2, 'conditional', tf.slice(logits, [0, 0], [1, -1])), [2, Math.log(1 / 4)]);
     }));
 
   test('draws as often as it says', () => {

@@ -19,6 +19,16 @@ function check(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor | null)
 }
 
 /**
+ * Tokens of heads as heads of tokens, or the other way round. Of one token nothing moves in memory.
+ * @param x `[batch, a, b, headDim]`
+ * @returns `[batch, b, a, headDim]`
+ */
+export function swapHeads(x: tf.Tensor): tf.Tensor4D {
+  const [batch, a, b, dim] = x.shape as [number, number, number, number];
+  return a === 1 || b === 1 ? tf.reshape(x, [batch, b, a, dim]) : tf.transpose(x as tf.Tensor4D, [0, 2, 1, 3]);
+}
+
+/**
  * `softmax(q k^T * scale + mask) v` (Vaswani et al. 2017, eq. 1). The gradient takes each row's
  * `sum(dP * P)` from `sum(dO * O)` (Dao et al. 2022, FlashAttention, appendix B.2), so that it makes two passes over
  * the attention matrix instead of four.

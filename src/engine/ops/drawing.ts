@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { withGradient } from './custom';
 import { float, hasOwnKernel, kernel } from './kernel';
+import { tokenLogProbs } from './likelihood';
 
 const OPERATION = 'UnilabDrawTokens';
 const MIXTURE = 'UnilabMixture';
@@ -24,6 +25,28 @@ export function drawTokens(logits: tf.Tensor2D, given: tf.Tensor1D, numbers: tf.
   check(logits, given, numbers);
   if (numbers.rank === 2 || !hasOwnKernel(OPERATION)) return drawTokensPlain(logits, given, numbers, scale);
   return kernel(OPERATION, [float('scale', scale)], [logits, given, numbers]) as tf.Tensor2D;
+}
+
+/**
+ * {@link drawTokens}, and the log-probabilities that are recorded.
+ * @param records of the mixture that was drawn from, or of the logits with the condition alone
+ * @returns `[2, n]`: ids, then log-probabilities; `[3, n]` where those that are recorded are others, which stand last
+ */
+export function drawRecorded(
+  logits: tf.Tensor2D,
+  given: tf.Tensor1D,
+  numbers: tf.Tensor,
+  scale: number,
+  records: 'guided' | 'conditional',
+): tf.Tensor2D {
+  const n = given.size;
+  return tf.tidy(() => {
+    const drawn = drawTokens(logits, given, numbers, scale);
+    if (records === 'guided' || logits.shape[0] === n) return drawn;
+    const ids = tf.cast(tf.reshape<tf.Rank.R1>(tf.slice(drawn, [0, 0], [1, n]), [n]), 'int32');
+    const conditional = tokenLogProbs(tf.slice(logits, [0, 0], [n, -1]), ids);
+    return tf.concat([drawn, tf.reshape<tf.Rank.R2>(conditional, [1, n])], 0);
+  });
 }
 
 /** {@link drawTokens} in plain tf.js operations. */

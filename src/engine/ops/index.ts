@@ -1,11 +1,11 @@
 export { geluErf, geluTanh, silu, swiglu } from './activations';
 export { AdamW, type AdamWOptions } from './adamw';
-export { attention } from './attention';
+export { attention, swapHeads } from './attention';
 export { begunAttention, hasBegunAttention } from './begun-attention';
 export { cachedAttention, type KeysValues } from './cached-attention';
 export { checkpoint, checkpointed, type CheckpointedInputs } from './checkpoint';
 export { clipByGlobalNorm, globalNorm } from './clip';
-export { DRAWN, drawTokens, LEFT_OUT, mixtureOf } from './drawing';
+export { DRAWN, drawRecorded, drawTokens, LEFT_OUT, mixtureOf } from './drawing';
 export { embedding, linear, type LinearOptions } from './layers';
 export {
   crossEntropy,

@@ -1,8 +1,8 @@
 /** Rows of Chameleon's language model that grow token by token. */
 import { readValues, tf } from '../../engine';
-import { distinct, padRight, repeated } from '../../nn/decoder';
+import { distinct, padRight } from '../../nn/decoder';
 import { FollowingStep } from '../../nn/following-step';
-import { KvCache } from '../../nn/kv-cache';
+import { KvCache, rowsOf } from '../../nn/kv-cache';
 import { llamaRotary } from '../../nn/llama';
 import { scoredHidden } from '../../nn/row-inputs';
 import type { ChameleonNetwork } from './network';
@@ -68,7 +68,7 @@ export class Branch {
     const tokens = Math.max(1, ...counts);
     const logits = this.steps[asked].run(cache, tokens, () => this.newTokens(cache, rows, counts));
     cache.count(counts);
-    return cache.gathered(readValues(() => logits));
+    return readValues(() => cache.gathered(logits));
   }
 
   dispose(): void {
@@ -86,13 +86,13 @@ export class Branch {
     const { unique, of } = distinct(rows.map(({ context }) => context.join()));
     const first = unique.map((_, i) => rows[of.indexOf(i)]);
     const counts = first.map(({ context }) => context.length);
-    const logits = readValues(() => {
+    const logits = tf.tidy(() => {
       const { ids, last } = this.newTokens(cache, first, counts);
       return this.logits(network.hiddenOf({ ids, cache, counts }), last, asked);
     });
     this.rows = rows;
     cache.select(of);
-    return repeated(logits, first.length, of);
+    return readValues(() => rowsOf(logits, of));
   }
 
   /** @param counts how many of each row's last tokens the cache does not hold yet */

@@ -2,10 +2,17 @@
  * Sampling images, code after code. With guidance every image has two rows, one with the
  * condition and one without, which are given the same codes: logits = unconditional + s (conditional - unconditional).
  */
-import type { Rng, tf } from '../../engine';
+import { DRAWN, drawRecorded, readValues, type Rng, tf } from '../../engine';
 import { Decoder, distinct, padRight } from '../../nn/decoder';
 import { llamaRotary } from '../../nn/llama';
-import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
+import {
+  checkSampling,
+  drawsFromAll,
+  drawToken,
+  logProbOf,
+  type SamplingOptions,
+  scoringTemperature,
+} from '../../nn/token-sampling';
 import type { ImageOptions, ImageSampler, ImageSegment, SampleRequest } from '../unified';
 import { imageCodes } from './config';
 import { type GenerationPrompt, type JanusPrompt, promptOf, unconditionalIds } from './layout';
@@ -105,17 +112,11 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
   /** One code for every image. */
   step(): void {
     if (this.done) return;
-    const { network, settings, decoder, drawn } = this;
+    const { settings, decoder, drawn } = this;
     if (!decoder) throw new Error('these images were handed over to another sampler, or thrown away');
-    const logits = this.mixed(drawn > 0 ? this.readCodes(decoder) : this.readPrompts(decoder));
-    this.observe?.(logits);
-    const size = network.config.vq.num_embeddings;
-    const temperature = scoringTemperature(settings);
-    const recorded = logits[settings.imageLogProbs];
-    this.rows.forEach(({ codes, logProbs, rng }, b) => {
-      codes[drawn] = drawToken(logits.guided, b * size, size, settings, rng);
-      logProbs[drawn] = logProbOf(recorded, b * size, size, codes[drawn], temperature);
-    });
+    const logits = drawn > 0 ? this.readCodes(decoder) : this.readPrompts(decoder);
+    if (this.observe || !drawsFromAll(settings)) this.chooseCodes(readValues(() => logits));
+    else this.drawCodes(logits);
     this.drawn++;
     if (this.done) this.dispose();
   }
@@ -173,7 +174,7 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
   }
 
   /** All conditional rows first, then the unconditional ones: prompts of one length share theirs. */
-  private readPrompts(decoder: CodeDecoder): Float32Array {
+  private readPrompts(decoder: CodeDecoder): tf.Tensor2D {
     const prompts = this.rows.map(({ prompt }) => prompt.ids);
     const without = this.isGuided ? prompts.map((ids) => unconditionalIds(this.network.config, ids)) : [];
     const { unique, of } = distinct([...prompts, ...without].map((ids) => ids.join()));
@@ -185,10 +186,46 @@ export class JanusImageSampler implements ImageSampler<ImageTransition> {
     );
   }
 
-  private readCodes(decoder: CodeDecoder): Float32Array {
+  private readCodes(decoder: CodeDecoder): tf.Tensor2D {
     const { drawn } = this;
     const codes = this.rows.map((row) => row.codes[drawn - 1]);
     return decoder.next(this.isGuided ? [...codes, ...codes] : codes);
+  }
+
+  /** Draws where the logits are, of which there are thousands a code. @param logits disposed */
+  private drawCodes(logits: tf.Tensor2D): void {
+    const { rows, drawn, settings } = this;
+    const { temperature = 1, guidanceScale, imageLogProbs } = settings;
+    const n = rows.length;
+    const draw = (): tf.Tensor => {
+      const numbers = tf.tensor1d(Float32Array.from(rows, ({ rng }) => rng.uniform()));
+      const at = temperature === 1 ? logits : tf.div<tf.Tensor2D>(logits, temperature);
+      return drawRecorded(at, tf.fill([n], DRAWN, 'int32'), numbers, guidanceScale, imageLogProbs);
+    };
+    let values: Float32Array;
+    try {
+      values = readValues(draw);
+    } finally {
+      logits.dispose();
+    }
+    rows.forEach(({ codes, logProbs }, b) => {
+      codes[drawn] = values[b];
+      logProbs[drawn] = values[values.length - n + b];
+    });
+  }
+
+  /** Chooses among some of the codes, or shows the logits. */
+  private chooseCodes(all: Float32Array): void {
+    const { network, rows, drawn, settings } = this;
+    const logits = this.mixed(all);
+    this.observe?.(logits);
+    const size = network.config.vq.num_embeddings;
+    const temperature = scoringTemperature(settings);
+    const recorded = logits[settings.imageLogProbs];
+    rows.forEach(({ codes, logProbs, rng }, b) => {
+      codes[drawn] = drawToken(logits.guided, b * size, size, settings, rng);
+      logProbs[drawn] = logProbOf(recorded, b * size, size, codes[drawn], temperature);
+    });
   }
 
   private mixed(all: Float32Array): StepLogits {

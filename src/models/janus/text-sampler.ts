@@ -1,5 +1,5 @@
 /** Sampling answers, word after word. */
-import type { Rng } from '../../engine';
+import { readValues, type Rng } from '../../engine';
 import { Decoder, distinct, padRight } from '../../nn/decoder';
 import { llamaRotary } from '../../nn/llama';
 import { checkSampling, drawToken, logProbOf, type SamplingOptions, scoringTemperature } from '../../nn/token-sampling';
@@ -95,7 +95,7 @@ function continueRows(
       if (live.length === 0) break;
       decoder.select(on);
       const last = live.map((b) => rows[b].ids[rows[b].ids.length - 1]);
-      logits = decoder.next(last);
+      logits = readValues(() => decoder.next(last));
     }
   } finally {
     decoder.dispose();
@@ -113,10 +113,12 @@ function readQuestions(
   try {
     const prompts = unique.map((prompt) => prompt.ids);
     const { ids, counts } = padRight(prompts, network.config.tokens.pad);
-    return decoder.start(counts, of, (cache) => {
-      const embeds = network.embed(network.embedInputs(ids, featureCount(features)), features);
-      return network.hidden(embeds, { cache, counts });
-    });
+    return readValues(() =>
+      decoder.start(counts, of, (cache) => {
+        const embeds = network.embed(network.embedInputs(ids, featureCount(features)), features);
+        return network.hidden(embeds, { cache, counts });
+      }),
+    );
   } finally {
     features?.dispose();
   }

@@ -2,7 +2,7 @@
  * Masked decoding as tensors. The texts before the images do not see them: they are computed once, and steps go on from
  * their keys and values. Codes are drawn where their logits are, and only ids and log-probabilities are read.
  */
-import { DRAWN, drawTokens, LEFT_OUT, RepeatedStep, tf, tokenLogProbs } from '../../engine';
+import { DRAWN, drawRecorded, LEFT_OUT, RepeatedStep, tf } from '../../engine';
 import { evenPart, partsOf, rowsFor } from '../../nn/buckets';
 import { distinct } from '../../nn/decoder';
 import { Beginnings } from '../../nn/shared-rows';
@@ -216,7 +216,7 @@ class DecodingPart {
     return tf.tensor(values, width === 1 ? [count * n] : [count * n, width]);
   }
 
-  /** A function of tensors. @returns `[2, places]`: ids and log p */
+  /** A function of tensors. @returns see `drawRecorded`, place by place */
   private computed(given: readonly tf.Tensor[]): tf.Tensor {
     const { own, network } = this;
     if (!own) throw new Error('a step has no texts before it');
@@ -225,16 +225,8 @@ class DecodingPart {
     const tables = { cos, sin, swap: swap as tf.Tensor2D };
     const rows = { mask: mask as tf.Tensor4D, tables, begun: own.held, owner: owner as tf.Tensor1D };
     const logits = network.codeLogits(network.layers.hiddenAt(ids as tf.Tensor2D, rows, at as tf.Tensor1D));
-    const drawn = drawTokens(logits, asked as tf.Tensor1D, numbers, guidanceScale);
-    if (imageLogProbs === 'guided' || !this.guided) return drawn;
-    const n = asked.size;
-    const chosen = tf.slice(drawn, [0, 0], [1, n]);
-    const conditional = tokenLogProbs(
-      tf.slice(logits, [0, 0], [n, -1]),
-      tf.cast(tf.reshape<tf.Rank.R1>(chosen, [n]), 'int32'),
-    );
-    // Positions are judged by what they were drawn from, and recorded with the conditional half's.
-    return tf.concat([drawn, tf.reshape(conditional, [1, n])], 0);
+    // Positions are judged by what they were drawn from, whatever is recorded.
+    return drawRecorded(logits, asked as tf.Tensor1D, numbers, guidanceScale, imageLogProbs);
   }
 
   private read(images: readonly OpenImage[], drawn: Float32Array): DrawnCodes[] {

@@ -10,6 +10,7 @@ import {
   hasBegunAttention,
   hasProjectedAttention,
   projectedAttention,
+  swapHeads,
   tf,
 } from '../../engine';
 import { Embedding, LayerNorm, Linear } from '../../nn/layers';
@@ -76,17 +77,13 @@ class PhiAttention extends Module<ShowoConfig> {
     const k = this.k_layernorm.forward(split(projected.k));
     const v = split(projected.v);
     if ('beginning' in rows) return attendShared({ q, k, v }, rows);
-    const heads = (h: tf.Tensor4D) => tf.transpose<tf.Tensor4D>(h, [0, 2, 1, 3]);
-    const own = { keys: rotary(heads(k), rows.tables), values: heads(v) };
-    const turned = rotary(heads(q), rows.tables);
+    const own = { keys: rotary(swapHeads(k), rows.tables), values: swapHeads(v) };
+    const turned = rotary(swapHeads(q), rows.tables);
     const scale = this.headDim ** -0.5;
     if ('holds' in rows) rows.holds.hold(layer, own);
     const seen = 'begun' in rows ? rows.begun.before(layer, rows.owner, own) : own;
     const among = () => attention(turned, seen.keys, seen.values, rows.mask ?? null, scale);
-    const mixed = tf.transpose(
-      'cache' in rows ? rows.cache.attend(layer, turned, own, scale, among) : among(),
-      [0, 2, 1, 3],
-    );
+    const mixed = swapHeads('cache' in rows ? rows.cache.attend(layer, turned, own, scale, among) : among());
     return tf.reshape<tf.Rank.R3>(mixed, [batch, tokens, hidden]);
   }
 

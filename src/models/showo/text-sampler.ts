@@ -1,7 +1,8 @@
 /** Sampling text: answers to questions about an image, or to text alone. */
-import { type Rng, tf } from '../../engine';
+import { readValues, type Rng, tf } from '../../engine';
 import { evenPart, partsOf, roomFor, sizeFor } from '../../nn/buckets';
 import { Decoder, distinct } from '../../nn/decoder';
+import type { KvCache } from '../../nn/kv-cache';
 import type { RowInputs } from '../../nn/row-inputs';
 import { sharedTexts } from '../../nn/shared-texts';
 import { checkSampling, drawToken, keptTokens, logProbOf, scoringTemperature } from '../../nn/token-sampling';
@@ -121,7 +122,7 @@ function continueRows(
       decoder.select(on);
       live = on.map((i) => live[i]);
       const last = live.map((b) => states[b].last);
-      logits = decoder.next(last);
+      logits = readValues(() => decoder.next(last));
     }
   } finally {
     decoder.dispose();
@@ -133,7 +134,8 @@ function readPrompts(network: ShowoNetwork, decoder: Decoder<TokenIds>, rows: re
   const { unique, of } = distinct(rows.map(keyOf));
   const prompts = unique.map((_, i) => rows[of.indexOf(i)]);
   const counts = prompts.map(({ ids }) => ids.length);
-  return decoder.start(counts, of, (cache) => network.hidden(textInputs(network, prompts, 0), { cache, counts }));
+  const read = (cache: KvCache) => network.hidden(textInputs(network, prompts, 0), { cache, counts });
+  return readValues(() => decoder.start(counts, of, read));
 }
 
 /**

@@ -23,6 +23,22 @@ before(async () => {
 after(() => models.forEach((model) => model.dispose()));
 
 describe('decoding', () => {
+  test('codes are the same drawn where the logits are, and by plain numbers that are read', () => {
+    for (const model of models)
+      for (const imageLogProbs of ['guided', 'conditional'] as const) {
+        const options = { guidanceScale: 3, temperature: 0.7, imageLogProbs };
+        const drawn = [undefined, () => undefined].map((observe) =>
+          JanusImageSampler.start(model.network, ask(prompts(model)), options, observe).finish(),
+        );
+        const [own, plain] = drawn.map((images) => images.flatMap(({ codes }) => Array.from(codes)));
+        assert.deepEqual(own, plain);
+        const [ours, theirs] = drawn.map((images) =>
+          images.flatMap(({ transitions: [one] }) => Array.from(one.logProbs)),
+        );
+        ours.forEach((value, i) => assert.ok(Math.abs(value - theirs[i]) < 1e-4, `${value} is not ${theirs[i]}`));
+      }
+  });
+
   test('holds as many tensors at every step, and none at the end or when something throws', () => {
     const [, model] = models;
     const { network } = model;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { startEngine, tf } from '../../../src/engine';
+import { readValues, startEngine, tf } from '../../../src/engine';
 import { KvCache } from '../../../src/nn/kv-cache';
 import { build, logitsOf, worst, TOKENS } from './networks';
 
@@ -80,7 +80,8 @@ describe('cache, continued', () => {
     assert.deepEqual([cache.batch, cache.lengths], [4, [14, 4, 14]]);
     rows.forEach((row) => row.push(6));
     assert.deepEqual(cache.spread(['c', 'b', 'd']), ['c', 'b', 'c', 'd']);
-    check(cache.gathered(logitsOf(model, cache.spread([[6], [6], [6]]), { cache })));
+    const logits = logitsOf(model, cache.spread([[6], [6], [6]]), { cache });
+    check(readValues(() => cache.gathered(tf.tensor2d(logits, [4, model.config.vocab_size]))));
     cache.select([1]);
     assert.deepEqual([cache.batch, cache.lengths], [1, [5]]);
     rows[1].push(8);

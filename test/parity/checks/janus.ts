@@ -8,6 +8,7 @@ import { IGNORE } from '../../../src/nn/packed-rows';
 import { likeliest } from '../../../src/nn/token-sampling';
 import { imageCodes } from '../../../src/models/janus/config';
 import { Decoder } from '../../../src/nn/decoder';
+import type { KvCache } from '../../../src/nn/kv-cache';
 import { llamaRotary } from '../../../src/nn/llama';
 import { generationIds, unconditionalIds } from '../../../src/models/janus/layout';
 import { JanusImageTokenizer } from '../../../src/models/janus/image-tokenizer';
@@ -165,14 +166,14 @@ function* answerChecks(f: Fixture): Generator<Check> {
     return network.imageFeatures(first);
   });
   try {
-    let step = decoder.start([ids.length], [0], (cache) =>
-      network.hidden(network.embed(network.embedInputs([ids], featureCount(features)), features), { cache }),
-    );
+    const read = (cache: KvCache) =>
+      network.hidden(network.embed(network.embedInputs([ids], featureCount(features)), features), { cache });
+    let step = readValues(() => decoder.start([ids.length], [0], read));
     for (;;) {
       logits.push(...step);
       got.push(likeliest(step, 0, step.length));
       if (got[got.length - 1] === eos || got.length === most) break;
-      step = decoder.next(got.slice(-1));
+      step = readValues(() => decoder.next(got.slice(-1)));
     }
   } finally {
     features.dispose();
