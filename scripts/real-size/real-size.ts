@@ -56,6 +56,7 @@ export async function realSizeStep(
 ): Promise<RealSizeReport> {
   const { recipe, write, step, side }: RealSizeModel = MODELS[name];
   if (folder !== undefined) await mkdir(folder, { recursive: true });
+  if (out !== undefined) await mkdir(path.dirname(path.resolve(out)), { recursive: true });
   const scratch = await mkdtemp(path.join(folder ?? os.tmpdir(), 'unilab-real-size-'));
   const parts: RealSizePart[] = [];
   const start = performance.now();

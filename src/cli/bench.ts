@@ -1,4 +1,6 @@
 /** `unilab bench`: the same work in UniLab and in PyTorch, side by side in one run. */
+import { constants } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BenchPrecision, compareWithTorch, PRECISIONS } from '../../bench/compare';
@@ -102,6 +104,7 @@ needs 4 GB of disk and 9 GB of memory, showo-1.3b as much; -small are the same a
 
 async function benchMini(values: Values, typed: string): Promise<void> {
   const [repeats, minutes] = values.quick ? ['5', '14'] : ['9', '60'];
+  await placeFor(values.out);
   const report = await compareWithTorch({
     command: typed,
     models: chosen('models', values.models ?? MODELS.join(','), MODELS),
@@ -114,8 +117,20 @@ async function benchMini(values: Values, typed: string): Promise<void> {
     compile: !values['no-compile'],
     profile: values.profile,
   });
-  if (values.out !== undefined) await writeReport(values.out, report);
   console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
+  if (values.out !== undefined) await writeReport(values.out, report);
+}
+
+/** Makes the folder of a file that is written at the end: what cannot be written is told before minutes are spent. */
+async function placeFor(file: string | undefined): Promise<void> {
+  if (file === undefined) return;
+  const folder = path.dirname(path.resolve(file));
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(`--out: nothing can be written into ${folder}: ${(error as Error).message}`);
+  }
 }
 
 async function writeReport(file: string, report: BenchReport): Promise<void> {
@@ -132,9 +147,10 @@ async function benchMemory(values: Values, typed: string): Promise<void> {
   const steps = wholeNumber('steps', values.steps);
   if (steps < FEWEST_STEPS)
     throw new UsageError(`--steps is ${steps}: memory is compared over ${FEWEST_STEPS} steps at least`);
+  await placeFor(values.out);
   const report = await measureMemory(steps, typed);
-  if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, null, 1)}\n`);
   console.log(values.json ? JSON.stringify(report, null, 2) : formatMemory(report));
+  if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, null, 1)}\n`);
 }
 
 async function benchSteps(values: Values): Promise<void> {

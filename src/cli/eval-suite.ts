@@ -1,5 +1,6 @@
 /** `unilab eval SUITE`: a paper's benchmarks on a model, into a folder that can be gone on with; `compare` of two such. */
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { SUBJECT_MODES } from '../data/protocol';
 import { FITS } from '../data/fit-image';
@@ -169,6 +170,7 @@ async function compare(folders: readonly string[], values: Values): Promise<numb
 
 async function nearest(values: Values, typed: string): Promise<number> {
   const data = needed('data', values.data);
+  if (values.out !== undefined) await mkdir(path.dirname(path.resolve(values.out)), { recursive: true });
   await startEngine();
   const found = await suites.nearestSubjects(data);
   const made = { command: typed, version: projectVersion(), ...found };

@@ -151,11 +151,11 @@ describe('bench: the command', () => {
 
   test('times every work, traced and not; beside PyTorch, where there is one, the numbers agree', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'unilab-bench-test-'));
-    const out = path.join(folder, 'bench.json');
+    const out = path.join(folder, 'new', 'bench.json');
     const { status, stderr } = unilab(...small, '--no-compile', '--out', out);
     assert.equal(status, 0, stderr);
     const report = JSON.parse(readFileSync(out, 'utf8')) as BenchReport;
-    assert.match(readFileSync(path.join(folder, 'bench.svg'), 'utf8'), /<svg/);
+    assert.match(readFileSync(path.join(folder, 'new', 'bench.svg'), 'utf8'), /<svg/);
     rmSync(folder, { recursive: true });
     assert.match(report.command, /^unilab bench --small/);
     assert.equal(report.seed, BENCH_SEED);
@@ -191,6 +191,13 @@ describe('bench: the command', () => {
       assert.ok(pytorch !== 0 && Math.abs(ours - pytorch) < most, `${quantity}: ${ours} and ${pytorch}`);
     }
   };
+
+  test('where nothing can be written is told before anything is measured', () => {
+    const { status, stderr } = unilab(...small, '--no-torch', '--out', '/dev/null/report.json');
+    assert.equal(status, 2);
+    assert.match(stderr, /--out: nothing can be written into \/dev\/null: /);
+    assert.doesNotMatch(stderr, /weights and inputs/);
+  });
 
   test('without PyTorch a work is timed alone; the report says what was skipped, and where the time goes', () => {
     const { status, stdout, stderr } = unilab(...small, '--work', 'replay', '--no-torch', '--profile');
