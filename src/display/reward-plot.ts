@@ -7,7 +7,7 @@ import { ThinnedSeries } from './thin';
 export type MetricRow = Readonly<Record<string, number | undefined>>;
 
 export interface RewardPlotOptions {
-  /** Which metrics to draw. Default: all whose name starts with `reward`, without their `/std` ones; else all. */
+  /** Which metrics to draw. Default: all whose name starts with `reward`, but spreads and counts of failures; else all. */
   readonly metrics?: readonly string[];
   /** Default `rewards`. */
   readonly title?: string;
@@ -38,6 +38,9 @@ export function sparkline(values: readonly number[], width = 40): string {
 export function stepOf(row: MetricRow, i: number): number {
   return row.step ?? i + 1;
 }
+
+/** Beside rewards they are on scales of their own, and their lines lie over those of others. */
+const NOT_DRAWN = /[/_](std|failed)$/;
 
 const defaultWidth = 520;
 /** More points a metric than this many for each pixel look like a band: the twins are drawn from those that make its edge. */
@@ -120,7 +123,7 @@ function keysOf(rows: readonly MetricRow[]): Set<string> {
 export function metricNames(keys: ReadonlySet<string>, options: RewardPlotOptions): readonly string[] {
   if (options.metrics) return options.metrics;
   const all = [...keys].filter((name) => name !== 'step');
-  const rewards = all.filter((name) => name.startsWith('reward') && !name.endsWith('/std'));
+  const rewards = all.filter((name) => name.startsWith('reward') && !NOT_DRAWN.test(name));
   return rewards.length ? rewards : all;
 }
 

@@ -177,9 +177,9 @@ test('a plot that asks for the network or for files is refused', async () => {
   }
 });
 
-test('the reward plot leaves gaps for missing numbers and averages the rest', () => {
+test('the reward plot draws no spreads and no counts of failures, leaves gaps for missing numbers and averages the rest', () => {
   const rows = [
-    { step: 1, 'reward/mean': 1, 'reward/std': 9, loss: 3 },
+    { step: 1, 'reward/mean': 1, 'reward/std': 9, reward_std: 9, 'reward/failed': 0, loss: 3 },
     { step: 2, 'reward/mean': NaN },
     { step: 3, 'reward/mean': 3 },
   ];
