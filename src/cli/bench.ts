@@ -1,6 +1,4 @@
 /** `unilab bench`: the same work in UniLab and in PyTorch, side by side in one run. */
-import { constants } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type BenchPrecision, compareWithTorch, PRECISIONS } from '../../bench/compare';
@@ -9,7 +7,7 @@ import { MODELS } from '../../bench/sizes';
 import { findTorch } from '../../bench/torch';
 import type { Precision } from '../engine';
 import { writeFileAtomic } from '../io/write-file';
-import { type Command, UsageError } from './command';
+import { type Command, placeFor, UsageError } from './command';
 
 const OPTIONS = {
   json: { type: 'boolean', default: false },
@@ -119,18 +117,6 @@ async function benchMini(values: Values, typed: string): Promise<void> {
   });
   console.log(values.json ? JSON.stringify(report, null, 2) : formatReport(report));
   if (values.out !== undefined) await writeReport(values.out, report);
-}
-
-/** Makes the folder of a file that is written at the end: what cannot be written is told before minutes are spent. */
-async function placeFor(file: string | undefined): Promise<void> {
-  if (file === undefined) return;
-  const folder = path.dirname(path.resolve(file));
-  try {
-    await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-  } catch (error) {
-    throw new UsageError(`--out: nothing can be written into ${folder}: ${(error as Error).message}`);
-  }
 }
 
 async function writeReport(file: string, report: BenchReport): Promise<void> {

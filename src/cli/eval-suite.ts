@@ -1,6 +1,5 @@
 /** `unilab eval SUITE`: a paper's benchmarks on a model, into a folder that can be gone on with; `compare` of two such. */
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { SUBJECT_MODES } from '../data/protocol';
 import { FITS } from '../data/fit-image';
@@ -12,7 +11,7 @@ import { projectVersion } from '../io/version';
 import { writeFileAtomic } from '../io/write-file';
 import { MINI_MODELS } from '../miniworld/evaluation/mini-models';
 import { MINI_SUITES } from '../miniworld/suites';
-import { type Command, UsageError } from './command';
+import { type Command, placeFor, UsageError } from './command';
 import {
   ALL_STAND_INS,
   ALL_SUITES,
@@ -170,7 +169,7 @@ async function compare(folders: readonly string[], values: Values): Promise<numb
 
 async function nearest(values: Values, typed: string): Promise<number> {
   const data = needed('data', values.data);
-  if (values.out !== undefined) await mkdir(path.dirname(path.resolve(values.out)), { recursive: true });
+  await placeFor(values.out);
   await startEngine();
   const found = await suites.nearestSubjects(data);
   const made = { command: typed, version: projectVersion(), ...found };

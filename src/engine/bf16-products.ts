@@ -2,9 +2,8 @@
  * Matrix products and convolutions in bfloat16 on CPUs. With AMX, oneDNN rounds by itself
  * (`ONEDNN_DEFAULT_FPMATH_MODE`), and products of two matrices are a kernel of our own, which rounds the same way and
  * takes a third to two thirds of the time. With AVX-512 alone oneDNN only rounds bfloat16 tensors, which tf.js has no
- * type for. So inputs are cast, multiplied and cast back as TensorFlow's own handles: half the time. Of few rows the cast of
- * the weight is most of the work: their products are kernels of our own, which a repeated step gives its weights as they
- * need them.
+ * type for. So inputs are cast, multiplied and cast back as TensorFlow's own handles: half the time. Products of few
+ * rows are kernels of our own, which a repeated step gives its weights as they need them.
  */
 import * as tf from '@tensorflow/tfjs';
 import { readFileSync } from 'node:fs';

@@ -5,13 +5,7 @@ import * as fc from 'fast-check';
 import { releaseTraced, RepeatedStep, startEngine, tf, tracingWorks } from '../../src/engine';
 import { inFloat32 } from '../../src/engine/bf16-products';
 import { hasOwnKernel, int, kernel } from '../../src/engine/ops/kernel';
-import { normal } from './numeric';
-
-/** To the nearest bfloat16, of two the even one. */
-function rounded(values: Float32Array): Float32Array {
-  const bits = new Uint32Array(values.slice().buffer);
-  return new Float32Array(bits.map((b) => ((b + 0x7fff + ((b >>> 16) & 1)) & 0xffff0000) >>> 0).buffer);
-}
+import { normal, rounded } from './numeric';
 
 const ofFewRows = (x: tf.Tensor, weight: tf.Tensor): tf.Tensor =>
   kernel('UnilabFewRows', [int('outputs', weight.shape[0])], [x, kernel('UnilabPairs', [], [weight])]);

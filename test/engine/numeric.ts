@@ -76,3 +76,9 @@ export function checkGradients(op: Operation, inputs: tf.Tensor[], what: string,
   });
   tf.dispose([value, grads, dy]);
 }
+
+/** To the nearest bfloat16, of two the even one. */
+export function rounded(values: Float32Array): Float32Array {
+  const bits = new Uint32Array(values.slice().buffer);
+  return new Float32Array(bits.map((b) => ((b + 0x7fff + ((b >>> 16) & 1)) & 0xffff0000) >>> 0).buffer);
+}

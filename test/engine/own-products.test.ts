@@ -4,13 +4,7 @@ import * as fc from 'fast-check';
 import { startEngine, tf, traced } from '../../src/engine';
 import { hasOwnKernel } from '../../src/engine/ops/kernel';
 import { linear } from '../../src/engine/ops/layers';
-import { normal } from './numeric';
-
-/** To the nearest bfloat16, of two the even one. */
-function rounded(values: Float32Array): Float32Array {
-  const bits = new Uint32Array(values.slice().buffer);
-  return new Float32Array(bits.map((b) => ((b + 0x7fff + ((b >>> 16) & 1)) & 0xffff0000) >>> 0).buffer);
-}
+import { normal, rounded } from './numeric';
 
 interface Sides {
   readonly left: boolean;

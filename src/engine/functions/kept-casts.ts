@@ -1,6 +1,6 @@
 /**
- * Weights as products in bfloat16 need them, in a program that is repeated: made once, and inputs of it from then on. A
- * product of few rows otherwise spends most of its time on its weight.
+ * Weights as products in bfloat16 need them, in a program that is repeated: made once, and inputs of it from then
+ * on. Otherwise each of its calls would round all weights anew.
  */
 import { type Backend, BFLOAT16 } from './binding';
 import { capturedIndex, type Operation, outputRef, type Program, type Ref, stepOf } from './program';
